@@ -1,0 +1,1 @@
+"""The authorizer Lambda: who is this device, and what may it do?"""
