@@ -16,14 +16,13 @@ from pathlib import Path
 import requests
 from pypi_simple import NoSuchProjectError, PyPISimple
 
+from tools.paths import ROOT, UMQTT
+
 PROJECT = "micropython-umqtt.simple"
 VERSION = "1.3.4"
 SHA256 = "b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f"
 MEMBER = "umqtt/simple.py"
 TIMEOUT_S = 60.0
-
-ROOT = Path(__file__).resolve().parent.parent
-LIBRARY = ROOT / "build" / "umqtt"  # a folder for sys.path: holds the package `umqtt`
 
 
 class FetchError(Exception):
@@ -83,15 +82,15 @@ def unpack(archive: Path, library: Path) -> None:
 
 def main() -> int:
     """Fetch umqtt unless it is there already; returns the exit code."""
-    if (LIBRARY / MEMBER).exists():
+    if (UMQTT / MEMBER).exists():
         return 0
     try:
         with tempfile.TemporaryDirectory() as folder:
-            unpack(download(Path(folder)), LIBRARY)
+            unpack(download(Path(folder)), UMQTT)
     except FetchError as error:
         print(f"umqtt: {error}", file=sys.stderr)
         return 1
-    print(f"umqtt: {PROJECT} {VERSION} is in {LIBRARY.relative_to(ROOT)}")
+    print(f"umqtt: {PROJECT} {VERSION} is in {UMQTT.relative_to(ROOT)}")
     return 0
 
 

@@ -1,0 +1,35 @@
+# The two commands of the README, and what they stand on. Everything lands in .venv and build; `make clean` forgets it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/.demo
+	@$(BIN)/python -m tools.micropython build alpn || echo "demo: without real MicroPython, CPython plays the board"
+	@$(BIN)/python -m tools.demo $(ARGS)
+
+test: .venv/.test lint
+	@$(BIN)/python -m tools.micropython build || echo "test: without real MicroPython, its tests are skipped"
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "python3 cannot make a venv; on Debian: apt install python3-venv" >&2; exit 1; }
+
+.venv/.demo: pyproject.toml tools/fetch_umqtt.py | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[umqtt]'
+	@$(BIN)/python -m tools.fetch_umqtt
+	@touch $@
+
+.venv/.test: pyproject.toml .venv/.demo
+	$(BIN)/pip install --quiet --editable '.[umqtt,test]'
+	@touch $@
+
+clean:
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,141 @@
+"""`make demo`: the whole way of a reading on this machine, with the commands that a person would type.
+
+Starts `mqtt443 local`, registers a device, starts `mqtt443 board` with its config, and shows what `mqtt443 watch`
+sees arrive. Exit 0 if telemetry flowed, 1 if not.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from tools.paths import STATE
+
+CLIENT_ID = "demo-board"
+MQTT443 = (str(Path(sys.executable).with_name("mqtt443")),)
+START_S = 30.0
+END_S = 10.0
+
+NEXT = """
+What to try next (`.venv/bin/mqtt443` is the command; the local endpoint runs with the first line):
+  mqtt443 local                                      the endpoint by itself; it says why it refuses
+  mqtt443 board --config {config}
+                                                     a board; now change "password" in that file: the board says
+                                                     that it was refused, the endpoint says NOT_AUTHENTICATED
+                                                     change "topic" to "telemetry/another": the policy lacks it
+  mqtt443 watch                                      what arrives
+  mqtt443 device add my-board --out config.json      a device of your own
+"""
+
+
+class DemoError(Exception):
+    """A part of the demo did not start or did not answer."""
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run one mqtt443 command with a pipe for its output; interrupt it at the end."""
+    with subprocess.Popen([*MQTT443, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(2)
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def first_line(process: subprocess.Popen[str], name: str) -> str:
+    """Return the first line a command prints; raises DemoError if none comes."""
+    timer = threading.Timer(START_S, process.kill)
+    timer.start()
+    line = output(process).readline()
+    timer.cancel()
+    if not line:
+        raise DemoError(f"`mqtt443 {name}` did not start; its message is above")
+    return line
+
+
+def output(process: subprocess.Popen[str]) -> IO[str]:
+    """Return the pipe that a command of `running` writes to."""
+    if process.stdout is None:
+        raise AssertionError("running() gives every command a pipe")
+    return process.stdout
+
+
+def show_board(process: subprocess.Popen[str]) -> None:
+    """Print the board's console beside the telemetry until it ends."""
+    for line in output(process):
+        print(f"board | {line}", end="", flush=True)
+
+
+def register(state: Path, config: Path, port: str) -> None:
+    """Register the demo's device anew and write its config; raises DemoError."""
+    device = [*MQTT443, "device"]
+    options = ["--state", str(state)]
+    subprocess.run([*device, "remove", CLIENT_ID, "--yes", *options], check=False, capture_output=True, timeout=START_S)
+    add = [*device, "add", CLIENT_ID, "--port", port, "--out", str(config), *options]
+    done = subprocess.run(add, check=False, capture_output=True, text=True, timeout=START_S)
+    if done.returncode:
+        raise DemoError(done.stderr.strip())
+    settings = json.loads(config.read_text())
+    settings["interval_s"] = 1
+    config.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def demo(state: Path, seconds: float | None) -> int:
+    """Run the demo for `seconds` (None: until Ctrl-C); returns how many messages arrived."""
+    config = state / CLIENT_ID / "config.json"
+    seen = 0
+    with ExitStack() as stack:
+        local = stack.enter_context(running("local", "--port", "0", "--state", str(state)))
+        ready = first_line(local, "local")
+        print(f"local | {ready}", end="", flush=True)
+        port = re.search(r"\bport=(\d+)", ready)
+        if port is None:
+            raise DemoError(f"`mqtt443 local` said {ready.strip()!r}, which names no port")
+        config.parent.mkdir(mode=0o700, exist_ok=True)
+        register(state, config, port[1])
+        limit = [] if seconds is None else ["--seconds", str(seconds)]
+        watch = stack.enter_context(running("watch", "--json", "--state", str(state), *limit))
+        board = stack.enter_context(running("board", "--config", str(config)))
+        threading.Thread(target=show_board, args=(board,), daemon=True).start()
+        try:
+            for line in output(watch):
+                message = json.loads(line)
+                print(f"cloud | {message['topic']} {message['payload']}", flush=True)
+                seen += 1
+        except KeyboardInterrupt:
+            print(flush=True)
+    print(NEXT.format(config=config), end="")
+    return seen
+
+
+def main() -> int:
+    """Parse the demo's arguments and run it; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--seconds", type=float, help="end by itself after so many seconds")
+    parser.add_argument("--state", type=Path, default=STATE, help="the local mode's state folder")
+    arguments = parser.parse_args()
+    try:
+        seen = demo(arguments.state, arguments.seconds)
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    if not seen:
+        print("demo: no telemetry arrived; the lines of `board` and `local` above say why", file=sys.stderr)
+        return 1
+    print(f"\n{seen} messages arrived.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""What surrounds the virtual board: its radio, its sensors, its supervisor. Read anew at every look.
+
+The supervisor (`tools/virtualboard/supervisor.py`) passes two paths in the environment:
+
+- `MQTT443_WORLD`: a folder. `world.json` in it says how the surroundings behave now (a test may replace it at any
+  time); what must outlive a reset of the board (NVS, RTC memory) is kept beside it.
+- `MQTT443_SUPERVISOR`: a named pipe to the supervisor, which restarts and kills as a chip's reset logic does.
+"""
+
+import json
+import os
+import time
+
+_pipe = None
+
+
+def folder():
+    """Return the path of the world's folder; "." where there is no supervisor."""
+    return os.getenv("MQTT443_WORLD") or "."
+
+
+def look(key, default):
+    """Return what world.json says about `key` at this moment, else `default`."""
+    try:
+        with open(folder() + "/world.json") as file:
+            return json.load(file).get(key, default)
+    except OSError:  # no such file: the surroundings are as they should be
+        return default
+
+
+def keep(name, data):
+    """Write the bytes `data` to the file `name` that outlives a reset."""
+    path = folder() + "/" + name
+    with open(path + ".new", "wb") as file:
+        file.write(data)
+    os.rename(path + ".new", path)
+
+
+def kept(name):
+    """Return the bytes that `keep` wrote, or None."""
+    try:
+        with open(folder() + "/" + name, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def tell(line):
+    """Send one line to the supervisor; a board without one has nobody to tell."""
+    global _pipe
+    path = os.getenv("MQTT443_SUPERVISOR")
+    if not path:
+        return
+    if _pipe is None:
+        _pipe = open(path, "w")
+    _pipe.write(line + "\n")
+    _pipe.flush()
+
+
+def wait_for_the_end():
+    """Never return: the supervisor ends this process, as a reset ends a program on a chip."""
+    if not os.getenv("MQTT443_SUPERVISOR"):
+        raise SystemExit("the board has reset, and no supervisor is there to start it again")
+    while True:
+        time.sleep(1)
