@@ -1,0 +1,109 @@
+"""Patterns of AWS IoT policies: wildcards, escapes and policy variables, as in `.../topic/${iot:ClientId}/*`.
+
+`*` is any run of characters (`/` and `:` too), `?` is one character; MQTT's `+` and `#` mean nothing here.
+`${*}`, `${?}` and `${$}` stand for the bare character, and `${name}` for a value of the request, which is
+always taken literally: a `*` in a client id is no wildcard. Sources: AWS IoT Developer Guide, "AWS IoT Core
+policy variables" and "Using wildcard characters in MQTT and AWS IoT Core policies"; IAM User Guide, "IAM
+policy elements: Variables and tags". What a pattern is compared with is left to policy.py.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+ESCAPED = ("*", "?", "$")
+
+
+class PolicyError(ValueError):
+    """A policy document that AWS IoT would not take; the message names the place and the rule."""
+
+
+class Wildcard(enum.Enum):
+    """The two wildcards of a policy."""
+
+    ANY = "*"
+    ONE = "?"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A policy variable; `name` in lower case, since condition keys do not care about case."""
+
+    name: str
+
+
+Element = str | Wildcard | Variable
+"""One character, one wildcard, or one variable."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One Resource, Action or condition value, parsed."""
+
+    elements: tuple[Element, ...]
+
+    @classmethod
+    def parse(cls, text: str, *, wildcards: bool = True) -> Pattern:
+        """Parse `text`; without `wildcards`, `*` and `?` are plain characters (StringEquals).
+
+        Raises:
+            PolicyError: a `${` that is never closed, or a name that is empty or not printable.
+        """
+        return cls(tuple(_elements(text, wildcards)))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names of all variables in the pattern, in lower case."""
+        return frozenset(element.name for element in self.elements if isinstance(element, Variable))
+
+    def matches(self, text: str, variables: Mapping[str, str]) -> bool:
+        """Whether the whole of `text` fits; `variables` has lower-case names, all of `self.variables` among them."""
+        resolved: list[str | Wildcard] = []
+        for element in self.elements:
+            if isinstance(element, Variable):
+                resolved.extend(variables[element.name])
+            else:
+                resolved.append(element)
+        return glob_matches(resolved, text)
+
+
+def _elements(text: str, wildcards: bool) -> Iterator[Element]:
+    at = 0
+    while at < len(text):
+        if text.startswith("${", at):
+            end = text.find("}", at)
+            name = text[at + 2 : end] if end > 0 else ""
+            if not name or not name.isprintable():
+                raise PolicyError("a policy variable is not closed or has no proper name: write ${name}")
+            yield name if name in ESCAPED else Variable(name.lower())
+            at = end + 1
+            continue
+        character = text[at]
+        yield Wildcard(character) if wildcards and character in "*?" else character
+        at += 1
+
+
+def glob_matches(pattern: Sequence[str | Wildcard], text: str) -> bool:
+    """Whether all of `text` fits `pattern`, whose items are single characters and wildcards.
+
+    Only the last `*` is ever tried again, so the work is bounded by len(pattern) * len(text) however many
+    wildcards a hostile pattern has.
+    """
+    at = seen = 0
+    star, star_seen = -1, 0
+    while seen < len(text):
+        item = pattern[at] if at < len(pattern) else None
+        if item is Wildcard.ANY:
+            star, star_seen = at, seen
+            at += 1
+        elif item is Wildcard.ONE or item == text[seen]:
+            at += 1
+            seen += 1
+        elif star >= 0:
+            star_seen += 1
+            at, seen = star + 1, star_seen
+        else:
+            return False
+    return all(item is Wildcard.ANY for item in pattern[at:])
