@@ -1,0 +1,38 @@
+"""umqtt comes from the package index by hash; an archive that is not the pinned one never lands."""
+
+import io
+import tarfile
+
+import pytest
+
+from tools import fetch_umqtt
+from tools.paths import UMQTT
+
+
+def archive(path, content=b"class MQTTClient: pass\n"):
+    with tarfile.open(path, "w:gz") as tar:
+        member = tarfile.TarInfo("micropython-umqtt.simple-1.3.4/umqtt/simple.py")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_archive_with_another_hash_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(fetch_umqtt.FetchError, match="expected b6a25"):
+        fetch_umqtt.unpack(archive(tmp_path / "umqtt.tar.gz"), tmp_path / "library")
+    assert not (tmp_path / "library").exists()
+
+
+def test_set_up_has_put_the_pinned_module_where_the_board_finds_it():
+    assert b"class MQTTClient" in (UMQTT / "umqtt" / "simple.py").read_bytes()
+
+
+def test_pip_settings_are_read_whatever_their_section(monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.invalid/simple with space/")
+    assert fetch_umqtt.pip_settings()["index-url"] == "https://mirror.invalid/simple with space/"
+
+
+def test_unreachable_index_is_one_line_with_the_next_step(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")  # the discard port: nobody listens
+    with pytest.raises(fetch_umqtt.FetchError, match=r"cannot download .*check the network"):
+        fetch_umqtt.download(tmp_path)

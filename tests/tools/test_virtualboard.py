@@ -1,0 +1,249 @@
+"""The virtual board: power, resets, watchdog, deep sleep and what the chip's modules answer, on each interpreter."""
+
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import interpreters
+from tools.errors import CommandError
+from tools.virtualboard.interpreters import Interpreter
+from tools.virtualboard.supervisor import (
+    DEEPSLEEP_RESET,
+    HARD_RESET,
+    PWRON_RESET,
+    SOFT_RESET,
+    WDT_RESET,
+    VirtualBoard,
+    lay_out,
+)
+
+DEADLINE_S = 20
+
+
+@pytest.fixture(params=interpreters.ALL)
+def interpreter(request: pytest.FixtureRequest) -> Interpreter:
+    return interpreters.need(request.param)
+
+
+@pytest.fixture
+def run(interpreter: Interpreter, tmp_path: Path) -> Iterator[Callable[..., tuple[list[str], VirtualBoard]]]:
+    """Run a main.py to its end; returns its lines and the board."""
+
+    def run(main: str, boot: str = "", **world: object) -> tuple[list[str], VirtualBoard]:
+        (tmp_path / "boot.py").write_text(boot)
+        (tmp_path / "main.py").write_text(textwrap.dedent(main))
+        lines: list[str] = []
+        with VirtualBoard(interpreter, tmp_path, lines.append, world) as board:
+            assert board.wait(DEADLINE_S), f"the board did not stop; it said {lines}"
+        return lines, board
+
+    yield run
+
+
+def test_boot_runs_before_main(run):
+    lines, board = run("print('main')", boot="print('boot')")
+    assert lines == ["boot", "main"]
+    assert board.exit_code == 0
+
+
+def test_exception_in_main_is_shown_and_leaves_the_board_at_its_prompt(run):
+    lines, board = run("raise ValueError('broken')")
+    assert lines[-1] == "ValueError: broken"
+    assert board.exit_code == 1
+    assert board.resets == [PWRON_RESET]
+
+
+def test_umqtt_stands_where_frozen_modules_do(run, tmp_path):
+    shadow = tmp_path / "lib" / "umqtt"
+    shadow.mkdir(parents=True)
+    (shadow / "simple.py").write_text("MQTTClient = 'a file on flash'")
+    lines, _ = run("from umqtt.simple import MQTTClient\nprint(MQTTClient)")
+    assert "a file on flash" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "cause"), [("reset()", HARD_RESET), ("soft_reset()", SOFT_RESET), ("deepsleep(1)", DEEPSLEEP_RESET)]
+)
+def test_program_starts_again_with_the_cause_of_the_reset(run, call, cause):
+    lines, board = run(
+        f"""
+        import machine
+        print(machine.reset_cause(), machine.RTC().memory())
+        if machine.reset_cause() == machine.PWRON_RESET:
+            machine.RTC().memory(b"kept")
+            machine.{call}
+            print("never reached")
+        """
+    )
+    assert board.resets == [PWRON_RESET, cause]
+    assert lines == [f"{PWRON_RESET} b''", f"{cause} b'kept'"]
+
+
+def test_watchdog_kills_a_program_that_is_stuck(run):
+    lines, board = run(
+        """
+        import machine
+        print(machine.reset_cause())
+        if machine.reset_cause() == machine.PWRON_RESET:
+            machine.WDT(timeout=300)
+            while True:
+                pass
+        """
+    )
+    assert board.resets == [PWRON_RESET, WDT_RESET]
+    assert lines == ["1", "(the watchdog bit: it was not fed in time)", "3"]
+
+
+def test_fed_watchdog_lets_the_program_live(run):
+    _, board = run(
+        """
+        import machine, time
+        watchdog = machine.WDT(timeout=2000)
+        for _ in range(5):
+            time.sleep(0.01)
+            watchdog.feed()
+        """
+    )
+    assert board.resets == [PWRON_RESET]
+
+
+def test_wifi_joins_with_the_right_password_only(run):
+    main = """
+        import network
+        wlan = network.WLAN(network.STA_IF)
+        wlan.active(True)
+        for password in ("wrong", "right"):
+            wlan.connect("home", password)
+            print(wlan.status(), wlan.isconnected())
+    """
+    lines, _ = run(main, wifi_ssid="home", wifi_password="right")
+    assert lines == ["202 False", "1010 True"]
+
+
+def test_wifi_can_lie(run):
+    main = """
+        import network
+        wlan = network.WLAN(network.STA_IF)
+        wlan.active(True)
+        wlan.connect("home", "right")
+        print(wlan.status(), wlan.isconnected())
+    """
+    lines, _ = run(main, wifi_up=False, wifi_status=1010, wifi_connected=True)
+    assert lines == ["1010 True"]
+
+
+def test_surroundings_change_while_the_program_runs(interpreter, tmp_path):
+    (tmp_path / "main.py").write_text(
+        textwrap.dedent(
+            """
+            import network, time
+            wlan = network.WLAN(network.STA_IF)
+            wlan.active(True)
+            wlan.connect("home", "right")
+            print(wlan.isconnected())
+            while wlan.isconnected():
+                time.sleep(0.01)
+            print("gone")
+            """
+        )
+    )
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "True":
+            board.set_world(wifi_up=False)
+
+    board = VirtualBoard(interpreter, tmp_path, on_line)
+    with board:
+        assert board.wait(DEADLINE_S)
+    assert lines == ["True", "gone"]
+
+
+def test_nvs_outlives_a_reset(run):
+    lines, _ = run(
+        """
+        import esp32, machine
+        nvs = esp32.NVS("mqtt443")
+        try:
+            print(nvs.get_i32("boots"))
+        except OSError as error:
+            print("none")
+            nvs.set_i32("boots", 7)
+            nvs.commit()
+            machine.reset()
+        """
+    )
+    assert lines == ["none", "7"]
+
+
+def test_chip_figures_are_what_the_surroundings_say(run):
+    main = """
+        import esp32, ntptime, machine
+        print(esp32.mcu_temperature(), esp32.idf_heap_info(esp32.HEAP_DATA)[0][1], machine.Pin(0).value())
+        try:
+            ntptime.settime()
+        except OSError as error:
+            print("no time:", error.args[0])
+    """
+    lines, _ = run(main, temperature_c=61, idf_heap=[[10, 4, 3, 2]], pins={"0": 0}, ntp_error=110)
+    assert lines == ["61 4 0", "no time: 110"]
+
+
+def test_clock_set_by_the_board_leaves_the_host_alone(run):
+    lines, _ = run(
+        """
+        import machine
+        machine.RTC().datetime((2030, 2, 28, 0, 23, 59, 30, 0))
+        print(machine.RTC().datetime()[:3])
+        """
+    )
+    assert lines == ["(2030, 2, 28)"]
+
+
+def test_interrupt_reaches_the_program(interpreter, tmp_path):
+    (tmp_path / "main.py").write_text(
+        textwrap.dedent(
+            """
+            import time
+            try:
+                print("up")
+                while True:
+                    time.sleep(0.05)
+            except KeyboardInterrupt:
+                print("down")
+            """
+        )
+    )
+    lines: list[str] = []
+    up = threading.Event()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        up.set()
+
+    with VirtualBoard(interpreter, tmp_path, on_line):
+        assert up.wait(DEADLINE_S)
+    assert lines == ["up", "down"]
+
+
+def test_flash_gets_what_a_push_would_send(tmp_path):
+    root = tmp_path / "flash"
+    root.mkdir()
+    (tmp_path / "config.json").write_text('{"ca": "own.pem", "password": "secret"}')
+    (tmp_path / "own.pem").write_text("certificate")
+    (tmp_path / "sensors.py").write_text("def read(): return {}")
+    lay_out(root, tmp_path / "config.json")
+    assert sorted(path.name for path in root.iterdir()) == [
+        "boot.py", "config.json", "lib", "main.py", "own.pem", "sensors.py",
+    ]  # fmt: skip
+    assert (root / "config.json").stat().st_mode & 0o777 == 0o600
+    assert (root / "lib" / "mqtt443" / "__init__.py").exists()
+
+
+def test_missing_config_is_one_line_with_the_next_step(tmp_path):
+    with pytest.raises(CommandError, match=r"config\.json: No such file.*mqtt443 device add"):
+        lay_out(tmp_path, tmp_path / "config.json")
