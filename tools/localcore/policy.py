@@ -134,7 +134,7 @@ class PolicySet:
                 return Verdict(False, f"{statement.where} denies {wanted}")
             if applies:
                 allowed_by = allowed_by or statement
-            elif reason:
+            elif reason and not statement.denies:
                 notes.append(f"{statement.where} does not apply: {reason}")
         if allowed_by:
             return Verdict(True, f"{allowed_by.where} allows {wanted}")

@@ -1,0 +1,34 @@
+"""Carries what a Lambda function prints to whoever shows its log: line by line, bounded, and safe for a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+MAX_LINE_BYTES = 8192
+"""A longer line is cut there and marked with an ellipsis."""
+_READ_BYTES = 4096
+
+
+async def carry_log(stream: asyncio.StreamReader, on_log: Callable[[str], None]) -> None:
+    """Pass each line of the stream to `on_log`, without its end and with control characters escaped, until the end."""
+    line = bytearray()
+    cut = False
+    while chunk := await stream.read(_READ_BYTES):
+        for piece in chunk.splitlines(keepends=True):
+            text = piece.rstrip(b"\r\n")
+            room = MAX_LINE_BYTES - len(line)
+            cut = cut or len(text) > room
+            line += text[:room]
+            if piece.endswith(b"\n"):
+                on_log(_printable(line, cut))
+                line.clear()
+                cut = False
+    if line:
+        on_log(_printable(line, cut))
+
+
+def _printable(line: bytearray, cut: bool) -> str:
+    text = line.decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+    return f"{shown}…" if cut else shown
