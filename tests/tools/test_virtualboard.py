@@ -36,7 +36,7 @@ def run(interpreter: Interpreter, tmp_path: Path) -> Iterator[Callable[..., tupl
         (tmp_path / "boot.py").write_text(boot)
         (tmp_path / "main.py").write_text(textwrap.dedent(main))
         lines: list[str] = []
-        with VirtualBoard(interpreter, tmp_path, lines.append, world) as board:
+        with VirtualBoard(interpreter, tmp_path, lines.append, world=world) as board:
             assert board.wait(DEADLINE_S), f"the board did not stop; it said {lines}"
         return lines, board
 
@@ -247,3 +247,56 @@ def test_flash_gets_what_a_push_would_send(tmp_path):
 def test_missing_config_is_one_line_with_the_next_step(tmp_path):
     with pytest.raises(CommandError, match=r"config\.json: No such file.*mqtt443 device add"):
         lay_out(tmp_path, tmp_path / "config.json")
+
+
+@pytest.fixture(params=interpreters.MICROPYTHON)
+def micropython(request: pytest.FixtureRequest) -> Interpreter:
+    return interpreters.need(request.param)
+
+
+WRITER = """
+    import machine, os
+    known = os.listdir()
+    print("whole" if "data" not in known or open("data", "rb").read() in (b"old" * 400, b"new" * 400) else "torn")
+    for text in (b"old", b"new"):
+        with open("data.new", "wb") as file:
+            file.write(text * 400)
+        os.rename("data.new", "data")
+    print("end")
+"""
+
+
+def test_flash_keeps_its_files_over_power_cycles(micropython, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "main.py").write_text(
+        textwrap.dedent(
+            """
+            import os
+            print(os.getcwd(), "seen" in os.listdir())
+            open("seen", "w").close()
+            """
+        )
+    )
+    lines: list[str] = []
+    for _ in range(2):
+        with VirtualBoard(micropython, root, lines.append, flash=tmp_path / "flash.img") as board:
+            assert board.wait(DEADLINE_S)
+    assert lines == ["/flash False", "/flash True"]
+    assert sorted(path.name for path in root.iterdir()) == ["main.py"]
+
+
+def test_power_cut_tears_the_write_it_hits_and_nothing_else(micropython, tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "main.py").write_text(textwrap.dedent(WRITER))
+    flash = tmp_path / "flash.img"
+    lines: list[str] = []
+    with VirtualBoard(micropython, tmp_path / "root", lines.append, flash=flash) as board:
+        assert board.wait(DEADLINE_S)
+    for write in range(1, 12, 3):
+        lines.clear()
+        world = {"power_cut_at_write": write}
+        with VirtualBoard(micropython, tmp_path / "root", lines.append, world=world, flash=flash) as board:
+            assert board.wait(DEADLINE_S)
+        assert board.resets == [PWRON_RESET, PWRON_RESET]
+        assert lines == ["whole", "whole", "end"], f"after a cut at write {write}"

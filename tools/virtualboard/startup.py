@@ -1,8 +1,9 @@
 """What a board's ROM and port do at power-on: set sys.path, run boot.py, run main.py, fall to the prompt.
 
 Runs inside the board's interpreter, MicroPython or CPython, with the board's root as its working directory. Arguments:
-the folders that stand for what an image has built in (`machine`, `network`, frozen umqtt), which come before /lib as
-frozen modules do. The exit code says how it ended: 0 main.py returned, 1 it raised.
+the file that is the board's flash ("" for none: its root is the folder itself), then the folders that stand for what an
+image has built in (`machine`, `network`, frozen umqtt), which come before /lib as frozen modules do. The exit code says
+how it ended: 0 main.py returned, 1 it raised.
 """
 
 import os
@@ -26,11 +27,15 @@ def run(name):
     return True
 
 
-def start(built_in):
+def start(flash, built_in):
     """Run boot.py and main.py where they are there; returns the exit code."""
     own = sys.argv[0].rpartition("/")[0]
     inherited = [path for path in sys.path if path not in ("", ".frozen", own)]
     sys.path[:] = ["", ".frozen"] + built_in + ["lib"] + inherited
+    if flash:
+        import _flash
+
+        _flash.mount(flash)
     ok = True
     for name in ("boot.py", "main.py"):
         if name in os.listdir():
@@ -38,4 +43,4 @@ def start(built_in):
     return 0 if ok else 1
 
 
-sys.exit(start(sys.argv[1:]))
+sys.exit(start(sys.argv[1], sys.argv[2:]))

@@ -28,6 +28,12 @@ STOP_S = 3.0  # from a polite end (Ctrl-C: the board says DISCONNECT) to a hard 
 MAX_LINE_BYTES = 4096
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = range(1, 6)
+REQUESTS = {
+    "power_cut": PWRON_RESET,
+    "reset": HARD_RESET,
+    "deepsleep": DEEPSLEEP_RESET,
+    "soft_reset": SOFT_RESET,
+}
 
 
 def lay_out(root: Path, config: Path) -> None:
@@ -75,7 +81,7 @@ class _ResetLogic:
         if word == "watchdog":
             self.bites_at = time.monotonic() + int(value) / 1000
         else:
-            self.cause = {"reset": HARD_RESET, "soft_reset": SOFT_RESET, "deepsleep": DEEPSLEEP_RESET}[word]
+            self.cause = REQUESTS[word]
             self.sleep_s = int(value or 0) / 1000
 
     def patience_s(self) -> float | None:
@@ -117,6 +123,9 @@ class VirtualBoard:
         root: the board's flash, laid out.
         on_line: called with each line that the board prints, from a thread of this object.
         world: how the surroundings behave, see shims/; `set_world` changes it.
+        environment: more environment variables for the program.
+        flash: a file that is the board's flash (see shims/_flash.py; MicroPython only); made from `root` if it is
+            new. None: the board works in `root` itself.
     """
 
     def __init__(
@@ -124,8 +133,10 @@ class VirtualBoard:
         interpreter: Interpreter,
         root: Path,
         on_line: Callable[[str], None],
+        *,
         world: dict[str, Any] | None = None,
         environment: dict[str, str] | None = None,
+        flash: Path | None = None,
     ) -> None:
         self.interpreter = interpreter
         self.root = root
@@ -134,6 +145,7 @@ class VirtualBoard:
         self._on_line = on_line
         self._world = dict(world or {})
         self._environment = environment or {}
+        self._flash = flash
         self._folder = Path(tempfile.mkdtemp(prefix="mqtt443-board-"))
         self._pipe_path = self._folder / "supervisor"
         self._process: subprocess.Popen[bytes] | None = None
@@ -190,6 +202,8 @@ class VirtualBoard:
             self.resets.append(cause)
             self.set_world(reset_cause=cause)
             cause = self._one_life()
+            if cause == PWRON_RESET:
+                self.set_world(power_cut_at_write=0)  # the power came back, to stay
 
     def _one_life(self) -> int | None:
         """Run the program until it ends; returns the cause of the reset that follows, None for none."""
@@ -203,7 +217,13 @@ class VirtualBoard:
         requests = _Lines(os.open(self._pipe_path, os.O_RDWR))  # both ends: no end of file between two writers
         try:
             self._process = subprocess.Popen(
-                [*self.interpreter.command, str(HERE / "startup.py"), str(UMQTT), str(HERE / "shims")],
+                [
+                    *self.interpreter.command,
+                    str(HERE / "startup.py"),
+                    str(self._flash or ""),
+                    str(UMQTT),
+                    str(HERE / "shims"),
+                ],
                 cwd=self.root,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -52,9 +52,8 @@ def tell(line):
     if not path:
         return
     if _pipe is None:
-        _pipe = open(path, "w")
-    _pipe.write(line + "\n")
-    _pipe.flush()
+        _pipe = open(path, "wb", 0)
+    _pipe.write(line.encode() + b"\n")
 
 
 def wait_for_the_end():
