@@ -1,6 +1,7 @@
 """The command `python -m tools.micropython`: a thin shell over the library beside it."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def build(
         print(f"no interpreter is called {unknown[0]}; there are {', '.join(RECIPES)}", file=sys.stderr)
         raise typer.Exit(2)
     try:
-        build_interpreters(names or None)
+        build_interpreters(names or None, say=partial(print, flush=True))
     except BuildError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def build(
     names: Iterable[str] | None = None,
     *,
     output: Path = OUTPUT,
-    say: Callable[[str], None] = partial(print, flush=True),
+    say: Callable[[str], None],
 ) -> None:
     """Build what is not there yet, or is no longer good.
 
