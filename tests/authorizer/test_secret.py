@@ -60,7 +60,16 @@ def test_scrypt_parameters_within_bounds_are_taken(cost):
 
 @pytest.mark.parametrize(
     "cost",
-    [(2, 8, 1), (2**14 + 1, 8, 1), (2**17, 8, 1), (2**16, 16, 1), (2**14, 1, 1), (2**14, 8, 0), (2**14, 8, 5), (-(2**14), 8, 1)],
+    [
+        (2, 8, 1),
+        (2**14 + 1, 8, 1),
+        (2**17, 8, 1),
+        (2**16, 16, 1),
+        (2**14, 1, 1),
+        (2**14, 8, 0),
+        (2**14, 8, 5),
+        (-(2**14), 8, 1),
+    ],
 )
 def test_scrypt_parameters_out_of_bounds_are_refused(cost):
     with pytest.raises(DeviceError, match="out of bounds"):

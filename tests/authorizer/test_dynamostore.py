@@ -1,0 +1,115 @@
+"""What is particular to DynamoDB: items, consistent reads, paging, time-outs, and errors of the service."""
+
+import socket
+import threading
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from authorizer.dynamostore import DynamoStore
+from authorizer.errors import StoreError
+from tests.support.failing import Failing
+from tests.support.logins import device
+from tests.support.table import dynamodb_table
+
+
+@pytest.fixture
+def table():
+    with dynamodb_table() as (name, client):
+        yield name, client
+
+
+def test_a_device_is_two_items(table):
+    name, client = table
+    DynamoStore(name, client).add(device())
+    items = client.scan(TableName=name)["Items"]
+    assert sorted(item["pk"]["S"] for item in items) == ["client#sensor-1", "user#dev1"]
+
+
+def test_every_read_is_consistent(table):
+    name, client = table
+    reads = []
+    client.meta.events.register(
+        "before-parameter-build.dynamodb.*", lambda params, model, **_: reads.append((model.name, params))
+    )
+    store = DynamoStore(name, client)
+    store.by_username("dev1")
+    store.by_client_id("sensor-1")
+    store.all()
+    assert [operation for operation, _ in reads] == ["GetItem", "GetItem", "Scan"]
+    assert all(params["ConsistentRead"] is True for _, params in reads)
+
+
+def test_all_pages_are_read(table):
+    name, client = table
+    store = DynamoStore(name, client)
+    for number in range(4):
+        # 1.6 MB in all: a page of a scan ends at 1 MB.
+        client.put_item(TableName=name, Item={"pk": {"S": f"filler#{number}"}, "data": {"B": bytes(390_000)}})
+        store.add(device(f"device-{number}", f"user-{number}"))
+    assert [each.client_id for each in store.all()] == [f"device-{number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("item", [{}, {"device": {"S": "{"}}, {"device": {"S": "[]"}}, {"device": {"N": "1"}}])
+def test_a_broken_item_is_a_store_error(table, item):
+    name, client = table
+    client.put_item(TableName=name, Item={"pk": {"S": "user#dev1"}, **item})
+    with pytest.raises(StoreError, match="DynamoDB table devices: "):
+        DynamoStore(name, client).by_username("dev1")
+
+
+def test_a_missing_table_is_a_store_error(table):
+    with pytest.raises(StoreError, match="DynamoDB table nowhere: ResourceNotFoundException"):
+        DynamoStore("nowhere", table[1]).by_username("dev1")
+
+
+OUTAGES = [
+    ClientError({"Error": {"Code": "ThrottlingException", "Message": "secret text"}}, "GetItem"),
+    ClientError(
+        {
+            "Error": {"Code": "TransactionCanceledException", "Message": ""},
+            "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+        },
+        "TransactWriteItems",
+    ),
+    EndpointConnectionError(endpoint_url="https://dynamodb.invalid"),
+]
+
+
+@pytest.mark.parametrize("error", OUTAGES)
+def test_an_outage_is_a_store_error_and_no_statement_about_the_device(error):
+    store = DynamoStore("devices", Failing(error))
+    for attempt in (lambda: store.by_username("dev1"), lambda: store.add(device()), lambda: store.replace(device())):
+        with pytest.raises(StoreError) as raised:
+            attempt()
+        assert type(raised.value) is StoreError
+        assert "secret text" not in str(raised.value)
+
+
+def test_a_service_that_never_answers_is_given_up_after_two_tries(monkeypatch):
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+        def accept():
+            while True:
+                try:
+                    connections.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        with pytest.raises(StoreError, match="ReadTimeoutError"):
+            DynamoStore("devices").by_username("dev1")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    for connection in connections:
+        connection.close()
+    assert len(connections) == 2

@@ -1,0 +1,186 @@
+"""The file of devices: private, whole, shared between processes, read only when it changed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from authorizer.errors import StoreError
+from authorizer.files import write_private
+from authorizer.filestore import LOCK_PAUSE_S, LOCK_TRIES, FileStore
+from tests.support.logins import device
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "devices.json"
+
+
+@pytest.fixture
+def loose_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path):
+    return oct(path.stat().st_mode & 0o777)
+
+
+def test_the_file_is_private_in_a_private_folder(path, loose_umask):
+    FileStore(path).add(device())
+    assert (mode(path.parent), mode(path), mode(path.with_name("devices.json.lock"))) == ("0o700", "0o600", "0o600")
+
+
+def test_nothing_else_stays_in_the_folder(path):
+    store = FileStore(path)
+    store.add(device())
+    store.remove("sensor-1")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["devices.json", "devices.json.lock"]
+
+
+def test_another_store_sees_the_change(path):
+    writer, reader = FileStore(path), FileStore(path)
+    assert reader.all() == []
+    writer.add(device())
+    assert reader.by_username("dev1") == device()
+    writer.replace(device(enabled=False))
+    assert not reader.by_username("dev1").enabled
+    path.unlink()
+    assert reader.by_username("dev1") is None
+
+
+def test_the_file_is_parsed_again_only_when_it_changed(path, monkeypatch):
+    store = FileStore(path)
+    store.add(device())
+    parsed = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda content: parsed.append(content) or loads(content))
+    for _ in range(5):
+        store.by_username("dev1")
+    assert len(parsed) == 1
+    FileStore(path).replace(device())
+    parsed.clear()
+    for _ in range(5):
+        store.by_username("dev1")
+    assert len(parsed) == 1
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(path, monkeypatch):
+    store = FileStore(path)
+    store.add(device())
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"devices\.json: No space left on device"):
+        store.add(device("sensor-2", "dev2"))
+    assert FileStore(path).all() == store.all() == [device()]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["devices.json", "devices.json.lock"]
+
+
+@pytest.mark.parametrize("bits", [0o640, 0o604, 0o620])
+def test_a_file_open_to_others_is_refused_with_the_remedy(path, bits):
+    FileStore(path).add(device())
+    path.chmod(bits)
+    with pytest.raises(StoreError, match=r"others can read it: chmod 600 .*devices\.json"):
+        FileStore(path).by_username("dev1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"format": 2, "devices": []}',
+        b'{"format": 1}',
+        b'{"format": 1, "devices": [{}]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_broken_file_is_named_in_one_line_and_never_overwritten(path, content):
+    write_private(path, content)
+    store = FileStore(path)
+    for attempt in (store.all, lambda: store.add(device())):
+        with pytest.raises(StoreError, match=r"devices\.json: broken: .*restore it") as raised:
+            attempt()
+        assert "\n" not in str(raised.value)
+    assert path.read_bytes() == content
+
+
+def test_two_devices_with_one_name_in_the_file_are_refused(path):
+    store = FileStore(path)
+    store.add(device())
+    content = json.loads(path.read_bytes())
+    content["devices"] *= 2
+    write_private(path, json.dumps(content).encode())
+    with pytest.raises(StoreError, match="already registered"):
+        store.all()
+
+
+def test_a_path_that_cannot_be_read_is_a_store_error(path):
+    path.mkdir(parents=True)
+    path.chmod(0o700)
+    with pytest.raises(StoreError, match="Is a directory"):
+        FileStore(path).all()
+
+
+def run(*code):
+    """Start a Python with this checkout's packages."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "\n".join(code)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_lock_that_is_not_given_back_ends_the_wait(path):
+    path.parent.mkdir()
+    holder = run(
+        "import fcntl, sys",
+        f"lock = open({str(path) + '.lock'!r}, 'w')",
+        "fcntl.flock(lock, fcntl.LOCK_EX)",
+        "print('held', flush=True)",
+        "sys.stdin.read()",
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        waits = []
+        with pytest.raises(StoreError, match="another command is changing it"):
+            FileStore(path, sleep=waits.append).add(device())
+        assert waits == [LOCK_PAUSE_S] * LOCK_TRIES
+        holder.communicate(timeout=20)
+    FileStore(path, sleep=waits.append).add(device())
+
+
+def test_processes_at_once_lose_no_change(path):
+    writers = [
+        run(
+            "import sys",
+            "from pathlib import Path",
+            "from authorizer.filestore import FileStore",
+            "from tests.support.logins import device",
+            f"store = FileStore(Path({str(path)!r}))",
+            "print('ready', flush=True)",
+            "sys.stdin.readline()",
+            f"for number in range(15): store.add(device(f'device-{writer}-{{number}}', f'user-{writer}-{{number}}'))",
+        )
+        for writer in range(4)
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=40)
+        assert writer.returncode == 0
+    expected = {f"device-{writer}-{number}" for writer in range(4) for number in range(15)}
+    assert {each.client_id for each in FileStore(path).all()} == expected

@@ -1,0 +1,220 @@
+"""The decision as a whole: the answer, the log line, failing closed, and the settings."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import authorizer.handler as module
+from authorizer.errors import StoreError
+from authorizer.filestore import FileStore
+from authorizer.handler import handler, principal_id
+from authorizer.policy import Template
+from tests.support.failing import Failing
+from tests.support.logins import CHOSEN, CONTEXT, GENERATED, IOT_ARN, OTHER_GENERATED, Desk, device, event
+
+REFUSAL = {"isAuthenticated": False, "principalId": "refused"}
+
+
+@pytest.mark.parametrize(
+    "name", ["mqtt", "mqtt_authorizer_name", "mqtt_sdk_metrics", "mqtt_signed", "wss", "wss_headers", "http"]
+)
+@pytest.mark.parametrize("secret", [GENERATED, CHOSEN])
+def test_the_right_login_is_let_in_with_the_devices_policy(name, secret):
+    own = device(secrets=(secret,), publish=("site/a",))
+    assert Desk(own).decide(event(name)) == {
+        "isAuthenticated": True,
+        "principalId": principal_id("sensor-1"),
+        "disconnectAfterInSeconds": 7200,
+        "refreshAfterInSeconds": 600,
+        "policyDocuments": Template.load().render(own, IOT_ARN),
+    }
+
+
+@pytest.mark.parametrize("name", ["mqtt_no_password", "mqtt_no_client_id"])
+def test_an_incomplete_login_is_refused(name):
+    assert Desk(device()).decide(event(name)) == REFUSAL
+
+
+def test_over_http_the_client_id_of_the_record_is_used():
+    desk = Desk(device())
+    answer = desk.decide(event("http"))
+    assert answer["principalId"] == principal_id("sensor-1")
+    assert desk.lines[-1]["client_id"] == "sensor-1"
+
+
+def test_both_secrets_log_in_and_the_log_says_which():
+    rotated = Desk(device(secrets=(OTHER_GENERATED, GENERATED)))
+    fresh = Desk(device(secrets=(GENERATED, OTHER_GENERATED)))
+    assert rotated.decide(event("mqtt"))["isAuthenticated"]
+    assert fresh.decide(event("mqtt"))["isAuthenticated"]
+    assert (rotated.lines[-1]["secret"], fresh.lines[-1]["secret"]) == (1, 0)
+
+
+def test_an_allow_is_logged_with_who_and_how_long():
+    desk = Desk(device())
+    desk.decide(event("mqtt_signed"))
+    assert desk.lines == [
+        {
+            "connection": "3f1c2b6e-5f0a-4a43-9c61-0d7a5f4f7f14",
+            "protocols": ["tls", "mqtt"],
+            "client_id": "sensor-1",
+            "username": "dev1",
+            "secret": 0,
+            "decision": "allow",
+            "reason": "the password matches",
+            "duration_ms": 1.0,
+        }
+    ]
+
+
+def test_a_refusal_is_logged_with_who_and_why():
+    desk = Desk(device(enabled=False))
+    assert desk.decide(event("http")) == REFUSAL
+    assert desk.lines == [
+        {
+            "connection": "3f1c2b6e-5f0a-4a43-9c61-0d7a5f4f7f19",
+            "protocols": ["tls", "http"],
+            "client_id": None,
+            "username": "dev1",
+            "decision": "refuse",
+            "reason": "the device is disabled",
+            "duration_ms": 1.0,
+        }
+    ]
+
+
+def test_a_store_that_is_down_is_a_refusal_and_the_log_says_so():
+    desk = Desk(store=Failing(StoreError("DynamoDB table devices: ThrottlingException")))
+    assert desk.decide(event("mqtt")) == REFUSAL
+    assert desk.reason == "DynamoDB table devices: ThrottlingException"
+
+
+def test_an_error_nobody_thought_of_is_a_refusal_without_its_text():
+    desk = Desk(store=Failing(RuntimeError("p@ss")))
+    assert desk.decide(event("mqtt")) == REFUSAL
+    assert desk.reason == "internal error: RuntimeError"
+
+
+def test_a_policy_that_got_too_large_is_a_refusal():
+    desk = Desk(device(publish=tuple(f"{number}" + "t" * 200 for number in range(9))))
+    assert desk.decide(event("mqtt")) == REFUSAL
+    assert re.match("policy document 3 has .* characters", desk.reason)
+
+
+@pytest.mark.parametrize("context", [None, SimpleNamespace(invoked_function_arn="f")])
+def test_a_context_without_function_arn_is_a_refusal(context):
+    desk = Desk(device())
+    assert desk.decide(event("mqtt"), context) == REFUSAL
+    assert "invoked_function_arn" in desk.reason
+
+
+def test_a_changed_refusal_does_not_change_the_next():
+    desk = Desk()
+    desk.decide(event("mqtt"))["isAuthenticated"] = True
+    assert desk.decide(event("mqtt")) == REFUSAL
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128))
+@settings(max_examples=100)
+def test_a_principal_is_one_that_aws_takes(client_id):
+    assert re.fullmatch("[a-zA-Z0-9]{1,128}", principal_id(client_id))
+
+
+def test_principals_of_ids_with_the_same_letters_differ():
+    ids = ["a-b", "ab", "a_b", "A-b", "ä", "ö", "x" * 64, "x" * 65, "x" * 128]
+    assert len({principal_id(client_id) for client_id in ids}) == len(ids)
+    assert principal_id("sensor-1").startswith("sensor1")
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    module._from_environment.cache_clear()
+    for name in ("MQTT443_REFRESH_S", "MQTT443_DISCONNECT_S", "MQTT443_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MQTT443_STORE", f"file:{tmp_path}/state/devices.json")
+    FileStore(tmp_path / "state" / "devices.json").add(device())
+    yield monkeypatch.setenv
+    module._from_environment.cache_clear()
+
+
+def logged(capsys):
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+def test_the_handler_takes_its_settings_from_the_environment(environment, capsys):
+    environment("MQTT443_REFRESH_S", "300")
+    environment("MQTT443_DISCONNECT_S", "3600")
+    answer = handler(event("mqtt"), CONTEXT)
+    assert answer["isAuthenticated"] is True
+    assert (answer["refreshAfterInSeconds"], answer["disconnectAfterInSeconds"]) == (300, 3600)
+    line = logged(capsys)
+    assert (line["decision"], line["username"]) == ("allow", "dev1")
+    assert line["duration_ms"] >= 0
+
+
+def test_the_times_have_defaults(environment, capsys):
+    answer = handler(event("mqtt"), CONTEXT)
+    assert (answer["refreshAfterInSeconds"], answer["disconnectAfterInSeconds"]) == (3600, 86400)
+
+
+def test_the_policy_template_can_be_another_file(environment, tmp_path, capsys):
+    template = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}],
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(template))
+    environment("MQTT443_POLICY", str(tmp_path / "mine.json"))
+    (document,) = handler(event("mqtt"), CONTEXT)["policyDocuments"]
+    assert document["Statement"][0]["Resource"] == f"{IOT_ARN}:client/sensor-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("MQTT443_REFRESH_S", value) for value in ("299", "86401", "", "1h", "-300", "³⁰⁰", "9" * 5000)),
+        ("MQTT443_DISCONNECT_S", "0"),
+        ("MQTT443_STORE", ""),
+        ("MQTT443_STORE", "devices.json"),
+        ("MQTT443_POLICY", "/nowhere/policy.json"),
+    ],
+)
+def test_a_bad_setting_is_a_refusal_that_names_the_variable(environment, capsys, name, value):
+    environment(name, value)
+    assert handler(event("mqtt"), CONTEXT) == REFUSAL
+    line = logged(capsys)
+    assert line["decision"] == "refuse"
+    assert line["reason"].startswith("not configured: ")
+    assert name in line["reason"]
+
+
+def test_a_failed_start_is_tried_again_and_a_good_one_is_kept(environment, capsys):
+    environment("MQTT443_REFRESH_S", "1")
+    assert handler(event("mqtt"), CONTEXT) == REFUSAL
+    environment("MQTT443_REFRESH_S", "300")
+    assert handler(event("mqtt"), CONTEXT)["isAuthenticated"] is True
+    environment("MQTT443_REFRESH_S", "1")
+    assert handler(event("mqtt"), CONTEXT)["isAuthenticated"] is True
+
+
+def test_no_secret_and_no_query_string_is_in_the_log(environment, capsys):
+    for name in ("mqtt_signed", "wss_headers", "http", "mqtt_sdk_metrics"):
+        handler(event(name), CONTEXT)
+        handler({**event(name), "protocolData": {**event(name)["protocolData"], "tls": 5}}, None)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert len(out.splitlines()) == 8
+    for secret in ("p@ss", "cEBzcw", "ZGV2MTpwQHNz", "abc+/=1", "AA%2B", "SDK=", "customauthorizer"):
+        assert secret not in out
+
+
+def test_a_broken_stdout_does_not_reach_the_caller(environment, monkeypatch):
+    def gone(*args, **kwargs):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", gone)
+    assert handler(event("mqtt"), CONTEXT)["isAuthenticated"] is True

@@ -1,0 +1,41 @@
+"""What importing the handler costs: the standard library's light modules, and never the AWS SDK."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+import authorizer.handler
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+HEAVY = {
+    "inspect",
+    "asyncio",
+    "dataclasses",
+    "random",
+    "secrets",
+    "tempfile",
+    "logging",
+    "email",
+    "http",
+    "socket",
+    "ssl",
+    "subprocess",
+}
+
+
+def test_the_handler_imports_light_modules_of_the_standard_library_alone():
+    # -S: without site-packages, as a bare Lambda; -I would hide the checkout itself.
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", PROGRAM],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    imported = set(result.stdout.split())
+    assert imported - sys.stdlib_module_names == {"authorizer"}
+    assert not imported & HEAVY

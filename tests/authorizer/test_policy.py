@@ -1,0 +1,200 @@
+"""The template, its rules, what it becomes for a device, and AWS's limits."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authorizer.device import validate_client_id
+from authorizer.errors import DeviceError, PolicyError
+from authorizer.policy import LONGEST_ARN, Template, iot_arn
+from tests.support.logins import IOT_ARN, device
+
+DEFAULT = Template.load()
+
+
+def allowed(documents):
+    """Every (action, resource) that the documents allow."""
+    pairs = []
+    for document in documents:
+        for statement in document["Statement"]:
+            assert statement["Effect"] == "Allow"
+            resources = statement["Resource"]
+            pairs += [(statement["Action"], arn) for arn in ([resources] if isinstance(resources, str) else resources)]
+    return pairs
+
+
+def test_the_default_policy_is_the_devices_own_id_and_topics_and_nothing_else():
+    assert allowed(DEFAULT.render(device(), IOT_ARN)) == [
+        ("iot:Connect", f"{IOT_ARN}:client/sensor-1"),
+        ("iot:Publish", f"{IOT_ARN}:topic/telemetry/sensor-1"),
+        ("iot:Publish", f"{IOT_ARN}:topic/telemetry/sensor-1/*"),
+        ("iot:Subscribe", f"{IOT_ARN}:topicfilter/commands/sensor-1"),
+        ("iot:Subscribe", f"{IOT_ARN}:topicfilter/commands/sensor-1/*"),
+        ("iot:Receive", f"{IOT_ARN}:topic/commands/sensor-1"),
+        ("iot:Receive", f"{IOT_ARN}:topic/commands/sensor-1/*"),
+    ]
+
+
+def test_topics_of_its_own_are_added_with_filters_literal_and_received_topics_widened():
+    own = device(publish=("site/door",), subscribe=("site/+/state", "news/#"))
+    extra = allowed(DEFAULT.render(own, IOT_ARN))[7:]
+    assert extra == [
+        ("iot:Publish", f"{IOT_ARN}:topic/site/door"),
+        ("iot:Subscribe", f"{IOT_ARN}:topicfilter/site/+/state"),
+        ("iot:Subscribe", f"{IOT_ARN}:topicfilter/news/#"),
+        ("iot:Receive", f"{IOT_ARN}:topic/site/*/state"),
+        ("iot:Receive", f"{IOT_ARN}:topic/news/*"),
+    ]
+
+
+def test_a_client_id_that_looks_like_a_placeholder_stays_what_it_is():
+    documents = DEFAULT.render(device("<arn>"), IOT_ARN)
+    assert ("iot:Connect", f"{IOT_ARN}:client/<arn>") in allowed(documents)
+
+
+def client_ids():
+    return st.text(
+        st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="*?+#$/"), min_size=1, max_size=128
+    )
+
+
+@settings(max_examples=150)
+@given(client_ids())
+def test_no_client_id_changes_the_structure_or_breaks_the_limits(client_id):
+    try:
+        validate_client_id(client_id)
+    except DeviceError:
+        return
+    documents = DEFAULT.render(device(client_id), LONGEST_ARN)
+    assert json.loads(json.dumps(documents)) == documents
+    assert all(arn.replace("/*", "").endswith(f"/{client_id}") for _, arn in allowed(documents))
+    assert len(allowed(documents)) == 7
+
+
+@pytest.mark.parametrize("client_id", ["x" * 128, "é" * 64, '"' * 128, "\N{GRINNING FACE}" * 32])
+def test_the_longest_client_ids_fit_into_the_default_policy_in_every_region(client_id):
+    documents = DEFAULT.render(device(client_id), LONGEST_ARN)
+    assert max(len(json.dumps(document, separators=(",", ":"))) for document in documents) <= 2048
+
+
+def document_of(chars, arn=IOT_ARN):
+    """A template of one document that renders to exactly so many characters."""
+    document = statement({"Sid": "", "Action": "iot:Publish"})
+    size = len(json.dumps(document, separators=(",", ":")).replace("<arn>", arn).replace("<client_id>", "sensor-1"))
+    document["Statement"][0]["Sid"] = "x" * (chars - size)
+    return document
+
+
+def statement(changes, drop=()):
+    base = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>", **changes}
+    return {"Version": "2012-10-17", "Statement": [{key: value for key, value in base.items() if key not in drop}]}
+
+
+def test_a_document_of_2048_characters_is_rendered_and_one_of_2049_is_not():
+    # The template is checked with the longest ARN, so the last characters are the client id's.
+    fits, long = (Template(document_of(chars, LONGEST_ARN)) for chars in (2048, 2049))
+    (document,) = fits.render(device(), LONGEST_ARN)
+    assert len(json.dumps(document, separators=(",", ":"))) == 2048
+    with pytest.raises(PolicyError, match="document 1 has 2049 characters: AWS takes at most 2048"):
+        long.render(device(), LONGEST_ARN)
+
+
+def test_own_topics_over_the_size_are_refused():
+    with pytest.raises(PolicyError, match=r"document 3 has .* fewer topics"):
+        DEFAULT.render(device(publish=tuple(f"{number}" + "t" * 200 for number in range(9))), IOT_ARN)
+
+
+def test_ten_documents_are_rendered_and_eleven_are_not():
+    ten = Template([statement({})] * 10)
+    assert len(ten.render(device(), IOT_ARN)) == 10
+    with pytest.raises(PolicyError, match="11 documents: AWS takes at most 10"):
+        ten.render(device(publish=("a",)), IOT_ARN)
+    with pytest.raises(PolicyError, match="11 documents"):
+        Template([statement({})] * 11)
+
+
+BAD = {
+    "star alone": (statement({"Resource": "*"}), r"\* alone is never allowed"),
+    "star in a list": (statement({"Resource": ["<arn>:client/a", "*"]}), r"\* alone"),
+    "stars": (statement({"Resource": "**"}), r"\* alone"),
+    "any ARN": (statement({"Resource": "arn:aws:iot:*"}), r"\* alone"),
+    "any kind": (statement({"Resource": "<arn>:*"}), r"\* alone"),
+    "any client": (statement({"Resource": "<arn>:client/*"}), "client/ takes no wildcard"),
+    "one character of a client": (statement({"Resource": "<arn>:client/<client_id>?"}), "client/ takes no wildcard"),
+    "client by variable": (statement({"Resource": "<arn>:client/${iot:ClientId}"}), "client/ takes no wildcard"),
+    "condition on connect": (statement({"Condition": {}}), "no Condition on iot:Connect"),
+    "condition, other case": (statement({"Action": ["iot:Publish", "iot:CONNECT"], "Condition": {}}), "no Condition"),
+    "all actions": (statement({"Action": "iot:*"}), "literal name"),
+    "star as action": (statement({"Action": "*"}), "literal name"),
+    "action no string": (statement({"Action": [1]}), "Action must be"),
+    "no action": (statement({}, drop=["Action"]), "Action must be"),
+    "no resource": (statement({}, drop=["Resource"]), "Resource must be"),
+    "empty resources": (statement({"Resource": []}), "Resource must be"),
+    "NotAction": (statement({"NotAction": "iot:Publish"}), "NotAction"),
+    "effect": (statement({"Effect": "allow"}), "Allow or Deny"),
+    "version": ({**statement({}), "Version": "2008-10-17"}, "2012-10-17"),
+    "no statement": ({"Version": "2012-10-17", "Statement": []}, "at least one"),
+    "no object": (["x"], "document 1 is not an object"),
+    "unknown placeholder": (statement({"Resource": "<arn>:client/<clientid>"}), "<clientid> is no placeholder"),
+}
+
+
+@pytest.mark.parametrize(("template", "message"), BAD.values(), ids=BAD)
+def test_a_template_that_breaks_a_rule_is_refused_with_the_rule(template, message):
+    with pytest.raises(PolicyError, match=message):
+        Template(template)
+
+
+def test_the_message_says_which_document_and_statement():
+    two = [statement({}), copy.deepcopy(statement({}))]
+    two[1]["Statement"].append({"Effect": "Allow", "Action": "iot:Publish", "Resource": "*"})
+    with pytest.raises(PolicyError, match="policy document 2, statement 2"):
+        Template(two)
+
+
+def test_conditions_elsewhere_and_deny_are_allowed():
+    Template(statement({"Effect": "Deny", "Action": "iot:Publish", "Resource": "<arn>:topic/*", "Condition": {}}))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b" " * 300_000, "at most"),
+        (b"1", "not an object"),
+    ],
+)
+def test_a_broken_template_file_is_named(tmp_path, content, message):
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    with pytest.raises(PolicyError, match=rf"mine\.json: .*{message}"):
+        Template.load(path)
+
+
+def test_a_missing_template_file_is_named(tmp_path):
+    with pytest.raises(PolicyError, match=r"none\.json: No such file or directory: set MQTT443_POLICY"):
+        Template.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("function", "prefix"),
+    [
+        ("arn:aws:lambda:eu-west-1:123456789012:function:f", "arn:aws:iot:eu-west-1:123456789012"),
+        ("arn:aws-cn:lambda:cn-north-1:123456789012:function:f:live", "arn:aws-cn:iot:cn-north-1:123456789012"),
+    ],
+)
+def test_the_arn_of_iot_resources_comes_from_the_function(function, prefix):
+    assert iot_arn(function) == prefix
+
+
+@pytest.mark.parametrize(
+    "function", [None, "", "arn:aws:lambda:*:123456789012:function:f", "arn:aws:iot:eu-west-1:1:x"]
+)
+def test_what_is_no_function_gives_no_arn(function):
+    with pytest.raises(PolicyError, match="invoked_function_arn"):
+        iot_arn(function)
