@@ -33,13 +33,16 @@ def board(
     interpreter: Annotated[
         str | None, typer.Option(help=f"What runs it: {', '.join(interpreters.names())} (default: the first there is).")
     ] = None,
+    mpy: Annotated[bool, typer.Option("--mpy", help="Compile the package to .mpy first, as for a board.")] = False,
 ) -> None:
     """Run one virtual board and show its console. Ctrl-C or --seconds ends it; exit 1 if it stopped by itself."""
     chosen = choose(interpreter)
+    if mpy and chosen is interpreters.CPYTHON:
+        raise UsageError("--mpy: CPython runs no .mpy files; leave it out, or build MicroPython")
     typer.echo(f"virtual board: {chosen.description}", err=True)
     with tempfile.TemporaryDirectory(prefix="mqtt443-flash-") as folder:
         root = Path(folder)
-        lay_out(root, config)
+        lay_out(root, config, compiled=mpy)
         with VirtualBoard(chosen, root, typer.echo) as running:
             try:
                 at_prompt = running.wait(seconds)

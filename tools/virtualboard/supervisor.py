@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from tools.errors import CommandError
+from tools.mpy import compile_package
 from tools.paths import ROOT, UMQTT
 from tools.virtualboard.interpreters import Interpreter
 
@@ -36,20 +37,23 @@ REQUESTS = {
 }
 
 
-def lay_out(root: Path, config: Path) -> None:
+def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
     """Put onto a board's flash what a push would: our files from the checkout, the config and its CA.
 
     Args:
         root: an empty folder, the board's root.
         config: a config.json; a relative `ca` in it, and a sensors.py, are taken from beside it.
+        compiled: put the package there as .mpy files, as on a board (MicroPython only).
     Raises:
         CommandError: the config or its CA cannot be read.
     """
     for name in ("boot.py", "main.py"):
         shutil.copy(ROOT / name, root / name)
-    shutil.copytree(
-        ROOT / "firmware" / "mqtt443", root / "lib" / "mqtt443", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    package, installed = ROOT / "firmware" / "mqtt443", root / "lib" / "mqtt443"
+    if compiled:
+        compile_package(package, installed)
+    else:
+        shutil.copytree(package, installed, ignore=shutil.ignore_patterns("__pycache__"))
     if (sensors := config.parent / "sensors.py").exists():
         shutil.copy(sensors, root / "sensors.py")
     try:
