@@ -15,20 +15,19 @@ async def carry_log(stream: asyncio.StreamReader, on_log: Callable[[str], None])
     line = bytearray()
     cut = False
     while chunk := await stream.read(_READ_BYTES):
-        for piece in chunk.splitlines(keepends=True):
-            text = piece.rstrip(b"\r\n")
-            room = MAX_LINE_BYTES - len(line)
-            cut = cut or len(text) > room
-            line += text[:room]
-            if piece.endswith(b"\n"):
+        for number, piece in enumerate(chunk.split(b"\n")):
+            if number > 0:
                 on_log(_printable(line, cut))
                 line.clear()
                 cut = False
+            room = MAX_LINE_BYTES - len(line)
+            cut = cut or len(piece) > room
+            line += piece[:room]
     if line:
         on_log(_printable(line, cut))
 
 
 def _printable(line: bytearray, cut: bool) -> str:
-    text = line.decode("utf-8", "backslashreplace")
+    text = line.removesuffix(b"\r").decode("utf-8", "backslashreplace")
     shown = "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
     return f"{shown}…" if cut else shown

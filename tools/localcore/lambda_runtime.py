@@ -118,8 +118,11 @@ class LambdaFunction:
             return
         self._closed = True
         await asyncio.gather(*(self._discard(worker) for worker in list(self._workers)))
-        for _ in range(self._max_workers):  # whoever still holds a slot is on the way out, with its worker
+        # Whoever still holds a slot is on the way out, with its worker.
+        for _ in range(self._max_workers):
             await self._slots.acquire()
+        for _ in range(self._max_workers):
+            self._slots.release()
 
     async def _serve(self, line: bytes, request_id: str) -> dict[str, Any]:
         self._waiting += 1
