@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.micropython.sources import MBEDTLS_3_6, MICROPYTHON_1_25, MICROPYTHON_1_26, Source
+from tools.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 VARIANT = Path(__file__).with_name("unix")
 USER_MODULES = ROOT / "firmware" / "image"
 OUTPUT = ROOT / "build" / "micropython"

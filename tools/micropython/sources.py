@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from tools.errors import CommandError
+
 APT_HELPER = Path("/usr/lib/apt/apt-helper")
 DOWNLOAD_S = 300
 _LIST_S = 60
 
 
-class BuildError(Exception):
+class BuildError(CommandError):
     """Something stands in the way of a build; the text is one line that names it and the next step."""
 
 
