@@ -1,0 +1,147 @@
+"""Registers devices and changes them: the library under `mqtt443 device`.
+
+It makes passwords and decides how they are stored; where the devices are kept is the store's business
+(authorizer.store), and what a name or a topic may look like is checked by authorizer.device.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from authorizer.device import Device, validate_device
+from authorizer.errors import Conflict, DeviceError, NotRegistered
+from authorizer.policy import LONGEST_ARN, Template
+from authorizer.secret import MAX_SECRETS, SALT_BYTES, SCRYPT, SHA256, Secret, make_secret
+from authorizer.store import CredentialStore
+
+GENERATED_PASSWORD_BYTES = 24  # 192 random bits, 32 characters
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Added:
+    """A device as stored, and the password of its newest secret, which is stored nowhere in the clear."""
+
+    device: Device
+    password: str = field(repr=False)
+
+
+def add_device(
+    store: CredentialStore,
+    client_id: str,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    publish: Iterable[str] = (),
+    subscribe: Iterable[str] = (),
+    now: float,
+    template: Template | None = None,
+    token: Callable[[int], str] = secrets.token_urlsafe,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Added:
+    """Register a device.
+
+    :param username: the client id if not given
+    :param password: one that a person chose, stored with scrypt; if not given one is generated, stored as SHA-256
+    :param publish: topics of its own, beside those of the policy template
+    :param subscribe: topic filters of its own
+    :param now: Unix seconds
+    :param template: of its policy; the default one if not given
+    :raises DeviceError: a name, a topic or the password cannot be registered
+    :raises PolicyError: the device's policy would exceed AWS's limits
+    :raises StoreError: the client id or user name is taken (AlreadyRegistered), or the store fails
+    """
+    text, secret = _new_secret(password, now, token, random_bytes)
+    device = Device(
+        client_id,
+        client_id if username is None else username,
+        (secret,),
+        publish=tuple(publish),
+        subscribe=tuple(subscribe),
+        created_at=int(now),
+    )
+    validate_device(device)
+    (template or Template.load()).render(device, LONGEST_ARN)
+    store.add(device)
+    return Added(device, text)
+
+
+def rotate(
+    store: CredentialStore,
+    client_id: str,
+    *,
+    password: str | None = None,
+    now: float,
+    token: Callable[[int], str] = secrets.token_urlsafe,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Added:
+    """Give a device a new secret; the newest one so far stays valid until `drop_old` or the next rotation.
+
+    :raises DeviceError: the password cannot be registered
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    text, secret = _new_secret(password, now, token, random_bytes)
+    device = _change(store, client_id, lambda old: old._replace(secrets=(secret, *old.secrets)[:MAX_SECRETS]))
+    return Added(device, text)
+
+
+def take_back(store: CredentialStore, client_id: str) -> Device:
+    """Undo a rotation whose new password reached nobody, so that the next one does not end the one in use.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    return _change(store, client_id, lambda old: old._replace(secrets=old.secrets[1:]))
+
+
+def drop_old(store: CredentialStore, client_id: str) -> Device:
+    """End a rotation: only the newest secret stays.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    return _change(store, client_id, lambda old: old._replace(secrets=old.secrets[:1]))
+
+
+def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device:
+    """Let a device log in, or not; its live connection is another matter, see live.py.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    return _change(store, client_id, lambda old: old._replace(enabled=enabled))
+
+
+def remove(store: CredentialStore, client_id: str) -> None:
+    """Forget a device.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    store.remove(client_id)
+
+
+def _new_secret(
+    password: str | None, now: float, token: Callable[[int], str], random_bytes: Callable[[int], bytes]
+) -> tuple[str, Secret]:
+    kind = SHA256 if password is None else SCRYPT
+    text = token(GENERATED_PASSWORD_BYTES) if password is None else password
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise DeviceError("the password is not valid UTF-8") from None
+    return text, make_secret(kind, encoded, random_bytes(SALT_BYTES), int(now))
+
+
+def _change(store: CredentialStore, client_id: str, edit: Callable[[Device], Device]) -> Device:
+    """Apply an edit to the stored device, again if somebody else was faster."""
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        device = store.by_client_id(client_id)
+        if device is None:
+            raise NotRegistered(f"no device with the client id {client_id} is registered")
+        changed = edit(device)
+        if changed == device:
+            return device
+        try:
+            return store.replace(changed)
+        except Conflict:
+            if attempt == MAX_ATTEMPTS:
+                raise
+    raise AssertionError("the loop returns or raises")
