@@ -1,0 +1,17 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.core import RunningCore
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[RunningCore]:
+    """A running local endpoint with no devices."""
+    with RunningCore(tmp_path / "state") as running:
+        yield running

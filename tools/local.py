@@ -1,0 +1,98 @@
+"""The command `mqtt443 local`: runs the local AWS IoT Core endpoint until it is told to stop.
+
+A thin shell over tools.localcore: decisions and the Lambda's log go to stderr, the line `ready ...` to stdout.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from tools.errors import CommandError, UsageError
+from tools.localcore.account import product_registry
+from tools.localcore.certificates import CertificateError
+from tools.localcore.clock import SystemClock
+from tools.localcore.decisions import Decision, printable
+from tools.localcore.server import LocalCore
+from tools.localcore.settings import SettingError, Settings, parse_setting
+from tools.localcore.state import StateFolderError
+from tools.paths import STATE
+
+STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
+MAX_LOG_CHARS = 2000
+
+
+def local(
+    *,
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8443,
+    name: Annotated[str, typer.Option(help="Host name of the endpoint; clients must send it as SNI.")] = "localhost",
+    state: Annotated[Path, typer.Option(help="Folder with the CA and the devices.")] = STATE,
+    domain_name: Annotated[
+        str | None, typer.Option(help="Also play a domain configuration (MQTT without ALPN) of this name.")
+    ] = None,
+    domain_port: Annotated[int, typer.Option(help="TCP port of the domain configuration; 0 takes a free one.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one of tools/localcore/settings.py.")
+    ] = None,
+) -> None:
+    """Run a local AWS IoT Core endpoint on this machine, until Ctrl-C.
+
+    Example: mqtt443 local --port 8443 --set connect_rate_per_s=0
+    """
+    chosen: dict[str, Any] = {
+        "port": port,
+        "name": name,
+        "state": state,
+        "domain_name": domain_name,
+        "domain_port": domain_port,
+    }
+    try:
+        chosen |= parse_settings(settings or ())
+        checked = Settings(**chosen)
+    except SettingError as error:
+        raise UsageError(f"{error}; see mqtt443 local --help") from None
+    try:
+        asyncio.run(serve(checked, Console(stderr=True, highlight=False, soft_wrap=True)))
+    except (StateFolderError, CertificateError) as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        problem = f"cannot listen on port {checked.port}: {error.strerror}"
+        raise CommandError(f"{problem}; choose another with --port") from None
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, object]:
+    """Parse the values of `--set`. Raises SettingError."""
+    return dict(parse_setting(text) for text in texts)
+
+
+async def serve(settings: Settings, console: Console) -> None:
+    """Run the endpoint until SIGINT or SIGTERM. Raises what LocalCore.start raises."""
+
+    def log(line: str) -> None:
+        console.print(Text(printable(line.rstrip(), MAX_LOG_CHARS), style="dim"))
+
+    def decide(decision: Decision) -> None:
+        at = time.strftime("%H:%M:%S", time.localtime(decision.time))
+        console.print(Text(f"{at} {decision.line()}", style=STYLES[decision.outcome]))
+
+    loop = asyncio.get_running_loop()
+    clock = SystemClock(loop)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    registry = product_registry(settings, clock, log)
+    core = LocalCore(settings, registry, clock=clock, decide=decide, log=log)
+    try:
+        await core.start()
+        domain = f" domain={settings.domain_name} domain_port={core.domain_port}" if settings.domain_name else ""
+        print(f"ready host={settings.name} port={core.port} ca={core.ca_path}{domain}", flush=True)
+        await stop.wait()
+    finally:
+        await core.stop()
+        await registry.close()

@@ -1,0 +1,36 @@
+"""The account that `mqtt443 local` plays: one authorizer, `mqtt443`, which is the package authorizer/ of this checkout.
+
+It is the account's default, its token signing is off, and its devices are in the state folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tools.localcore.authorizers import Authorizer, AuthorizerRegistry
+from tools.localcore.clock import Clock
+from tools.localcore.lambda_runtime import LambdaFunction
+from tools.localcore.settings import Settings
+from tools.paths import ROOT
+
+AUTHORIZER_NAME = "mqtt443"
+DEVICES_FILE = "devices.json"
+
+
+def product_authorizer(settings: Settings, on_log: Callable[[str], None]) -> Authorizer:
+    """Return the authorizer; `on_log` takes the lines that its Lambda prints."""
+    function = LambdaFunction(
+        ROOT,
+        "authorizer.handler.handler",
+        environment={"MQTT443_STORE": f"file:{settings.state.resolve() / DEVICES_FILE}"},
+        name=AUTHORIZER_NAME,
+        region=settings.region,
+        account=settings.account,
+        on_log=on_log,
+    )
+    return Authorizer(AUTHORIZER_NAME, function)
+
+
+def product_registry(settings: Settings, clock: Clock, on_log: Callable[[str], None]) -> AuthorizerRegistry:
+    """Return the registry with that authorizer as the default; the caller closes it."""
+    return AuthorizerRegistry([product_authorizer(settings, on_log)], AUTHORIZER_NAME, clock)

@@ -1,0 +1,58 @@
+"""What the endpoint decided about a client, and why, as data and as one line of text.
+
+AWS tells a client nothing: it only closes. So every decision goes to a sink, a callable that is passed in. Text from
+the network is escaped and cut here, and nothing here ever holds a secret. Printing is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["accepted", "refused", "closed", "dropped"]
+"""accepted: a connection or request came through; refused: it did not; closed: a connection that was up ended;
+dropped: a message was not delivered, the connection lives on."""
+
+MAX_TEXT = 300
+"""Longest piece of foreign text in a line, in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision.
+
+    Arguments:
+        time: unix seconds.
+        outcome: what happened.
+        reason: AWS's own word where it has one (Developer Guide, "Connection.AuthNError" and "Lifecycle events").
+        detail: one line for people; never a secret.
+        client_id: MQTT client id, if one is known.
+        source: address of the peer.
+        connection_id: identifier of the connection, as the authorizer sees it.
+    """
+
+    time: float
+    outcome: Outcome
+    reason: str
+    detail: str
+    client_id: str | None
+    source: str
+    connection_id: str
+
+    def line(self) -> str:
+        """Return the decision as one printable line."""
+        who = printable(self.client_id) if self.client_id else "a client"
+        return f"{self.outcome} {who} from {self.source}: {self.reason}: {printable(self.detail)}"
+
+
+DecisionSink = Callable[[Decision], None]
+
+
+def printable(text: str, max_chars: int = MAX_TEXT) -> str:
+    """Return `text` without control characters and no longer than `max_chars`.
+
+    A terminal obeys control characters, so a client id must not carry any into a log line.
+    """
+    cut = text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

@@ -1,0 +1,40 @@
+"""The state folder of a local endpoint has one owner at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+LOCK_FILE = "lock"
+
+
+class StateFolderError(Exception):
+    """The state folder cannot be used; the text is one line with the next step."""
+
+
+@contextlib.contextmanager
+def owned_folder(state: Path) -> Iterator[None]:
+    """Own the state folder (made with mode 0700 if missing) as long as the block runs.
+
+    Raises StateFolderError where another endpoint owns it or it cannot be used. The lock dies with its process.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateFolderError(
+            f"cannot use the state folder {state}: {error.strerror}; choose another with --state"
+        ) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateFolderError(
+                f"another localcore runs on {state}: stop it, or choose another folder with --state"
+            ) from None
+        yield
+    finally:
+        os.close(lock)

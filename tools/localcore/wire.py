@@ -1,0 +1,84 @@
+"""The data types that MQTT 3.1.1 packets are built from (section 1.5), and the remaining length (section 2.2.3)."""
+
+from __future__ import annotations
+
+
+class MalformedPacketError(Exception):
+    """A packet that breaks the protocol. `connack` is the return code to answer with, if the standard gives one."""
+
+    def __init__(self, detail: str, connack: int | None = None) -> None:
+        super().__init__(detail)
+        self.connack = connack
+
+
+class Body:
+    """Reads the body of one packet from front to back; every method raises MalformedPacketError where it ends early."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self._at
+
+    def byte(self, what: str) -> int:
+        """Read one byte."""
+        return self._take(1, what)[0]
+
+    def short(self, what: str) -> int:
+        """Read a two-byte integer (section 1.5.2)."""
+        return int.from_bytes(self._take(2, what), "big")
+
+    def binary(self, what: str) -> bytes:
+        """Read a field with a two-byte length before it."""
+        return self._take(self.short(what), what)
+
+    def string(self, what: str) -> str:
+        """Read a UTF-8 string (section 1.5.3).
+
+        Ill-formed UTF-8, surrogates included, closes the connection [MQTT-1.5.3-1], and so does U+0000 [MQTT-1.5.3-2].
+        A byte order mark stays where it is [MQTT-1.5.3-3].
+        """
+        try:
+            text = self.binary(what).decode("utf-8")
+        except UnicodeDecodeError:
+            raise MalformedPacketError(f"the {what} is not UTF-8 [MQTT-1.5.3-1]") from None
+        if "\0" in text:
+            raise MalformedPacketError(f"the {what} holds U+0000 [MQTT-1.5.3-2]")
+        return text
+
+    def packet_id(self) -> int:
+        """Read a packet identifier, which is never 0 [MQTT-2.3.1-1]."""
+        value = self.short("packet identifier")
+        if not value:
+            raise MalformedPacketError("packet identifier 0 [MQTT-2.3.1-1]")
+        return value
+
+    def rest(self) -> bytes:
+        """Read all that is left."""
+        return self._take(self.left, "payload")
+
+    def _take(self, count: int, what: str) -> bytes:
+        if count > self.left:
+            raise MalformedPacketError(f"the packet ends inside its {what}")
+        taken = self._data[self._at : self._at + count]
+        self._at += count
+        return taken
+
+
+def encode_length(length: int) -> bytes:
+    """Encode a remaining length, 0..268,435,455."""
+    out = bytearray()
+    while True:
+        length, low = divmod(length, 128)
+        out.append(low | (0x80 if length else 0))
+        if not length:
+            return bytes(out)
+
+
+def string(text: str) -> bytes:
+    """Encode a UTF-8 string with its length before it."""
+    data = text.encode()
+    return len(data).to_bytes(2, "big") + data

@@ -1,0 +1,74 @@
+"""The command `mqtt443 watch`: shows what arrives at a running local endpoint, one line a message."""
+
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from tools.errors import CommandError, UsageError
+from tools.localcore.control_client import ControlClient, ControlError
+from tools.localcore.decisions import printable
+from tools.localcore.topics import TopicError, check_filter
+from tools.paths import STATE
+
+MAX_SHOWN = 500
+"""Longest payload shown, in characters of text or in bytes of hex."""
+
+
+def watch(
+    *,
+    topic_filter: Annotated[str, typer.Option("--filter", help="Topic filter, as AWS matches it.")] = "telemetry/#",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    state: Annotated[Path, typer.Option(help="Folder of the running local endpoint.")] = STATE,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+) -> None:
+    """Show the messages that arrive at the local endpoint.
+
+    Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
+    """
+    try:
+        check_filter(topic_filter)
+    except TopicError as error:
+        raise UsageError(f"--filter {topic_filter}: {error}") from None
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    seen = 0
+    try:
+        with ControlClient(state) as control:
+            for message in control.watch(topic_filter, deadline):
+                if "dropped" in message:
+                    err.print(Text(f"{message['dropped']} messages were dropped: this terminal is too slow"))
+                    continue
+                out.print(Text(json.dumps(message) if as_json else describe(message)))
+                seen += 1
+                if seen == count:
+                    return
+            if deadline is None or time.monotonic() < deadline:
+                err.print(Text("the local endpoint has gone away"))
+    except ControlError as error:
+        raise CommandError(f"{error}; start one with: mqtt443 local --state {state}") from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def describe(message: dict[str, Any]) -> str:
+    """Return one line about a message: time, topic, payload as text if it is text, else in hex."""
+    at = time.strftime("%H:%M:%S", time.localtime(message["received_at"]))
+    payload = base64.b64decode(message["payload"])
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not payload:
+        shown = "(empty)"
+    elif text.isprintable() and text:
+        shown = printable(text, MAX_SHOWN)
+    else:
+        shown = payload[:MAX_SHOWN].hex() + ("…" if len(payload) > MAX_SHOWN else "")
+    return f"{at} {printable(message['topic'])} {shown}"
