@@ -1,0 +1,198 @@
+"""`mqtt443 device add`: what it prints and writes, and that no password gets where it should not."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.device_command import ROOT, DeviceCommand
+from tests.support.logins import CONTEXT
+from tools.errors import CommandError, UsageError
+
+
+@pytest.fixture
+def run(tmp_path):
+    return DeviceCommand(tmp_path / "state")
+
+
+def test_add_shows_a_generated_password_once(run):
+    first, second = run("add", "sensor-1").splitlines()
+    assert first == "added sensor-1, user name sensor-1"
+    assert run.fits(second.split()[1]) == 0
+    assert second.endswith("(not stored: it cannot be shown again)")
+
+
+def test_add_as_json_gives_the_generated_password(run):
+    shown = json.loads(run("add", "sensor-1", "--username", "dev1", "--json"))
+    assert run.fits(shown.pop("password")) == 0
+    assert shown == {"client_id": "sensor-1", "username": "dev1"}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"arguments": ["--password", "test"]},
+        {"arguments": ["--password", "-"], "input": "test\n"},
+        {"arguments": ["--password", "-"], "input": "test"},
+        {"arguments": ["--password", "-"], "input": "test\r\nmore\n"},
+        {"arguments": [], "env": {"MQTT443_PASSWORD": "test"}},
+    ],
+)
+def test_a_chosen_password_is_taken_and_never_shown(run, way):
+    arguments = way.pop("arguments")
+    output = run("add", "myClientName", "--username", "username", *arguments, **way)
+    assert output == "added myClientName, user name username\n"
+    assert run.fits("test", "myClientName") == 0
+
+
+def test_topics_of_its_own_are_kept(run):
+    run("add", "sensor-1", "--publish", "a/b", "--publish", "c", "--subscribe", "d/#")
+    assert (run.stored().publish, run.stored().subscribe) == (("a/b", "c"), ("d/#",))
+
+
+def test_a_config_file_gets_the_password_and_keeps_its_other_keys(run, tmp_path):
+    out = tmp_path / "config.json"
+    out.write_text(json.dumps({"wifi": {"ssid": "näme", "password": "secret"}, "port": 1, "interval_s": 5}))
+    output = run("add", "sensor-1", "--out", str(out))
+    config = json.loads(out.read_text())
+    password = config.pop("password")
+    assert config == {
+        "wifi": {"ssid": "näme", "password": "secret"},
+        "interval_s": 5,
+        "endpoint": "localhost",
+        "port": 8443,
+        "ca": str(run.state / "ca.pem"),
+        "client_id": "sensor-1",
+        "username": "sensor-1",
+    }
+    assert run.fits(password) == 0
+    assert password not in output
+    assert output == f"added sensor-1, user name sensor-1\nwrote {out}\n"
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+def test_endpoint_port_and_ca_can_be_given(run, tmp_path):
+    out = tmp_path / "new" / "config.json"
+    place = ["--endpoint", "x-ats.iot.eu-west-1.amazonaws.com", "--port", "443", "--ca", "/certs/ca.der"]
+    shown = json.loads(run("add", "sensor-1", "--out", str(out), *place, "--json"))
+    config = json.loads(out.read_text())
+    assert (config["endpoint"], config["port"], config["ca"]) == (place[1], 443, "/certs/ca.der")
+    assert shown == {"client_id": "sensor-1", "username": "sensor-1", "out": str(out)}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"x"'])
+def test_a_config_file_that_cannot_be_merged_stays_and_nothing_is_registered(run, tmp_path, content):
+    out = tmp_path / "config.json"
+    out.write_text(content)
+    with pytest.raises(CommandError, match=r"config\.json: not .*--out"):
+        run("add", "sensor-1", "--out", str(out))
+    assert out.read_text() == content
+    assert run.stored() is None
+
+
+@pytest.fixture
+def unwritable(tmp_path):
+    """A path that reads as missing and cannot be written: its folder is a dangling link."""
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere" / "deep")
+    return tmp_path / "gone" / "config.json"
+
+
+def test_a_device_whose_password_could_not_be_written_is_not_registered(run, unwritable):
+    with pytest.raises(CommandError, match=r"config\.json: "):
+        run("add", "sensor-1", "--out", str(unwritable))
+    assert run.stored() is None
+
+
+def test_a_rotation_whose_password_could_not_be_written_is_taken_back(run, unwritable):
+    first = run.added_password("sensor-1")
+    with pytest.raises(CommandError, match=r"config\.json: "):
+        run("rotate", "sensor-1", "--out", str(unwritable))
+    assert run.fits(first) == 0
+    assert len(run.stored().secrets) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a/b"], "client id has a '/'"),
+        (["sensor-1", "--username", "a?b"], "user name has a"),
+        (["sensor-1", "--password", ""], "password has 0 bytes"),
+        (["sensor-1", "--publish", "a/#"], "topic has a"),
+    ],
+)
+def test_values_that_cannot_be_registered_are_wrong_use(run, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        run("add", *arguments)
+
+
+def test_a_password_on_stdin_that_is_no_text_is_wrong_use(run):
+    with pytest.raises(UsageError, match="not UTF-8"):
+        run("add", "sensor-1", "--password", "-", input=b"\xff\n")
+
+
+def test_a_taken_name_has_failed_with_the_next_step(run):
+    run("add", "sensor-1")
+    with pytest.raises(CommandError, match=r"already registered: .*mqtt443 device rotate") as raised:
+        run("add", "sensor-1")
+    assert raised.value.exit_code == 1
+
+
+def test_a_policy_too_large_has_failed(run):
+    topics = [argument for number in range(9) for argument in ("--publish", "t" * 250 + str(number))]
+    with pytest.raises(CommandError, match="AWS takes at most 2048"):
+        run("add", "sensor-1", *topics)
+
+
+def test_the_users_own_template_is_checked(run, tmp_path):
+    with pytest.raises(CommandError, match=r"mine\.json: No such file"):
+        run("add", "sensor-1", env={"MQTT443_POLICY": str(tmp_path / "mine.json")})
+
+
+def test_wrong_options_exit_with_two(run):
+    result = run.in_process("add", "--no-such-option")
+    assert (result.returncode, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("way", ["stdin", "environment"])
+def test_a_password_is_in_no_argument_output_or_file_and_logs_in(run, way):
+    secret = "correct horse battery"
+    given = {"input": secret + "\n"} if way == "stdin" else {"env": {**os.environ, "MQTT443_PASSWORD": secret}}
+    arguments = ["add", "sensor-1", *(["--password", "-"] if way == "stdin" else [])]
+    added = run.in_process(*arguments, **given)
+    assert (added.returncode, added.stderr) == (0, "")
+
+    event = {
+        "protocols": ["tls", "mqtt"],
+        "protocolData": {
+            "mqtt": {
+                "username": "sensor-1",
+                "password": base64.b64encode(secret.encode()).decode(),
+                "clientId": "sensor-1",
+            }
+        },
+    }
+    program = (
+        "import json, sys; from types import SimpleNamespace; from authorizer.handler import handler;"
+        f"context = SimpleNamespace(invoked_function_arn={CONTEXT.invoked_function_arn!r});"
+        "print(json.dumps(handler(json.load(sys.stdin), context)))"
+    )
+    decided = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        cwd=ROOT,
+        input=json.dumps(event),
+        env={**os.environ, "MQTT443_STORE": f"file:{run.state}/devices.json"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    log, answer = map(json.loads, decided.stdout.splitlines())
+    assert (answer["isAuthenticated"], log["decision"]) == (True, "allow")
+
+    written = [path.read_bytes().decode() for path in run.state.iterdir()]
+    for text in (*added.args, added.stdout, decided.stdout, decided.stderr, *written):
+        assert secret not in text
+        assert base64.b64encode(secret.encode()).decode() not in text

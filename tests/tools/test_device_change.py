@@ -1,0 +1,143 @@
+"""`mqtt443 device list`, `rotate`, `disable`, `enable`, `remove`: what they print, change and cut."""
+
+import json
+import os
+import pty
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support.device_command import DeviceCommand
+from tools import device
+from tools.errors import CommandError, UsageError
+from tools.live import LiveError
+
+
+@pytest.fixture
+def run(tmp_path):
+    return DeviceCommand(tmp_path / "state")
+
+
+def test_list_is_plain_text_when_piped_and_has_nothing_secret(run, monkeypatch):
+    monkeypatch.setattr(device, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+    password = run.added_password("[bold]x")
+    run("add", "n" * 128, "--username", "u" * 128)
+    run("rotate", "n" * 128)
+    run("disable", "n" * 128)
+    output = run("list")
+    assert [line.split("  ")[0].strip() for line in output.splitlines()] == ["client id", "[bold]x", "n" * 128]
+    assert output.splitlines()[1].split()[1:] == ["[bold]x", "yes", "1", "2023-11-14", "22:13", "UTC"]
+    assert output.splitlines()[2].split()[1:4] == ["u" * 128, "no", "2"]
+    assert "\x1b" not in output
+    assert password not in output
+    assert run.stored("[bold]x").secrets[0].digest.hex() not in output
+
+
+def test_list_as_json(run, monkeypatch):
+    monkeypatch.setattr(device, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+    assert run("list", "--json") == "[]\n"
+    run("add", "sensor-1", "--username", "dev1")
+    assert json.loads(run("list", "--json")) == [
+        {"client_id": "sensor-1", "username": "dev1", "enabled": True, "secrets": 1, "created_at": 1_700_000_000}
+    ]
+
+
+def test_rotate_keeps_the_old_password_until_it_is_dropped(run, tmp_path):
+    out = tmp_path / "config.json"
+    run("add", "sensor-1", "--out", str(out), "--endpoint", "example.org")
+    first = json.loads(out.read_text())["password"]
+    assert run("rotate", "sensor-1", "--out", str(out)) == f"rotated sensor-1, user name sensor-1\nwrote {out}\n"
+    config = json.loads(out.read_text())
+    assert config["endpoint"] == "example.org"
+    assert (run.fits(config["password"]), run.fits(first)) == (0, 1)
+    assert run("rotate", "sensor-1", "--drop-old") == "sensor-1 has one password now\n"
+    assert (run.fits(config["password"]), run.fits(first)) == (0, None)
+
+
+def test_drop_old_makes_no_password(run, tmp_path):
+    run("add", "sensor-1")
+    for arguments in (["--out", str(tmp_path / "config.json")], ["--password", "test"]):
+        with pytest.raises(UsageError, match="makes no new password"):
+            run("rotate", "sensor-1", "--drop-old", *arguments)
+    run("rotate", "sensor-1", "--drop-old", env={"MQTT443_PASSWORD": "test"})
+    assert run.fits("test") is None
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """What the control channel is asked for, and what it answers."""
+
+    channel = SimpleNamespace(calls=[], answer=True)
+
+    def disconnect(state, client_id):
+        channel.calls.append((state.name, client_id))
+        if isinstance(channel.answer, Exception):
+            raise channel.answer
+        return channel.answer
+
+    monkeypatch.setattr(device, "disconnect_live", disconnect)
+    return channel
+
+
+@pytest.mark.parametrize(
+    ("command", "done"),
+    [
+        (["disable", "sensor-1"], "sensor-1 is disabled"),
+        (["remove", "sensor-1", "--yes"], "sensor-1 is removed"),
+        (["rotate", "sensor-1", "--drop-old"], "sensor-1 has one password now"),
+    ],
+)
+def test_whoever_loses_access_loses_the_live_connection(run, live, command, done):
+    run("add", "sensor-1")
+    run("rotate", "sensor-1")
+    assert live.calls == []
+    assert run(*command) == f"{done}; its connection was cut\n"
+    assert live.calls == [("state", "sensor-1")]
+
+
+def test_a_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run, live):
+    run("add", "sensor-1")
+    live.answer = LiveError("the local endpoint did not answer: TimeoutError")
+    with pytest.raises(CommandError, match=r"is disabled, but its connection may still be up: .*; restart") as raised:
+        run("disable", "sensor-1")
+    assert raised.value.exit_code == 1
+    assert run.stored().enabled is False
+
+
+def test_disable_and_enable(run):
+    run("add", "sensor-1")
+    assert json.loads(run("disable", "sensor-1", "--json")) == {"client_id": "sensor-1", "disconnected": False}
+    assert run.stored().enabled is False
+    assert run("enable", "sensor-1") == "sensor-1 is enabled\n"
+    assert run.stored().enabled is True
+
+
+@pytest.mark.parametrize(
+    "command", [["rotate"], ["rotate", "--drop-old"], ["disable"], ["enable"], ["remove", "--yes"]]
+)
+def test_a_device_that_is_not_there_has_failed_with_the_next_step(run, command):
+    name, *options = command
+    with pytest.raises(CommandError, match=r"client id sensor-1 is registered: see `mqtt443 device list`"):
+        run(name, "sensor-1", *options)
+
+
+def test_remove_does_not_guess_when_nobody_can_answer(run):
+    run("add", "sensor-1")
+    with pytest.raises(UsageError, match="add --yes"):
+        run("remove", "sensor-1")
+    assert run.stored() is not None
+    run("remove", "sensor-1", "--yes")
+    assert run.stored() is None
+
+
+@pytest.mark.parametrize(("answer", "is_left"), [("y\n", False), ("n\n", True)])
+def test_remove_asks_at_a_terminal(run, answer, is_left):
+    run("add", "sensor-1")
+    master, terminal = pty.openpty()
+    try:
+        os.write(master, answer.encode())
+        run.in_process("remove", "sensor-1", stdin=terminal)
+    finally:
+        os.close(master)
+        os.close(terminal)
+    assert (run.stored() is not None) == is_left

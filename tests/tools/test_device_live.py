@@ -1,0 +1,97 @@
+"""Cutting a live connection through the control channel, against a small server of the test's own."""
+
+import json
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from tools.live import LiveError, disconnect_live
+
+
+@contextmanager
+def control_server(state, answer, hold=None):
+    """Serve one request on the control channel; lends the list that the request is put into."""
+    requests = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        port = listener.getsockname()[1]
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as lines:
+                requests.append(json.loads(lines.readline()))
+                for part in answer:
+                    connection.sendall(part)
+                if hold is not None:
+                    hold.wait(20)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        (state / "control.json").write_text(json.dumps({"port": port, "token": "t0ken", "pid": 1}))
+        try:
+            yield requests
+        finally:
+            if hold is not None:
+                hold.set()
+            thread.join(20)
+
+
+@pytest.mark.parametrize(
+    "answer", [[b'{"disconnected": true}\n'], [b'{"disconn', b'ected": true}\n'], [b'{"disconnected": true}']]
+)
+def test_a_live_connection_is_cut(tmp_path, answer):
+    with control_server(tmp_path, answer) as requests:
+        assert disconnect_live(tmp_path, "sensor-1") is True
+    assert requests == [{"token": "t0ken", "op": "disconnect", "client_id": "sensor-1"}]
+
+
+def test_a_device_without_connection_is_told_apart(tmp_path):
+    with control_server(tmp_path, [b'{"disconnected": false}\n']):
+        assert disconnect_live(tmp_path, "sensor-1") is False
+
+
+def test_without_an_endpoint_nothing_is_connected(tmp_path):
+    assert disconnect_live(tmp_path, "sensor-1") is False
+
+
+def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    (tmp_path / "control.json").write_text(json.dumps({"port": port, "token": "t0ken", "pid": 1}))
+    assert disconnect_live(tmp_path, "sensor-1") is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([], "not JSON"),
+        ([b"[]\n"], "not a JSON object"),
+        ([b"{}\n"], "did not do it"),
+        ([b'{"error": "token"}\n'], "did not do it"),
+        ([b'{"disconnected": 1}\n'], "did not do it"),
+        ([b"x" * 5000], "not JSON"),
+    ],
+)
+def test_an_endpoint_that_does_not_confirm_is_an_error(tmp_path, answer, message):
+    with control_server(tmp_path, answer), pytest.raises(LiveError, match=message):
+        disconnect_live(tmp_path, "sensor-1")
+
+
+def test_an_endpoint_that_never_answers_ends_at_the_deadline(tmp_path):
+    # The clock jumps over the deadline as soon as it is asked again, so that nothing here waits for it.
+    times = iter([0.0, 0.1, 2.5])
+    hold = threading.Event()
+    with control_server(tmp_path, [b"{"], hold), pytest.raises(LiveError, match="did not answer: TimeoutError"):
+        disconnect_live(tmp_path, "sensor-1", clock=lambda: next(times))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"port": "1", "token": "t"}', '{"port": 70000, "token": "t"}', '{"port": 1, "token": 5}'],
+)
+def test_a_broken_control_file_is_an_error(tmp_path, content):
+    (tmp_path / "control.json").write_text(content)
+    with pytest.raises(LiveError):
+        disconnect_live(tmp_path, "sensor-1")

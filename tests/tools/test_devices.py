@@ -1,0 +1,180 @@
+"""Registering devices and changing them, as a library."""
+
+import base64
+
+import pytest
+
+from authorizer.device import Device
+from authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, PolicyError
+from authorizer.memorystore import MemoryStore
+from authorizer.policy import Template
+from authorizer.secret import SCRYPT, SHA256, match
+from tests.support.logins import Desk, event
+from tools.devices import MAX_ATTEMPTS, add_device, drop_old, remove, rotate, set_enabled, take_back
+
+NOW = 1_700_000_000.9
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+def fits(store, client_id, password):
+    """Index of the secret that a password belongs to."""
+    return match(store.by_client_id(client_id).secrets, password.encode(), admit=True)
+
+
+def test_a_generated_password_is_random_and_stored_as_sha256(store):
+    asked = []
+
+    def token(size):
+        asked.append(size)
+        return "generated"
+
+    added = add_device(store, "sensor-1", now=NOW, token=token, random_bytes=bytes)
+    assert (added.password, asked) == ("generated", [24])
+    assert added.device == store.by_client_id("sensor-1")
+    (secret,) = added.device.secrets
+    assert (secret.kind, secret.salt, secret.created_at) == (SHA256, bytes(16), 1_700_000_000)
+    assert fits(store, "sensor-1", "generated") == 0
+
+
+def test_generated_passwords_and_salts_differ(store):
+    one, two = (add_device(store, name, now=NOW) for name in ("one", "two"))
+    assert one.password != two.password
+    assert one.device.secrets[0].salt != two.device.secrets[0].salt
+    assert len(base64.urlsafe_b64decode(one.password)) == 24
+
+
+def test_a_chosen_password_is_stored_with_scrypt(store):
+    added = add_device(store, "sensor-1", password="test", now=NOW)
+    assert added.device.secrets[0].kind == SCRYPT
+    assert fits(store, "sensor-1", "test") == 0
+
+
+def test_the_password_is_not_shown_by_the_result(store):
+    added = add_device(store, "sensor-1", now=NOW)
+    assert added.password not in repr(added)
+
+
+def test_the_user_name_is_the_client_id_unless_given(store):
+    add_device(store, "one", now=NOW)
+    add_device(store, "two", username="user", now=NOW)
+    assert [each.username for each in store.all()] == ["one", "user"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": "a/b"},
+        {"username": "a?b"},
+        {"username": ""},
+        {"password": ""},
+        {"password": "p" * 1025},
+        {"password": "\udcff"},
+        {"publish": ["a/+"]},
+        {"subscribe": ["a#"]},
+    ],
+)
+def test_what_cannot_be_registered_is_refused_before_it_is_stored(store, wrong):
+    with pytest.raises(DeviceError):
+        add_device(store, **{"client_id": "sensor-1", "now": NOW, **wrong})
+    assert store.all() == []
+
+
+def test_a_policy_that_would_be_too_large_is_refused_before_it_is_stored(store):
+    with pytest.raises(PolicyError, match="AWS takes at most 2048"):
+        add_device(store, "sensor-1", publish=["t" * 250 + str(number) for number in range(9)], now=NOW)
+    assert store.all() == []
+
+
+def test_the_policy_is_checked_with_the_given_template(store):
+    statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
+    ten = Template([{"Version": "2012-10-17", "Statement": [statement]}] * 10)
+    add_device(store, "sensor-1", now=NOW, template=ten)
+    with pytest.raises(PolicyError, match="11 documents"):
+        add_device(store, "sensor-2", publish=["a"], now=NOW, template=ten)
+
+
+def test_a_taken_name_is_refused(store):
+    add_device(store, "sensor-1", now=NOW)
+    with pytest.raises(AlreadyRegistered):
+        add_device(store, "sensor-2", username="sensor-1", now=NOW)
+
+
+def test_a_rotation_keeps_the_last_secret_and_the_next_one_ends_it(store):
+    first = add_device(store, "sensor-1", now=NOW).password
+    second = rotate(store, "sensor-1", now=NOW).password
+    assert (fits(store, "sensor-1", second), fits(store, "sensor-1", first)) == (0, 1)
+    third = rotate(store, "sensor-1", password="chosen", now=NOW).password
+    assert [fits(store, "sensor-1", each) for each in (third, second, first)] == [0, 1, None]
+
+
+def test_the_end_of_a_rotation_leaves_the_newest_secret(store):
+    first = add_device(store, "sensor-1", now=NOW).password
+    second = rotate(store, "sensor-1", now=NOW).password
+    drop_old(store, "sensor-1")
+    assert (fits(store, "sensor-1", second), fits(store, "sensor-1", first)) == (0, None)
+    assert drop_old(store, "sensor-1") == store.by_client_id("sensor-1")
+
+
+def test_a_rotation_can_be_taken_back(store):
+    first = add_device(store, "sensor-1", now=NOW).password
+    second = rotate(store, "sensor-1", now=NOW).password
+    take_back(store, "sensor-1")
+    assert (fits(store, "sensor-1", first), fits(store, "sensor-1", second)) == (0, None)
+
+
+def test_a_disabled_device_is_refused_until_it_is_enabled(store):
+    add_device(store, "sensor-1", username="dev1", password="p@ss", now=NOW)
+    desk = Desk(store=store)
+    set_enabled(store, "sensor-1", False)
+    assert not desk.decide(event("mqtt"))["isAuthenticated"]
+    set_enabled(store, "sensor-1", True)
+    assert desk.decide(event("mqtt"))["isAuthenticated"]
+
+
+def test_a_change_that_changes_nothing_is_not_written(store):
+    add_device(store, "sensor-1", now=NOW)
+    assert set_enabled(store, "sensor-1", True).version == 1
+
+
+def test_a_device_that_is_not_there_cannot_be_changed(store):
+    for attempt in (
+        lambda: rotate(store, "sensor-1", now=NOW),
+        lambda: drop_old(store, "sensor-1"),
+        lambda: set_enabled(store, "sensor-1", False),
+        lambda: remove(store, "sensor-1"),
+    ):
+        with pytest.raises(NotRegistered):
+            attempt()
+
+
+class Contended(MemoryStore):
+    """A store in which somebody else is faster, so many times."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def replace(self, device: Device) -> Device:
+        if self.times:
+            self.times -= 1
+            stored = self.by_client_id(device.client_id)
+            super().replace(stored._replace(publish=(*stored.publish, f"theirs/{self.times}")))
+        return super().replace(device)
+
+
+def test_a_change_by_somebody_else_in_the_meantime_is_kept():
+    store = Contended(2)
+    add_device(store, "sensor-1", now=NOW)
+    changed = set_enabled(store, "sensor-1", False)
+    assert (changed.enabled, changed.publish) == (False, ("theirs/1", "theirs/0"))
+
+
+def test_a_device_that_changes_all_the_time_ends_in_a_conflict():
+    store = Contended(MAX_ATTEMPTS)
+    add_device(store, "sensor-1", now=NOW)
+    with pytest.raises(Conflict, match="run the command again"):
+        set_enabled(store, "sensor-1", False)
