@@ -112,7 +112,8 @@ def list_devices(*, state: State = STATE, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows))
         return
     console = Console() if sys.stdout.isatty() else Console(width=1000, color_system=None)
-    table = Table("client id", "user name", "enabled", "secrets", "created", box=None, pad_edge=False, header_style="bold")
+    columns = ("client id", "user name", "enabled", "secrets", "created")
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for device in found:
         enabled = "yes" if device.enabled else "no"
         created = f"{datetime.fromtimestamp(device.created_at, UTC):%Y-%m-%d %H:%M} UTC"
