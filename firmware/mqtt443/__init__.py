@@ -1,1 +1,25 @@
-"""The device package: a reading goes from sensors through MQTT on port 443 to AWS IoT Core."""
+"""mqtt443: an ESP32 on AWS IoT Core with a user name and a password over port 443.
+
+The public names are those of `_PUBLIC` and the errors of module `errors`. Each is loaded when it is first asked for:
+a board pays for what it uses.
+"""
+
+from . import errors
+
+__version__ = "0.1.0"
+
+# Public name -> the module that has it.
+_PUBLIC = {
+    "run": "app",
+    "App": "app",
+    "Client": "client",
+    "Transport": "transport",
+    "Backoff": "backoff",
+    "Config": "settings",
+}
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(__import__("mqtt443." + _PUBLIC[name], None, None, (name,)), name)
+    return getattr(errors, name)

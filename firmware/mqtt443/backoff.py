@@ -1,0 +1,45 @@
+"""How long to wait before the next attempt: full jitter, two ladders, and a reset that has to be earned.
+
+A network fault climbs a short ladder, a refusal a long one, because every refused attempt costs a Lambda call.
+Waiting itself is the caller's.
+"""
+
+from ._port import const
+
+NETWORK_FIRST_MS = const(1000)
+NETWORK_LAST_MS = const(60000)
+REFUSAL_FIRST_MS = const(30000)
+REFUSAL_LAST_MS = const(900000)
+STABLE_MS = const(60000)
+
+
+class Backoff:
+    """Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter").
+
+    random_below: a function, limit -> integer in 0..limit-1.
+    """
+
+    def __init__(self, random_below):
+        self._random_below = random_below
+        self._reset()
+
+    def _reset(self):
+        self._network_ms = NETWORK_FIRST_MS
+        self._refusal_ms = REFUSAL_FIRST_MS
+
+    def delay_ms(self, refused, connected_ms=0):
+        """Return the wait before the next attempt, 0..ceiling ms, and double that ladder's ceiling.
+
+        refused: whether the last attempt was refused (else it was a network fault). connected_ms: how long the
+        connection was up before it failed; both ladders start again only from STABLE_MS on, since a server that
+        accepts and then kicks would otherwise be asked for ever at the shortest wait.
+        """
+        if connected_ms >= STABLE_MS:
+            self._reset()
+        if refused:
+            ceiling = self._refusal_ms
+            self._refusal_ms = min(ceiling * 2, REFUSAL_LAST_MS)
+        else:
+            ceiling = self._network_ms
+            self._network_ms = min(ceiling * 2, NETWORK_LAST_MS)
+        return self._random_below(ceiling + 1)

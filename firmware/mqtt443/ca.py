@@ -1,0 +1,48 @@
+"""The CA file: one or several certificates, DER or PEM, taken apart into single DER certificates.
+
+PEM is decoded here because an mbedTLS built without PEM (stock boards before 1.29) takes DER only. Whether the
+certificates are any good is for TLS to say.
+"""
+
+import binascii
+
+from . import errors
+
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_END = b"-----END CERTIFICATE-----"
+
+
+def load(path):
+    """Return the certificates in the file at path as a list of DER bytes.
+
+    Raises ConfigError if the file is missing or holds anything but certificates.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        raise errors.ConfigError("ca: there is no file %s; put the root certificate there" % path)
+    try:
+        certificates = _from_pem(data) if _BEGIN in data else _from_der(data)
+    except ValueError:
+        certificates = None
+    if not certificates:
+        raise errors.ConfigError("ca: %s holds no certificate; it must be DER or PEM" % path)
+    return certificates
+
+
+def _from_pem(data):
+    return [binascii.a2b_base64(part.split(_END, 1)[0].strip()) for part in data.split(_BEGIN)[1:]]
+
+
+def _from_der(data):
+    """Split certificates that stand one behind the other, each a SEQUENCE (X.690 section 8.1.3)."""
+    certificates = []
+    while data:
+        # 0x30 0x82 and two bytes of length: a certificate has over 255 bytes and under 64 KB.
+        end = 4 + int.from_bytes(data[2:4], "big")
+        if data[:2] != b"\x30\x82" or end > len(data):
+            raise ValueError
+        certificates.append(data[:end])
+        data = data[end:]
+    return certificates

@@ -1,0 +1,238 @@
+"""umqtt's MQTTClient with a connection that can be trusted: deadlines, one write a packet, errors that say why.
+
+Subclassed, not copied: publish, ping, wait_msg and check_msg are umqtt's, over `Packets`. connect and subscribe
+are written anew, since umqtt's cannot be mended from below (sockets made inside, a one-byte length). Works with
+umqtt.simple 1.3.4 to 1.8.0. Reconnecting is `app`'s.
+"""
+
+import gc
+
+from umqtt.simple import MQTTClient
+
+from . import errors
+from ._port import const, ticks_diff, ticks_ms
+from .packets import Packets
+from .transport import Transport
+
+_MAX_PAYLOAD_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
+_SUBACK_FAILURE = const(0x80)
+_GOODBYE_MS = const(2000)
+
+
+class Client(MQTTClient):
+    """An MQTT 3.1.1 client for one config.
+
+    config: a `Config`. transport: what opens and checks streams; made from config if None.
+    All waits are bounded by config.timeout_s. After any error raised here the connection is unusable: connect again.
+    """
+
+    def __init__(self, config, transport=None):
+        user = config.mqtt_username
+        super().__init__(
+            config.client_id.encode(),
+            config.endpoint,
+            config.port,
+            None if user is None else user.encode(),
+            config.password.encode() or None,
+            config.keepalive_s,
+        )
+        self.transport = transport or Transport(config)
+        self._clean_session = config.clean_session
+        self._timeout_ms = config.timeout_s * 1000
+        self._packets = Packets(config.max_message_bytes)
+        self._sent = self._pinged_at = ticks_ms()
+        if config.will_topic:
+            self.set_last_will(config.will_topic.encode(), config.will_message.encode())
+
+    @property
+    def dropped(self):
+        """How many messages were larger than max_message_bytes and thrown away."""
+        return self._packets.dropped
+
+    def connect(self, clean_session=None, timeout=None):
+        """Open the transport, send CONNECT, wait for CONNACK; return whether the server kept a session.
+
+        clean_session: config.clean_session if None. timeout: for CONNACK, in seconds, if not config.timeout_s; the
+        authorizer alone may use 5 s, so under 10 is not kept to. Raises ClosedBeforeConnack, ConnectRefused,
+        ConnackTimeout, NoAlpn, MalformedPacket, and what opening the transport raises.
+        """
+        self.close()
+        gc.collect()  # a TLS connection needs the largest block the heap can give
+        packet = self._connect_packet(self._clean_session if clean_session is None else clean_session)
+        packets = self._packets
+        timeout_ms = self._timeout_ms if timeout is None else max(int(timeout * 1000), 10000)
+        try:
+            stream = self.transport.open()
+            packets.attach(stream)
+            packets.write(packet)
+            self.transport.check(stream)
+            self._deadline("CONNACK", timeout_ms)
+            connack = packets.read(4)
+        except errors.ConnectionLost as e:
+            self.close()
+            raise errors.ClosedBeforeConnack("closed before CONNACK (%s)" % e.args[0])
+        except errors.Timeout as e:
+            self.close()
+            raise errors.late(errors.ConnackTimeout, "CONNACK", timeout_ms // 1000) if e.phase == "CONNACK" else e
+        except Exception:
+            self.close()
+            raise
+        if connack[3]:
+            self.close()
+            raise errors.ConnectRefused("CONNACK refused the connection, code %d" % connack[3], code=connack[3])
+        self.sock = packets
+        self._sent = ticks_ms()
+        return bool(connack[2])
+
+    def _connect_packet(self, clean_session):
+        """Return CONNECT (MQTT 3.1.1 section 3.1); the password may be absent, as AWS allows."""
+        will, user, password = self.lw_topic, self.user, self.pswd
+        if user is None and password is not None:
+            user = b""  # [MQTT-3.1.2-22]: no password without a user name
+        flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
+        if will:
+            flags |= 4 | self.lw_qos << 3 | self.lw_retain << 5
+        keepalive = self.keepalive
+        body = bytearray(b"\0\4MQTT\4")
+        body.extend(bytes((flags, keepalive >> 8, keepalive & 0xFF)))
+        for field in (self.client_id, will, will and self.lw_msg, user, password):
+            if field is not None:
+                _append(body, field)
+        return _packet(0x10, body)
+
+    def _deadline(self, phase, timeout_ms=None):
+        self._packets.deadline(timeout_ms or self._timeout_ms, phase)
+
+    def _up(self):
+        if self.sock is None:
+            raise errors.ConnectionLost("not connected")
+
+    def publish(self, topic, msg, retain=False, qos=0):
+        """Publish msg (str or bytes, up to 128 KB) to topic; with qos 1 wait for the PUBACK.
+
+        Raises PeerVanished if it does not come, ConnectionLost, ValueError for what AWS never takes.
+        """
+        topic = _bytes(topic)
+        msg = _bytes(msg)
+        if qos not in (0, 1):
+            raise ValueError("qos must be 0 or 1: AWS has no QoS 2")
+        if len(msg) > _MAX_PAYLOAD_BYTES:
+            raise ValueError("payload of %d bytes; AWS takes 131072" % len(msg))
+        self._next_identifier()
+        self._during("PUBACK", lambda: MQTTClient.publish(self, topic, msg, retain, qos))
+        self._sent = ticks_ms()
+
+    def subscribe(self, topic, qos=0):
+        """Subscribe to one filter; return the QoS granted. set_callback comes first.
+
+        Raises SubscribeRefused for SUBACK 0x80, ConnectionLost (AWS's way to refuse), PeerVanished.
+        """
+        if self.cb is None:
+            raise ValueError("set_callback comes before subscribe")
+        self._next_identifier()
+        self.pid += 1
+        body = bytearray(self.pid.to_bytes(2, "big"))
+        _append(body, _bytes(topic))
+        body.append(qos)
+        return self._during("SUBACK", lambda: self._subscribe(_packet(0x82, body)))
+
+    def _subscribe(self, packet):
+        identifier = self.pid.to_bytes(2, "big")
+        self.sock.write(packet)
+        self._sent = ticks_ms()
+        while True:
+            if self.wait_msg() == 0x90:
+                suback = self.sock.read(4)
+                if suback[1:3] == identifier:
+                    break
+        if suback[3] == _SUBACK_FAILURE:
+            raise errors.SubscribeRefused("SUBACK refused the filter")
+        return suback[3]
+
+    def _next_identifier(self):
+        # umqtt counts on past 65535 and then waits for a packet identifier that cannot come [MQTT-2.3.1-1].
+        if self.pid >= 65535:
+            self.pid = 0
+
+    def _during(self, phase, call):
+        self._up()
+        self._deadline(phase)
+        try:
+            return call()
+        except errors.Timeout:
+            raise errors.late(errors.PeerVanished, phase, self._timeout_ms // 1000)
+
+    def wait_msg(self):
+        """Wait for one packet and handle it, as umqtt does; the deadline is that of the call it is part of."""
+        self.sock.skip()
+        return super().wait_msg()
+
+    def check_msg(self):
+        """Handle one packet if a whole one is there; never waits for one. Returns as umqtt's does."""
+        return self._during("message", super().check_msg)
+
+    def wait(self, timeout_ms):
+        """Wait up to timeout_ms for something from the server, and handle it."""
+        self._up()
+        if self._packets.poll(timeout_ms):
+            self.check_msg()
+
+    def keep_alive(self):
+        """Send PINGREQ if nothing was sent for half the keep alive; return how many ms this may wait again.
+
+        Raises PeerVanished if a PINGRESP is overdue [MQTT-3.1.2-24], which umqtt does not notice.
+        """
+        self._up()
+        now = ticks_ms()
+        if self._packets.pinged:
+            left_ms = self._timeout_ms - ticks_diff(now, self._pinged_at)
+            if left_ms <= 0:
+                raise errors.late(errors.PeerVanished, "PINGRESP", self._timeout_ms // 1000)
+            return left_ms
+        left_ms = self.keepalive * 500 - ticks_diff(now, self._sent)
+        if left_ms > 0:
+            return left_ms
+        self.ping()
+        return self._timeout_ms
+
+    def ping(self):
+        """Send PINGREQ; `keep_alive` checks that PINGRESP comes."""
+        self._during("PINGREQ", super().ping)
+        self._sent = self._pinged_at = ticks_ms()
+        self._packets.pinged = True
+
+    def disconnect(self):
+        """Send DISCONNECT, so that the server drops the will, and close."""
+        if self.sock is None:
+            return
+        self._deadline("DISCONNECT", _GOODBYE_MS)
+        try:
+            super().disconnect()
+        finally:
+            self.close()
+
+    def close(self):
+        """Close without a word; the server sends the will. Closing twice does nothing."""
+        self.sock = None
+        self._packets.close()
+
+
+def _bytes(text):
+    return text.encode() if isinstance(text, str) else text
+
+
+def _append(body, field):
+    """Append field with its two-byte length (MQTT 3.1.1 section 1.5.3)."""
+    body.extend(len(field).to_bytes(2, "big"))
+    body.extend(field)
+
+
+def _packet(first, body):
+    """Return the control packet: first byte, remaining length (section 2.2.3), body."""
+    size = len(body)
+    head = bytearray((first,))
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return head + body

@@ -1,0 +1,88 @@
+"""Turns what sockets and TLS raise into this package's errors.
+
+The texts and numbers differ between mbedTLS 2.28, 3.6, OpenSSL and the chips; they are known here and nowhere else.
+Loaded when something fails.
+"""
+
+import errno
+import gc
+
+from . import errors
+from ._port import timestamp, unix_time
+
+# mbedTLS: SSL 0x7F00, X.509 0x2880, PK 0x3F80, ECP 0x4D80, MPI 0x0010, MD 0x5180, cipher 0x6180, PEM 0x1180. The
+# last may stand in the low byte below another code (RSA 0x4310).
+_ALLOC_FAILED = (0x7F00, 0x2880, 0x3F80, 0x4D80, 0x5180, 0x6180, 0x1180)
+
+# In this order: a clock that is behind makes the other checks fail too. mbedTLS's words, then OpenSSL's.
+_CERTIFICATE = (
+    (errors.ClockError, ("in the future", "not yet valid")),
+    (errors.WrongCa, ("not correctly signed", "issuer certificate", "self-signed", "self signed", "signature failure")),
+    (errors.WrongHost, ("common name", "mismatch", "does not match")),
+    (errors.CertificateExpired, ("expired",)),
+)
+
+
+def heap_report():
+    """Return a phrase on free memory; TLS takes its memory from the IDF heap, not from Python's."""
+    gc.collect()
+    text = "Python heap %d B free" % gc.mem_free() if hasattr(gc, "mem_free") else "host memory"
+    try:
+        import esp32
+
+        # A region is (total, free, largest free block, least free ever).
+        regions = esp32.idf_heap_info(esp32.HEAP_DATA)
+    except (ImportError, AttributeError):
+        return text
+    free = sum(region[1] for region in regions)
+    return "%s, IDF heap %d B free, largest block %d B" % (text, free, max(region[2] for region in regions))
+
+
+def errno_name(error):
+    """Return the errno name of an OSError ("ECONNRESET"), or its text where it has none."""
+    number = error.args[0] if error.args else None
+    if isinstance(number, int):
+        # mbedTLS 3.6 gives them negative after the handshake; numbers differ from chip to chip, names do not.
+        name = errno.errorcode.get(abs(number))
+        if name:
+            return name
+    return str(error)
+
+
+def _is_alloc_failure(error):
+    if isinstance(error, MemoryError):
+        return True
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    code = abs(code)
+    return errno.errorcode.get(code) == "ENOMEM" or code & 0xFF80 in _ALLOC_FAILED or (code > 255 and code & 0x7F == 16)
+
+
+def certificate_fault(text, host):
+    """Return the error for a certificate that was refused; text is what TLS said of it."""
+    lower = text.lower()
+    kinds = [kind for kind, words in _CERTIFICATE if any(word in lower for word in words)]
+    if not kinds:
+        return errors.CertificateError(text.strip())
+    kind = kinds[0]
+    now = timestamp(unix_time())
+    if kind is errors.ClockError:
+        return kind("the certificate of %s is not valid yet, so this board's clock is behind: it says %s" % (host, now))
+    if kind is errors.CertificateExpired:
+        return kind("the certificate of %s has expired, or the clock is wrong: it says %s" % (host, now))
+    if kind is errors.WrongHost:
+        return kind("the certificate is not for %s" % host)
+    return kind("the certificate of %s is not signed by a root in the ca file" % host)
+
+
+def fault(error, host, handshaking):
+    """Return the error to raise for what a socket of host raised, before or after the end of the handshake."""
+    if _is_alloc_failure(error):
+        return errors.OutOfMemory("out of memory (%s)" % heap_report())
+    if isinstance(error, ValueError):  # MicroPython's, and ssl.SSLCertVerificationError is one too
+        return certificate_fault(str(error), host)
+    name = errno_name(error)
+    if not handshaking:
+        return errors.ConnectionLost("connection lost (%s)" % name)
+    if "APPLICATION_PROTOCOL" in name.upper().replace(" ", "_"):
+        return errors.NoAlpn("%s refused ALPN mqtt" % host)
+    return errors.TlsError("the TLS handshake with %s failed (%s)" % (host, name))

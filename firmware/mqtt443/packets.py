@@ -1,0 +1,218 @@
+"""What umqtt takes for its socket: whole MQTT packets out, checked MQTT packets in.
+
+umqtt writes a packet in up to eight pieces; each would be a TLS record and, with Nagle, a wait. Here a packet
+leaves in one write. umqtt reads with asserts, which frozen builds drop; here a packet is read whole and checked
+before umqtt sees its first byte. What a packet means stays with umqtt and `client`.
+"""
+
+from . import errors
+from ._port import const
+
+_CONNACK = const(0x20)
+_PUBLISH = const(0x30)
+_PUBACK = const(0x40)
+_SUBACK = const(0x90)
+_UNSUBACK = const(0xB0)
+_PINGRESP = const(0xD0)
+
+# First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; SUBACK answers our one filter.
+_FIXED = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _UNSUBACK: 2, _PINGRESP: 0}
+
+_OUT_BYTES = const(512)
+# AWS sends at most 128 KB of payload (General Reference, "AWS IoT Core endpoints and quotas"); topic and ids more.
+_MAX_REMAINING = const(132096)
+
+
+class Packets:
+    """The packet filter between umqtt and a stream. One object and its buffers serve all connections in turn.
+
+    max_bytes: the largest PUBLISH taken in, 512 or more; a larger one is read away, acknowledged, and counted
+    in `dropped`.
+    """
+
+    def __init__(self, max_bytes):
+        self._in = bytearray(max_bytes)
+        self._out = bytearray(_OUT_BYTES)
+        self.dropped = 0
+        self.attach(None)
+
+    def attach(self, stream):
+        """Begin a new connection on stream, with nothing left of the last one."""
+        self._stream = stream
+        self._out_have = 0
+        self._connected = False
+        self.pinged = False  # a PINGRESP is due; the client sets it, the PINGRESP clears it
+        self._restart()
+
+    def _restart(self):
+        # Of the packet being read: bytes read, whole size (0: not known yet), where its body begins.
+        self._have = 0
+        self._size = 0
+        self._body = 0
+        # Of a whole packet: bytes umqtt may read, and has read.
+        self._limit = 0
+        self._at = 0
+        self._dropping = 0  # packet identifier of a PUBLISH too large to keep
+
+    def deadline(self, timeout_ms, phase):
+        """Pass the deadline on to the stream."""
+        self._stream.deadline(timeout_ms, phase)
+
+    def setblocking(self, flag):
+        """Whether `read` waits for a packet; umqtt switches it around each packet."""
+        self._stream.setblocking(flag)
+
+    def poll(self, timeout_ms):
+        """Wait up to timeout_ms for something to read."""
+        return self._stream.poll(timeout_ms)
+
+    def write(self, buf, n=None):
+        """Take the next piece of a packet (buf or its first n bytes); send the packet once it is whole."""
+        if n is None:
+            n = len(buf)
+        have = self._out_have
+        if have + n > len(self._out):
+            self._grow(have + n)
+        self._out[have : have + n] = memoryview(buf)[:n] if n < len(buf) else buf
+        self._out_have = have = have + n
+        size = _packet_size(self._out, have)
+        if size > len(self._out):
+            self._grow(size)  # once for the packet, not once a piece
+        if size and have >= size:
+            self._out_have = 0
+            if have > size:
+                raise ValueError("a piece of one packet and a piece of the next in one write")
+            self._stream.write(self._out, size)
+
+    def _grow(self, size):
+        out = bytearray(size)
+        out[: self._out_have] = memoryview(self._out)[: self._out_have]
+        self._out = out
+
+    def read(self, n):
+        """Return exactly n bytes of the packet that umqtt is reading, or None if not blocking and none is whole.
+
+        Raises MalformedPacket for what a server may not send, and what the stream raises.
+        """
+        if self._at == self._limit and not self._fill():
+            return None
+        at = self._at
+        if at + n > self._limit:
+            raise errors.MalformedPacket("the server sent a packet that is too short")
+        self._at = at + n
+        return bytes(memoryview(self._in)[at : at + n])
+
+    def skip(self):
+        """Drop what umqtt left of its packet, such as the rest of a PUBACK that nobody waits for."""
+        if self._at:
+            self._restart()
+
+    def _fill(self):
+        """Read until one packet for umqtt is whole and checked; return False if not blocking and it is not."""
+        if self._at:
+            self._restart()
+        while True:
+            if not self._size:
+                if not self._read_header():
+                    return False
+            elif self._have < min(self._size, len(self._in)):
+                n = self._stream.readinto(memoryview(self._in)[self._have : min(self._size, len(self._in))])
+                if not n:
+                    return False
+                self._have += n
+            elif self._size > len(self._in):
+                if not self._drain():
+                    return False
+            else:
+                self._check()
+                self._limit = self._size
+                return True
+
+    def _read_header(self):
+        # Byte by byte: the length says where the packet ends, and a byte more may not have come yet.
+        n = self._stream.readinto(memoryview(self._in)[self._have : self._have + 1])
+        if not n:
+            return False
+        self._have += 1
+        self._size = _packet_size(self._in, self._have)
+        if self._size:
+            first = self._in[0]
+            remaining = self._size - self._have
+            self._body = self._have
+            if not self._connected and first != _CONNACK:
+                raise errors.MalformedPacket("the first packet is not CONNACK")  # [MQTT-3.2.0-1]
+            if first & 0xF0 == _PUBLISH:
+                if first & 6 not in (0, 2):  # QoS 2 was never asked for, 3 is forbidden [MQTT-3.3.1-4]
+                    raise errors.MalformedPacket("PUBLISH with QoS %d" % (first >> 1 & 3))
+                if remaining > _MAX_REMAINING:
+                    raise errors.MalformedPacket("PUBLISH of %d bytes" % remaining)
+            elif _FIXED.get(first) != remaining or (first == _CONNACK and self._connected):
+                raise errors.MalformedPacket("packet type 0x%02x with length %d" % (first, remaining))
+        return True
+
+    def _check(self):
+        body = self._body
+        first = self._in[0]
+        if first & 0xF0 == _PUBLISH:
+            self._packet_identifier()
+        elif first == _CONNACK:
+            # Session present is the only flag, and never set with a refusal [MQTT-3.2.2-4].
+            if self._in[body] > (1 if self._in[body + 1] == 0 else 0):
+                raise errors.MalformedPacket("CONNACK flags 0x%02x" % self._in[body])
+            self._connected = True
+        elif first == _PINGRESP:
+            self.pinged = False
+
+    def _packet_identifier(self):
+        """Return the packet identifier of the PUBLISH in the buffer, 0 with QoS 0; check its layout."""
+        body = self._body
+        end = min(self._size, len(self._in))
+        qos = self._in[0] & 6
+        topic_end = body + 2 + (self._in[body] << 8 | self._in[body + 1]) if end >= body + 2 else end + 1
+        if topic_end + (2 if qos else 0) > end or topic_end == body + 2:
+            raise errors.MalformedPacket("PUBLISH without room for its topic")  # [MQTT-3.3.2-1], [MQTT-4.7.3-1]
+        if not qos:
+            return 0
+        identifier = self._in[topic_end] << 8 | self._in[topic_end + 1]
+        if not identifier:
+            raise errors.MalformedPacket("PUBLISH with packet identifier 0")  # [MQTT-2.3.1-1]
+        return identifier
+
+    def _drain(self):
+        """Read away the rest of a PUBLISH larger than the buffer; return False if not blocking and more is due."""
+        scratch = memoryview(self._in)
+        if self._have == len(scratch):  # before the first byte is overwritten
+            self._dropping = self._packet_identifier()
+        while self._have < self._size:
+            n = self._stream.readinto(scratch[: self._size - self._have])
+            if not n:
+                return False
+            self._have += n
+        identifier = self._dropping
+        self._restart()
+        self.dropped += 1
+        if identifier:
+            # Acknowledged all the same: otherwise it comes again after each reconnect [MQTT-4.4.0-1].
+            self._stream.write(bytes((_PUBACK, 2, identifier >> 8, identifier & 0xFF)))
+        return True
+
+    def close(self):
+        """Close the stream; closing twice does nothing."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _packet_size(buf, have):
+    """Return the size of the packet that begins buf, of which have bytes are there; 0 if the length is not whole.
+
+    Raises MalformedPacket for a length of over four bytes (MQTT 3.1.1 section 2.2.3).
+    """
+    size = 0
+    for i in range(1, 5):
+        if i >= have:
+            return 0
+        size |= (buf[i] & 0x7F) << (7 * (i - 1))
+        if not buf[i] & 0x80:
+            return size + i + 1
+    raise errors.MalformedPacket("remaining length over four bytes")

@@ -1,0 +1,136 @@
+"""What a board measures, as the JSON of one message; a sensor that fails is named in it and stops nothing else.
+
+The user's `sensors.py` has a function `read() -> dict`. A value may be a function: it is called by itself, so that
+one sensor's exception costs that reading alone. Without the file the board reports on itself.
+"""
+
+import gc
+import json
+
+from ._port import const, timestamp, unix_time
+
+_MAX_DEPTH = const(5)
+_MAX_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
+_RESERVED = ("time", "seq", "errors")
+
+
+def own_readings(uptime_s):
+    """Return the board's own readings, functions by name: those that this chip and interpreter have.
+
+    uptime_s: a function.
+    """
+    readings = {"uptime_s": uptime_s}
+    if hasattr(gc, "mem_free"):
+        readings["heap_free_bytes"] = gc.mem_free
+    try:
+        import network
+
+        wlan = network.WLAN(network.STA_IF)
+        if wlan.isconnected():
+            readings["wifi_rssi_dbm"] = lambda: wlan.status("rssi")
+    except (ImportError, AttributeError):
+        pass  # no Wi-Fi here
+    try:
+        from esp32 import mcu_temperature  # S2, S3, C3, C6
+
+        readings["chip_temperature_c"] = mcu_temperature
+    except ImportError:
+        try:
+            from esp32 import raw_temperature  # the first ESP32, in Fahrenheit
+
+            readings["chip_temperature_c"] = lambda: round((raw_temperature() - 32) / 1.8, 1)
+        except ImportError:
+            pass  # no chip
+    return readings
+
+
+def user_sensors():
+    """Return the function `read` of sensors.py on the board's root, or None if there is no such file.
+
+    A file that cannot be imported or has no `read` gives a function that raises what went wrong.
+    """
+    try:
+        import sensors
+
+        return sensors.read
+    except Exception as e:
+        # Only the file's own absence is no error; a module that it misses is one.
+        if isinstance(e, ImportError) and "'sensors'" in str(e):
+            return None
+        reason = _reason(e)
+
+    def read():
+        raise ValueError("sensors.py: " + reason)
+
+    return read
+
+
+class Readings:
+    """Makes the payloads, numbered from 1.
+
+    read: a function -> dict of names to values or functions. now: unix seconds.
+    """
+
+    def __init__(self, read, now=unix_time):
+        self._read = read
+        self._now = now
+        self._seq = 0
+
+    def payload(self):
+        """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, and errors if there are any.
+
+        Never raises for what a sensor does.
+        """
+        self._seq += 1
+        errors = {}
+        message = {"time": timestamp(self._now()), "seq": self._seq}
+        try:
+            values = self._read()
+            if not isinstance(values, dict):
+                raise ValueError("read() must return a dict")
+        except Exception as e:
+            values = {}
+            errors["sensors"] = _reason(e)
+        for name in values:
+            try:
+                value = values[name]
+                if callable(value):
+                    value = value()
+                if name in _RESERVED:
+                    raise ValueError("this name is taken")
+                if not isinstance(name, str):
+                    raise ValueError("a name must be text")
+                _check(value, _MAX_DEPTH)
+                message[name] = value
+            except Exception as e:
+                errors[str(name)] = _reason(e)
+        if errors:
+            message["errors"] = errors
+        text = json.dumps(message)
+        if len(text.encode()) > _MAX_BYTES:
+            errors = {"sensors": "over 131072 bytes of JSON"}
+            text = json.dumps({"time": message["time"], "seq": self._seq, "errors": errors})
+        return text
+
+
+def _reason(error):
+    return ("%s: %s" % (type(error).__name__, error))[:100]
+
+
+def _check(value, depth):
+    """Raise ValueError for what JSON (RFC 8259) cannot hold; MicroPython's json writes it all the same."""
+    if not depth:
+        raise ValueError("nested too deep")
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError("a name must be text")
+            _check(value[key], depth - 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check(item, depth - 1)
+    elif isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 (NaN is not itself)
+            raise ValueError("not a number")
+    elif value is not None and not isinstance(value, (str, int)):
+        raise ValueError("%s does not go into JSON" % type(value).__name__)

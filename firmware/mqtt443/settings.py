@@ -1,0 +1,17 @@
+"""A checked config.json, as attributes. `config` makes it and can then be forgotten; a board keeps only this."""
+
+
+class Config:
+    """One attribute a key of `config.FIELDS`, None for what is absent; `wifi_ssid`, `wifi_password` for those in wifi.
+
+    `topic` and `will_topic` have the client id filled in. `mqtt_username` is the user name as CONNECT carries it, None
+    for none.
+    """
+
+    def __init__(self, values):
+        for key in values:
+            setattr(self, key.replace(".", "_"), values[key])
+
+    def __repr__(self):
+        # Never the values: some are secrets.
+        return "Config(%s at %s:%d)" % (self.client_id, self.endpoint, self.port)

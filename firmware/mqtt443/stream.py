@@ -1,0 +1,151 @@
+"""Bytes to and from the endpoint under a deadline: TCP, and TLS over it, verified always.
+
+`Stream` is the bottom of every transport. WebSocket frames and MQTT packets are other files' work.
+"""
+
+import socket
+
+from . import errors
+from ._port import READ, WRITE, Channel, ticks_add, ticks_diff, ticks_ms
+
+
+def connect_tcp(host, port, timeout_ms, sockets=socket):
+    """Return a connected blocking socket to host: each address in turn, within timeout_ms in all.
+
+    Raises DnsError, ConnectFailed. Name resolution itself cannot be bounded on any port.
+    """
+    try:
+        addresses = sockets.getaddrinfo(host, port, 0, sockets.SOCK_STREAM)
+    except OSError as e:
+        raise errors.DnsError("no address for %s (%s)" % (host, e))
+    end = ticks_add(ticks_ms(), timeout_ms)
+    reason = "no address"
+    for i, address in enumerate(addresses):
+        left_ms = ticks_diff(end, ticks_ms()) // (len(addresses) - i)
+        sock = sockets.socket(address[0], address[1], address[2])
+        try:
+            # A deadline on the raw socket is right here only: once it hits a TLS socket, that one is dead.
+            sock.settimeout(max(left_ms, 1) / 1000)
+            sock.connect(address[-1])
+            return sock
+        except OSError as e:
+            from .faults import errno_name
+
+            sock.close()
+            reason = errno_name(e)
+    raise errors.ConnectFailed("no TCP connection to %s:%d (%s)" % (host, port, reason))
+
+
+def wrap_tls(sock, context, host):
+    """Return a Channel with TLS over the connected socket sock; SNI and the name to verify are host.
+
+    The handshake has not begun: it runs inside the first write, under that write's deadline.
+    """
+    try:
+        # Blocking while it is wrapped: wrapping a non-blocking socket looks connected at once.
+        return Channel(context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=host), sock)
+    except (OSError, ValueError, MemoryError) as e:
+        from .faults import fault
+
+        sock.close()
+        raise fault(e, host, True)
+
+
+class Stream:
+    """A channel with deadlines. `phase` names the step for a timeout's text.
+
+    channel: a `Channel`. host: for texts. handshaking: the first write has a TLS handshake to do.
+    """
+
+    def __init__(self, channel, host, handshaking=True):
+        self.phase = "connecting"
+        self._channel = channel
+        self._host = host
+        self._handshaking = handshaking
+        self._blocking = True
+        self._seconds = 0
+        self._end = ticks_ms()
+
+    def deadline(self, timeout_ms, phase):
+        """Give all that follows, until the next call, timeout_ms from now; phase names it ("CONNACK")."""
+        self.phase = phase
+        self._seconds = timeout_ms // 1000
+        self._end = ticks_add(ticks_ms(), timeout_ms)
+
+    def setblocking(self, flag):
+        """Whether `readinto` waits for a byte (True) or returns None (False)."""
+        self._blocking = flag
+
+    def _left_ms(self):
+        left = ticks_diff(self._end, ticks_ms())
+        if left > 0:
+            return left
+        if self._handshaking:
+            raise errors.late(errors.HandshakeTimeout, "the TLS handshake with " + self._host, self._seconds)
+        raise errors.late(errors.Timeout, self.phase, self._seconds)
+
+    def _fault(self, error):
+        from .faults import fault
+
+        return fault(error, self._host, self._handshaking)
+
+    def readinto(self, view):
+        """Read at least one byte into view (not empty); return the count, or None if not blocking and none is there.
+
+        Raises ConnectionLost at the end of the stream, Timeout past the deadline.
+        """
+        while True:
+            left_ms = self._left_ms()  # also while bytes come: one at a time for ever is no answer either
+            try:
+                n = self._channel.readinto(view)
+            except (OSError, ValueError, MemoryError) as e:
+                raise self._fault(e)
+            if n:
+                return n
+            if n is not None:
+                raise errors.ConnectionLost("the server closed the connection", closed=True)
+            if not self._blocking:
+                return None
+            self._channel.wait(READ, left_ms)
+
+    def read(self, n):
+        """Return exactly n bytes, waiting for them."""
+        data = bytearray(n)
+        view = memoryview(data)
+        done = 0
+        while done < n:
+            done += self.readinto(view[done:])
+        return data
+
+    def write(self, buf, n=None):
+        """Send all of buf (or its first n bytes), in one TLS record where it fits one (4 KiB on ESP32)."""
+        view = memoryview(buf)
+        if n is not None:
+            view = view[:n]
+        while len(view):
+            left_ms = self._left_ms()
+            try:
+                sent = self._channel.write(view)
+            except (OSError, ValueError, MemoryError) as e:
+                raise self._fault(e)
+            if sent:
+                view = view[sent:]
+            elif sent is None:
+                self._channel.wait(WRITE, left_ms)
+            else:
+                raise errors.ConnectionLost("the server closed the connection", closed=True)
+        self._handshaking = False
+
+    def poll(self, timeout_ms):
+        """Wait up to timeout_ms for something to read; return whether there is."""
+        return self._channel.wait(READ, timeout_ms)
+
+    def tls_socket(self):
+        """Return the TLS socket itself, for what TLS negotiated."""
+        if self._handshaking:
+            raise errors.TlsError("no handshake yet")
+        return self._channel.sock
+
+    def close(self):
+        """Close the socket. Nothing is sent: MicroPython's TLS sends no close_notify either."""
+        self._channel.close()
