@@ -155,7 +155,7 @@ def rotate(
             update_config(out, _credentials(added))
         except CommandError:
             with _reported():
-                devices.take_back(store, client_id)
+                devices.take_back(store, added)
             raise
     _show_secret("rotated", added, out, is_chosen=chosen is not None, as_json=as_json)
 

@@ -7,6 +7,7 @@ It makes passwords and decides how they are stored; where the devices are kept i
 import os
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from authorizer.device import Device, validate_device
@@ -86,12 +87,18 @@ def rotate(
     return Added(device, text)
 
 
-def take_back(store: CredentialStore, client_id: str) -> Device:
+def take_back(store: CredentialStore, rotated: Added) -> Device:
     """Undo a rotation whose new password reached nobody, so that the next one does not end the one in use.
 
     :raises StoreError: there is no such device (NotRegistered), or the store fails
     """
-    return _change(store, client_id, lambda old: old._replace(secrets=old.secrets[1:]))
+    lost = rotated.device.secrets[0]
+
+    def edit(stored: Device) -> Device:
+        # A device is never left without a secret, even if somebody dropped the old one in the meantime.
+        return stored._replace(secrets=tuple(each for each in stored.secrets if each != lost) or stored.secrets)
+
+    return _change(store, rotated.device.client_id, edit)
 
 
 def drop_old(store: CredentialStore, client_id: str) -> Device:
@@ -131,17 +138,15 @@ def _new_secret(
 
 
 def _change(store: CredentialStore, client_id: str, edit: Callable[[Device], Device]) -> Device:
-    """Apply an edit to the stored device, again if somebody else was faster."""
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        device = store.by_client_id(client_id)
-        if device is None:
-            raise NotRegistered(f"no device with the client id {client_id} is registered")
-        changed = edit(device)
-        if changed == device:
-            return device
-        try:
-            return store.replace(changed)
-        except Conflict:
-            if attempt == MAX_ATTEMPTS:
-                raise
-    raise AssertionError("the loop returns or raises")
+    for _ in range(MAX_ATTEMPTS - 1):
+        with suppress(Conflict):  # somebody else was faster: again, on what is stored now
+            return _change_once(store, client_id, edit)
+    return _change_once(store, client_id, edit)
+
+
+def _change_once(store: CredentialStore, client_id: str, edit: Callable[[Device], Device]) -> Device:
+    device = store.by_client_id(client_id)
+    if device is None:
+        raise NotRegistered(f"no device with the client id {client_id} is registered")
+    changed = edit(device)
+    return device if changed == device else store.replace(changed)

@@ -148,6 +148,24 @@ def test_a_template_that_breaks_a_rule_is_refused_with_the_rule(template, messag
         Template(template)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(["*", "iot:Connect", "<arn>"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(["Effect", "Action", "Resource", "Condition", "Sid", "other"]), JSON)
+def test_any_value_in_a_statement_gives_a_template_or_an_error(key, value):
+    try:
+        (document,) = Template(statement({key: value})).render(device(), IOT_ARN)
+    except PolicyError as error:
+        assert str(error).startswith(("policy document 1", "<"))
+    else:
+        assert document["Statement"][0]["Resource"] not in ("*", ["*"])
+
+
 def test_the_message_says_which_document_and_statement():
     two = [statement({}), copy.deepcopy(statement({}))]
     two[1]["Statement"].append({"Effect": "Allow", "Action": "iot:Publish", "Resource": "*"})

@@ -121,9 +121,17 @@ def test_the_end_of_a_rotation_leaves_the_newest_secret(store):
 
 def test_a_rotation_can_be_taken_back(store):
     first = add_device(store, "sensor-1", now=NOW).password
-    second = rotate(store, "sensor-1", now=NOW).password
-    take_back(store, "sensor-1")
-    assert (fits(store, "sensor-1", first), fits(store, "sensor-1", second)) == (0, None)
+    second = rotate(store, "sensor-1", now=NOW)
+    take_back(store, second)
+    assert (fits(store, "sensor-1", first), fits(store, "sensor-1", second.password)) == (0, None)
+
+
+def test_a_rotation_that_somebody_ended_is_not_taken_back(store):
+    add_device(store, "sensor-1", now=NOW)
+    second = rotate(store, "sensor-1", now=NOW)
+    drop_old(store, "sensor-1")
+    take_back(store, second)
+    assert fits(store, "sensor-1", second.password) == 0
 
 
 def test_a_disabled_device_is_refused_until_it_is_enabled(store):
