@@ -100,7 +100,8 @@ def _parse_json(text: str, name: str) -> object:
 
 def _seconds(fields: dict[str, object], name: str, default: int) -> int:
     value = fields.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not MIN_SECONDS <= value <= MAX_SECONDS:
+    # true and false are numbers to Python, but 1 and 0 are out of range.
+    if not isinstance(value, int) or not MIN_SECONDS <= value <= MAX_SECONDS:
         raise _fault(f"{name} must be a whole number of seconds, {MIN_SECONDS}..{MAX_SECONDS:,}")
     return value
 

@@ -123,11 +123,11 @@ class PolicySet:
             variables: values of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`, as far as the request has them.
         """
         known = {name.lower(): value for name, value in variables.items()}
-        wanted = f"{action} on {resource}"
+        wanted, action = f"{action} on {resource}", action.lower()
         allowed_by: Statement | None = None
         notes: list[str] = []
         for statement in self.statements:
-            if not statement.is_about(action.lower()):
+            if not statement.is_about(action):
                 continue
             applies, reason = statement.outcome(resource, known)
             if applies and statement.denies:

@@ -10,6 +10,7 @@ policy elements: Variables and tags". What a pattern is compared with is left to
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,8 +59,16 @@ class Pattern:
         """The names of all variables in the pattern, in lower case."""
         return frozenset(element.name for element in self.elements if isinstance(element, Variable))
 
+    @functools.cached_property
+    def literal(self) -> str | None:
+        """The only text that matches, where there is neither wildcard nor variable: most patterns are such."""
+        characters = [element for element in self.elements if isinstance(element, str)]
+        return "".join(characters) if len(characters) == len(self.elements) else None
+
     def matches(self, text: str, variables: Mapping[str, str]) -> bool:
         """Whether the whole of `text` fits; `variables` has lower-case names, all of `self.variables` among them."""
+        if self.literal is not None:
+            return text == self.literal
         resolved: list[str | Wildcard] = []
         for element in self.elements:
             if isinstance(element, Variable):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.localcore.authorizer_answer import Answer, parse_answer
@@ -162,6 +162,7 @@ NEARLY = st.fixed_dictionaries({}, optional={name: st.just(value) | JSON for nam
 SECRET = "hunter2secret"
 
 
+@settings(deadline=None)
 @given(JSON | NEARLY | NEARLY.map(json.dumps))
 def test_any_answer_is_valid_or_refused(answer: object) -> None:
     try:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.localcore.authorizer_request import (
@@ -84,6 +84,7 @@ def test_only_what_follows_the_first_question_mark_is_a_query() -> None:
     assert list(parse_query("?&=x&&")) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -97,6 +98,7 @@ def test_query_gives_back_what_was_put_in(pairs: list[tuple[str, str]]) -> None:
     assert list(parse_query(f"user?{text}")) == pairs
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.dictionaries(st.text(max_size=3), st.text(max_size=3)))
 def test_any_text_is_parsed(username: str, query: str, headers: dict[str, str]) -> None:
     request = with_http(headers, query, mqtt_username=username)

@@ -7,7 +7,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.lambdas import public_pem, signing_key
@@ -71,6 +71,7 @@ def test_missing_or_oversized_token_or_signature_is_invalid() -> None:
     verifier().verify(longest, sign(longest.encode()))
 
 
+@settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=20),
     st.text(max_size=30) | st.binary(max_size=300).map(base64.b64encode).map(bytes.decode),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.localcore.lambda_log import MAX_LINE_BYTES, carry_log
@@ -40,6 +40,7 @@ def test_control_characters_are_escaped() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), max_size=6))
 def test_any_bytes_give_printable_lines(chunks: list[bytes]) -> None:
     lines = carry(*chunks)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.localcore.policy import PolicyError, PolicySet
@@ -179,6 +179,7 @@ RULES = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(documents=st.lists(st.lists(RULES, max_size=4), max_size=3))
 def test_agrees_with_a_plain_reference(documents: list[list[tuple[str, list[str], list[str]]]]) -> None:
     policy = PolicySet.from_documents([document(*(statement(*rule) for rule in rules)) for rules in documents])
@@ -210,6 +211,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, JSON)
 def test_any_json_is_a_policy_or_refused(whole: object, part: object) -> None:
     for candidate in (whole, {"Version": "2012-10-17", "Statement": part}, document(statement("Allow", part, whole))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.localcore.policy_pattern import Pattern, PolicyError, Wildcard, glob_matches
@@ -115,6 +115,7 @@ def reference(tokens: list[str], text: str, client_id: str) -> bool:
     return re.fullmatch(regex, text, re.DOTALL) is not None
 
 
+@settings(deadline=None)
 @given(
     tokens=st.lists(st.sampled_from(TOKENS), max_size=7),
     text=st.text(CHARACTERS, max_size=8),
@@ -125,6 +126,7 @@ def test_agrees_with_a_plain_reference(tokens: list[str], text: str, client_id: 
     assert pattern.matches(text, {"iot:clientid": client_id}) is reference(tokens, text, client_id)
 
 
+@settings(deadline=None)
 @given(tokens=st.lists(st.sampled_from(TOKENS), max_size=7), client_id=st.text(CHARACTERS, max_size=3), data=st.data())
 def test_text_made_from_the_pattern_matches(tokens: list[str], client_id: str, data: st.DataObject) -> None:
     text = ""
@@ -141,6 +143,7 @@ def test_text_made_from_the_pattern_matches(tokens: list[str], client_id: str, d
     assert Pattern.parse("".join(tokens)).matches(text, {"iot:clientid": client_id})
 
 
+@settings(deadline=None)
 @given(st.text("ab${}*?:", max_size=20))
 def test_any_text_parses_or_is_refused(text: str) -> None:
     try:
