@@ -13,10 +13,19 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tools.localcore.lambda_runtime import LambdaFunction
+from tools.localcore.lambda_runtime import FunctionError, LambdaFunction
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+COUNTING = """
+    import os
+    calls = 0
+
+    def handler(event, context):
+        global calls
+        calls += 1
+        return {"calls": calls, "pid": os.getpid(), "event": event}
+"""
 
 
 class LogLines(list[str]):
@@ -55,6 +64,27 @@ async def lambda_function(folder: Path, source: str, **options: Any) -> AsyncIte
         yield function, log
     finally:
         await function.close()
+
+
+def call(folder: Path, source: str, *events: object, **options: Any) -> tuple[list[Any], list[str]]:
+    """Send events one after the other; gives what each returned or raised, and the log."""
+
+    async def run() -> tuple[list[Any], list[str]]:
+        results: list[Any] = []
+        async with lambda_function(folder, source, **options) as (function, log):
+            for event in events:
+                try:
+                    results.append(await function.invoke(event))
+                except FunctionError as error:
+                    results.append(error)
+        return results, log
+
+    return asyncio.run(run())
+
+
+def assert_failed(result: object, kind: str, message: str) -> None:
+    assert isinstance(result, FunctionError), result
+    assert (result.kind, str(result)) == (kind, message)
 
 
 @functools.cache

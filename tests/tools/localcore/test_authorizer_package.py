@@ -11,6 +11,7 @@ import pytest
 
 import authorizer
 from authorizer.filestore import FileStore
+from tests.support.clock import ManualClock
 from tests.support.lambdas import ACCOUNT, REGION, LogLines
 from tools.devices import add_device, set_enabled
 from tools.localcore.authorizers import Authorizer, AuthorizerRegistry, Grant, Refused, Request
@@ -19,13 +20,6 @@ from tools.localcore.lambda_runtime import LambdaFunction
 CODE = Path(authorizer.__file__).resolve().parent.parent
 ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 REQUEST = Request("localhost", ("tls", "mqtt"), None, None, "username", b"test", "myClientName", "id-1", "127.0.0.1")
-
-
-class StoppedClock:
-    """A clock that stands still."""
-
-    def now(self) -> float:
-        return 0.0
 
 
 def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[list[Grant | Refused], list[str]]:
@@ -45,7 +39,7 @@ def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[l
             account=ACCOUNT,
             on_log=log.take,
         )
-        registry = AuthorizerRegistry([Authorizer("mqtt443", function)], "mqtt443", StoppedClock())
+        registry = AuthorizerRegistry([Authorizer("mqtt443", function)], "mqtt443", ManualClock())
         results: list[Grant | Refused] = []
         for request in requests:
             try:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
 
-from tests.support.lambdas import lambda_function, public_pem, signing_key
+from tests.support.authorizers import ALLOW, REQUEST, ask, chosen, named, registry_of
+from tests.support.clock import ManualClock
+from tests.support.lambdas import public_pem, signing_key
 from tools.localcore.authorizers import (
     Authorizer,
     AuthorizerRegistry,
@@ -29,84 +25,7 @@ from tools.localcore.authorizers import (
 from tools.localcore.lambda_runtime import LambdaFunction
 
 CLIENT = "arn:aws:iot:eu-west-1:123456789012:client/"
-# Logs the event and lets everybody in; the policy names the authorizer and how often it was asked.
-ALLOW = """
-    import json
-    calls = 0
-
-    def handler(event, context):
-        global calls
-        calls += 1
-        print(json.dumps(event))
-        statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "arn:aws:iot:*:client/call-%d" % calls}
-        return {
-            "isAuthenticated": True,
-            "principalId": "p%d" % calls,
-            "disconnectAfterInSeconds": 1000 + calls,
-            "refreshAfterInSeconds": 300 + calls,
-            "policyDocuments": [{"Version": "2012-10-17", "Statement": statement}],
-        }
-"""
 DENY = "def handler(event, context): return {'isAuthenticated': False}"
-REQUEST = Request("localhost", ("tls", "mqtt"), None, None, "dev", b"secret", "dev", "id-1", "127.0.0.1")
-
-
-class SetClock:
-    """A clock that stands where it is put."""
-
-    at = 100.0
-
-    def now(self) -> float:
-        return self.at
-
-
-def named(name: str, **more: Any) -> Request:
-    return dataclasses.replace(REQUEST, mqtt_username=f"dev?x-amz-customauthorizer-name={name}", **more)
-
-
-@asynccontextmanager
-async def registry_of(
-    folder: Path, source: str, *variants: dict[str, Any], default: str | None = None, **rules: Any
-) -> AsyncIterator[tuple[AuthorizerRegistry, list[str], SetClock]]:
-    """A registry of authorizers, one a variant, which share one function; closes it in the end."""
-    clock = SetClock()
-    async with lambda_function(folder, source) as (function, log):
-        authorizers = [Authorizer(**{"function": function, **variant}) for variant in variants]
-        registry = AuthorizerRegistry(authorizers, default, clock, AuthorizerRules(**rules))
-        try:
-            yield registry, log, clock
-        finally:
-            await registry.close()
-
-
-def ask(
-    folder: Path,
-    request: Request,
-    *variants: dict[str, Any],
-    source: str = ALLOW,
-    default: str | None = None,
-    **options: Any,
-) -> tuple[Grant | Refused, list[dict[str, Any]]]:
-    """One request; gives the outcome and the events that the Lambda saw."""
-    endpoint = {key: options.pop(key) for key in ("endpoint_default", "allow_override") if key in options}
-
-    async def run() -> tuple[Grant | Refused, list[str]]:
-        async with registry_of(folder, source, *variants, default=default, **options) as (registry, log, _):
-            try:
-                outcome: Grant | Refused = await registry.authorize(request, **endpoint)
-            except Refused as refused:
-                outcome = refused
-        return outcome, log
-
-    outcome, log = asyncio.run(run())
-    return outcome, [json.loads(line) for line in log]
-
-
-def chosen(outcome: Grant | Refused) -> str:
-    """The name of the authorizer that let the client in, or why it was refused."""
-    return outcome.authorizer.name if isinstance(outcome, Grant) else outcome.reason
-
-
 A, B, OFF = {"name": "a"}, {"name": "b"}, {"name": "off", "status": "INACTIVE"}
 
 
@@ -169,7 +88,7 @@ def test_grant_tells_what_was_allowed_and_when(tmp_path: Path) -> None:
     outcome, (event,) = ask(tmp_path, REQUEST, {"name": "a", "enable_caching_for_http": True}, default="a")
     assert isinstance(outcome, Grant)
     assert (outcome.principal_id, outcome.disconnect_after_s, outcome.refresh_after_s) == ("p1", 1001, 301)
-    assert (outcome.connected_at, outcome.refreshed_at) == (100.0, 100.0)
+    assert (outcome.connected_at, outcome.refreshed_at) == (1000.0, 1000.0)
     assert outcome.authorizer.enable_caching_for_http
     assert outcome.request is REQUEST
     assert outcome.policies.evaluate("iot:Connect", CLIENT + "call-1", {}).allowed
@@ -188,7 +107,7 @@ def test_refresh_asks_again_and_keeps_the_disconnect_time(tmp_path: Path) -> Non
     async def run() -> tuple[Grant, Grant, list[str]]:
         async with registry_of(tmp_path, ALLOW, A, B, default="a") as (registry, log, clock):
             first = await registry.authorize(named("b"))
-            clock.at = 400.0
+            clock.advance(301.0)
             second = await registry.refresh(first)
         return first, second, log
 
@@ -196,7 +115,7 @@ def test_refresh_asks_again_and_keeps_the_disconnect_time(tmp_path: Path) -> Non
     assert second.authorizer is first.authorizer
     assert second.authorizer.name == "b"
     assert (second.principal_id, second.refresh_after_s) == ("p2", 302)
-    assert (second.disconnect_after_s, second.connected_at, second.refreshed_at) == (1001, 100.0, 400.0)
+    assert (second.disconnect_after_s, second.connected_at, second.refreshed_at) == (1001, 1000.0, 1301.0)
     assert second.policies.evaluate("iot:Connect", CLIENT + "call-2", {}).allowed
     assert not second.policies.evaluate("iot:Connect", CLIENT + "call-1", {}).allowed
     assert log[0] == log[1]
@@ -274,87 +193,6 @@ def test_part_of_a_policy_that_is_not_honoured_is_told_in_the_log(tmp_path: Path
     assert warning.startswith("a: statement 1: variable ${iot:connection.thing.thingname} has no value here")
 
 
-# Tokens and signatures
-
-TOKEN = "abc+/=1"
-SIGNATURE = base64.b64encode(signing_key().sign(TOKEN.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
-SIGNING = {
-    "name": "signed",
-    "signing_disabled": False,
-    "token_key_name": "tok",
-    "public_keys": {"k1": public_pem(signing_key())},
-}
-
-
-def signed(token: str = TOKEN, signature: str = SIGNATURE) -> str:
-    return f"dev?x-amz-customauthorizer-name=signed&x-amz-customauthorizer-signature={signature}&tok={token}"
-
-
-@pytest.mark.parametrize(
-    "username",
-    [
-        signed(signature=quote(SIGNATURE)),  # as the SDK sends it: `/` stays, the token is not encoded
-        signed(signature=quote(SIGNATURE, safe="")),
-        signed(signature=SIGNATURE),
-        signed(token=quote(TOKEN, safe="")),
-        signed() + "&SDK=IoTDeviceSDK/Python&Metadata=(CRTVersion=0.36.1;X=F/3,G/A)",
-    ],
-)
-def test_signed_token_is_verified_and_handed_on(tmp_path: Path, username: str) -> None:
-    outcome, (event,) = ask(tmp_path, dataclasses.replace(REQUEST, mqtt_username=username), SIGNING)
-    assert chosen(outcome) == "signed"
-    assert event["token"] == TOKEN
-    assert event["signatureVerified"] is True
-    assert event["protocolData"]["mqtt"]["username"] == username
-
-
-def test_signed_token_may_come_in_http_headers_or_query_string(tmp_path: Path) -> None:
-    headers = {"x-amz-customauthorizer-name": "signed", "X-Amz-CustomAuthorizer-Signature": SIGNATURE, "Tok": TOKEN}
-    bare = dataclasses.replace(REQUEST, protocols=("tls", "http"), mqtt_username=None, http_headers={}, http_query="")
-    by_header = dataclasses.replace(bare, http_headers=headers)
-    by_query = dataclasses.replace(bare, http_query=signed().removeprefix("dev"))
-    for request in (by_header, by_query):
-        outcome, (event,) = ask(tmp_path, request, SIGNING)
-        assert chosen(outcome) == "signed"
-        assert event["token"] == TOKEN
-
-
-@pytest.mark.parametrize(
-    ("username", "reason"),
-    [
-        ("dev?x-amz-customauthorizer-name=signed", "SECURITY_TOKEN_INVALID"),
-        (signed(token=""), "SECURITY_TOKEN_INVALID"),
-        (signed(signature=""), "SECURITY_TOKEN_INVALID"),
-        (signed(token="abc+/=2"), "SECURITY_TOKEN_SIGNATURE_MISMATCH"),
-        (signed(signature="AAAA"), "SECURITY_TOKEN_SIGNATURE_MISMATCH"),
-        (
-            signed(signature=SIGNATURE.replace("+", "-").replace("/", "_").rstrip("=")),
-            "SECURITY_TOKEN_SIGNATURE_MISMATCH",
-        ),
-    ],
-)
-def test_lambda_is_not_called_without_a_good_signature(tmp_path: Path, username: str, reason: str) -> None:
-    outcome, events = ask(tmp_path, dataclasses.replace(REQUEST, mqtt_username=username), SIGNING)
-    assert chosen(outcome) == reason
-    assert events == []
-
-
-def test_token_is_handed_on_unverified_where_signing_is_off(tmp_path: Path) -> None:
-    plain = {"name": "a", "token_key_name": "tok"}
-    outcome, (event,) = ask(tmp_path, dataclasses.replace(REQUEST, mqtt_username="dev?tok=a%2Bb+c"), plain, default="a")
-    assert chosen(outcome) == "a"
-    assert (event["token"], event["signatureVerified"]) == ("a+b+c", False)
-    _, (event,) = ask(tmp_path, REQUEST, plain, default="a")
-    assert "token" not in event
-
-
-def test_token_can_be_left_url_encoded(tmp_path: Path) -> None:
-    plain = {"name": "a", "token_key_name": "tok"}
-    request = dataclasses.replace(REQUEST, mqtt_username="dev?tok=a%2Bb+c")
-    _, (event,) = ask(tmp_path, request, plain, default="a", decode_token=False)
-    assert event["token"] == "a%2Bb+c"
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -369,17 +207,19 @@ def test_token_can_be_left_url_encoded(tmp_path: Path) -> None:
 )
 def test_bad_authorizer_is_refused_at_the_start(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     function = LambdaFunction(tmp_path, "app.handler", environment={}, name="fn", region="r", account="1", on_log=print)
-    make: Callable[..., Authorizer] = Authorizer
+    good: dict[str, Any] = {"name": "a", "signing_disabled": False, "token_key_name": "tok"}
+    good["public_keys"] = {"k1": public_pem(signing_key())}
+    AuthorizerRegistry([Authorizer(function=function, **good)], None, ManualClock())
     with pytest.raises(ValueError, match=message):
-        AuthorizerRegistry([make(**{"function": function, **SIGNING, **change})], None, SetClock())
+        AuthorizerRegistry([Authorizer(function=function, **{**good, **change})], None, ManualClock())
 
 
 def test_bad_registry_is_refused_at_the_start(tmp_path: Path) -> None:
     function = LambdaFunction(tmp_path, "app.handler", environment={}, name="fn", region="r", account="1", on_log=print)
     authorizer = Authorizer("a", function)
     with pytest.raises(ValueError, match="two authorizers named a"):
-        AuthorizerRegistry([authorizer, authorizer], None, SetClock())
+        AuthorizerRegistry([authorizer, authorizer], None, ManualClock())
     with pytest.raises(ValueError, match="the default authorizer b does not exist"):
-        AuthorizerRegistry([authorizer], "b", SetClock())
+        AuthorizerRegistry([authorizer], "b", ManualClock())
     with pytest.raises(ValueError, match="default_refresh_s"):
         AuthorizerRules(default_refresh_s=299)
