@@ -26,8 +26,8 @@ class Script:
         self.client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
         self.client.tls_set_context(core.tls_context(["mqtt"]))
         self.client.username_pw_set(USERNAME, password)
-        self.client.on_connect = lambda *args: self.connected.set()
-        self.client.on_disconnect = lambda *args: self.ended.set()
+        self.client.on_connect = lambda *_: self.connected.set()
+        self.client.on_disconnect = lambda *_: self.ended.set()
 
     @contextmanager
     def running(self, core: RunningCore) -> Iterator[Client]:
