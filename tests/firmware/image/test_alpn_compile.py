@@ -1,12 +1,12 @@
 """The module compiles without a warning for the chips it is for, and refuses what it cannot work with."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.firmware.image.needs import absent
 from tests.support import interpreters
 from tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES, VARIANT
 from tools.micropython.tree import source_tree
@@ -26,13 +26,6 @@ COMPILERS = {
     ),
     "xtensa": ("xtensa-lx106-elf-gcc", [], "gcc-xtensa-lx106 picolibc-xtensa-lx106-elf"),
 }
-
-
-def absent(reason: str) -> None:
-    """Skip the test, or fail it in CI, where nothing may be absent."""
-    if os.environ.get("MQTT443_REQUIRE_MICROPYTHON"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 class Compiler:

@@ -1,0 +1,5 @@
+// The stock board under a name of its own, so that os.uname() tells our image from stock firmware.
+#include "boards/ESP32_GENERIC_C6/mpconfigboard.h"
+
+#undef MICROPY_HW_BOARD_NAME
+#define MICROPY_HW_BOARD_NAME "mqtt443 on ESP32-C6"
