@@ -3,7 +3,7 @@
 `find` and `missing` are for whoever runs them; `build` is behind `python -m tools.micropython build`.
 """
 
-from tools.micropython.build import build
+from tools.micropython.builder import build
 from tools.micropython.recipes import RECIPES, find, missing
 from tools.micropython.sources import BuildError
 

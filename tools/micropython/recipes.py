@@ -1,6 +1,6 @@
 """The four interpreters: what each is made of, and how it is known that one is still good.
 
-Getting the sources is `sources`'; running the compiler is `build`'s.
+Getting the sources is `sources`'; running the compiler is `builder`'s.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 They are the upstream tarballs of Debian's source packages, taken from whatever mirror this machine's apt is set up
 for, by apt's own downloader (so that its proxies, credentials and mirror lists hold), without root and without an
-index. What is trusted is the SHA-256 pinned here, nothing else. Building them is `recipes`' and `build`'s.
+index. What is trusted is the SHA-256 pinned here, nothing else. Building them is `recipes`' and `builder`'s.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Unpacks MicroPython with mbedTLS in its place, as a checkout with submodules has it.
 
-The tarballs are `sources`'; compiling the tree is `build`'s.
+The tarballs are `sources`'; compiling the tree is `builder`'s.
 """
 
 import shutil

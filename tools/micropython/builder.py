@@ -29,6 +29,7 @@ def build(
     *,
     output: Path = OUTPUT,
     say: Callable[[str], None],
+    have_sources: Callable[[Recipe, Path], tuple[Path, str]] = source_tree,
 ) -> None:
     """Build what is not there yet, or is no longer good.
 
@@ -36,6 +37,7 @@ def build(
         names: which interpreters; all of them if not given.
         output: the folder of built interpreters; holds downloads, sources and logs too.
         say: told of each step, in one line.
+        have_sources: unpacks an interpreter's sources: `source_tree`.
 
     Raises:
         BuildError: a tool or a source is missing, or the compiler failed.
@@ -51,7 +53,7 @@ def build(
                 continue
             say(f"{label}: building")
             started = time.monotonic()
-            _build_one(recipe, output)
+            _build_one(recipe, output, have_sources)
             say(f"{label}: built in {time.monotonic() - started:.0f} s")
 
 
@@ -82,10 +84,10 @@ def _alone(output: Path) -> Iterator[None]:
         yield
 
 
-def _build_one(recipe: Recipe, output: Path) -> None:
+def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Path], tuple[Path, str]]) -> None:
     check_tools(recipe.bits)
     digest = key(recipe)
-    tree, version = source_tree(recipe, output)
+    tree, version = have_sources(recipe, output)
     if any(" " in str(path) for path in (output, USER_MODULES)):
         raise BuildError(f"make cannot build in a folder with a space in its path: {output}")
     log = output / f"{recipe.name}.log"

@@ -1,0 +1,176 @@
+"""When the interpreters are built and when not, and what is said where it cannot be done; `make` is played here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tools.micropython import BuildError, build, find, missing, recipes
+from tools.micropython.builder import check_tools
+
+# Both gcc and make: writes down its arguments, says two lines, and makes what make would.
+FAKE_TOOL = """#!/bin/sh
+case "$0" in *gcc) exit 0;; esac
+objects=
+for word in "$@"; do case "$word" in BUILD=*) objects=${{word#BUILD=}};; esac; done
+[ "$objects" ] || exit 0
+echo "$@" >> "{log}"
+echo compiling; echo "error: this is wrong" >&2
+{ending}
+mkdir -p "$objects/genhdr"
+printf '#!/bin/sh\\n' > "$objects/micropython"
+chmod +x "$objects/micropython"
+"""
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+class Workshop:
+    """Builds into a folder with tools that only play."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "output"
+        self.log = folder / "calls"
+        self.play()
+
+    def play(self, ending: str = "") -> None:
+        (self.folder / "bin").mkdir(exist_ok=True)
+        for tool in ("gcc", "make"):
+            (self.folder / "bin" / tool).write_text(FAKE_TOOL.format(log=self.log, ending=ending))
+            (self.folder / "bin" / tool).chmod(0o755)
+
+    def build(self, *names: str, say: Callable[[str], None] = silent) -> None:
+        sources = (self.folder / "tree", "1.26.1")
+        build(names or None, output=self.output, say=say, have_sources=lambda _recipe, _output: sources)
+
+    @property
+    def calls(self) -> list[set[str]]:
+        return [set(line.split()) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    return Workshop(tmp_path)
+
+
+def test_each_interpreter_is_built_once_and_found(workshop):
+    said: list[str] = []
+    workshop.build(say=said.append)
+    assert missing(workshop.output) == []
+    assert find("alpn32", workshop.output) == workshop.output / "alpn32" / "micropython"
+    assert said[:2] == ["[1/4] stock: building", "[1/4] stock: built in 0 s"]
+    said.clear()
+    workshop.build(say=said.append)
+    assert said == [f"[{n}/4] {name}: up to date" for n, name in enumerate(recipes.RECIPES, 1)]
+    assert len(workshop.calls) == 4
+
+
+def test_only_what_was_named_is_built(workshop):
+    workshop.build("stock")
+    assert missing(workshop.output) == ["alpn", "alpn32", "stock-1.25"]
+
+
+def test_module_and_word_size_reach_the_compiler_as_the_recipe_says(workshop):
+    workshop.build()
+    module = f"USER_C_MODULES={recipes.USER_MODULES}"
+    assert [module in words for words in workshop.calls] == [False, True, True, False]
+    assert ["MICROPY_FORCE_32BIT=1" in words for words in workshop.calls] == [False, False, True, False]
+
+
+def test_change_in_the_module_rebuilds_those_that_have_it_and_no_other(workshop, tmp_path, monkeypatch):
+    modules = tmp_path / "image"
+    (modules / "alpn").mkdir(parents=True)
+    (modules / "alpn" / "alpn.c").write_text("int one;")
+    monkeypatch.setattr(recipes, "USER_MODULES", modules)
+    workshop.build()
+    (modules / "alpn" / "alpn.c").write_text("int two;")
+    assert missing(workshop.output) == ["alpn", "alpn32"]
+
+
+def test_other_sources_or_settings_give_another_key(tmp_path, monkeypatch):
+    recipe = recipes.RECIPES["stock"]
+    other_source = replace(recipe.mbedtls[0], sha256="0" * 64)
+    assert recipes.key(recipe) == recipes.key(replace(recipe))
+    assert recipes.key(recipe) != recipes.key(replace(recipe, mbedtls=(other_source,)))
+    assert recipes.key(recipe) != recipes.key(replace(recipe, bits=32))
+    before = recipes.key(recipe)
+    monkeypatch.setattr(recipes, "VARIANT", tmp_path)
+    assert recipes.key(recipe) != before
+
+
+def test_failed_build_shows_the_end_of_its_log_and_leaves_the_old_interpreter(workshop):
+    workshop.build("stock")
+    (workshop.output / "stock" / "key").write_text("of something else")
+    workshop.play(ending="exit 2")
+    with pytest.raises(BuildError) as failure:
+        workshop.build("stock")
+    first, *tail = str(failure.value).splitlines()
+    assert str(workshop.output / "stock.log") in first
+    assert tail == ["compiling", "error: this is wrong"]
+    assert (workshop.output / "stock" / "micropython").exists()
+    assert sorted(path.name for path in workshop.output.iterdir()) == [".lock", "stock", "stock.log"]
+
+
+def test_flags_of_a_make_around_us_do_not_reach_ours(workshop, monkeypatch):
+    monkeypatch.setenv("MAKEFLAGS", "BUILD=elsewhere")
+    workshop.play(ending='[ -z "$MAKEFLAGS" ] || exit 2')
+    workshop.build("stock")
+
+
+def test_interpreter_of_unknown_name_is_no_interpreter(workshop):
+    with pytest.raises(KeyError):
+        workshop.build("nonesuch")
+    with pytest.raises(KeyError):
+        find("nonesuch", workshop.output)
+
+
+@pytest.mark.parametrize("tool", ["gcc", "make"])
+def test_missing_tool_is_named_with_its_package(tool, tmp_path, monkeypatch):
+    for other in {"gcc", "make"} - {tool}:
+        (tmp_path / other).write_text("#!/bin/sh\n")
+        (tmp_path / other).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BuildError, match=f"^{tool} is missing: apt install {tool}$"):
+        check_tools()
+
+
+@pytest.mark.parametrize(("bits", "package"), [(64, "libc6-dev"), (32, "gcc-multilib")])
+def test_compiler_without_its_library_is_named_with_its_package(bits, package, tmp_path, monkeypatch):
+    # A compiler that cannot build for this word size.
+    refused = "*-m32*) exit 1" if bits == 32 else "*) exit 1"
+    (tmp_path / "gcc").write_text(f'#!/bin/sh\ncase "$*" in {refused};; esac\n')
+    (tmp_path / "make").write_text("#!/bin/sh\n")
+    for tool in ("gcc", "make"):
+        (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BuildError, match=f"apt install {package}$"):
+        check_tools(bits)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "tools.micropython", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_command_refuses_a_name_it_does_not_know():
+    ended = command("build", "nonesuch")
+    assert ended.returncode == 2
+    assert ended.stderr == "no interpreter is called nonesuch; there are stock, alpn, alpn32, stock-1.25\n"
+
+
+def test_command_lists_the_interpreters():
+    ended = command("list")
+    assert ended.returncode == 0
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == ["stock", "alpn", "alpn32", "stock-1.25"]
+
+
+def test_command_shows_an_example_in_its_help():
+    assert "Example: python -m tools.micropython build stock alpn" in command("build", "--help").stdout
