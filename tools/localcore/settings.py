@@ -67,7 +67,9 @@ class Settings:
     region: str = _place("eu-west-1", "the region in the ARNs that policies are evaluated against")
     account: str = _place("123456789012", "the account in those ARNs")
     domain_name: str | None = _place(
-        None, "host name of a CUSTOM_AUTH + SECURE_MQTT domain configuration; none: absent"
+        None,
+        "host name of a CUSTOM_AUTH + SECURE_MQTT domain configuration; none: absent. AWS finds it by SNI alone; "
+        "here it has a port of its own, so its name may be the endpoint's",
     )
     domain_port: int = _place(0, "TCP port of that domain configuration; 0 takes a free one")
     domain_authorizer: str | None = _place("mqtt443", "its defaultAuthorizerName; none: it has no default")
@@ -169,8 +171,6 @@ class Settings:
         for name in filter(None, (self.name, self.domain_name)):
             if not HOST_NAME.fullmatch(name):
                 raise SettingError(f"{name!r} is no host name; SNI carries names, not addresses")
-        if self.domain_name is not None and self.domain_name.lower() == self.name.lower():
-            raise SettingError("domain_name must differ from name: a domain configuration is found by SNI")
 
     @staticmethod
     def _check(field: dataclasses.Field[Any], value: object) -> None:

@@ -1,0 +1,84 @@
+"""The unchanged boot.py and main.py on every interpreter, against the local endpoint with the deployed authorizer."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import interpreters
+from tests.support.core import RunningCore
+from tests.support.onboard import Board
+
+CAN_ALPN = ("cpython", "alpn", "alpn32")
+
+
+def runs(names: tuple[str, ...]) -> list[Any]:
+    """Return (interpreter, compiled) for each name: from source on all, as .mpy files on MicroPython."""
+    source = [pytest.param(name, False, id=name) for name in names]
+    return source + [pytest.param(name, True, id=f"{name}-mpy") for name in names if name != "cpython"]
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
+    with RunningCore(tmp_path_factory.mktemp("state"), domain_name="localhost") as core:
+        yield core
+
+
+@pytest.fixture
+def flows(endpoint: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Run a board until two readings have arrived; returns the line in which it says how it went in."""
+
+    def flows(name: str, *, compiled: bool = False, port: int | None = None, **config: Any) -> str:
+        client_id = request.node.name
+        password = endpoint.add_device(client_id, username="user of " + client_id)
+        with Board(
+            tmp_path,
+            interpreters.need(name),
+            endpoint.ca.read_bytes(),
+            compiled=compiled,
+            port=port or endpoint.port,
+            client_id=client_id,
+            username="user of " + client_id,
+            password=password,
+            **config,
+        ) as board:
+            readings = [telemetry(endpoint, client_id) for _ in range(2)]
+            line = board.wait_for("transport ")
+        assert [reading["seq"] for reading in readings] == [1, 2]
+        assert all({"time", "uptime_s", "chip_temperature_c"} <= reading.keys() for reading in readings)
+        assert board.lines[-1].endswith("disconnected")
+        return line
+
+    return flows
+
+
+def telemetry(endpoint: RunningCore, client_id: str) -> dict[str, Any]:
+    """Return the next reading of a board; what another board still sent is passed over."""
+    while True:
+        message = endpoint.next_message()
+        if message.topic == f"telemetry/{client_id}":
+            return json.loads(message.payload)
+
+
+@pytest.mark.parametrize(("name", "compiled"), runs(CAN_ALPN))
+def test_alpn_carries_telemetry(flows, name, compiled):
+    assert "transport alpn: as config.json says" in flows(name, compiled=compiled, transport="alpn")
+
+
+@pytest.mark.parametrize(("name", "compiled"), runs(interpreters.ALL))
+def test_websocket_carries_telemetry(flows, name, compiled):
+    assert "transport wss: as config.json says" in flows(name, compiled=compiled, transport="wss")
+
+
+@pytest.mark.parametrize(("name", "compiled"), runs(interpreters.ALL))
+def test_domain_configuration_needs_no_alpn(flows, endpoint, name, compiled):
+    said = flows(name, compiled=compiled, transport="tls", port=endpoint.domain_port)
+    assert "transport tls: as config.json says" in said
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_auto_takes_alpn_where_the_image_has_it_and_says_why(flows, name):
+    expected = "transport alpn: this image can" if name in CAN_ALPN else "transport wss: this image has no ALPN"
+    assert expected in flows(name, qos=0)
