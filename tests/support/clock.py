@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import time
 from collections.abc import Callable
 
 
@@ -18,11 +19,14 @@ class ManualHandle:
 
 
 class ManualClock:
-    """A tools.localcore.clock.Clock; `advance` fires what is due, in order, at its time."""
+    """A tools.localcore.clock.Clock; `advance` fires what is due, in order, at its time.
 
-    def __init__(self, unix_time: float = 1_800_000_000.0) -> None:
+    It begins at the machine's date, by which clients judge the certificates that are made from it.
+    """
+
+    def __init__(self) -> None:
         self._now = 1000.0
-        self._unix_offset = unix_time - self._now
+        self._unix_offset = time.time() - self._now
         self._order = itertools.count()
         self._due: list[tuple[float, int, ManualHandle, Callable[[], object]]] = []
 

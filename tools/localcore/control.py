@@ -139,7 +139,7 @@ class ControlRequestError(Exception):
 def _parse(line: bytes) -> dict[str, Any]:
     try:
         request = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ControlRequestError("not JSON") from None
     if not isinstance(request, dict) or not isinstance(request.get("token"), str):
         raise ControlRequestError("no token")

@@ -11,6 +11,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support.core import RunningCore
+from tools.localcore.session import Message
 
 CLIENT_ID, USERNAME, PASSWORD, TOPIC = "myClientName", "username", "test", "telemetry/myClientName"
 WAIT_S = 20.0
@@ -52,3 +53,78 @@ def test_the_script_gets_its_messages_through(registered: RunningCore) -> None:
             client.publish(TOPIC, text)
             message = registered.next_message()
             assert (message.topic, message.payload, message.client_id) == (TOPIC, text.encode(), CLIENT_ID)
+
+
+def refused(core: RunningCore, script: Script) -> str:
+    """Run a script that must be refused; the detail of the decision."""
+    with script.running(core) as client:
+        client.publish(TOPIC, "must not get through")
+        assert script.ended.wait(WAIT_S)
+    assert not script.connected.is_set(), "a client that AWS refuses sees no CONNACK"
+    assert core.messages == []
+    decision = core.next_decision("refused")
+    assert decision.reason == "NOT_AUTHENTICATED"
+    return decision.line()
+
+
+def test_a_wrong_password_gets_nothing_through(registered: RunningCore) -> None:
+    line = refused(registered, Script(registered, password="Test"))
+    assert line.startswith("refused myClientName from 127.0.0.1: NOT_AUTHENTICATED: ")
+    assert "Test" not in line
+    assert not any("Test" in entry for entry in registered.log)
+
+
+def test_another_client_id_gets_nothing_through(registered: RunningCore) -> None:
+    refused(registered, Script(registered, client_id="anotherName"))
+
+
+def test_another_topic_gets_nothing_through_and_closes(registered: RunningCore) -> None:
+    script = Script(registered)
+    with script.running(registered) as client:
+        assert script.connected.wait(WAIT_S)
+        client.publish("telemetry/anotherName", "must not get through", qos=1)
+        assert script.ended.wait(WAIT_S)
+    assert registered.messages == []
+    decision = registered.next_decision("closed")
+    assert decision.reason == "AUTH_ERROR"
+    assert "iot:Publish" in decision.detail
+    assert "topic/telemetry/anotherName" in decision.detail
+
+
+def test_the_script_without_alpn_is_told_apart_from_http(registered: RunningCore) -> None:
+    script = Script(registered)
+    script.client = Client(CallbackAPIVersion.VERSION2, client_id=CLIENT_ID, reconnect_on_failure=False)
+    script.client.tls_set_context(registered.tls_context())
+    script.client.username_pw_set(USERNAME, PASSWORD)
+    script.client.on_disconnect = lambda *_: script.ended.set()
+    with script.running(registered):
+        assert script.ended.wait(WAIT_S)
+    decision = registered.next_decision("refused")
+    assert decision.reason == "NO_ALPN"
+    assert "offer ALPN mqtt" in decision.detail
+
+
+def test_paho_over_websocket_needs_no_alpn_and_gets_its_commands(registered: RunningCore) -> None:
+    client = Client(
+        CallbackAPIVersion.VERSION2, client_id=CLIENT_ID, transport="websockets", reconnect_on_failure=False
+    )
+    client.tls_set_context(registered.tls_context())
+    client.ws_set_options(path="/mqtt")
+    client.username_pw_set(USERNAME, PASSWORD)
+    script = Script(registered)
+    subscribed, received = threading.Event(), threading.Event()
+    script.client = client
+    client.on_connect = lambda *_: client.subscribe(f"commands/{CLIENT_ID}", 1)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda _client, _data, message: (script.received.append(message), received.set())
+    with script.running(registered):
+        assert subscribed.wait(WAIT_S)
+        client.publish(TOPIC, "over WebSocket", qos=1)
+        assert registered.next_message().payload == b"over WebSocket"
+        registered.run(
+            lambda: registered.core.broker.publish(Message(f"commands/{CLIENT_ID}", b"blink", 1, False, None, 0.0))
+        )
+        assert received.wait(WAIT_S)
+    assert [(message.topic, message.payload) for message in script.received] == [(f"commands/{CLIENT_ID}", b"blink")]
+    assert registered.next_decision("accepted").detail.startswith("MQTT over WebSocket")
+    assert registered.next_decision("closed").reason == "CLIENT_INITIATED_DISCONNECT"

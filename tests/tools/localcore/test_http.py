@@ -1,0 +1,311 @@
+"""HTTPS publish and the upgrade to MQTT over WebSocket, over real TLS."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from tests.support.clock import ManualClock
+from tests.support.core import RunningCore
+from tests.support.engine import EVERYTHING, InProcessFunction, allow
+from tests.support.mqtt import PINGREQ, Connack, Inbox, Pingresp, RawClient, client_connect, client_publish
+from tools.localcore.authorizers import Authorizer
+
+PASSWORD = "secret"
+
+
+@contextmanager
+def https(core: RunningCore) -> Iterator[http.client.HTTPSConnection]:
+    connection = http.client.HTTPSConnection(core.host, core.port, context=core.tls_context(), timeout=20)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def ask(
+    connection: http.client.HTTPSConnection, method: str, target: str, body: bytes | None = None, **headers: str
+) -> tuple[int, Any]:
+    """Send a request; status and JSON of the answer, whose form is checked here."""
+    connection.request(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    assert response.headers["Content-Type"] == "application/json"
+    assert set(answer) == {"message", "traceId"}
+    assert email.utils.parsedate_to_datetime(response.headers["Date"])
+    return response.status, answer["message"]
+
+
+def basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+@pytest.fixture
+def registered(core: RunningCore) -> RunningCore:
+    core.add_device("dev-1", password=PASSWORD)
+    return core
+
+
+@pytest.fixture
+def function() -> InProcessFunction:
+    return InProcessFunction()
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, function: InProcessFunction) -> Iterator[RunningCore]:
+    """An endpoint whose authorizer answers what the test says."""
+    lambda_function: Any = function
+    with RunningCore(tmp_path / "state", authorizers=[Authorizer("scripted", lambda_function)]) as core:
+        yield core
+
+
+class TestPublish:
+    def test_a_device_publishes_with_its_password(self, registered: RunningCore) -> None:
+        with https(registered) as connection:
+            answer = ask(
+                connection,
+                "POST",
+                "/topics/telemetry%2Fdev-1?qos=1",
+                b"{}",
+                Authorization=basic("dev-1", PASSWORD),
+            )
+        assert answer == (200, "OK")
+        message = registered.next_message()
+        assert (message.topic, message.payload, message.qos, message.client_id) == ("telemetry/dev-1", b"{}", 1, None)
+        assert registered.next_decision("accepted").reason == "HTTP_PUBLISH"
+
+    def test_a_wrong_password_gets_403_and_nothing_through(self, registered: RunningCore) -> None:
+        with https(registered) as connection:
+            status, message = ask(
+                connection, "POST", "/topics/telemetry/dev-1", b"x", Authorization=basic("dev-1", "wrong")
+            )
+        assert (status, message) == (403, "Forbidden")
+        assert registered.messages == []
+        decision = registered.next_decision("refused")
+        assert decision.reason == "HTTP_403"
+        assert "NOT_AUTHENTICATED" in decision.detail
+
+    def test_a_topic_that_the_policy_does_not_name_gets_403(self, registered: RunningCore) -> None:
+        with https(registered) as connection:
+            status, _ = ask(connection, "POST", "/topics/telemetry/other", b"x", Authorization=basic("dev-1", PASSWORD))
+        assert status == 403
+        assert registered.messages == []
+        assert "iot:Publish" in registered.next_decision("refused").detail
+
+    def test_the_authorizer_gets_headers_and_query(self, scripted: RunningCore, function: InProcessFunction) -> None:
+        with https(scripted) as connection:
+            ask(connection, "POST", "/topics/t?qos=0&x-amz-customauthorizer-name=scripted&a=b", b"x", X_Token="t1")
+        (event,) = function.events
+        assert event["protocols"] == ["tls", "http"]
+        assert "mqtt" not in event["protocolData"]
+        sent = event["protocolData"]["http"]
+        assert sent["queryString"] == "?qos=0&x-amz-customauthorizer-name=scripted&a=b"
+        assert sent["headers"]["X-Token"] == "t1"
+
+    def test_a_retained_publish_needs_its_permission(self, scripted: RunningCore, function: InProcessFunction) -> None:
+        function.allow(allow(("Publish", "topic/t")))
+        with https(scripted) as connection:
+            assert ask(connection, "POST", "/topics/t?retain=true", b"x")[0] == 403
+        function.allow(allow(("*", "topic/t")))
+        with https(scripted) as connection:
+            assert ask(connection, "POST", "/topics/t?retain=true", b"x")[0] == 200
+        assert scripted.next_message().retain
+
+    @pytest.mark.parametrize(
+        ("method", "target", "status"),
+        [
+            ("GET", "/", 404),
+            ("POST", "/", 404),
+            ("GET", "/topics/t", 405),
+            ("POST", "/topics/t?qos=2", 400),
+            ("POST", "/topics/t?retain=yes", 400),
+            ("POST", "/topics/", 400),
+            ("POST", "/topics/a%2F%2B", 400),
+            ("POST", "/topics/%ff", 400),
+            ("POST", "/topics/" + "a/" * 8, 400),
+            ("POST", "/topics/$aws/things/x", 400),
+            ("GET", "/mqtt", 426),
+            ("POST", "/mqtt", 405),
+        ],
+    )
+    def test_anything_else_gets_its_status(self, scripted: RunningCore, method: str, target: str, status: int) -> None:
+        with https(scripted) as connection:
+            assert ask(connection, method, target)[0] == status
+        assert scripted.messages == []
+        assert scripted.next_decision("refused").reason == f"HTTP_{status}"
+
+    def test_a_board_can_take_the_time_from_a_date(self, core: RunningCore) -> None:
+        with https(core) as connection:
+            connection.request("GET", "/")
+            date = email.utils.parsedate_to_datetime(connection.getresponse().headers["Date"])
+        assert abs(date.timestamp() - time.time()) < 60
+
+    def test_a_body_that_is_too_large_is_refused_unread(self, scripted: RunningCore) -> None:
+        with RawClient(scripted, alpn=["http/1.1"]) as client:
+            client.send(b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 131073\r\n\r\n")
+            assert client.read().startswith(b"HTTP/1.1 413 ")
+
+    def test_a_chunked_body_is_refused(self, scripted: RunningCore) -> None:
+        with RawClient(scripted, alpn=["http/1.1"]) as client:
+            client.send(b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+            assert client.read().startswith(b"HTTP/1.1 411 ")
+
+    def test_a_request_without_host_is_refused(self, scripted: RunningCore) -> None:
+        with RawClient(scripted, alpn=[]) as client:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert client.read().startswith(b"HTTP/1.1 400 ")
+
+    def test_half_a_request_is_given_up(self, tmp_path: Path) -> None:
+        with RunningCore(tmp_path / "state", http_timeout_s=1) as core, RawClient(core, alpn=[]) as client:
+            client.send(b"GET / HT")
+            assert client.read().startswith(b"HTTP/1.1 408 ")
+
+    def test_silence_after_the_handshake_is_given_up(self, tmp_path: Path) -> None:
+        with RunningCore(tmp_path / "state", http_timeout_s=1) as core, RawClient(core, alpn=[]) as client:
+            assert client.read() == b""
+            assert core.next_decision("refused").reason == "NO_REQUEST"
+
+
+class TestCaching:
+    @pytest.fixture
+    def clock(self) -> ManualClock:
+        return ManualClock()
+
+    @pytest.fixture
+    def core(self, tmp_path: Path, function: InProcessFunction, clock: ManualClock) -> Iterator[RunningCore]:
+        lambda_function: Any = function
+        authorizer = Authorizer("caching", lambda_function, enable_caching_for_http=True)
+        function.allow(EVERYTHING, refresh_s=300)
+        with RunningCore(tmp_path / "state", authorizers=[authorizer], clock=clock) as core:
+            yield core
+
+    def test_a_kept_connection_asks_the_authorizer_once(self, core: RunningCore, function: InProcessFunction) -> None:
+        with https(core) as connection:
+            for target in ("/topics/a", "/topics/b?qos=1", "/topics/c"):
+                assert ask(connection, "POST", target, b"x", X_Token="t1")[0] == 200
+        assert len(function.events) == 1
+        with https(core) as connection:
+            ask(connection, "POST", "/topics/a", b"x", X_Token="t1")
+        assert len(function.events) == 2
+
+    def test_other_credentials_are_asked_about(self, core: RunningCore, function: InProcessFunction) -> None:
+        with https(core) as connection:
+            for token in ("t1", "t2", "t2"):
+                ask(connection, "POST", "/topics/a", b"x", X_Token=token)
+        assert len(function.events) == 2
+
+    def test_the_answer_is_kept_until_its_refresh(self, core: RunningCore, function: InProcessFunction) -> None:
+        with https(core) as connection:
+            for passed_s in (0, 299, 1):
+                core.advance(passed_s)
+                ask(connection, "POST", "/topics/a", b"x")
+        assert len(function.events) == 2
+
+    def test_without_caching_every_request_is_asked_about(
+        self, scripted: RunningCore, function: InProcessFunction
+    ) -> None:
+        with https(scripted) as connection:
+            for _ in range(3):
+                assert ask(connection, "POST", "/topics/a", b"x")[0] == 200
+        assert len(function.events) == 3
+
+
+class TestWebSocket:
+    def connect(self, core: RunningCore, **options: Any) -> Any:
+        options = {"subprotocols": [Subprotocol("mqtt")], "path": "/mqtt", **options}
+        uri = f"wss://{core.host}:{core.port}{options.pop('path')}"
+        return connect(uri, ssl=core.tls_context(), proxy=None, compression=None, **options)
+
+    def test_credentials_in_connect_and_in_the_upgrade_reach_the_authorizer(
+        self, scripted: RunningCore, function: InProcessFunction
+    ) -> None:
+        with self.connect(scripted, path="/mqtt?token=t1", additional_headers={"X-Token": "t2"}) as websocket:
+            assert websocket.subprotocol == "mqtt"
+            websocket.send(client_connect("dev-1", "user", b"pass"))
+            assert Inbox().feed(websocket.recv(20)) == [Connack(0)]
+        (event,) = function.events
+        assert event["protocols"] == ["tls", "http", "mqtt"]
+        assert event["protocolData"]["http"]["queryString"] == "?token=t1"
+        assert event["protocolData"]["http"]["headers"]["X-Token"] == "t2"
+        assert event["protocolData"]["mqtt"]["username"] == "user"
+
+    def test_packets_split_over_frames_or_sharing_one_are_taken(self, scripted: RunningCore) -> None:
+        data = client_connect("dev-1") + PINGREQ
+        with self.connect(scripted) as websocket:
+            for byte in data[:-1]:
+                websocket.send(bytes([byte]))
+            websocket.send(data[-1:] + client_publish("t", b"1") + client_publish("t", b"2"))
+            inbox = Inbox()
+            received = inbox.feed(websocket.recv(20)) + inbox.feed(websocket.recv(20))
+        assert received == [Connack(0), Pingresp()]
+        assert [scripted.next_message().payload, scripted.next_message().payload] == [b"1", b"2"]
+
+    def test_mqtt_right_behind_the_upgrade_request_is_taken(self, scripted: RunningCore) -> None:
+        head = (
+            b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+        )
+        packet = client_connect("dev-1")
+        with RawClient(scripted, alpn=[]) as client:
+            client.send(head + bytes([0x82, 0x80 | len(packet)]) + bytes(4) + packet)
+            answer = client.read()
+            while not answer.endswith(b"\x82\x04\x20\x02\x00\x00"):
+                more = client.read()
+                assert more, f"closed after {answer!r}"
+                answer += more
+        assert answer.startswith(b"HTTP/1.1 101 ")
+
+    def test_a_refused_connect_comes_after_101_and_closes(
+        self, scripted: RunningCore, function: InProcessFunction
+    ) -> None:
+        function.refuse()
+        with self.connect(scripted) as websocket:
+            websocket.send(client_connect("dev-1"))
+            with pytest.raises(ConnectionClosed):
+                websocket.recv(20)
+        assert scripted.next_decision("refused").reason == "NOT_AUTHENTICATED"
+
+    def test_a_text_frame_closes(self, scripted: RunningCore) -> None:
+        with self.connect(scripted) as websocket:
+            websocket.send("mqtt")
+            with pytest.raises(ConnectionClosed):
+                websocket.recv(20)
+        assert "[MQTT-6.0.0-1]" in scripted.next_decision("refused").detail
+
+    @pytest.mark.parametrize("says_goodbye", [True, False])
+    def test_a_websocket_close_counts_as_disconnect_and_sends_no_will(
+        self, scripted: RunningCore, says_goodbye: bool
+    ) -> None:
+        with self.connect(scripted) as websocket:
+            websocket.send(client_connect("dev-1", will=("last", b"words", 0, False)))
+            websocket.recv(20)
+            if not says_goodbye:
+                websocket.socket.close()
+        decision = scripted.next_decision("closed")
+        assert decision.reason == ("CLIENT_INITIATED_DISCONNECT" if says_goodbye else "CONNECTION_LOST")
+        scripted.stop()
+        assert [message.payload for message in scripted.messages] == ([] if says_goodbye else [b"words"])
+
+    @pytest.mark.parametrize("subprotocols", [None, [Subprotocol("mqttv3.1")]])
+    def test_the_subprotocol_mqtt_is_required(self, scripted: RunningCore, subprotocols: Any) -> None:
+        with pytest.raises(InvalidStatus) as caught:
+            self.connect(scripted, subprotocols=subprotocols)
+        assert caught.value.response.status_code == 400
+
+    def test_another_path_has_no_websocket(self, scripted: RunningCore) -> None:
+        with pytest.raises(InvalidStatus) as caught:
+            self.connect(scripted, path="/")
+        assert caught.value.response.status_code == 404
