@@ -2,12 +2,13 @@
 
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import interpreters
+from tests.support import faketime, interpreters
 from tools.errors import CommandError
 from tools.virtualboard.interpreters import Interpreter
 from tools.virtualboard.supervisor import (
@@ -196,12 +197,33 @@ def test_chip_figures_are_what_the_surroundings_say(run):
 def test_clock_set_by_the_board_leaves_the_host_alone(run):
     lines, _ = run(
         """
-        import machine
-        machine.RTC().datetime((2030, 2, 28, 0, 23, 59, 30, 0))
-        print(machine.RTC().datetime()[:3])
+        import machine, time
+        before = time.gmtime()[0]
+        machine.RTC().datetime((2060, 2, 28, 0, 23, 59, 30, 0))
+        print(time.gmtime()[0] == before)
         """
     )
-    assert lines == ["(2030, 2, 28)"]
+    assert lines == ["True"]
+
+
+@pytest.mark.parametrize("interpreter", faketime.INTERPRETERS, indirect=True)
+def test_board_sets_a_clock_of_its_own_under_faketime(interpreter, tmp_path):
+    (tmp_path / "main.py").write_text(
+        textwrap.dedent(
+            """
+            import machine, ntptime, time
+            print(time.gmtime()[0])
+            machine.RTC().datetime((2031, 2, 28, 0, 23, 59, 30, 0))
+            print(machine.RTC().datetime()[:3])
+            ntptime.settime()
+            print(time.gmtime()[0])
+            """
+        )
+    )
+    lines: list[str] = []
+    with VirtualBoard(interpreter, tmp_path, lines.append, environment=faketime.board_clock(tmp_path, 2000)) as board:
+        assert board.wait(DEADLINE_S)
+    assert lines == ["2000", "(2031, 2, 28)", str(time.gmtime()[0])]
 
 
 def test_interrupt_reaches_the_program(interpreter, tmp_path):

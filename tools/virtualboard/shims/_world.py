@@ -5,6 +5,9 @@ The supervisor (`tools/virtualboard/supervisor.py`) passes two paths in the envi
 - `MQTT443_WORLD`: a folder. `world.json` in it says how the surroundings behave now (a test may replace it at any
   time); what must outlive a reset of the board (NVS, RTC memory) is kept beside it.
 - `MQTT443_SUPERVISOR`: a named pipe to the supervisor, which restarts and kills as a chip's reset logic does.
+
+A test that wants a clock which the board can set runs it under libfaketime with `FAKETIME_TIMESTAMP_FILE`; the offset
+in that file is the clock.
 """
 
 import json
@@ -62,3 +65,21 @@ def wait_for_the_end():
         raise SystemExit("the board has reset, and no supervisor is there to start it again")
     while True:
         time.sleep(1)
+
+
+def clock_offset_s():
+    """Return how far the board's clock is ahead of the host's, in seconds."""
+    path = os.getenv("FAKETIME_TIMESTAMP_FILE")
+    if not path:
+        return 0
+    with open(path) as file:
+        return int(file.read())
+
+
+def move_clock(by_s):
+    """Put the board's clock ahead by so many seconds; a board without a clock of its own keeps the host's."""
+    path = os.getenv("FAKETIME_TIMESTAMP_FILE")
+    if path:
+        offset_s = clock_offset_s() + by_s
+        with open(path, "w") as file:
+            file.write("%+d" % offset_s)

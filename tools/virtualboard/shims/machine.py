@@ -77,17 +77,16 @@ class WDT:
 
 
 class RTC:
-    """The real-time clock: set apart from the host's clock, which a virtual board must not change."""
-
-    _offset_s = 0
+    """The real-time clock. It sets this process's clock where that is libfaketime's, and never the host's."""
 
     def datetime(self, fields=None):
         """Return or set (year, month, day, weekday, hours, minutes, seconds, microseconds)."""
         if fields is None:
-            year, month, day, hour, minute, second, weekday = time.gmtime(int(time.time()) + RTC._offset_s)[:7]
+            year, month, day, hour, minute, second, weekday = time.gmtime()[:7]
             return (year, month, day, weekday, hour, minute, second, 0)
         year, month, day, _, hour, minute, second, _ = fields
-        RTC._offset_s = _seconds(year, month, day, hour, minute, second) - _seconds(*time.gmtime()[:6])
+        wanted_s = _seconds((year, month, day, hour, minute, second))
+        _world.move_clock(wanted_s - _seconds(time.gmtime()))
         return None
 
     def memory(self, data=None):
@@ -100,8 +99,9 @@ class RTC:
         return None
 
 
-def _seconds(year, month, day, hour, minute, second):
+def _seconds(moment):
     """Return seconds since a fixed day; the civil calendar as a day count, months from March on."""
+    year, month, day, hour, minute, second = moment[:6]
     if month < 3:
         year, month = year - 1, month + 12
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day

@@ -1,4 +1,4 @@
-"""The `ntptime` module, without the network: the host's clock is the time server.
+"""The `ntptime` module, without the network: the host's clock is the time server, whatever the board's own says.
 
 Keys of world.json: `ntp_offset_s` (how far the server is off), `ntp_error` (the query raises OSError with it).
 """
@@ -17,7 +17,7 @@ def time():
     error = _world.look("ntp_error", None)
     if error is not None:
         raise OSError(error)
-    return int(_time.time()) + _world.look("ntp_offset_s", 0)
+    return int(_time.time()) - _world.clock_offset_s() + _world.look("ntp_offset_s", 0)
 
 
 def settime():
