@@ -4,6 +4,7 @@ A thin shell over tools.localcore: decisions and the Lambda's log go to stderr, 
 """
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def local(
     except (StateFolderError, CertificateError) as error:
         raise CommandError(str(error)) from None
     except OSError as error:
-        problem = f"cannot listen on port {checked.port}: {error.strerror}"
+        problem = f"cannot listen on port {checked.port}: {os.strerror(error.errno or 0)}"
         raise CommandError(f"{problem}; choose another with --port") from None
 
 

@@ -168,8 +168,8 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             self._check(field, getattr(self, field.name))
-        for name in filter(None, (self.name, self.domain_name)):
-            if not HOST_NAME.fullmatch(name):
+        for name in (self.name, self.domain_name):
+            if name is not None and not HOST_NAME.fullmatch(name):
                 raise SettingError(f"{name!r} is no host name; SNI carries names, not addresses")
 
     @staticmethod

@@ -1,0 +1,148 @@
+"""The command `mqtt443 local` as a person or a script runs it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from authorizer.store import FileStore
+from tests.support.mqtt import Inbox, client_connect, client_publish
+from tools.cli import app
+from tools.devices import add_device
+from tools.local import parse_settings
+from tools.localcore.settings import SettingError
+
+MQTT443 = (sys.executable, "-c", "from tools.cli import main; main()")
+WAIT_S = 20.0
+READY = re.compile(r"ready host=(\S+) port=(\d+) ca=(\S+)(?: domain=(\S+) domain_port=(\d+))?\n")
+
+
+@contextmanager
+def local(state: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], re.Match[str]]]:
+    """Run the command until the end of the block; the process and its ready line."""
+    with subprocess.Popen(
+        [*MQTT443, "local", "--port", "0", "--state", str(state), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = READY.fullmatch(process.stdout.readline())
+            assert ready is not None, process.communicate(timeout=WAIT_S)[1]
+            yield process, ready
+        finally:
+            process.kill()
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MQTT443, *arguments], capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_when_it_is_ready_why_it_refuses_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    state = tmp_path / "state"
+    with local(state, "--name", "iot.localhost") as (process, ready):
+        name, port, ca = ready.group(1, 2, 3)
+        assert (name, ca) == ("iot.localhost", str(state / "ca.pem"))
+        store = FileStore(state / "devices.json")
+        add_device(store, "dev-1", password="p@ssw0rd-1", now=time.time())
+        context = ssl.create_default_context(cafile=ca)
+        context.set_alpn_protocols(["mqtt"])
+        with (
+            socket.create_connection(("127.0.0.1", int(port)), WAIT_S) as raw,
+            context.wrap_socket(raw, server_hostname=name) as tls,
+        ):
+            tls.sendall(client_connect("dev-1", "dev-1", b"p@ssw0rd-1"))
+            assert len(Inbox().feed(tls.recv(100))) == 1
+            tls.sendall(client_publish("telemetry/\x1b[31mred"))
+            assert tls.recv(100) == b""
+        process.send_signal(number)
+        out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, out) == (0, "")
+    assert "accepted dev-1 from 127.0.0.1: CONNECTED" in err
+    assert "closed dev-1 from 127.0.0.1: AUTH_ERROR" in err
+    assert '"decision":"allow"' in err, "the Lambda's own log line"
+    assert "p@ssw0rd" not in err
+    assert "\x1b" not in err, "no colour when piped, no control characters from the network"
+    assert not (state / "control.json").exists()
+
+
+def test_it_plays_a_domain_configuration_too(tmp_path: Path) -> None:
+    with local(tmp_path, "--domain-name", "iot.example.com") as (_, ready):
+        name, port = ready.group(4, 5)
+        context = ssl.create_default_context(cafile=ready.group(3))
+        with (
+            socket.create_connection(("127.0.0.1", int(port)), WAIT_S) as raw,
+            context.wrap_socket(raw, server_hostname=name) as tls,
+        ):
+            assert tls.selected_alpn_protocol() is None
+
+
+def test_a_second_one_on_the_same_state_folder_is_refused(tmp_path: Path) -> None:
+    with local(tmp_path):
+        result = run("local", "--port", "0", "--state", str(tmp_path))
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.count("\n") == 1
+        assert "another localcore runs" in result.stderr
+        assert (tmp_path / "control.json").exists()
+
+
+def test_a_state_folder_is_free_again_after_a_kill(tmp_path: Path) -> None:
+    with local(tmp_path) as (process, first):
+        process.kill()
+    with local(tmp_path) as (_, second):
+        assert first.group(3) == second.group(3)
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("local", "--port", str(taken.getsockname()[1]), "--state", str(tmp_path))
+    assert result.returncode == 1
+    assert re.fullmatch(r"mqtt443: cannot listen on port \d+: Address already in use; .*--port\n", result.stderr)
+
+
+def test_a_state_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("local", "--port", "0", "--state", str(tmp_path / "file"))
+    assert result.returncode == 1
+    assert re.fullmatch(r"mqtt443: cannot use the state folder .*; choose another with --state\n", result.stderr)
+
+
+def test_a_broken_ca_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    result = run("local", "--port", "0", "--state", str(tmp_path))
+    assert result.returncode == 1
+    assert "delete ca.pem and ca-key.pem" in result.stderr
+
+
+@pytest.mark.parametrize("setting", ["qos2=maybe", "unknown=1", "qos2", "retry_s=soon"])
+def test_a_wrong_setting_is_wrong_use(tmp_path: Path, setting: str) -> None:
+    result = run("local", "--state", str(tmp_path / "state"), "--set", setting)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "state").exists()
+
+
+def test_settings_are_parsed_in_their_types() -> None:
+    parsed = parse_settings(["qos2=ignore", "retry_s=5", "recheck_connect=false"])
+    assert parsed == {"qos2": "ignore", "retry_s": 5, "recheck_connect": False}
+    with pytest.raises(SettingError, match="true or false"):
+        parse_settings(["recheck_connect=no"])
+
+
+def test_help_has_an_example() -> None:
+    result = CliRunner().invoke(app, ["local", "--help"])
+    assert result.exit_code == 0
+    assert "Example: mqtt443 local --port 8443" in result.output

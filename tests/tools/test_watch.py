@@ -1,0 +1,141 @@
+"""The command `mqtt443 watch`: one line a message, from the running endpoint."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.core import RunningCore
+from tools.cli import app
+from tools.localcore.session import Message
+from tools.watch import describe
+
+WAIT_S = 20.0
+
+
+class Publisher:
+    """Publishes once a watcher is there."""
+
+    def __init__(self, core: RunningCore, *messages: tuple[str, bytes], then_stop: bool = False) -> None:
+        self._core = core
+        self._messages = messages
+        self._then_stop = then_stop
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while self._core.run(lambda: len(self._core.core.broker._watchers)) < 2:  # the first is the fixture's
+            pass
+        for topic, payload in self._messages:
+            message = Message(topic, payload, 0, False, "dev-1", 1_800_000_000.25)
+            self._core.run(lambda message=message: self._core.core.broker.publish(message))
+        if self._then_stop:
+            self._core.stop()
+
+
+def watch(core: RunningCore, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["watch", "--state", str(core.state), *arguments], catch_exceptions=False)
+
+
+def test_one_line_a_message_with_time_topic_and_payload(core: RunningCore) -> None:
+    with Publisher(core, ("other", b"x"), ("telemetry/a", b'{"t": 21.5}'), ("telemetry/b", b"\xff\x00")):
+        result = watch(core, "--count", "2")
+    assert result.exit_code == 0
+    first, second = result.stdout.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d telemetry/a \{\"t\": 21\.5\}", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d telemetry/b ff00", second)
+
+
+def test_json_is_one_object_a_line(core: RunningCore) -> None:
+    with Publisher(core, ("telemetry/a", b"[1]" + b" " * 300)):
+        result = watch(core, "--json", "--count", "1", "--filter", "#")
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line) == {
+        "topic": "telemetry/a",
+        "payload": base64.b64encode(b"[1]" + b" " * 300).decode(),
+        "qos": 0,
+        "retain": False,
+        "client_id": "dev-1",
+        "received_at": 1_800_000_000.25,
+    }
+
+
+def test_it_ends_after_its_seconds(core: RunningCore) -> None:
+    result = watch(core, "--seconds", "0.2")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_it_ends_with_a_note_where_the_endpoint_goes_away(core: RunningCore) -> None:
+    with Publisher(core, ("telemetry/a", b"last"), then_stop=True):
+        result = watch(core)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("telemetry/a last\n")
+    assert result.stderr == "the local endpoint has gone away\n"
+
+
+def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "from tools.cli import main; main()", "watch", "--state", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert (
+        result.stderr == f"mqtt443: no localcore runs on {tmp_path}; start one with: mqtt443 local --state {tmp_path}\n"
+    )
+
+
+def test_a_wrong_filter_is_wrong_use(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "from tools.cli import main; main()", "watch", "--filter", "a/#/b"],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 2
+    assert "[MQTT-4.7.1-2]" in result.stderr
+
+
+def message(payload: bytes, topic: str = "t") -> dict[str, Any]:
+    return {"topic": topic, "payload": base64.b64encode(payload).decode(), "received_at": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (b"", "(empty)"),
+        ("23 °C".encode(), "23 °C"),
+        (b"a\x1b[31m", "611b5b33316d"),
+        (b"\xff" * 501, "ff" * 500 + "…"),
+        (b"x" * 501, "x" * 499 + "…"),
+    ],
+)
+def test_a_payload_is_shown_as_text_if_it_is_text(payload: bytes, shown: str) -> None:
+    assert describe(message(payload)).partition(" t ")[2] == shown
+
+
+def test_control_characters_in_a_topic_are_escaped() -> None:
+    assert "\\x1b[31m" in describe(message(b"x", "t\x1b[31m"))
+
+
+def test_help_has_an_example() -> None:
+    assert "Example: mqtt443 watch --filter 'telemetry/#'" in CliRunner().invoke(app, ["watch", "--help"]).output
