@@ -1,63 +1,79 @@
 """What differs between MicroPython and CPython, and nothing else.
 
 Ticks, `const`, the TLS context, ALPN, one non-blocking socket class (`Channel`), and modules that can be unloaded. No
-other file of this package asks which interpreter it runs on. Policy (deadlines, errors, retries) lives above it.
+other file of this package asks which interpreter it runs on; CPython's half is `_host`, which a board does not need.
+Policy (deadlines, errors, retries) lives above.
 """
 
-import gc
 import os
 import select
 import sys
 import time
 
-try:
-    from micropython import const
-except ImportError:
+READ = select.POLLIN
+WRITE = select.POLLOUT
 
-    def const(value):
-        """Return value: CPython has no compile-time constants to make of it."""
-        return value
-
-
-try:
+if sys.implementation.name == "micropython":
+    import gc
     from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
-except ImportError:
 
-    def ticks_ms():
-        """Return a millisecond counter of arbitrary origin."""
-        return int(time.monotonic() * 1000)
-
-    def ticks_add(ticks, delta_ms):
-        """Return the tick delta_ms after ticks."""
-        return ticks + delta_ms
-
-    def ticks_diff(later, earlier):
-        """Return later - earlier in milliseconds."""
-        return later - earlier
-
-    def sleep_ms(ms):
-        """Wait ms milliseconds."""
-        time.sleep(ms / 1000)
-
-
-try:
     # The C module: `ssl` on a board is a shim over it that starts at CERT_NONE and is absent from small builds.
     import tls
-except ImportError:
-    import ssl as tls
+    from micropython import const
 
-try:
-    import alpn  # of our image; stock firmware has no ALPN in any form
-except ImportError:
-    alpn = None
+    try:
+        import alpn  # of our image; stock firmware has no ALPN in any form
+    except ImportError:
+        alpn = None
 
-_MICROPYTHON = sys.implementation.name == "micropython"
+    def load_root(context, der):
+        """Trust the root certificate der in context."""
+        context.load_verify_locations(der)
+
+    def forget(*modules):
+        """Give back the memory of modules of this package whose work is done; they load again when needed."""
+        package = sys.modules["mqtt443"]
+        for name in modules:
+            if sys.modules.pop("mqtt443." + name, None):
+                delattr(package, name)
+        gc.collect()
+
+    class Channel:
+        """A connected socket made non-blocking: reads, writes and waits, and never more than asked.
+
+        sock: a TLS socket, or a plain one. raw: the socket below it, which must be kept from the collector.
+        """
+
+        def __init__(self, sock, raw=None):
+            self.sock = sock
+            self._raw = raw
+            sock.setblocking(False)
+            # A count, 0 at the end, None if nothing is there or fits now.
+            self.readinto = sock.readinto
+            self.write = sock.write
+            self._poll = select.poll()
+            self._poll.register(sock, READ)
+
+        def wait(self, event, timeout_ms):
+            """Wait up to timeout_ms for READ or WRITE; return whether it came."""
+            # Polling the TLS socket, not the one below: it knows of bytes that are decrypted already.
+            self._poll.modify(self.sock, event)
+            return bool(self._poll.poll(timeout_ms))
+
+        def close(self):
+            """Close the socket and what is below it; closing twice does nothing."""
+            if self.sock is not None:
+                self._poll.unregister(self.sock)
+                self.sock.close()
+                if self._raw is not None:
+                    self._raw.close()
+                self.sock = self._raw = self.readinto = self.write = None
+
+else:
+    from ._host import Channel, alpn, const, forget, load_root, sleep_ms, ticks_add, ticks_diff, ticks_ms, tls  # noqa: F401
 
 # Unix time at which the port's own clock is 0: ESP32 counts from 2000, the unix port and CPython from 1970.
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
-
-READ = select.POLLIN
-WRITE = select.POLLOUT
 
 
 def unix_time():
@@ -81,17 +97,6 @@ def random_below(limit):
     return int.from_bytes(os.urandom(4), "little") % limit
 
 
-def forget(*modules):
-    """Give back the memory of modules of this package whose work is done; they load again when they are needed."""
-    if not _MICROPYTHON:
-        return
-    package = sys.modules["mqtt443"]
-    for name in modules:
-        if sys.modules.pop("mqtt443." + name, None):
-            delattr(package, name)
-    gc.collect()
-
-
 def tls_context(certificates):
     """Return a client context that verifies.
 
@@ -101,10 +106,7 @@ def tls_context(certificates):
     # Set here whatever the module's default: the defaults differ, and only CERT_REQUIRED checks anything.
     context.verify_mode = tls.CERT_REQUIRED
     for der in certificates:
-        if _MICROPYTHON:
-            context.load_verify_locations(der)
-        else:
-            context.load_verify_locations(cadata=der)
+        load_root(context, der)
     return context
 
 
@@ -126,70 +128,3 @@ def selected_alpn(sock):
     if hasattr(sock, "selected_alpn_protocol"):
         return sock.selected_alpn_protocol()
     return alpn.selected(sock)
-
-
-class Channel:
-    """A connected socket made non-blocking: reads, writes and waits, and never more than asked.
-
-    sock: a TLS socket, or a plain one. raw: the socket below it; MicroPython needs the reference kept.
-    """
-
-    def __init__(self, sock, raw=None):
-        self.sock = sock
-        self.raw = raw
-        self._wanted = 0
-        sock.setblocking(False)
-        self._poll = select.poll()
-        self._poll.register(sock, READ)
-
-    if _MICROPYTHON:
-
-        def readinto(self, view):
-            """Read what is there into view; return the count, 0 at the end, None if nothing is there now."""
-            return self.sock.readinto(view)
-
-        def write(self, view):
-            """Write what fits; return the count, None if nothing fits now."""
-            return self.sock.write(view)
-
-        def _pending(self):
-            return False  # poll() on MicroPython's TLS socket knows of decrypted bytes by itself
-    else:
-
-        def readinto(self, view):
-            """Read what is there into view; return the count, 0 at the end, None if nothing is there now."""
-            return self._try(self.sock.recv_into, view)
-
-        def write(self, view):
-            """Write what fits; return the count, None if nothing fits now."""
-            return self._try(self.sock.send, view)
-
-        def _try(self, call, view):
-            self._wanted = 0
-            try:
-                return call(view)
-            except tls.SSLWantReadError:  # a write, too, waits for reading while the handshake runs
-                self._wanted = READ
-            except (tls.SSLWantWriteError, BlockingIOError):
-                pass
-            return None
-
-        def _pending(self):
-            return hasattr(self.sock, "pending") and self.sock.pending() > 0
-
-    def wait(self, event, timeout_ms):
-        """Wait up to timeout_ms for READ or WRITE; return whether it came."""
-        if event == READ and self._pending():
-            return True
-        self._poll.modify(self.sock, self._wanted or event)
-        return bool(self._poll.poll(timeout_ms))
-
-    def close(self):
-        """Close the socket and what is below it; closing twice does nothing."""
-        if self.sock is None:
-            return
-        self._poll.unregister(self.sock)
-        self.sock.close()
-        if self.raw is not None:
-            self.raw.close()
-        self.sock = self.raw = None

@@ -23,7 +23,7 @@ def load(path):
     except OSError:
         raise errors.ConfigError("ca: there is no file %s; put the root certificate there" % path)
     try:
-        certificates = _from_pem(data) if _BEGIN in data else _from_der(data)
+        certificates = _from_der(_from_pem(data) if _BEGIN in data else data)
     except ValueError:
         certificates = None
     if not certificates:
@@ -32,7 +32,7 @@ def load(path):
 
 
 def _from_pem(data):
-    return [binascii.a2b_base64(part.split(_END, 1)[0].strip()) for part in data.split(_BEGIN)[1:]]
+    return b"".join([binascii.a2b_base64(part.split(_END, 1)[0].strip()) for part in data.split(_BEGIN)[1:]])
 
 
 def _from_der(data):

@@ -119,7 +119,7 @@ class Client(MQTTClient):
         if len(msg) > _MAX_PAYLOAD_BYTES:
             raise ValueError("payload of %d bytes; AWS takes 131072" % len(msg))
         self._next_identifier()
-        self._during("PUBACK", lambda: MQTTClient.publish(self, topic, msg, retain, qos))
+        self._during("PUBACK", super().publish, topic, msg, retain, qos)
         self._sent = ticks_ms()
 
     def subscribe(self, topic, qos=0):
@@ -134,7 +134,7 @@ class Client(MQTTClient):
         body = bytearray(self.pid.to_bytes(2, "big"))
         _append(body, _bytes(topic))
         body.append(qos)
-        return self._during("SUBACK", lambda: self._subscribe(_packet(0x82, body)))
+        return self._during("SUBACK", self._subscribe, _packet(0x82, body))
 
     def _subscribe(self, packet):
         identifier = self.pid.to_bytes(2, "big")
@@ -154,11 +154,11 @@ class Client(MQTTClient):
         if self.pid >= 65535:
             self.pid = 0
 
-    def _during(self, phase, call):
+    def _during(self, phase, call, *args):
         self._up()
         self._deadline(phase)
         try:
-            return call()
+            return call(*args)
         except errors.Timeout:
             raise errors.late(errors.PeerVanished, phase, self._timeout_ms // 1000)
 

@@ -31,35 +31,16 @@
 Slow ones most likely end the same way at once: the reconnect loop gives them time.
 """
 
-_PARENTS = {
-    "ConfigError": "Mqtt443Error",
-    "ClockError": "Mqtt443Error",
-    "OutOfMemory": "Mqtt443Error",
-    "NetworkError": "Mqtt443Error",
-    "WifiError": "NetworkError",
-    "DnsError": "NetworkError",
-    "ConnectFailed": "NetworkError",
-    "Timeout": "NetworkError",
-    "HandshakeTimeout": "Timeout",
-    "ConnackTimeout": "Timeout",
-    "PeerVanished": "Timeout",
-    "ConnectionLost": "NetworkError",
-    "TlsError": "Mqtt443Error",
-    "NoAlpn": "TlsError",
-    "CertificateError": "TlsError",
-    "WrongCa": "CertificateError",
-    "WrongHost": "CertificateError",
-    "CertificateExpired": "CertificateError",
-    "ProtocolError": "Mqtt443Error",
-    "WebSocketError": "ProtocolError",
-    "MalformedPacket": "ProtocolError",
-    "Refused": "Mqtt443Error",
-    "ClosedBeforeConnack": "Refused",
-    "ConnectRefused": "Refused",
-    "UpgradeRefused": "Refused",
-    "SubscribeRefused": "Refused",
-}
-_SLOW = ("ConnackTimeout", "NoAlpn", "CertificateError", "Refused")
+# "Name<Parent " for each; ! for slow. One text, because 26 classes or a dict of them are kilobytes of heap.
+_TREE = (
+    " ConfigError<Mqtt443Error ClockError<Mqtt443Error OutOfMemory<Mqtt443Error NetworkError<Mqtt443Error"
+    " WifiError<NetworkError DnsError<NetworkError ConnectFailed<NetworkError Timeout<NetworkError"
+    " HandshakeTimeout<Timeout ConnackTimeout<!Timeout PeerVanished<Timeout ConnectionLost<NetworkError"
+    " TlsError<Mqtt443Error NoAlpn<!TlsError CertificateError<!TlsError WrongCa<CertificateError"
+    " WrongHost<CertificateError CertificateExpired<CertificateError ProtocolError<Mqtt443Error"
+    " WebSocketError<ProtocolError MalformedPacket<ProtocolError Refused<!Mqtt443Error ClosedBeforeConnack<Refused"
+    " ConnectRefused<Refused UpgradeRefused<Refused SubscribeRefused<Refused "
+)
 
 
 class Mqtt443Error(OSError):
@@ -87,13 +68,15 @@ class Mqtt443Error(OSError):
 
 
 def __getattr__(name):
-    """Make the class name of the tree when it is first asked for: 26 classes are 5 KB that a board may never need."""
-    if name not in _PARENTS:
+    """Make the class name of the tree when it is first asked for: a board that works needs few of them."""
+    at = _TREE.find(" " + name + "<")
+    if at < 0:
         raise AttributeError(name)
-    parent = _PARENTS[name]
+    parent = _TREE[at + len(name) + 2 :].split(" ", 1)[0]
+    slow = parent[0] == "!"
+    parent = parent.lstrip("!")
     made = globals()
-    base = made.get(parent) or __getattr__(parent)
-    made[name] = type(name, (base,), {"slow": True} if name in _SLOW else {})
+    made[name] = type(name, (made.get(parent) or __getattr__(parent),), {"slow": True} if slow else {})
     return made[name]
 
 

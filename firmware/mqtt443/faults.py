@@ -41,7 +41,8 @@ def heap_report():
 def errno_name(error):
     """Return the errno name of an OSError ("ECONNRESET"), or its text where it has none."""
     number = error.args[0] if error.args else None
-    if isinstance(number, int):
+    # CPython's ssl numbers its errors by itself.
+    if isinstance(number, int) and type(error).__name__[:3] != "SSL":
         # mbedTLS 3.6 gives them negative after the handshake; numbers differ from chip to chip, names do not.
         name = errno.errorcode.get(abs(number))
         if name:

@@ -18,7 +18,7 @@ _PINGRESP = const(0xD0)
 # First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; SUBACK answers our one filter.
 _FIXED = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _UNSUBACK: 2, _PINGRESP: 0}
 
-_OUT_BYTES = const(512)
+_OUT_BYTES = const(256)
 # AWS sends at most 128 KB of payload (General Reference, "AWS IoT Core endpoints and quotas"); topic and ids more.
 _MAX_REMAINING = const(132096)
 

@@ -77,16 +77,17 @@ class Transport:
         stream = self._tls(self._context)
         if self.name != "wss":
             return stream
+        from .upgrade import upgrade
         from .websocket import WebSocket
 
         try:
             stream.deadline(self.timeout_ms, "the WebSocket upgrade")
-            socket = WebSocket(stream, self._host, self._port)
-            socket.upgrade()
+            upgrade(stream, self._host, self._port)
+            forget("upgrade", "http")
+            return WebSocket(stream)
         except Exception:
             stream.close()
             raise
-        return socket
 
     def check(self, stream):
         """Raise NoAlpn if ALPN was sent on stream and the server picked nothing; call it after the first write."""

@@ -1,17 +1,13 @@
 """A WebSocket client (RFC 6455) over a Stream, with the Stream's own interface, for MQTT in binary frames.
 
-The upgrade, masking, control frames and fragments are here. Incoming payload is handed on as it comes, so what a
-frame's header claims is never allocated. Extensions are not offered and not accepted.
+Masking, control frames and fragments are here; the request before them is in `upgrade`. Incoming payload is handed on
+as it comes, so what a frame's header claims is never allocated. Extensions are not offered and not accepted.
 """
 
-import binascii
-import hashlib
 import os
 
 from . import errors
 from ._port import const
-
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 _CONTINUATION = const(0)
 _BINARY = const(2)
@@ -27,20 +23,17 @@ _MAX_HEADER_BYTES = const(14)  # 2, 8 of length, 4 of mask
 
 
 class WebSocket:
-    """MQTT over WebSocket on a connected stream.
+    """MQTT over WebSocket on a stream that is upgraded; write, readinto and the rest are as the Stream's.
 
-    stream: a `Stream`. host, port: of the endpoint, for the Host header. urandom: count -> random bytes.
-    `upgrade()` comes first; then write, readinto, setblocking, deadline, poll and close are the Stream's.
+    stream: a `Stream`. urandom: seam, count -> random bytes.
     """
 
-    def __init__(self, stream, host, port=443, urandom=os.urandom):
+    def __init__(self, stream, urandom=os.urandom):
         self._stream = stream
-        self._host = host if port == 443 else "%s:%d" % (host, port)
         self._urandom = urandom
         self.deadline = stream.deadline
         self.setblocking = stream.setblocking
         self.poll = stream.poll
-        self.tls_socket = stream.tls_socket
         self._frame = bytearray(256)
         # Of the frame being read: header bytes so far and wanted, payload bytes left, control payload so far.
         self._header = bytearray(_MAX_HEADER_BYTES)
@@ -50,34 +43,6 @@ class WebSocket:
         self._control = bytearray(_MAX_CONTROL_BYTES)
         self._control_have = 0
         self._in_message = False  # a message is begun and its last fragment has not come
-
-    def upgrade(self):
-        """Ask for the WebSocket (RFC 6455 section 4.1).
-
-        Raises UpgradeRefused for a status other than 101, WebSocketError for a 101 that is not the answer to this
-        request, and what the stream raises.
-        """
-        key = binascii.b2a_base64(self._urandom(16)).strip()
-        self._stream.write(
-            b"GET /mqtt HTTP/1.1\r\nHost: " + self._host.encode() + b"\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Key: " + key + b"\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
-        )
-        from .http import read_head
-
-        status, headers = read_head(self._stream)
-        if status != 101:
-            raise errors.UpgradeRefused("WebSocket upgrade refused, HTTP status %d" % status, status=status)
-        digest = hashlib.sha1(key + _GUID).digest()  # noqa: S324 (RFC 6455 asks for it; it guards no secret)
-        accept = binascii.b2a_base64(digest).strip().decode()
-        if headers.get("sec-websocket-accept") != accept:
-            raise errors.WebSocketError("Sec-WebSocket-Accept is wrong: a cache or proxy answered")
-        if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in headers.get("connection", "").lower():
-            raise errors.WebSocketError("101 without Upgrade: websocket")
-        if headers.get("sec-websocket-protocol") != "mqtt":
-            raise errors.WebSocketError("the server did not take subprotocol mqtt")
-        if "sec-websocket-extensions" in headers:
-            raise errors.WebSocketError("the server uses an extension that was not offered")
 
     def write(self, buf, n=None):
         """Send buf (or its first n bytes) as one masked binary frame, in one write."""

@@ -1,0 +1,87 @@
+"""CPython's side of `_port`; a board does not need this file."""
+
+import select
+import ssl as tls
+import time
+
+alpn = None
+
+
+def const(value):
+    """Return value: CPython has no compile-time constants to make of it."""
+    return value
+
+
+def ticks_ms():
+    """Return a millisecond counter of arbitrary origin."""
+    return int(time.monotonic() * 1000)
+
+
+def ticks_add(ticks, delta_ms):
+    """Return the tick delta_ms after ticks."""
+    return ticks + delta_ms
+
+
+def ticks_diff(later, earlier):
+    """Return later - earlier in milliseconds."""
+    return later - earlier
+
+
+def sleep_ms(ms):
+    """Wait ms milliseconds."""
+    time.sleep(ms / 1000)
+
+
+def load_root(context, der):
+    """Trust the root certificate der in context."""
+    context.load_verify_locations(cadata=der)
+
+
+def forget(*modules):
+    """Do nothing: a host has memory."""
+
+
+class Channel:
+    """A connected socket made non-blocking, as `_port.Channel` on MicroPython.
+
+    sock: a TLS socket, or a plain one. raw: the socket below it, for MicroPython alone.
+    """
+
+    def __init__(self, sock, raw=None):  # noqa: ARG002 (MicroPython's signature)
+        self.sock = sock
+        self._wanted = 0
+        sock.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def readinto(self, view):
+        """Read what is there into view; return the count, 0 at the end, None if nothing is there now."""
+        return self._try(self.sock.recv_into, view)
+
+    def write(self, view):
+        """Write what fits; return the count, None if nothing fits now."""
+        return self._try(self.sock.send, view)
+
+    def _try(self, call, view):
+        self._wanted = 0
+        try:
+            return call(view)
+        except tls.SSLWantReadError:  # a write, too, waits for reading while the handshake runs
+            self._wanted = select.POLLIN
+        except (tls.SSLWantWriteError, BlockingIOError):
+            pass
+        return None
+
+    def wait(self, event, timeout_ms):
+        """Wait up to timeout_ms for READ or WRITE; return whether it came."""
+        if event == select.POLLIN and hasattr(self.sock, "pending") and self.sock.pending():
+            return True  # decrypted already: poll() does not know of it
+        self._poll.modify(self.sock, self._wanted or event)
+        return bool(self._poll.poll(timeout_ms))
+
+    def close(self):
+        """Close the socket; closing twice does nothing."""
+        if self.sock is not None:
+            self._poll.unregister(self.sock)
+            self.sock.close()
+            self.sock = None

@@ -1,0 +1,120 @@
+"""Scripted ends for the board's streams: no socket, no time, every byte and every write recorded."""
+
+from collections.abc import Sequence
+
+
+class Wire:
+    """A stream as `mqtt443.stream.Stream`, for what stands above it.
+
+    incoming: what the server sends, in pieces; None between pieces is a moment when nothing is there; an exception is
+    raised. At the end nothing is there any more. `writes`: each write, whole.
+    """
+
+    def __init__(self, incoming: Sequence[bytes | Exception | None] = ()) -> None:
+        self.incoming: list[bytes | Exception | None] = list(incoming)
+        self.writes: list[bytes] = []
+        self.deadlines: list[tuple[int, str]] = []
+        self.blocking = True
+        self.closed = 0
+
+    def deadline(self, timeout_ms: int, phase: str) -> None:
+        self.deadlines.append((timeout_ms, phase))
+
+    def setblocking(self, flag: bool) -> None:
+        self.blocking = flag
+
+    def readinto(self, view: memoryview) -> int | None:
+        assert len(view), "a read of nothing"
+        while self.incoming:
+            piece = self.incoming.pop(0)
+            if isinstance(piece, Exception):
+                raise piece
+            if piece is None:
+                if self.blocking:
+                    continue
+                return None
+            if not piece:
+                continue
+            count = min(len(piece), len(view))
+            view[:count] = piece[:count]
+            if piece[count:]:
+                self.incoming.insert(0, piece[count:])
+            return count
+        if self.blocking:
+            raise TimeoutError("the script is over, and the board waits for more")
+        return None
+
+    def read(self, count: int) -> bytes:
+        data = bytearray(count)
+        done = 0
+        while done < count:
+            got = self.readinto(memoryview(data)[done:])
+            assert got
+            done += got
+        return bytes(data)
+
+    def write(self, buf: bytes, n: int | None = None) -> None:
+        self.writes.append(bytes(memoryview(buf)[: len(buf) if n is None else n]))
+
+    def poll(self, _: int) -> bool:
+        return bool(self.incoming)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Line:
+    """A channel as `mqtt443._port.Channel`: incoming as `Wire`'s, b"" is the end; room: what each write takes."""
+
+    def __init__(
+        self, incoming: Sequence[bytes | Exception | None] = (), room: Sequence[int | Exception | None] = ()
+    ) -> None:
+        self.incoming = list(incoming)
+        self.room = list(room)
+        self.writes: list[bytes] = []
+        self.waits: list[tuple[int, int]] = []
+        self.closed = 0
+        self.sock = self
+
+    def readinto(self, view: memoryview) -> int | None:
+        if not self.incoming:
+            return None
+        piece = self.incoming.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        if piece is None:
+            return None
+        count = min(len(piece), len(view))
+        view[:count] = piece[:count]
+        if piece[count:]:
+            self.incoming.insert(0, piece[count:])
+        return count
+
+    def write(self, view: memoryview) -> int | None:
+        room = self.room.pop(0) if self.room else len(view)
+        if isinstance(room, Exception):
+            raise room
+        if room is None:
+            return None
+        count = min(room, len(view))
+        self.writes.append(bytes(view[:count]))
+        return count
+
+    def wait(self, event: int, timeout_ms: int) -> bool:
+        self.waits.append((event, timeout_ms))
+        return bool(self.incoming)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Ticks:
+    """A millisecond counter that moves when it is told to, or `step_ms` at each look."""
+
+    def __init__(self, step_ms: int = 0) -> None:
+        self.now_ms = 0
+        self.step_ms = step_ms
+
+    def __call__(self) -> int:
+        self.now_ms += self.step_ms
+        return self.now_ms

@@ -1,0 +1,84 @@
+"""The tree of errors: one root, each with its text, each reachable, the slow ones slow."""
+
+import re
+
+import mqtt443
+import pytest
+from mqtt443 import causes, errors
+
+DRAWN = re.findall(r"[+]-- (\w+)", errors.__doc__ or "")
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    assert set(DRAWN) == {part.split("<")[0] for part in errors._TREE.split()}
+    parents = {0: errors.Mqtt443Error}
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"    ((?:[|] )? *)[+]-- (\w+)", line)
+        if match:
+            depth = len(match[1]) // 4
+            kind = getattr(errors, match[2])
+            assert kind.__bases__ == (parents[depth],), match[2]
+            parents[depth + 1] = kind
+
+
+def test_every_error_is_an_oserror_and_of_this_package() -> None:
+    for name in DRAWN:
+        kind = getattr(errors, name)
+        assert issubclass(kind, errors.Mqtt443Error)
+        assert issubclass(kind, OSError)
+        assert getattr(mqtt443, name) is kind
+
+
+# Their text is whole by itself, or a subclass is what is raised.
+WHOLE = {"ConfigError", "NetworkError", "ProtocolError", "Refused", "ConnectRefused", "CertificateError"}
+
+
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - WHOLE))
+def test_every_error_says_what_to_do(name: str) -> None:
+    text = str(getattr(errors, name)("it broke"))
+    assert text.startswith("it broke. ")
+    assert len(text) > 30
+    assert "\n" not in text
+
+
+def test_no_text_is_for_an_error_that_does_not_exist() -> None:
+    assert set(causes._CAUSES) <= set(DRAWN)
+
+
+SLOW = {
+    "ConnackTimeout", "NoAlpn", "CertificateError", "WrongCa", "WrongHost", "CertificateExpired",
+    "Refused", "ClosedBeforeConnack", "ConnectRefused", "UpgradeRefused", "SubscribeRefused",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_only_what_ends_the_same_way_again_is_slow(name: str) -> None:
+    assert getattr(errors, name).slow is (name in SLOW)
+
+
+def test_a_close_before_connack_lists_the_likely_causes() -> None:
+    text = str(errors.ClosedBeforeConnack("closed before CONNACK"))
+    for cause in ("password", "client_id", "authorizer", "default", "ALPN", "policy", "iot:Connect"):
+        assert cause in text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(1, "3.1.1"), (2, "client_id"), (3, "down"), (4, "password"), (5, "iot:Connect"), (7, "policy")]
+)
+def test_each_return_code_has_its_text(code: int, words: str) -> None:
+    assert words in str(errors.ConnectRefused("refused", code=code))
+
+
+def test_facts_become_attributes() -> None:
+    error = errors.late(errors.PeerVanished, "PUBACK", 15)
+    assert (error.phase, error.args[0]) == ("PUBACK", "no answer within 15 s: PUBACK")
+    assert errors.ConnectionLost("x", closed=True).closed
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError):
+        _ = errors.Mqtt443
+    with pytest.raises(AttributeError):
+        _ = mqtt443.Nothing
+    with pytest.raises(AttributeError):
+        _ = errors.Timeout_

@@ -1,0 +1,25 @@
+"""The flat namespace of the package: what may be imported from it, and that asking costs only what is asked for."""
+
+import subprocess
+import sys
+
+import mqtt443
+
+from tests.support import board
+
+PUBLIC = {"run", "App", "Client", "Transport", "Backoff", "Config"}
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(mqtt443._PUBLIC) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(mqtt443, name).__name__ == name
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    code = "import sys, mqtt443; print(sorted(m for m in sys.modules if m.startswith('mqtt443')))"
+    command = [sys.executable, "-c", code]
+    listing = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=30, env={"PYTHONPATH": str(board.FIRMWARE)}
+    )
+    assert listing.stdout.strip() == "['mqtt443', 'mqtt443.errors']"
