@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 from tools.localcore.mqtt import MqttConnection
 from tools.localcore.websocket import WebSocketFrames
@@ -42,7 +44,7 @@ class Channel:
         return True
 
     async def drain(self) -> None:
-        """Wait for a client that does not read; its keep alive goes on meanwhile, and cuts it in the end."""
+        """Wait for a client that does not read. Bound it: MQTT does by its timers, which close the connection."""
         try:
             await self._writer.drain()
         except OSError:  # the next read finds the end of the stream and says why
@@ -83,29 +85,37 @@ class WebSocketWire:
         self._channel.close()
 
 
-async def run_mqtt(channel: Channel, mqtt: MqttConnection) -> None:
-    """Feed bytes from TLS to MQTT until one side ends; an error of ours ends this connection only."""
+@contextlib.contextmanager
+def _contained(mqtt: MqttConnection) -> Iterator[None]:
+    """See to it that MQTT ends with the task that feeds it, and that an error of ours ends this connection only."""
     try:
+        yield
+    except asyncio.CancelledError:
+        mqtt.end("SERVER_INITIATED_DISCONNECT", "the endpoint stops")
+        raise
+    except Exception as error:
+        mqtt.fail(error)
+
+
+async def run_mqtt(channel: Channel, mqtt: MqttConnection) -> None:
+    """Feed bytes from TLS to MQTT until one side ends."""
+    with _contained(mqtt):
         while mqtt.open:
             if data := await channel.read():
                 await mqtt.receive(data)
                 await channel.drain()
             else:
                 mqtt.end("CONNECTION_LOST", "the client closed the connection without DISCONNECT")
-    except Exception as error:
-        mqtt.fail(error)
 
 
 async def run_websocket(channel: Channel, frames: WebSocketFrames, mqtt: MqttConnection, first: bytes) -> None:
     """Feed bytes from WebSocket frames to MQTT likewise; `first` came right behind the upgrade request."""
     data = first
-    try:
+    with _contained(mqtt):
         while mqtt.open:
             await _take_frames(channel, frames, mqtt, data)
             if mqtt.open and not (data := await channel.read()):
                 mqtt.end("CONNECTION_LOST", "the client closed the connection without WebSocket Close")
-    except Exception as error:
-        mqtt.fail(error)
 
 
 async def _take_frames(channel: Channel, frames: WebSocketFrames, mqtt: MqttConnection, data: bytes) -> None:

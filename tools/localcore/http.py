@@ -63,9 +63,15 @@ class HttpConnection:
                     return
             except HttpError as error:
                 self._journal.write("refused", f"HTTP_{error.status}", error.message)
-                self._answer(error.status, error.status.phrase, keep=False)
+                self._answer(error.status, error.status.phrase, keep=False, allow=error.allow)
                 return
-            await self._channel.drain()
+            try:
+                async with asyncio.timeout(self._shared.settings.http_timeout_s):
+                    await self._channel.drain()
+            except TimeoutError:
+                self._journal.write("closed", "CONNECTION_LOST", "the client does not read its answers")
+                self._channel.abort()
+                return
             data = b""
 
     async def _next_request(self, data: bytes) -> HttpRequest | None:
@@ -87,7 +93,7 @@ class HttpConnection:
         response = negotiate(request.head)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             detail = bytes(response.body).decode().partition("\n")[0]
-            raise HttpError(HTTPStatus(response.status_code), detail)
+            raise HttpError(HTTPStatus(response.status_code), detail, allow="GET")
         self._channel.send(response.serialize())
         peer = dataclasses.replace(self._peer, http_headers=request.headers, http_query=request.query)
         frames = WebSocketFrames(self._shared.settings.max_packet_bytes)
@@ -99,7 +105,7 @@ class HttpConnection:
         if not request.path.startswith(TOPICS):
             raise HttpError(HTTPStatus.NOT_FOUND, f"{request.path} is neither /mqtt nor /topics/<topic>")
         if request.head.method != "POST":
-            raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.head.method} on a topic; publish with POST")
+            raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.head.method} on a topic", allow="POST")
         query = dict(parse_qsl(request.query[1:], keep_blank_values=True))
         qos, retain = query.get("qos", "0"), query.get("retain", "false")
         if qos not in {"0", "1"} or retain not in {"true", "false"}:
@@ -149,15 +155,15 @@ class HttpConnection:
     def _is_fresh(self, grant: Grant) -> bool:
         return self._shared.clock.now() < grant.refreshed_at + grant.refresh_after_s
 
-    def _answer(self, status: HTTPStatus, message: str, *, keep: bool) -> None:
+    def _answer(self, status: HTTPStatus, message: str, *, keep: bool, allow: str | None = None) -> None:
         body = json.dumps({"message": message, "traceId": str(uuid.uuid4())}).encode()
         headers = Headers()
         headers["Date"] = email.utils.formatdate(self._shared.clock.time(), usegmt=True)
         headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(len(body))
         headers["Connection"] = "keep-alive" if keep else "close"
-        if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = "POST"
+        if status == HTTPStatus.METHOD_NOT_ALLOWED and allow is not None:
+            headers["Allow"] = allow
         elif status == HTTPStatus.UPGRADE_REQUIRED:
             headers["Upgrade"] = "websocket"
         self._channel.send(Response(status.value, status.phrase, headers, body).serialize())

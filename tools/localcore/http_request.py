@@ -21,12 +21,19 @@ CONTENT_LENGTH = re.compile(rb"[0-9]{1,10}")
 
 
 class HttpError(Exception):
-    """A request that gets an error answer. `status` is the code, the text its message; no secrets."""
+    """A request that gets an error answer.
 
-    def __init__(self, status: HTTPStatus, message: str) -> None:
+    Attributes:
+        status: of the answer.
+        message: for the log, without secrets; the client sees only the status.
+        allow: the method to use instead, for a 405.
+    """
+
+    def __init__(self, status: HTTPStatus, message: str, *, allow: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.allow = allow
 
 
 @dataclass(frozen=True, slots=True)

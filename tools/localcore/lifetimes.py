@@ -41,7 +41,7 @@ class Lifetimes:
         self._keep_alive_s = 0
 
     def await_connect(self) -> None:
-        """Begin the wait for a complete CONNECT [MQTT-3.1.4-5 does not name a time; it is a setting]."""
+        """Begin the wait for a complete CONNECT: "a reasonable amount of time" in section 3.1, here a setting."""
         limit_s = self._settings.connect_timeout_s
         self._at("connect", limit_s, lambda: self._on_end("CONNECT_TIMEOUT", f"no CONNECT within {limit_s} s"))
 

@@ -137,24 +137,24 @@ class LocalCore:
         self, sock: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, journal: Journal, source_ip: str
     ) -> None:
         """Serve one connection from its first byte to its last."""
-        with watched_handshake(sock) as handshake:
-            try:
-                reader, writer = await accept_tls(sock, context, self._settings.handshake_timeout_s)
-            except OSError as error:  # ssl.SSLError is one
-                journal.write("refused", *explain_failure(error, handshake, endpoint.name))
-                return
-        channel = Channel(reader, writer, self._settings.max_write_buffer_bytes)
+        channel = None
         try:
+            with watched_handshake(sock) as handshake:
+                try:
+                    reader, writer = await accept_tls(sock, context, self._settings.handshake_timeout_s)
+                except OSError as error:  # ssl.SSLError is one
+                    journal.write("refused", *explain_failure(error, handshake, endpoint.name))
+                    return
+            channel = Channel(reader, writer, self._settings.max_write_buffer_bytes)
             peer = Peer(endpoint, source_ip, handshake.name or endpoint.name, journal.connection_id)
             await self._route(channel, writer.get_extra_info("ssl_object").selected_alpn_protocol(), peer, journal)
             await channel.finish()
-        except asyncio.CancelledError:
-            channel.abort()
-            raise
         except Exception as error:  # an error of ours ends this connection and no other
             self._shared.log("".join(traceback.format_exception(error)))
             journal.write("closed", "SERVER_ERROR", f"internal error: {type(error).__name__}")
-            channel.abort()
+        finally:
+            if channel is not None:
+                channel.abort()
 
     async def _route(self, channel: Channel, alpn: str | None, peer: Peer, journal: Journal) -> None:
         if peer.endpoint.is_domain and alpn == "mqtt" and self._settings.domain_alpn == "refuse":

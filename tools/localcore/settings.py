@@ -13,6 +13,9 @@ Not settings, because only one behaviour is played: MQTT 5 is answered with CONN
 MQTT 3.1.1 only); packets that a client sends before its CONNACK are handled after it, as MQTT 3.1.1 section 3.1.4
 allows, although AWS asks clients to wait; a will is checked against the policy at CONNECT, not again when it is sent;
 shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is not held.
+Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes after the
+101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open about choosing
+and asking authorizers is in `authorizers.AuthorizerRules`.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from typing import Any, Literal, TypeVar
 from tools.paths import STATE
 
 T = TypeVar("T")
+
+PACKET_IDS = 0xFFFF
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
@@ -171,6 +176,8 @@ class Settings:
         for name in (self.name, self.domain_name):
             if name is not None and not HOST_NAME.fullmatch(name):
                 raise SettingError(f"{name!r} is no host name; SNI carries names, not addresses")
+        if self.max_in_flight > PACKET_IDS:
+            raise SettingError(f"max_in_flight={self.max_in_flight}: there are {PACKET_IDS} packet identifiers")
 
     @staticmethod
     def _check(field: dataclasses.Field[Any], value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import email.utils
 import http.client
@@ -19,9 +20,12 @@ from websockets.typing import Subprotocol
 
 from tests.support.clock import ManualClock
 from tests.support.core import RunningCore
-from tests.support.engine import EVERYTHING, InProcessFunction, allow
+from tests.support.engine import EVERYTHING, InProcessFunction, MakeEngine, allow
 from tests.support.mqtt import PINGREQ, Connack, Inbox, Pingresp, RawClient, client_connect, client_publish
 from tools.localcore.authorizers import Authorizer
+from tools.localcore.http import HttpConnection
+from tools.localcore.journal import Journal
+from tools.localcore.peer import Endpoint, Peer
 
 PASSWORD = "secret"
 
@@ -69,6 +73,24 @@ def scripted(tmp_path: Path, function: InProcessFunction) -> Iterator[RunningCor
     lambda_function: Any = function
     with RunningCore(tmp_path / "state", authorizers=[Authorizer("scripted", lambda_function)]) as core:
         yield core
+
+
+class DeafChannel:
+    """A channel to a client that sends and never reads."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.aborted = False
+
+    def send(self, _: bytes) -> bool:
+        self.answers += 1
+        return True
+
+    async def drain(self) -> None:
+        await asyncio.Event().wait()
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 class TestPublish:
@@ -145,6 +167,25 @@ class TestPublish:
             assert ask(connection, method, target)[0] == status
         assert scripted.messages == []
         assert scripted.next_decision("refused").reason == f"HTTP_{status}"
+
+    @pytest.mark.parametrize(("method", "target", "allow"), [("GET", "/topics/t", "POST"), ("POST", "/mqtt", "GET")])
+    def test_a_wrong_method_is_told_the_right_one(
+        self, scripted: RunningCore, method: str, target: str, allow: str
+    ) -> None:
+        with https(scripted) as connection:
+            connection.request(method, target)
+            assert connection.getresponse().headers["Allow"] == allow
+
+    def test_a_client_that_does_not_read_its_answers_is_cut(self, make_engine: MakeEngine) -> None:
+        engine = make_engine(http_timeout_s=0)
+        channel = DeafChannel()
+        client: Any = channel
+        peer = Peer(Endpoint("localhost", is_domain=False), "127.0.0.1", "localhost", "1")
+        journal = Journal(engine.decisions.append, engine.clock, "127.0.0.1", "1")
+        request = b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        engine.loop.run_until_complete(HttpConnection(client, peer, journal, engine.shared).run(request * 3))
+        assert (channel.answers, channel.aborted) == (1, True)
+        assert engine.outcomes()[-1] == ("closed", "CONNECTION_LOST")
 
     def test_a_board_can_take_the_time_from_a_date(self, core: RunningCore) -> None:
         with https(core) as connection:

@@ -100,6 +100,7 @@ def test_a_state_folder_has_one_owner_and_mode_0700(tmp_path: Path) -> None:
         ("retry_s", "5"),
         ("port", 65_536),
         ("connect_timeout_s", 0),
+        ("max_in_flight", 65_536),
         ("http_refused_status", 500),
         ("name", "localhost:8443"),
         ("name", ""),
