@@ -93,6 +93,31 @@ while contexts:
     assert [server.seen.get_nowait() for _ in order] == [[f"q{number}", f"p{number}"] for number in order]
 
 
+def test_contexts_and_open_sockets_dropped_together_harm_nobody(run, serve):
+    server = serve("mqtt")
+    said = run(
+        CHURN
+        + """
+kept = make_context()
+alpn.set_protocols(kept, [name("mq", "tt")])
+survivor = connect(kept)
+survivor.write(b"x")
+survivor.close()
+for _ in range(8):
+    dropped = make_context()
+    alpn.set_protocols(dropped, [name("drop", "ped"), name("mq", "tt")])
+    print(alpn.selected(connect(dropped)))
+    del dropped
+    churn()
+print(alpn.selected(connect(kept)))
+""",
+        server,
+    )
+    assert said == "mqtt\n" * 9
+    offers = [["mqtt"], *[["dropped", "mqtt"]] * 8, ["mqtt"]]
+    assert [server.seen.get_nowait() for _ in offers] == offers
+
+
 def test_lists_are_freed_with_their_contexts_and_when_replaced(run):
     said = run(
         CHURN
