@@ -34,7 +34,7 @@ def offered_protocols(client_hello: bytes) -> list[str] | None:
 
 
 class AlpnServer:
-    """Serves one client at a time on 127.0.0.1; sends each byte string back, upper case.
+    """Serves clients on 127.0.0.1, each in a thread of its own; sends back what comes, upper case.
 
     Attributes:
         port: where it listens.
@@ -52,28 +52,30 @@ class AlpnServer:
         self.seen: Queue[list[str] | None] = Queue()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._listen)]
+        self._threads[0].start()
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(DEADLINE_S)
+        for thread in self._threads:
+            thread.join(DEADLINE_S)
 
-    def _serve(self) -> None:
+    def _listen(self) -> None:
         while True:
             try:
                 raw, _ = self._listener.accept()
             except OSError:  # closed
                 return
             raw.settimeout(DEADLINE_S)
-            # A client may go in the middle of anything; what it offered is what counts.
-            with raw, suppress(OSError):
-                self._answer(raw)
+            self._threads.append(threading.Thread(target=self._answer, args=(raw,)))
+            self._threads[-1].start()
 
     def _answer(self, raw: socket.socket) -> None:
-        size = 5 + int.from_bytes(raw.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL)[3:5])
-        self.seen.put(offered_protocols(raw.recv(size, socket.MSG_PEEK | socket.MSG_WAITALL)))
-        with self._context.wrap_socket(raw, server_side=True) as tls:
-            while data := tls.recv(1024):
-                tls.sendall(data.upper())
+        # A client may go in the middle of anything; what it offered is what counts.
+        with raw, suppress(OSError):
+            size = 5 + int.from_bytes(raw.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL)[3:5])
+            self.seen.put(offered_protocols(raw.recv(size, socket.MSG_PEEK | socket.MSG_WAITALL)))
+            with self._context.wrap_socket(raw, server_side=True) as tls:
+                while data := tls.recv(1024):
+                    tls.sendall(data.upper())
