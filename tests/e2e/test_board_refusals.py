@@ -1,0 +1,163 @@
+"""What a board says when it cannot get in, on every interpreter: certificates, clock, refusals, servers gone silent."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.firmware.servers import CONNACK, Server, context, read_packet, serve_tcp, serve_tls
+from tests.support import faketime, interpreters
+from tests.support.core import RunningCore
+from tests.support.onboard import Board
+from tools.virtualboard.interpreters import find
+
+LOGIN = {"client_id": "board", "username": "user", "password": "pa55-phrase", "transport": "tls"}
+LONG_AGO, LONG_FROM_NOW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2080, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def says(tmp_path: Path) -> Callable[..., str]:
+    """Run a board until it says something that fits a pattern; returns that line."""
+
+    def says(pattern: str, name: str, server: Server | RunningCore, ca: bytes, **more: Any) -> str:
+        with Board(tmp_path, interpreters.need(name), ca, **{"port": server.port, **LOGIN, **more}) as board:
+            line = board.wait_for(pattern)
+        assert not any(LOGIN["password"] in line for line in board.lines), "a password was printed"
+        return line
+
+    return says
+
+
+def hang_up(connection: ssl.SSLSocket) -> None:
+    """Handle no packet: these boards never get as far."""
+    connection.recv(1)
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_wrong_ca_is_named(says, ca, name):
+    with serve_tls(ca, context(ca), hang_up) as server:
+        line = says("WrongCa", name, server, trustme.CA().cert_pem.bytes())
+    assert "Amazon Root CA" in line
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_wrong_host_name_is_named(says, ca, name):
+    with serve_tls(ca, context(ca, "another.example"), hang_up) as server:
+        assert "localhost" in says("WrongHost", name, server, ca.cert_pem.bytes())
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_expired_certificate_is_named_with_the_boards_date(says, ca, name):
+    old = context(ca, not_before=LONG_AGO, not_after=datetime(2025, 6, 1, tzinfo=UTC))
+    with serve_tls(ca, old, hang_up) as server:
+        line = says("CertificateExpired", name, server, ca.cert_pem.bytes())
+    assert str(datetime.now(UTC).year) in line
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_certificate_of_the_future_is_a_wrong_clock(says, ca, name):
+    future = context(ca, not_before=datetime(2070, 1, 1, tzinfo=UTC), not_after=LONG_FROM_NOW)
+    with serve_tls(ca, future, hang_up) as server:
+        says("ClockError", name, server, ca.cert_pem.bytes())
+
+
+@pytest.mark.parametrize("name", faketime.INTERPRETERS)
+def test_clock_is_set_over_443_where_ntp_is_blocked(tmp_path, name):
+    interpreter = interpreters.need(name)
+    environment = faketime.board_clock(tmp_path, 2000)
+    with RunningCore(tmp_path / "state") as core:
+        password = core.add_device("board")
+        login = {"client_id": "board", "username": "board", "password": password, "port": core.port}
+        world = {"ntp_error": 110}
+        board = Board(tmp_path, interpreter, core.ca.read_bytes(), world=world, environment=environment, **login)
+        with board:
+            board.wait_for("clock: set from localhost over 443")
+            board.wait_for("connected to localhost")
+            assert str(datetime.now(UTC).year) in str(core.next_message().payload)
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+@pytest.mark.parametrize("transport", ["auto", "wss", "tls"])
+def test_refused_password_lists_what_it_may_be(says, tmp_path, name, transport):
+    with RunningCore(tmp_path / "state", domain_name="localhost") as core:
+        core.add_device("board", username="user", password="right one")
+        port = core.domain_port if transport == "tls" else core.port
+        line = says("ClosedBeforeConnack", name, core, core.ca.read_bytes(), transport=transport, port=port)
+        assert core.next_decision("refused").reason == "NOT_AUTHENTICATED"
+    assert "password" in line
+
+
+def after_connack(connection: ssl.SSLSocket) -> None:
+    """Accept the board, then say no more."""
+    read_packet(connection)
+    connection.sendall(CONNACK)
+    connection.settimeout(None)
+    while connection.recv(4096):
+        pass
+
+
+def never(connection: socket.socket) -> None:
+    """Take what comes and answer nothing until the other side is gone."""
+    connection.settimeout(None)
+    while connection.recv(4096):
+        pass
+
+
+def half_a_handshake(ca: trustme.CA) -> AbstractContextManager[Server]:
+    """Serve TCP that stops in the middle of the server's first TLS flight."""
+
+    def accepted(connection: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context(ca).wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(connection.recv(4096))
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        flight = outgoing.read()
+        connection.sendall(flight[: len(flight) // 2])
+        never(connection)
+
+    return serve_tcp(accepted)
+
+
+# Where the server falls silent -> what the board must say.
+SILENT: dict[str, tuple[Callable[[trustme.CA], AbstractContextManager[Server]], str]] = {
+    "after TCP": (lambda _: serve_tcp(never), "HandshakeTimeout"),
+    "mid handshake": (half_a_handshake, "HandshakeTimeout"),
+    "before CONNACK": (lambda ca: serve_tls(ca, context(ca), never), "ConnackTimeout"),
+    "after CONNACK": (lambda ca: serve_tls(ca, context(ca), after_connack), "PeerVanished"),
+}
+
+
+@pytest.fixture(scope="module")
+def silences(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Board]]:
+    """Every interpreter before every silent server, all at once: each waits its 10 s deadline out."""
+    boards = {}
+    with ExitStack() as stack:
+        for name in interpreters.ALL:
+            interpreter = find(name)
+            for place, (serve, _) in SILENT.items() if interpreter else ():
+                server = stack.enter_context(serve(ca))
+                folder = tmp_path_factory.mktemp("silent")
+                board = Board(folder, interpreter, ca.cert_pem.bytes(), port=server.port, timeout_s=10, **LOGIN)
+                boards[name, place] = stack.enter_context(board)
+        yield boards
+
+
+@pytest.mark.parametrize("place", SILENT)
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_silent_server_is_given_up_at_the_deadline(silences, name, place):
+    interpreters.need(name)
+    line = silences[name, place].wait_for(SILENT[place][1])
+    assert "10 s" in line
+    silences[name, place].wait_for("next attempt in")
