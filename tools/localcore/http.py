@@ -62,7 +62,7 @@ class HttpConnection:
                 if not request.keeps_alive:
                     return
             except HttpError as error:
-                self._journal.write("refused", f"HTTP_{error.status}", error.message)
+                self._journal.write("refused", error.reason, error.message)
                 self._answer(error.status, error.status.phrase, keep=False, allow=error.allow)
                 return
             try:
@@ -120,8 +120,10 @@ class HttpConnection:
         try:
             check_publish(topic, len(request.body), retain=retain == "true", access=access, settings=settings)
         except PublishRefusedError as refused:
-            status = HTTPStatus(settings.http_refused_status) if refused.kind == "policy" else HTTPStatus.BAD_REQUEST
-            raise HttpError(status, refused.detail) from None
+            if refused.kind == "policy":
+                status = HTTPStatus(settings.http_refused_status)
+                raise HttpError(status, refused.detail, reason="AUTHORIZATION_FAILURE") from None
+            raise HttpError(HTTPStatus.BAD_REQUEST, refused.detail) from None
         self._journal.write("accepted", "HTTP_PUBLISH", f"authorizer {grant.authorizer.name}, topic {topic}")
         now = self._shared.clock.time()
         self._shared.broker.publish(Message(topic, request.body, int(qos), retain == "true", None, now))
@@ -147,7 +149,7 @@ class HttpConnection:
             grant = await self._peer.endpoint.authorize(question, self._shared.registry, self._shared.settings)
         except Refused as refused:
             status = HTTPStatus(self._shared.settings.http_refused_status)
-            raise HttpError(status, f"{refused.reason}: {refused.detail}") from None
+            raise HttpError(status, refused.detail, reason=refused.reason) from None
         if grant.authorizer.enable_caching_for_http:
             self._cached = credentials, grant
         return grant

@@ -26,13 +26,17 @@ class HttpError(Exception):
     Attributes:
         status: of the answer.
         message: for the log, without secrets; the client sees only the status.
+        reason: AWS's word for the log, if it has one.
         allow: the method to use instead, for a 405.
     """
 
-    def __init__(self, status: HTTPStatus, message: str, *, allow: str | None = None) -> None:
+    def __init__(
+        self, status: HTTPStatus, message: str, *, reason: str | None = None, allow: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.reason = f"HTTP_{status.value}" if reason is None else reason
         self.allow = allow
 
 

@@ -157,8 +157,9 @@ class MqttConnection:
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
         self._journal.write("accepted", "CONNECTED", detail)
         self._send(packets.connack(packets.ACCEPTED, session_present=present))
-        self._lifetimes.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
-        outbound.resume()
+        if self.open:
+            self._lifetimes.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
+            outbound.resume()
 
     def _handle(self, packet: Packet, up: _Up) -> None:
         match packet:

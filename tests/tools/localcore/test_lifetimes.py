@@ -177,6 +177,14 @@ def test_a_websocket_lives_for_a_day_at_most(make_engine: MakeEngine) -> None:
     assert engine.outcomes()[-1] == ("closed", "WEBSOCKET_TTL_EXPIRATION")
 
 
+def test_no_timer_is_left_where_connack_could_not_be_sent(engine: Engine) -> None:
+    client = engine.client()
+    client.reads = False
+    client.send(client_connect())
+    assert engine.outcomes()[-1] == ("closed", "CONNECTION_LOST")
+    assert engine.clock.pending == 0
+
+
 def test_no_timer_is_left_when_a_clean_session_ends(engine: Engine) -> None:
     engine.connected().vanish()
     assert engine.clock.pending == 0
