@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 TIMEOUT_S = 10.0
 
@@ -178,3 +182,47 @@ def answer_packets(receive: Callable[[], bytes], send: Callable[[bytes], object]
         elif kind == 0xE0:
             break
     return packets
+
+
+def websocket_server(packets: list[bytes]) -> Handler:
+    """Return a handler: the server side of the websockets library, with MQTT in its binary frames."""
+
+    def handle(connection: ssl.SSLSocket) -> None:
+        protocol = ServerProtocol(subprotocols=[Subprotocol("mqtt")])
+        inbox = bytearray()
+
+        def flush() -> None:
+            for data in protocol.data_to_send():
+                if data:
+                    connection.sendall(data)
+
+        def send(packet: bytes) -> None:
+            # Two fragments with a ping between them: all of it is legal.
+            protocol.send_binary(packet[:1], fin=False)
+            protocol.send_ping(b"still there?")
+            protocol.send_continuation(packet[1:], fin=True)
+            flush()
+
+        def more() -> bool:
+            data = connection.recv(4096)
+            protocol.receive_data(data) if data else protocol.receive_eof()
+            for event in protocol.events_received():
+                if isinstance(event, Request):
+                    assert event.path == "/mqtt"
+                    protocol.send_response(protocol.accept(event))
+                elif isinstance(event, Frame) and event.opcode is Opcode.BINARY:
+                    inbox.extend(event.data)
+            flush()
+            return bool(data)
+
+        def take(count: int) -> bytes:
+            while len(inbox) < count:
+                if not more():
+                    return b""
+            taken = bytes(inbox[:count])
+            del inbox[:count]
+            return taken
+
+        packets.extend(answer_packets(lambda: read_packet_from(take), send))
+
+    return handle
