@@ -39,10 +39,10 @@ def board(
     chosen = choose(interpreter)
     if mpy and chosen is interpreters.CPYTHON:
         raise UsageError("--mpy: CPython runs no .mpy files; leave it out, or build MicroPython")
-    typer.echo(f"virtual board: {chosen.description}", err=True)
     with tempfile.TemporaryDirectory(prefix="mqtt443-flash-") as folder:
         root = Path(folder)
         lay_out(root, config, compiled=mpy)
+        typer.echo(f"virtual board: {chosen.description}", err=True)
         with VirtualBoard(chosen, root, typer.echo) as running:
             try:
                 at_prompt = running.wait(seconds)

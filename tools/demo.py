@@ -7,6 +7,7 @@ sees arrive. Exit 0 if telemetry flowed, 1 if not.
 import argparse
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -19,18 +20,22 @@ from tools.paths import STATE
 
 CLIENT_ID = "demo-board"
 MQTT443 = (str(Path(sys.executable).with_name("mqtt443")),)
+DEFAULT_PORT = 8443
 START_S = 30.0
 END_S = 10.0
 
 NEXT = """
-What to try next (`.venv/bin/mqtt443` is the command; the local endpoint runs with the first line):
-  mqtt443 local                                      the endpoint by itself; it says why it refuses
+What to try next, with .venv/bin/mqtt443 as the command{options_note}:
+
+  mqtt443 local{port}
+      the endpoint by itself; leave it running in a terminal of its own, it says why it refuses
   mqtt443 board --config {config}
-                                                     a board; now change "password" in that file: the board says
-                                                     that it was refused, the endpoint says NOT_AUTHENTICATED
-                                                     change "topic" to "telemetry/another": the policy lacks it
-  mqtt443 watch                                      what arrives
-  mqtt443 device add my-board --out config.json      a device of your own
+      the board by itself; give it a wrong password in that file: it says ClosedBeforeConnack and the likely causes,
+      the endpoint says NOT_AUTHENTICATED; or set "topic" to "telemetry/another": the policy lacks iot:Publish on it
+  mqtt443 watch
+      what arrives
+  mqtt443 device add my-board --out config.json
+      a device of your own
 """
 
 
@@ -91,12 +96,23 @@ def register(state: Path, config: Path, port: str) -> None:
     config.write_text(json.dumps(settings, indent=2) + "\n")
 
 
+def free_port() -> int:
+    """Return the port that `mqtt443 local` takes by itself, or 0, any free one, where it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", DEFAULT_PORT))
+        except OSError:
+            return 0
+    return DEFAULT_PORT
+
+
 def demo(state: Path, seconds: float | None) -> int:
     """Run the demo for `seconds` (None: until Ctrl-C); returns how many messages arrived."""
     config = state / CLIENT_ID / "config.json"
     seen = 0
     with ExitStack() as stack:
-        local = stack.enter_context(running("local", "--port", "0", "--state", str(state)))
+        local = stack.enter_context(running("local", "--port", str(free_port()), "--state", str(state)))
         ready = first_line(local, "local")
         print(f"local | {ready}", end="", flush=True)
         port = re.search(r"\bport=(\d+)", ready)
@@ -105,17 +121,23 @@ def demo(state: Path, seconds: float | None) -> int:
         config.parent.mkdir(mode=0o700, exist_ok=True)
         register(state, config, port[1])
         limit = [] if seconds is None else ["--seconds", str(seconds)]
-        watch = stack.enter_context(running("watch", "--json", "--state", str(state), *limit))
+        watch = stack.enter_context(running("watch", "--state", str(state), *limit))
         board = stack.enter_context(running("board", "--config", str(config)))
         threading.Thread(target=show_board, args=(board,), daemon=True).start()
         try:
             for line in output(watch):
-                message = json.loads(line)
-                print(f"cloud | {message['topic']} {message['payload']}", flush=True)
+                print(f"cloud | {line}", end="", flush=True)
                 seen += 1
         except KeyboardInterrupt:
             print(flush=True)
-    print(NEXT.format(config=config), end="")
+    print(
+        NEXT.format(
+            config=config,
+            port="" if port[1] == str(DEFAULT_PORT) else f" --port {port[1]}",
+            options_note="" if state == STATE else f" and --state {state} behind local, watch and device",
+        ),
+        end="",
+    )
     return seen
 
 

@@ -1,0 +1,199 @@
+"""The commands as a person types them: the endpoint, a device, a laptop with paho, a board, and the demo."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tools.paths import ROOT
+
+MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
+PAHO = (ROOT / "docs" / "examples" / "paho_publish.py").read_text()
+WAIT_S = 40
+
+
+class Running:
+    """A command in the background; its lines can be waited for."""
+
+    def __init__(self, *command: str, stderr: int | None = subprocess.STDOUT) -> None:
+        self.lines: list[str] = []
+        self._more = threading.Condition()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=plain())
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            with self._more:
+                self.lines.append(line.rstrip("\n"))
+                self._more.notify_all()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        def found() -> re.Match[str] | None:
+            return next((match for line in self.lines if (match := re.search(pattern, line))), None)
+
+        with self._more:
+            assert self._more.wait_for(found, WAIT_S), f"never said {pattern!r} but:\n" + "\n".join(self.lines)
+            return found()
+
+    def end(self, signal: int = 2) -> int:
+        """Stop it as Ctrl-C does; returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal)
+        code = self.process.wait(WAIT_S)
+        self._thread.join()
+        self.process.stdout.close()
+        return code
+
+
+def plain() -> dict[str, str]:
+    """Return this process's environment, less what pytest put there to make a child more verbose."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([MQTT443, *arguments], capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    with ExitStack() as stack:
+
+        def start(*command: str) -> Running:
+            running = Running(*command)
+            stack.callback(running.end, 9)
+            return running
+
+        yield start
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def local(start, state) -> tuple[Running, int]:
+    running = start(MQTT443, "local", "--port", "0", "--state", str(state), "--set", "connect_rate_per_s=0")
+    ready = running.wait_for(rf"^ready host=localhost port=(\d+) ca={re.escape(str(state / 'ca.pem'))}$")
+    added = run("device", "add", "myClientName", "--username", "username", "--password", "test", "--state", str(state))
+    assert added.returncode == 0, added.stderr
+    return running, int(ready[1])
+
+
+def paho(start, folder: Path, port: int, ca: Path, script: str = PAHO) -> Running:
+    path = folder / "publish.py"
+    path.write_text(script)
+    return start(sys.executable, str(path), "localhost", str(port), str(ca))
+
+
+def test_laptop_script_gets_its_messages_through(start, local, state, tmp_path):
+    _, port = local
+    watch = start(MQTT443, "watch", "--state", str(state), "--count", "2")
+    paho(start, tmp_path, port, state / "ca.pem")
+    watch.wait_for(r"telemetry/myClientName \d{4}-\d\d-\d\dT")
+    assert watch.process.wait(WAIT_S) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "reason"),
+    [
+        ('"test"', '"text"', "refused .*NOT_AUTHENTICATED"),
+        ('CLIENT_ID = "myClientName"', 'CLIENT_ID = "another"', "refused .*NOT_AUTHENTICATED"),
+        ('f"telemetry/{CLIENT_ID}"', '"telemetry/another"', r"closed .*iot:Publish on .*topic/telemetry/another"),
+    ],
+    ids=["wrong password", "another client id", "another topic"],
+)
+def test_laptop_script_gets_nothing_through(start, local, state, tmp_path, change, to, reason):
+    running, port = local
+    assert change in PAHO
+    watch = start(MQTT443, "watch", "--state", str(state), "--filter", "#")
+    watch_seen = len(watch.lines)
+    paho(start, tmp_path, port, state / "ca.pem", PAHO.replace(change, to))
+    for _ in range(2):  # it tries again and again, and none gets through
+        running.wait_for(reason)
+    assert watch.lines[watch_seen:] == []
+
+
+def test_device_added_to_a_config_is_a_board_that_works(start, local, state, tmp_path):
+    _, port = local
+    config = tmp_path / "config.json"
+    added = run("device", "add", "b1", "--port", str(port), "--out", str(config), "--state", str(state))
+    assert added.returncode == 0, added.stderr
+    password = json.loads(config.read_text())["password"]
+    assert password not in added.stdout + added.stderr
+    watch = start(MQTT443, "watch", "--state", str(state), "--json", "--count", "1")
+    board = run("board", "--config", str(config), "--seconds", "5")
+    assert board.returncode == 0, board.stderr
+    assert "virtual board:" in board.stderr
+    assert "connected to localhost as b1" in board.stdout
+    message = json.loads(watch.wait_for("^{.*}$")[0])
+    assert message["topic"] == "telemetry/b1"
+    assert password not in board.stdout + board.stderr
+
+
+def test_board_with_a_broken_config_ends_with_the_reason(tmp_path):
+    (tmp_path / "config.json").write_text('{"endpoint": "localhost", "client_id": "b", "intervall_s": 5}')
+    board = run("board", "--config", str(tmp_path / "config.json"))
+    assert board.returncode == 1
+    assert "unknown key intervall_s; did you mean interval_s?" in board.stdout
+    assert "prompt" in board.stderr
+
+
+@pytest.mark.parametrize("signal", [2, 15])
+def test_endpoint_ends_cleanly(local, signal):
+    running, _ = local
+    assert running.end(signal) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["watch", "--state", "nowhere"], 1, "mqtt443 local --state nowhere"),
+        (["board", "--config", "nowhere.json"], 1, "mqtt443 device add"),
+        (["board", "--interpreter", "lua"], 2, "take one of alpn"),
+        (["board", "--interpreter", "cpython", "--mpy"], 2, "CPython runs no .mpy"),
+        (["local", "--set", "qos2=perhaps"], 2, "qos2"),
+        (["local", "--port", "70000"], 2, "port"),
+        (["device", "add", "a/b", "--state", "nowhere"], 2, "client id"),
+    ],
+)
+def test_wrong_use_is_one_line_with_the_next_step(arguments, code, said):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("command", ["local", "device", "device add", "board", "watch"])
+def test_help_has_an_example(command):
+    done = run(*command.split(), "--help")
+    assert done.returncode == 0
+    assert f"mqtt443 {command}" in done.stdout
+
+
+def demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tools.demo", "--state", str(state), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False, cwd=ROOT)
+
+
+def test_demo_shows_telemetry_and_what_to_try_next(state):
+    done = demo(state, "--seconds", "4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "virtual board: " in done.stderr
+    assert re.search(r"^board \| .*transport \w+: .*", done.stdout, re.MULTILINE)
+    assert re.search(r'^cloud \| \d\d:\d\d:\d\d telemetry/demo-board {"time"', done.stdout, re.MULTILINE)
+    assert "wrong password" in done.stdout
+
+
+def test_demo_that_sees_no_telemetry_fails(state):
+    done = demo(state, "--seconds", "0")
+    assert done.returncode == 1
+    assert "no telemetry arrived" in done.stderr
