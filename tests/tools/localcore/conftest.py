@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.engine import Engine, MakeEngine
+from tests.support.core import RunningCore
+from tests.support.engine import Engine, InProcessFunction, MakeEngine
+from tools.localcore.authorizers import Authorizer
 
 
 @pytest.fixture
@@ -28,3 +31,16 @@ def make_engine() -> Iterator[MakeEngine]:
 def engine(make_engine: MakeEngine) -> Engine:
     """The MQTT engine without sockets, with default settings."""
     return make_engine()
+
+
+@pytest.fixture
+def function() -> InProcessFunction:
+    return InProcessFunction()
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, function: InProcessFunction) -> Iterator[RunningCore]:
+    """An endpoint whose authorizer answers what the test says."""
+    lambda_function: Any = function
+    with RunningCore(tmp_path / "state", authorizers=[Authorizer("scripted", lambda_function)]) as core:
+        yield core
