@@ -45,8 +45,9 @@ class DemoError(Exception):
 
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run one mqtt443 command with a pipe for its output; interrupt it at the end."""
-    with subprocess.Popen([*MQTT443, *arguments], stdout=subprocess.PIPE, text=True) as process:
+    """Run one mqtt443 command with a pipe for all it prints; interrupt it at the end."""
+    command = [*MQTT443, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process
         finally:
@@ -58,17 +59,6 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
                 process.kill()
 
 
-def first_line(process: subprocess.Popen[str], name: str) -> str:
-    """Return the first line a command prints; raises DemoError if none comes."""
-    timer = threading.Timer(START_S, process.kill)
-    timer.start()
-    line = output(process).readline()
-    timer.cancel()
-    if not line:
-        raise DemoError(f"`mqtt443 {name}` did not start; its message is above")
-    return line
-
-
 def output(process: subprocess.Popen[str]) -> IO[str]:
     """Return the pipe that a command of `running` writes to."""
     if process.stdout is None:
@@ -76,10 +66,28 @@ def output(process: subprocess.Popen[str]) -> IO[str]:
     return process.stdout
 
 
-def show_board(process: subprocess.Popen[str]) -> None:
-    """Print the board's console beside the telemetry until it ends."""
-    for line in output(process):
-        print(f"board | {line}", end="", flush=True)
+def wait_for_port(process: subprocess.Popen[str]) -> str:
+    """Return the port on which `mqtt443 local` is ready; raises DemoError if it never is."""
+    timer = threading.Timer(START_S, process.kill)
+    timer.start()
+    try:
+        for line in output(process):
+            print(f"local | {line}", end="", flush=True)
+            if ready := re.match(r"ready .*\bport=(\d+)", line):
+                return ready[1]
+    finally:
+        timer.cancel()
+    raise DemoError("`mqtt443 local` did not start; its message is above")
+
+
+def show(label: str, process: subprocess.Popen[str]) -> None:
+    """Print what a command says beside the telemetry, from a thread, until it ends."""
+
+    def copy() -> None:
+        for line in output(process):
+            print(f"{label} | {line}", end="", flush=True)
+
+    threading.Thread(target=copy, daemon=True).start()
 
 
 def register(state: Path, config: Path, port: str) -> None:
@@ -113,17 +121,14 @@ def demo(state: Path, seconds: float | None) -> int:
     seen = 0
     with ExitStack() as stack:
         local = stack.enter_context(running("local", "--port", str(free_port()), "--state", str(state)))
-        ready = first_line(local, "local")
-        print(f"local | {ready}", end="", flush=True)
-        port = re.search(r"\bport=(\d+)", ready)
-        if port is None:
-            raise DemoError(f"`mqtt443 local` said {ready.strip()!r}, which names no port")
+        port = wait_for_port(local)
+        show("local", local)
         config.parent.mkdir(mode=0o700, exist_ok=True)
-        register(state, config, port[1])
+        register(state, config, port)
         limit = [] if seconds is None else ["--seconds", str(seconds)]
         watch = stack.enter_context(running("watch", "--state", str(state), *limit))
         board = stack.enter_context(running("board", "--config", str(config)))
-        threading.Thread(target=show_board, args=(board,), daemon=True).start()
+        show("board", board)
         try:
             for line in output(watch):
                 print(f"cloud | {line}", end="", flush=True)
@@ -133,7 +138,7 @@ def demo(state: Path, seconds: float | None) -> int:
     print(
         NEXT.format(
             config=config,
-            port="" if port[1] == str(DEFAULT_PORT) else f" --port {port[1]}",
+            port="" if port == str(DEFAULT_PORT) else f" --port {port}",
             options_note="" if state == STATE else f" and --state {state} behind local, watch and device",
         ),
         end="",

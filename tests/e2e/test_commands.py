@@ -187,7 +187,8 @@ def demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_demo_shows_telemetry_and_what_to_try_next(state):
     done = demo(state, "--seconds", "4")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "virtual board: " in done.stderr
+    assert "board | virtual board: " in done.stdout
+    assert "local | ready host=" in done.stdout
     assert re.search(r"^board \| .*transport \w+: .*", done.stdout, re.MULTILINE)
     assert re.search(r'^cloud \| \d\d:\d\d:\d\d telemetry/demo-board {"time"', done.stdout, re.MULTILINE)
     assert "wrong password" in done.stdout
