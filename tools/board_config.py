@@ -41,3 +41,17 @@ def update_config(path: Path, values: Mapping[str, object]) -> None:
         write_private(path, json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from error
+
+
+def copy_ca(ca: Path, config: Path) -> str:
+    """Put a copy of a CA file beside a config file, as it goes to the board with it; returns the key `ca` for it.
+
+    :raises CommandError: it cannot be read or written
+    """
+    copy = config.parent / ca.name
+    try:
+        if not (copy.exists() and copy.samefile(ca)):
+            write_private(copy, ca.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{ca} cannot be copied to {copy}: {error.strerror}; name another file with --ca") from error
+    return copy.name

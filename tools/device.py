@@ -21,9 +21,10 @@ from authorizer.policy import Template
 from authorizer.secret import MAX_PASSWORD_BYTES
 from authorizer.settings import policy_path
 from tools import devices
-from tools.board_config import read_config, update_config
+from tools.board_config import copy_ca, read_config, update_config
 from tools.errors import CommandError, UsageError
 from tools.live import LiveError, disconnect_live
+from tools.localcore.certificates import local_ca
 from tools.paths import STATE
 
 app = typer.Typer(
@@ -61,7 +62,7 @@ def add(
     endpoint: Annotated[str, typer.Option(help="For --out: the host to connect to.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="For --out: its port.")] = 8443,
     ca: Annotated[
-        Path | None, typer.Option(help="For --out: its CA file; default: ca.pem in the state folder.")
+        Path | None, typer.Option(help="For --out: its CA file, copied beside it; default: the local endpoint's.")
     ] = None,
     state: State = STATE,
     as_json: AsJson = False,
@@ -83,8 +84,8 @@ def add(
             template=Template.load(policy_path(os.environ)),
         )
     if out is not None:
-        place = {"endpoint": endpoint, "port": port, "ca": str((ca or state / "ca.pem").absolute())}
         try:
+            place = {"endpoint": endpoint, "port": port, "ca": copy_ca(ca or local_ca(state), out)}
             update_config(out, {**place, **_credentials(added)})
         except CommandError:
             with _reported():

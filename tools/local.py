@@ -17,7 +17,6 @@ from rich.text import Text
 
 from tools.errors import CommandError, UsageError
 from tools.localcore.account import product_registry
-from tools.localcore.certificates import CertificateError
 from tools.localcore.clock import SystemClock
 from tools.localcore.decisions import Decision, printable
 from tools.localcore.server import LocalCore
@@ -60,7 +59,7 @@ def local(
         raise UsageError(f"{error}; see mqtt443 local --help") from None
     try:
         asyncio.run(serve(checked, Console(stderr=True, highlight=False, soft_wrap=True)))
-    except (StateFolderError, CertificateError) as error:
+    except StateFolderError as error:
         raise CommandError(str(error)) from None
     except OSError as error:
         problem = f"cannot listen on port {checked.port}: {os.strerror(error.errno or 0)}"

@@ -64,7 +64,7 @@ def test_a_config_file_gets_the_password_and_keeps_its_other_keys(run, tmp_path)
         "interval_s": 5,
         "endpoint": "localhost",
         "port": 8443,
-        "ca": str(run.state / "ca.pem"),
+        "ca": "ca.pem",
         "client_id": "sensor-1",
         "username": "sensor-1",
     }
@@ -72,15 +72,25 @@ def test_a_config_file_gets_the_password_and_keeps_its_other_keys(run, tmp_path)
     assert password not in output
     assert output == f"added sensor-1, user name sensor-1\nwrote {out}\n"
     assert out.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "ca.pem").read_bytes() == (run.state / "ca.pem").read_bytes()
 
 
 def test_endpoint_port_and_ca_can_be_given(run, tmp_path):
     out = tmp_path / "new" / "config.json"
-    place = ["--endpoint", "x-ats.iot.eu-west-1.amazonaws.com", "--port", "443", "--ca", "/certs/ca.der"]
+    ca = tmp_path / "ca.der"
+    ca.write_bytes(b"certificate")
+    place = ["--endpoint", "x-ats.iot.eu-west-1.amazonaws.com", "--port", "443", "--ca", str(ca)]
     shown = json.loads(run("add", "sensor-1", "--out", str(out), *place, "--json"))
     config = json.loads(out.read_text())
-    assert (config["endpoint"], config["port"], config["ca"]) == (place[1], 443, "/certs/ca.der")
+    assert (config["endpoint"], config["port"], config["ca"]) == (place[1], 443, "ca.der")
+    assert (out.parent / "ca.der").read_bytes() == b"certificate"
     assert shown == {"client_id": "sensor-1", "username": "sensor-1", "out": str(out)}
+
+
+def test_a_ca_that_is_not_there_registers_nothing(run, tmp_path):
+    with pytest.raises(CommandError, match=r"nowhere\.der cannot be copied .*--ca"):
+        run("add", "sensor-1", "--out", str(tmp_path / "config.json"), "--ca", str(tmp_path / "nowhere.der"))
+    assert run.stored() is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '"x"'])
@@ -101,14 +111,14 @@ def unwritable(tmp_path):
 
 
 def test_a_device_whose_password_could_not_be_written_is_not_registered(run, unwritable):
-    with pytest.raises(CommandError, match=r"config\.json: "):
+    with pytest.raises(CommandError, match=r"/gone/"):
         run("add", "sensor-1", "--out", str(unwritable))
     assert run.stored() is None
 
 
 def test_a_rotation_whose_password_could_not_be_written_is_taken_back(run, unwritable):
     first = run.added_password("sensor-1")
-    with pytest.raises(CommandError, match=r"config\.json: "):
+    with pytest.raises(CommandError, match=r"/gone/"):
         run("rotate", "sensor-1", "--out", str(unwritable))
     assert run.fits(first) == 0
     assert len(run.stored().secrets) == 1

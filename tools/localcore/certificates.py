@@ -13,11 +13,12 @@ from typing import Literal
 import trustme
 
 from authorizer.files import write_private
+from tools.errors import CommandError
 
 CA_FILE, CA_KEY_FILE = "ca.pem", "ca-key.pem"
 
 
-class CertificateError(Exception):
+class CertificateError(CommandError):
     """The CA in the state folder cannot be used; the text is one line with the next step."""
 
 
@@ -52,6 +53,12 @@ def load_ca(state: Path) -> trustme.CA:
         raise CertificateError(
             f"the CA in {state} is broken ({type(error).__name__}): delete {CA_FILE} and {CA_KEY_FILE} and start again"
         ) from None
+
+
+def local_ca(state: Path) -> Path:
+    """Return the CA certificate's file of a state folder, made if it has none. Raises CertificateError or OSError."""
+    load_ca(state)
+    return state / CA_FILE
 
 
 def issue_leaf(ca: trustme.CA, name: str, spec: LeafSpec, now: float) -> trustme.LeafCert:
