@@ -21,5 +21,15 @@ _PUBLIC = {
 
 def __getattr__(name):
     if name in _PUBLIC:
-        return getattr(__import__("mqtt443." + _PUBLIC[name], None, None, (name,)), name)
-    return getattr(errors, name)
+        return getattr(_load(_PUBLIC[name]), name)
+    if name[0].isupper():
+        return getattr(errors, name)
+    try:
+        # MicroPython asks here before it looks for a module of that name.
+        return _load(name)
+    except ImportError:
+        raise AttributeError(name)
+
+
+def _load(module):
+    return __import__("mqtt443." + module, None, None, (module,))

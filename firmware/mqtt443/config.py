@@ -87,7 +87,8 @@ def validate(values):
     for key in flat:
         if key not in known:
             near = nearest(key, known)
-            raise errors.ConfigError("unknown key %s; %s" % (key, "did you mean %s?" % near if near else "remove it"))
+            fix = "did you mean %s?" % near if near else "remove it"
+            raise errors.ConfigError("unknown key %s; %s" % (json.dumps(key), fix))
     checked = {}
     for field in FIELDS:
         checked[field[0]] = _value(field, flat.get(field[0]))
@@ -107,7 +108,7 @@ def _flatten(values):
             for name in value:
                 flat["wifi." + name] = value[name]
         elif "." in key:
-            raise errors.ConfigError("unknown key %s; write it inside { }" % key)
+            raise errors.ConfigError("unknown key %s; write it inside { }" % json.dumps(key))
         elif key != "wifi":
             flat[key] = value
     return flat

@@ -172,9 +172,9 @@ def answer_packets(receive: Callable[[], bytes], send: Callable[[bytes], object]
         if kind == 0x10:
             send(CONNACK)
         elif packet[0] & 0xF6 == 0x32:
-            topic_bytes = int.from_bytes(packet[2:4], "big")
-            assert packet[1] < 128, "tests publish short packets"
-            send(b"\x40\x02" + packet[4 + topic_bytes : 6 + topic_bytes])
+            body = packet[2 if packet[1] < 128 else 3 :]
+            topic_end = 2 + int.from_bytes(body[:2], "big")
+            send(b"\x40\x02" + body[topic_end : topic_end + 2])
         elif kind == 0x80:
             send(b"\x90\x03" + packet[2:4] + packet[-1:])
         elif kind == 0xC0:

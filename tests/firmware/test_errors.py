@@ -78,7 +78,8 @@ def test_facts_become_attributes() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError):
         _ = errors.Mqtt443
-    with pytest.raises(AttributeError):
-        _ = mqtt443.Nothing
+    for name in ("Nothing", "nothing", "__nothing__"):
+        with pytest.raises(AttributeError):
+            getattr(mqtt443, name)
     with pytest.raises(AttributeError):
         _ = errors.Timeout_
