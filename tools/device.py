@@ -1,4 +1,4 @@
-"""`mqtt443 device`: the thin command over devices.py, with live.py for connections and board_config.py for --out."""
+"""`mqtt443 device`: the thin command over devices.py, with board_config.py for --out."""
 
 import json
 import os
@@ -23,8 +23,8 @@ from authorizer.settings import policy_path
 from tools import devices
 from tools.board_config import copy_ca, read_config, update_config
 from tools.errors import CommandError, UsageError
-from tools.live import LiveError, disconnect_live
 from tools.localcore.certificates import local_ca
+from tools.localcore.control_client import ControlError, disconnect_live
 from tools.paths import STATE
 
 app = typer.Typer(
@@ -237,7 +237,7 @@ def _cut(state: Path, client_id: str, done: str, *, as_json: bool) -> None:
     """Cut the device's live connection, and say what was done."""
     try:
         was_connected = disconnect_live(state, client_id)
-    except LiveError as error:
+    except ControlError as error:
         raise CommandError(
             f"{client_id} {done}, but its connection may still be up: {error}; restart `mqtt443 local`"
         ) from error

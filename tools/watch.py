@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from tools.errors import CommandError, UsageError
-from tools.localcore.control_client import ControlClient, ControlError
+from tools.errors import UsageError
+from tools.localcore.control_client import ControlClient
 from tools.localcore.decisions import printable
 from tools.localcore.topics import TopicError, check_filter
 from tools.paths import STATE
@@ -51,8 +51,6 @@ def watch(
                     return
             if deadline is None or time.monotonic() < deadline:
                 err.print(Text("the local endpoint has gone away"))
-    except ControlError as error:
-        raise CommandError(f"{error}; start one with: mqtt443 local --state {state}") from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

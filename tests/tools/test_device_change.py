@@ -10,7 +10,7 @@ import pytest
 from tests.support.device_command import DeviceCommand
 from tools import device
 from tools.errors import CommandError, UsageError
-from tools.live import LiveError
+from tools.localcore.control_client import ControlError
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_whoever_loses_access_loses_the_live_connection(run, live, command, done
 
 def test_a_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run, live):
     run("add", "sensor-1")
-    live.answer = LiveError("the local endpoint did not answer: TimeoutError")
+    live.answer = ControlError("the local endpoint did not answer: TimeoutError")
     with pytest.raises(CommandError, match=r"is disabled, but its connection may still be up: .*; restart") as raised:
         run("disable", "sensor-1")
     assert raised.value.exit_code == 1

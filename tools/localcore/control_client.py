@@ -5,32 +5,44 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tools.errors import CommandError
 from tools.localcore.control import CONTROL_FILE
 
-CONNECT_TIMEOUT_S = 5.0
+ANSWER_S = 2.0
 MAX_LINE_BYTES = 1024 * 1024
 
 
-class ControlError(Exception):
-    """There is no endpoint to talk to, or it said no; the text is the start of one line."""
+class ControlError(CommandError):
+    """An endpoint seems to run, but does not do what it was asked for."""
+
+
+class NotRunning(ControlError):
+    """No endpoint runs on the state folder."""
 
 
 class ControlClient:
-    """A connection to the endpoint that runs on a state folder. Raises ControlError when it is made, and later."""
+    """A connection to the endpoint that runs on a state folder. Raises NotRunning or ControlError when it is made."""
 
-    def __init__(self, state: Path) -> None:
-        try:
-            control = json.loads((state / CONTROL_FILE).read_bytes())
-            self._token = str(control["token"])
-            self._socket = socket.create_connection(("127.0.0.1", int(control["port"])), CONNECT_TIMEOUT_S)
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ControlError(f"no localcore runs on {state}") from None
+    def __init__(self, state: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._buffer = bytearray()
+        try:
+            control = _parse((state / CONTROL_FILE).read_bytes())
+            port, self._token = control.get("port"), control.get("token")
+            if type(port) is not int or not 0 < port < 65536 or not isinstance(self._token, str):
+                raise ControlError(f"{state / CONTROL_FILE}: no port and token in it")
+            self._socket = socket.create_connection(("127.0.0.1", port), ANSWER_S)
+        except (FileNotFoundError, ConnectionRefusedError):  # where it crashed, its file is still there
+            raise NotRunning(
+                f"no local endpoint runs on {state}; start one with: mqtt443 local --state {state}"
+            ) from None
+        except OSError as error:
+            raise ControlError(f"the local endpoint did not answer: {error.strerror or type(error).__name__}") from None
 
     def __enter__(self) -> ControlClient:
         return self
@@ -41,30 +53,75 @@ class ControlClient:
         self._socket.close()
 
     def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
-        """Yield messages and `{"dropped": N}` until the endpoint ends or `deadline` (monotonic seconds) has come."""
-        self._ask({"op": "watch", "filter": topic_filter})
-        while (line := self._line(deadline)) is not None:
-            yield line
+        """Yield messages and `{"dropped": N}` until the endpoint ends or `deadline` (by the clock) has come."""
+        try:
+            self._ask({"op": "watch", "filter": topic_filter})
+            while (line := self._line(deadline)).endswith(b"\n"):
+                message = _parse(line)
+                if "error" in message:
+                    raise ControlError("the local endpoint refused the request")
+                yield message
+        except OSError:  # TimeoutError is one: the deadline; a reset: the endpoint has gone
+            return
+
+    def disconnect(self, client_id: str) -> bool:
+        """Cut a device's connection; returns whether there was one. Raises ControlError if it may still be up."""
+        deadline = self._clock() + ANSWER_S
+        try:
+            self._ask({"op": "disconnect", "client_id": client_id})
+            answer = _parse(self._line(deadline))
+        except OSError as error:
+            raise ControlError(
+                f"the local endpoint did not answer: {error.strerror or type(error).__name__}"
+            ) from error
+        disconnected = answer.get("disconnected")
+        if not isinstance(disconnected, bool):
+            raise ControlError("the local endpoint did not do it")
+        return disconnected
 
     def _ask(self, request: dict[str, Any]) -> None:
         self._socket.sendall(json.dumps({"token": self._token, **request}).encode() + b"\n")
 
-    def _line(self, deadline: float | None) -> dict[str, Any] | None:
-        """Return the next line, None at the end of the stream or at the deadline."""
-        while (end := self._buffer.find(b"\n")) < 0:
-            left_s = None if deadline is None else deadline - time.monotonic()
-            if (left_s is not None and left_s <= 0) or len(self._buffer) > MAX_LINE_BYTES:
-                return None
+    def _line(self, deadline: float | None) -> bytes:
+        """Return the next line with its line feed, or without one what came before the end of the stream.
+
+        Raises TimeoutError at the deadline, OSError for a connection that breaks, ControlError for an endless line.
+        """
+        while (end := self._buffer.find(b"\n") + 1) == 0:
+            left_s = None if deadline is None else deadline - self._clock()
+            if left_s is not None and left_s <= 0:
+                raise TimeoutError
             self._socket.settimeout(left_s)
-            try:
-                data = self._socket.recv(65536)
-            except OSError:  # TimeoutError is one: the deadline; a reset: the endpoint has gone
-                return None
+            data = self._socket.recv(65536)
             if not data:
-                return None
+                end = len(self._buffer)
+                break
             self._buffer += data
-        line = json.loads(self._buffer[:end])
-        del self._buffer[: end + 1]
-        if not isinstance(line, dict) or "error" in line:
-            raise ControlError("the local endpoint refused the request")
+            if len(self._buffer) > MAX_LINE_BYTES:
+                raise ControlError("the local endpoint says a line without an end")
+        line = bytes(self._buffer[:end])
+        del self._buffer[:end]
         return line
+
+
+def disconnect_live(state: Path, client_id: str, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Ask the local endpoint to cut the connection of a client id; waits at most a few seconds.
+
+    Returns whether there was such a connection; False too if no endpoint runs there. Raises ControlError if it runs,
+    but the connection may still be up.
+    """
+    try:
+        with ControlClient(state, clock) as control:
+            return control.disconnect(client_id)
+    except NotRunning:
+        return False
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ControlError("what the local endpoint says is not JSON") from None
+    if not isinstance(value, dict):
+        raise ControlError("what the local endpoint says is not a JSON object")
+    return value

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tools.live import LiveError, disconnect_live
+from tools.localcore.control_client import ControlError, disconnect_live
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path):
     ],
 )
 def test_an_endpoint_that_does_not_confirm_is_an_error(tmp_path, answer, message):
-    with control_server(tmp_path, answer), pytest.raises(LiveError, match=message):
+    with control_server(tmp_path, answer), pytest.raises(ControlError, match=message):
         disconnect_live(tmp_path, "sensor-1")
 
 
@@ -88,7 +88,7 @@ def test_an_endpoint_that_does_not_finish_its_answer_ends_at_the_deadline(tmp_pa
     # The clock jumps to, or almost to, the deadline, so that nothing here waits for long.
     clock = iter(times)
     hold = threading.Event()
-    with control_server(tmp_path, answer, hold), pytest.raises(LiveError, match="did not answer: "):
+    with control_server(tmp_path, answer, hold), pytest.raises(ControlError, match="did not answer: "):
         disconnect_live(tmp_path, "sensor-1", clock=lambda: next(clock))
 
 
@@ -98,5 +98,5 @@ def test_an_endpoint_that_does_not_finish_its_answer_ends_at_the_deadline(tmp_pa
 )
 def test_a_broken_control_file_is_an_error(tmp_path, content):
     (tmp_path / "control.json").write_text(content)
-    with pytest.raises(LiveError):
+    with pytest.raises(ControlError):
         disconnect_live(tmp_path, "sensor-1")
