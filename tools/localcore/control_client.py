@@ -38,9 +38,7 @@ class ControlClient:
                 raise ControlError(f"{state / CONTROL_FILE}: no port and token in it")
             self._socket = socket.create_connection(("127.0.0.1", port), ANSWER_S)
         except (FileNotFoundError, ConnectionRefusedError):  # where it crashed, its file is still there
-            raise NotRunning(
-                f"no local endpoint runs on {state}; start one with: mqtt443 local --state {state}"
-            ) from None
+            raise NotRunning(f"no localcore runs on {state}; start one with: mqtt443 local --state {state}") from None
         except OSError as error:
             raise ControlError(f"the local endpoint did not answer: {error.strerror or type(error).__name__}") from None
 
