@@ -40,7 +40,9 @@ def with_changes(recorded, changes):
 
 
 def _has(target, key):
-    return key in target if isinstance(target, dict) else isinstance(key, int) and key < len(target)
+    if isinstance(target, dict):
+        return key in target
+    return isinstance(target, list) and isinstance(key, int) and key < len(target)
 
 
 def right_login(changed):

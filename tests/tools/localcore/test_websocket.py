@@ -86,6 +86,7 @@ def test_a_close_frame_is_answered_and_what_follows_is_ignored() -> None:
         (client_frame(Opcode.BINARY, bytes(300)), "256"),
         (b"\xf2\x80\0\0\0\0", "reserved"),
     ],
+    ids=["text", "unmasked", "no beginning", "two beginnings", "too large", "reserved bits"],
 )
 def test_what_is_no_frame_for_mqtt_is_a_problem(data: bytes, problem: str) -> None:
     frames = WebSocketFrames(256)
