@@ -30,10 +30,6 @@ class Uptime:
         self._last = now
         return self._ms
 
-    def s(self):
-        """Return the uptime in whole seconds."""
-        return self.ms() // 1000
-
 
 class App:
     """One board. `run()` sets one up from config.json; tests pass their own parts.
@@ -54,7 +50,7 @@ class App:
         self._stop = stop
         self._sleep_ms = sleep_ms
         self._connected_at_ms = None
-        self._synced_at_ms = None
+        self._sync_at_ms = 0
         self._clock_good = False
 
     def run(self):
@@ -72,24 +68,15 @@ class App:
 
     def _connect(self):
         began_ms = self._uptime.ms()
-        if not self._clock_good or began_ms - self._synced_at_ms > _SYNC_AGAIN_MS:
+        if self._clock_good and began_ms < self._sync_at_ms:
+            self._prepare(None)
+        else:
             self._prepare(self._clock_good)
             self._clock_good = True
-            self._synced_at_ms = began_ms
-        else:
-            self._prepare(None)
-        began_ms = self._uptime.ms()
+            self._sync_at_ms = began_ms + _SYNC_AGAIN_MS
         session = self._client.connect()
         self._connected_at_ms = self._uptime.ms()
-        self._log(
-            "connected to %s as %s in %d ms%s"
-            % (
-                self._config.endpoint,
-                self._config.client_id,
-                self._connected_at_ms - began_ms,
-                ", session kept" if session else "",
-            )
-        )
+        self._log("connected to %s%s" % (self._config.endpoint, ", session kept" if session else ""))
 
     def _publish_for_ever(self):
         interval_ms = self._config.interval_s * 1000
@@ -106,7 +93,7 @@ class App:
     def _publish(self):
         payload = self._readings.payload()
         self._client.publish(self._config.topic, payload, False, self._config.qos)
-        self._log("published %d bytes to %s" % (len(payload), self._config.topic))
+        self._log("published " + payload[:200])
 
     def _recover(self, error):
         """Log error, close, and wait as long as the error and the time connected call for."""
@@ -169,19 +156,13 @@ def run(path="config.json", root="", stop=None, write=print):
         if clock_good is not None:
             from .clock import rtc_setter, set_clock
 
-            set_clock(
-                config.ntp_server,
-                config.endpoint,
-                transport.connect_http,
-                log,
-                sure=clock_good,
-                set_rtc=rtc_setter(),
-            )
+            http = transport.connect_http
+            set_clock(config.ntp_server, config.endpoint, http, log, sure=clock_good, set_rtc=rtc_setter())
         forget("wifi", "clock", "http")
 
     from .readings import Readings, own_readings, user_sensors
 
-    read = user_sensors() or (lambda: own_readings(uptime.s))
+    read = user_sensors() or (lambda: own_readings(uptime.ms))
     gc.collect()
     App(
         config,

@@ -4,47 +4,38 @@ AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are 
 gets. They are kept here, in one place, and short: a board stores them.
 """
 
-_LOG = ". The authorizer's log (CloudWatch, or mqtt443 local) tells which"
+_LOG = ". The authorizer's log (CloudWatch, mqtt443 local) says which"
 
 _CAUSES = {
-    "ClockError": "Let UDP 123 through to the NTP server, or set ntp_server to one that answers",
+    "ClockError": "Let UDP 123 through, or set ntp_server to a server that answers",
     "OutOfMemory": "Free memory or close sockets before connecting",
-    "WifiError": "Check wifi.ssid, wifi.password, the distance, and that the network has 2.4 GHz",
-    "DnsError": "Check endpoint for a typing mistake, and the network's DNS",
+    "WifiError": "Check wifi.ssid, wifi.password, the distance, and for a 2.4 GHz network",
+    "DnsError": "Check endpoint, and the network's DNS",
     "ConnectFailed": "Check endpoint and port; does a firewall block TCP 443?",
     "Timeout": "The network is slow or drops packets; timeout_s is the limit",
     "HandshakeTimeout": "Does a firewall hold TLS back? Is port a TLS port?",
-    "ConnackTimeout": (
-        "Likely: no ALPN mqtt where AWS wants it (transport tls on the default endpoint), or a slow authorizer" + _LOG
-    ),
-    "PeerVanished": "The link is half open: Wi-Fi roamed, a router forgot the connection, or the server died",
+    "ConnackTimeout": "Likely: no ALPN mqtt (transport tls needs a domain configuration), or a slow authorizer" + _LOG,
+    "PeerVanished": "The link is half open: Wi-Fi or a router lost it, or the server died",
     "ConnectionLost": (
-        "Likely: the policy lacks iot:Publish, iot:Subscribe or iot:Receive on a topic in use; another device"
-        " uses this client_id; disconnectAfterInSeconds is over; the network" + _LOG
+        "Likely: the policy lacks iot:Publish, iot:Subscribe or iot:Receive on a topic; another device uses this "
+        "client_id; disconnectAfterInSeconds is over; the network" + _LOG
     ),
-    "TlsError": "Likely: the server does not know the name in endpoint (SNI), refuses ALPN mqtt, or port is not TLS",
+    "TlsError": "Likely: the server does not know endpoint (SNI), refuses ALPN mqtt, or port is not TLS",
     "NoAlpn": (
         "Ways out: the mqtt443 image (firmware/image), transport wss, or transport tls with a CUSTOM_AUTH + "
         "SECURE_MQTT domain configuration"
     ),
-    "WrongCa": (
-        "ca must hold the server's root: Amazon Root CA 1 and 3, or ca.pem of mqtt443 local. If it does, this"
-        " is not your endpoint"
-    ),
-    "WrongHost": "endpoint must be the name that AWS gives (iot:Data-ATS) or your domain, not an IP address",
-    "CertificateExpired": "Compare that date with a watch: the clock is ahead, or the server's certificate is old",
+    "WrongCa": "ca must hold Amazon Root CA 1 and 3, or ca.pem of mqtt443 local; if it does, this is not your endpoint",
+    "WrongHost": "endpoint must be the name that AWS gives (iot:Data-ATS) or your domain, no IP address",
+    "CertificateExpired": "Compare that date with a watch: the clock is ahead, or the certificate is old",
     "WebSocketError": "Is a proxy between? Else take transport alpn or tls",
     "MalformedPacket": "Is this an MQTT 3.1.1 server?",
     "ClosedBeforeConnack": (
-        "The server gives no reason. Likely, in this order: wrong username or password; client_id not the one"
-        " of this username; authorizer not default (set authorizer), inactive, failing or over 5 s; policy "
-        "too small: no iot:Connect on this client_id; no ALPN mqtt (transport tls needs a domain "
-        "configuration)" + _LOG
+        "Likely, in this order: wrong username or password; client_id not the one of this username; authorizer not "
+        "default (set authorizer), inactive, failing or over 5 s; policy too small: no iot:Connect on this client_id; "
+        "no ALPN mqtt (transport tls needs a domain configuration)" + _LOG
     ),
-    "UpgradeRefused": (
-        "Likely: wrong username, password or authorizer (401, 403), no WebSocket here (400, 404, 426), AWS is"
-        " busy (429, 5xx)" + _LOG
-    ),
+    "UpgradeRefused": "Likely: wrong credentials (401, 403), no WebSocket here (400, 404, 426), busy (429, 5xx)" + _LOG,
     "SubscribeRefused": "The policy lacks iot:Subscribe on this filter, or there are over 50 subscriptions",
 }
 

@@ -49,37 +49,32 @@ class Client(MQTTClient):
         """How many messages were larger than max_message_bytes and thrown away."""
         return self._packets.dropped
 
-    def connect(self, clean_session=None, timeout=None):
+    def connect(self, clean_session=None):
         """Open the transport, send CONNECT, wait for CONNACK; return whether the server kept a session.
 
-        clean_session: config.clean_session if None. timeout: for CONNACK, in seconds, if not config.timeout_s; the
-        authorizer alone may use 5 s, so under 10 is not kept to. Raises ClosedBeforeConnack, ConnectRefused,
-        ConnackTimeout, NoAlpn, MalformedPacket, and what opening the transport raises.
+        clean_session: config.clean_session if None. Raises ClosedBeforeConnack, ConnectRefused, ConnackTimeout, NoAlpn,
+        MalformedPacket, and what opening the transport raises.
         """
         self.close()
         gc.collect()  # a TLS connection needs the largest block the heap can give
         packet = self._connect_packet(self._clean_session if clean_session is None else clean_session)
         packets = self._packets
-        timeout_ms = self._timeout_ms if timeout is None else max(int(timeout * 1000), 10000)
         try:
             stream = self.transport.open()
             packets.attach(stream)
             packets.write(packet)
             self.transport.check(stream)
-            self._deadline("CONNACK", timeout_ms)
+            self._deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
             connack = packets.read(4)
-        except errors.ConnectionLost as e:
+            if connack[3]:
+                raise errors.ConnectRefused("CONNACK with code %d" % connack[3], code=connack[3])
+        except Exception as e:
             self.close()
-            raise errors.ClosedBeforeConnack("closed before CONNACK (%s)" % e.args[0])
-        except errors.Timeout as e:
-            self.close()
-            raise errors.late(errors.ConnackTimeout, "CONNACK", timeout_ms // 1000) if e.phase == "CONNACK" else e
-        except Exception:
-            self.close()
+            if isinstance(e, errors.ConnectionLost):
+                raise errors.ClosedBeforeConnack("closed before CONNACK (%s)" % e.args[0])
+            if getattr(e, "phase", None) == "CONNACK":
+                raise errors.late(errors.ConnackTimeout, "CONNACK", self._timeout_ms // 1000)
             raise
-        if connack[3]:
-            self.close()
-            raise errors.ConnectRefused("CONNACK refused the connection, code %d" % connack[3], code=connack[3])
         self.sock = packets
         self._sent = ticks_ms()
         return bool(connack[2])

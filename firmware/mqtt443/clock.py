@@ -88,7 +88,7 @@ def set_clock(server, host, connect, log, *, sure=False, now=unix_time, set_rtc=
     """
     if set_rtc is None:
         if now() < BUILD_DATE:
-            raise errors.ClockError("the clock of this host is before the release of this program; set it")
+            raise errors.ClockError("this host's clock is before this release; set it")
     elif not (server and _from_ntp(server, log, set_rtc, ask_ntp)) and not (sure and now() >= BUILD_DATE):
         _over_443(host, connect, log, set_rtc)
 
@@ -100,7 +100,7 @@ def _from_ntp(server, log, set_rtc, ask_ntp):
         log("clock: no answer from NTP server %s (%s)" % (server, e))
         return False
     if seconds < BUILD_DATE:
-        log("clock: NTP server %s gives a time before this program's release; not taken" % server)
+        log("clock: NTP server %s gives a time in the past; not taken" % server)
         return False
     set_rtc(seconds)
     log("clock: set from NTP")

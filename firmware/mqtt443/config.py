@@ -104,7 +104,7 @@ def _flatten(values):
         value = values[key]
         if key == "wifi" and value is not None:
             if not isinstance(value, dict) or "ssid" not in value:
-                raise errors.ConfigError('wifi must be {"ssid": ..., "password": ...}; leave it out on Ethernet')
+                raise errors.ConfigError('wifi must be {"ssid": ..., "password": ...} or absent')
             for name in value:
                 flat["wifi." + name] = value[name]
         elif "." in key:
@@ -148,9 +148,9 @@ def _value(field, value):
 def _check_together(config):
     given = [key for key in ("token", "token_key", "token_signature") if getattr(config, key)]
     if given and len(given) < 3:
-        raise errors.ConfigError("%s alone; token, token_key and token_signature come together" % given[0])
+        raise errors.ConfigError("%s alone; token, token_key, token_signature come together" % given[0])
     if "?" in config.username:
-        raise errors.ConfigError("username must not hold ?; write the authorizer's name in authorizer")
+        raise errors.ConfigError("username must not hold ?; authorizer has its own key")
     if config.token and any(c in "&?# " for c in config.token):
         raise errors.ConfigError("token must not hold & ? # or spaces")
     for key in ("topic", "will_topic"):

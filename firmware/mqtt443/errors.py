@@ -31,15 +31,15 @@
 Slow ones most likely end the same way at once: the reconnect loop gives them time.
 """
 
-# "Name<Parent " for each; ! for slow. One text, because 26 classes or a dict of them are kilobytes of heap.
+# Parent, its children, ! for slow. One text, because 26 classes or a dict of them are kilobytes of heap.
 _TREE = (
-    " ConfigError<Mqtt443Error ClockError<Mqtt443Error OutOfMemory<Mqtt443Error NetworkError<Mqtt443Error"
-    " WifiError<NetworkError DnsError<NetworkError ConnectFailed<NetworkError Timeout<NetworkError"
-    " HandshakeTimeout<Timeout ConnackTimeout<!Timeout PeerVanished<Timeout ConnectionLost<NetworkError"
-    " TlsError<Mqtt443Error NoAlpn<!TlsError CertificateError<!TlsError WrongCa<CertificateError"
-    " WrongHost<CertificateError CertificateExpired<CertificateError ProtocolError<Mqtt443Error"
-    " WebSocketError<ProtocolError MalformedPacket<ProtocolError Refused<!Mqtt443Error ClosedBeforeConnack<Refused"
-    " ConnectRefused<Refused UpgradeRefused<Refused SubscribeRefused<Refused "
+    "Mqtt443Error ConfigError ClockError OutOfMemory NetworkError TlsError ProtocolError !Refused"
+    "/NetworkError WifiError DnsError ConnectFailed Timeout ConnectionLost"
+    "/Timeout HandshakeTimeout !ConnackTimeout PeerVanished"
+    "/TlsError !NoAlpn !CertificateError"
+    "/CertificateError WrongCa WrongHost CertificateExpired"
+    "/ProtocolError WebSocketError MalformedPacket"
+    "/Refused ClosedBeforeConnack ConnectRefused UpgradeRefused SubscribeRefused"
 )
 
 
@@ -69,15 +69,15 @@ class Mqtt443Error(OSError):
 
 def __getattr__(name):
     """Make the class name of the tree when it is first asked for: a board that works needs few of them."""
-    at = _TREE.find(" " + name + "<")
-    if at < 0:
-        raise AttributeError(name)
-    parent = _TREE[at + len(name) + 2 :].split(" ", 1)[0]
-    slow = parent[0] == "!"
-    parent = parent.lstrip("!")
     made = globals()
-    made[name] = type(name, (made.get(parent) or __getattr__(parent),), {"slow": True} if slow else {})
-    return made[name]
+    for family in _TREE.split("/"):
+        names = family.split(" ")
+        slow = "!" + name in names
+        if slow or name in names[1:]:
+            base = made.get(names[0]) or __getattr__(names[0])
+            made[name] = type(name, (base,), {"slow": True} if slow else {})
+            return made[name]
+    raise AttributeError(name)
 
 
 def late(kind, phase, seconds):

@@ -14,12 +14,21 @@ from ._port import timestamp, unix_time
 # last may stand in the low byte below another code (RSA 0x4310).
 _ALLOC_FAILED = (0x7F00, 0x2880, 0x3F80, 0x4D80, 0x5180, 0x6180, 0x1180)
 
-# In this order: a clock that is behind makes the other checks fail too. mbedTLS's words, then OpenSSL's.
+# TLS's words, mbedTLS's and OpenSSL's; the error; our words behind "the certificate of HOST". In this order, since a
+# clock that is behind makes the other checks fail too.
+_BEHIND = ("ClockError", "is not valid yet, so this board's clock is behind: it says ")
+_WRONG_CA = ("WrongCa", "has a root that is not in the ca file")
+_WRONG_HOST = ("WrongHost", "is for another name")
 _CERTIFICATE = (
-    (errors.ClockError, ("in the future", "not yet valid")),
-    (errors.WrongCa, ("not correctly signed", "issuer certificate", "self-signed", "self signed", "signature failure")),
-    (errors.WrongHost, ("common name", "mismatch", "does not match")),
-    (errors.CertificateExpired, ("expired",)),
+    ("in the future",) + _BEHIND,
+    ("not yet valid",) + _BEHIND,
+    ("not correctly signed",) + _WRONG_CA,
+    ("issuer certificate",) + _WRONG_CA,
+    ("self-signed",) + _WRONG_CA,
+    ("common name",) + _WRONG_HOST,
+    ("mismatch",) + _WRONG_HOST,
+    ("expired", "CertificateExpired", "has expired, or the clock is wrong: it says "),
+    ("", "CertificateError", "was refused: "),
 )
 
 
@@ -61,18 +70,12 @@ def _is_alloc_failure(error):
 def certificate_fault(text, host):
     """Return the error for a certificate that was refused; text is what TLS said of it."""
     lower = text.lower()
-    kinds = [kind for kind, words in _CERTIFICATE if any(word in lower for word in words)]
-    if not kinds:
-        return errors.CertificateError(text.strip())
-    kind = kinds[0]
-    now = timestamp(unix_time())
-    if kind is errors.ClockError:
-        return kind("the certificate of %s is not valid yet, so this board's clock is behind: it says %s" % (host, now))
-    if kind is errors.CertificateExpired:
-        return kind("the certificate of %s has expired, or the clock is wrong: it says %s" % (host, now))
-    if kind is errors.WrongHost:
-        return kind("the certificate is not for %s" % host)
-    return kind("the certificate of %s is not signed by a root in the ca file" % host)
+    kind, what = next(row[1:] for row in _CERTIFICATE if row[0] in lower)
+    if what[-6:] == " says ":
+        what += timestamp(unix_time())
+    elif what[-2:] == ": ":
+        what += text.strip()
+    return getattr(errors, kind)("the certificate of %s %s" % (host, what))
 
 
 def fault(error, host, handshaking):

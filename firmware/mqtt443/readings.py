@@ -14,12 +14,12 @@ _MAX_BYTES = const(100000)  # AWS takes 131,072 (General Reference, AWS IoT Core
 _RESERVED = ("time", "seq", "errors")
 
 
-def own_readings(uptime_s):
+def own_readings(uptime_ms):
     """Return the board's own readings, functions by name: those that this chip and interpreter have.
 
-    uptime_s: a function.
+    uptime_ms: a function.
     """
-    readings = {"uptime_s": uptime_s}
+    readings = {"uptime_s": lambda: uptime_ms() // 1000}
     if hasattr(gc, "mem_free"):
         readings["heap_free_bytes"] = gc.mem_free
     try:
@@ -31,16 +31,14 @@ def own_readings(uptime_s):
     except (ImportError, AttributeError):
         pass  # no Wi-Fi here
     try:
-        from esp32 import mcu_temperature  # S2, S3, C3, C6
+        import esp32
 
-        readings["chip_temperature_c"] = mcu_temperature
+        if hasattr(esp32, "mcu_temperature"):  # S2, S3, C3, C6
+            readings["chip_temperature_c"] = esp32.mcu_temperature
+        elif hasattr(esp32, "raw_temperature"):  # the first ESP32, in Fahrenheit
+            readings["chip_temperature_c"] = lambda: round((esp32.raw_temperature() - 32) / 1.8, 1)
     except ImportError:
-        try:
-            from esp32 import raw_temperature  # the first ESP32, in Fahrenheit
-
-            readings["chip_temperature_c"] = lambda: round((raw_temperature() - 32) / 1.8, 1)
-        except ImportError:
-            pass  # no chip
+        pass  # no chip
     return readings
 
 

@@ -30,7 +30,7 @@ def upgrade(stream, host, port=443, urandom=os.urandom):
     )
     status, headers = read_head(stream)
     if status != 101:
-        raise errors.UpgradeRefused("WebSocket upgrade refused, HTTP status %d" % status, status=status)
+        raise errors.UpgradeRefused("HTTP status %d instead of 101" % status, status=status)
     digest = hashlib.sha1(key + _GUID).digest()  # noqa: S324 (RFC 6455 asks for it; it guards no secret)
     if headers.get("sec-websocket-accept") != binascii.b2a_base64(digest).strip().decode():
         _fail("Sec-WebSocket-Accept is wrong")

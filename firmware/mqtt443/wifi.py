@@ -10,12 +10,10 @@ _LOOK_MS = const(100)
 _REASONS = (
     ("WRONG_PASSWORD", "wrong password"),
     ("NO_AP_FOUND", "no network of that name"),
-    ("NO_AP_FOUND_IN_RSSI_THRESHOLD", "too weak"),
-    ("NO_AP_FOUND_IN_AUTHMODE_THRESHOLD", "its security is too old"),
     ("NO_AP_FOUND_W_COMPATIBLE_SECURITY", "its security does not fit"),
     ("HANDSHAKE_TIMEOUT", "wrong password or weak signal"),
     ("ASSOC_FAIL", "the access point refused"),
-    ("BEACON_TIMEOUT", "the signal was lost"),
+    ("BEACON_TIMEOUT", "signal lost"),
 )
 
 

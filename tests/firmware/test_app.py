@@ -240,7 +240,7 @@ def test_uptime_goes_past_the_wrap_of_the_ticks() -> None:
         patch.setattr(app, "ticks_diff", lambda a, b: (a - b + period // 2) % period - period // 2)
         uptime = Uptime(Wrapping())
         now[0] = 5000
-        assert uptime.s() == 10
+        assert uptime.ms() == 10000
         now[0] = 15000
         assert uptime.ms() == 20000
 

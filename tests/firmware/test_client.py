@@ -89,9 +89,6 @@ def test_connack_has_at_least_ten_seconds() -> None:
     wire = Wire([CONNACK])
     Client(settings(timeout_s=10), Opener(wire)).connect()
     assert wire.deadlines[-1] == (10000, "CONNACK")
-    wire = Wire([CONNACK])
-    Client(settings(), Opener(wire)).connect(timeout=1)
-    assert wire.deadlines[-1] == (10000, "CONNACK")
 
 
 def test_session_present_is_returned() -> None:

@@ -163,7 +163,7 @@ def test_the_board_s_own_readings_are_those_that_it_has(
 ) -> None:
     monkeypatch.setitem(sys.modules, "esp32", esp32)
     monkeypatch.setitem(sys.modules, "network", network)
-    got = readings.own_readings(lambda: 7)
+    got = readings.own_readings(lambda: 7999)
     assert set(got) == names
     values = {name: value() for name, value in got.items()}
     assert values["uptime_s"] == 7
