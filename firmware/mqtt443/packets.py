@@ -81,7 +81,7 @@ class Packets:
         if size and have >= size:
             self._out_have = 0
             if have > size:
-                raise ValueError("a piece of one packet and a piece of the next in one write")
+                raise ValueError("more than one packet in one write")
             self._stream.write(self._out, size)
 
     def _grow(self, size):
@@ -98,7 +98,7 @@ class Packets:
             return None
         at = self._at
         if at + n > self._limit:
-            raise errors.MalformedPacket("the server sent a packet that is too short")
+            raise errors.MalformedPacket("a packet is too short")
         self._at = at + n
         return bytes(memoryview(self._in)[at : at + n])
 

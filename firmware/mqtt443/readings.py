@@ -45,7 +45,7 @@ def own_readings(uptime_ms):
 def user_sensors():
     """Return the function `read` of sensors.py on the board's root, or None if there is no such file.
 
-    A file that cannot be imported or has no `read` gives a function that raises what went wrong.
+    A file that cannot be imported or has no `read` gives a function that raises that error.
     """
     try:
         import sensors
@@ -55,10 +55,10 @@ def user_sensors():
         # Only the file's own absence is no error; a module that it misses is one.
         if isinstance(e, ImportError) and "'sensors'" in str(e):
             return None
-        reason = _reason(e)
+        error = e
 
     def read():
-        raise ValueError("sensors.py: " + reason)
+        raise error
 
     return read
 
