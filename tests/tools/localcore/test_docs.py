@@ -1,0 +1,28 @@
+"""docs/localcore.md says what settings.py says; its tables are made from the fields, and compared here."""
+
+import dataclasses
+
+import pytest
+
+from tools.localcore.settings import Settings
+from tools.paths import ROOT
+
+DOCUMENT = (ROOT / "docs" / "localcore.md").read_text()
+
+
+def table(kind: str) -> str:
+    """Return the Markdown table of one kind of field."""
+    rows = ["| setting | default | why |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(Settings):
+        if field.metadata["kind"] == kind:
+            default = "none" if field.default is None else str(field.default)
+            default = default.lower() if isinstance(field.default, bool) else default
+            choices = [str(choice).lower() for choice in field.metadata["choices"] if choice != field.default]
+            also = f" (or {', '.join(choices)})" if choices else ""
+            rows.append(f"| `{field.name}` | {default}{also} | {field.metadata['why']} |")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["place", "limit", "undocumented", "guard"])
+def test_table_of_settings_is_in_the_document(kind):
+    assert table(kind) in DOCUMENT, f"docs/localcore.md should hold:\n{table(kind)}"
