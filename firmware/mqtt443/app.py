@@ -119,6 +119,8 @@ class App:
             wait_ms -= piece_ms
 
     def _goodbye(self):
+        if self._connected_at_ms is None:
+            return
         try:
             self._client.disconnect()
             self._log("disconnected")

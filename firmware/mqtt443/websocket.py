@@ -71,7 +71,7 @@ class WebSocket:
         m0, m1, m2, m3 = mask
         frame[at : at + n] = memoryview(payload)[:n]
         end = at + n
-        # Four at a time with the key in locals: on a board about twice as fast as indexing the key.
+        # Four at a time with the key in locals: a third faster than an index into the key, and nothing is allocated.
         while at + 4 <= end:
             frame[at] ^= m0
             frame[at + 1] ^= m1
