@@ -6,7 +6,9 @@ Waiting itself is the caller's.
 
 from ._port import const
 
-NETWORK_FIRST_MS = const(1000)
+# AWS takes one CONNECT a second from a client id, and refuses the next (General Reference, AWS IoT Core).
+LEAST_MS = const(1000)
+NETWORK_FIRST_MS = const(2000)
 NETWORK_LAST_MS = const(60000)
 REFUSAL_FIRST_MS = const(30000)
 REFUSAL_LAST_MS = const(900000)
@@ -28,7 +30,7 @@ class Backoff:
         self._refusal_ms = REFUSAL_FIRST_MS
 
     def delay_ms(self, refused, connected_ms=0):
-        """Return the wait before the next attempt, 0..ceiling ms, and double that ladder's ceiling.
+        """Return the wait before the next attempt, LEAST_MS to a ceiling, and double that ladder's ceiling.
 
         refused: whether the last attempt was refused (else it was a network fault). connected_ms: how long the
         connection was up before it failed; both ladders start again only from STABLE_MS on, since a server that
@@ -42,4 +44,4 @@ class Backoff:
         else:
             ceiling = self._network_ms
             self._network_ms = min(ceiling * 2, NETWORK_LAST_MS)
-        return self._random_below(ceiling + 1)
+        return LEAST_MS + self._random_below(ceiling - LEAST_MS + 1)

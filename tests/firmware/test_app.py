@@ -125,9 +125,9 @@ def test_readings_missed_are_not_made_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_network_faults_wait_on_the_short_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(monkeypatch, 10)
+    world = World(monkeypatch, 20)
     world.connects = [errors.ConnectFailed("no TCP connection")] * 3
-    assert world.run().when("connect") == [0, 1100, 3200, 7300]
+    assert world.run().when("connect") == [0, 2100, 6200, 14300]
 
 
 @pytest.mark.parametrize("kind", ["ClosedBeforeConnack", "ConnackTimeout", "NoAlpn", "WrongCa"])
@@ -144,9 +144,9 @@ def test_a_server_that_accepts_and_then_kicks_is_a_refusal(monkeypatch: pytest.M
 
 
 def test_a_broken_link_soon_after_the_start_is_a_network_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(monkeypatch, 5)
+    world = World(monkeypatch, 10)
     world.publishes = [LOST, LOST]
-    assert world.run().when("connect") == [0, 1100, 3200]
+    assert world.run().when("connect") == [0, 2100, 6200]
 
 
 def test_a_close_after_a_stable_time_is_answered_soon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +154,8 @@ def test_a_close_after_a_stable_time_is_answered_soon(monkeypatch: pytest.Monkey
     world.connects = [errors.ConnectFailed("x")] * 4
     world.publishes = [None, None, CLOSED]
     times = world.run().when("connect")
-    assert times[:5] == [0, 1100, 3200, 7300, 15400]
-    assert times[5] == 15500 + 120000 + 1000
+    assert times[:5] == [0, 2100, 6200, 14300, 30400]
+    assert times[5] == 30500 + 120000 + 2000
 
 
 def test_the_socket_is_closed_before_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,11 +184,11 @@ def test_a_certificate_that_doubts_the_clock_makes_it_unknown(monkeypatch: pytes
 
 
 def test_no_network_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(monkeypatch, 4)
+    world = World(monkeypatch, 8)
     world.prepares = [errors.WifiError("no Wi-Fi"), errors.DnsError("no address")]
     world.run()
     assert world.clock_good == [False] * 3
-    assert world.when("connect") == [3000]
+    assert world.when("connect") == [6000]
 
 
 @pytest.mark.parametrize("error", [MemoryError("heap"), TypeError("a mistake"), OSError(5)])

@@ -7,9 +7,9 @@ def longest(limit: int) -> int:
     return limit - 1
 
 
-def test_network_faults_double_from_one_second_to_a_minute() -> None:
+def test_network_faults_double_from_two_seconds_to_a_minute() -> None:
     backoff = Backoff(longest)
-    assert [backoff.delay_ms(False) for _ in range(8)] == [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
+    assert [backoff.delay_ms(False) for _ in range(7)] == [2000, 4000, 8000, 16000, 32000, 60000, 60000]
 
 
 def test_reconnect_waits_longer_after_refusal() -> None:
@@ -18,21 +18,21 @@ def test_reconnect_waits_longer_after_refusal() -> None:
     assert waits == [30000, 60000, 120000, 240000, 480000, 900000, 900000]
 
 
-def test_the_jitter_is_full() -> None:
+def test_the_jitter_is_full_above_the_one_second_that_aws_asks_for() -> None:
     asked: list[int] = []
 
     def lowest(limit: int) -> int:
         asked.append(limit)
         return 0
 
-    assert Backoff(lowest).delay_ms(False) == 0
+    assert Backoff(lowest).delay_ms(False) == 1000
     assert asked == [1001]
 
 
 def test_a_short_connection_does_not_reset() -> None:
     backoff = Backoff(longest)
     backoff.delay_ms(False)
-    assert backoff.delay_ms(False, STABLE_MS - 1) == 2000
+    assert backoff.delay_ms(False, STABLE_MS - 1) == 4000
 
 
 def test_a_stable_connection_resets_both_ladders() -> None:
@@ -40,7 +40,7 @@ def test_a_stable_connection_resets_both_ladders() -> None:
     for _ in range(3):
         backoff.delay_ms(True)
         backoff.delay_ms(False)
-    assert backoff.delay_ms(False, STABLE_MS) == 1000
+    assert backoff.delay_ms(False, STABLE_MS) == 2000
     assert backoff.delay_ms(True) == 30000
 
 
@@ -49,4 +49,4 @@ def test_the_ladders_climb_apart() -> None:
     for _ in range(5):
         backoff.delay_ms(False)
     assert backoff.delay_ms(True) == 30000
-    assert backoff.delay_ms(False) == 32000
+    assert backoff.delay_ms(False) == 60000

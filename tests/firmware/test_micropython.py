@@ -1,7 +1,6 @@
-"""The board's code on real MicroPython: each transport, each way to fail, and the main program, over real TLS."""
+"""The board's code on real MicroPython: each transport, each way to fail, and a heap that stays flat, over real TLS."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import (
     CONNACK,
     HOST,
@@ -22,13 +22,10 @@ from tests.firmware.servers import (
     serve_tls,
     websocket_server,
 )
-from tests.support.board import FIRMWARE
 from tests.support.interpreters import MICROPYTHON, need
-from tools.paths import ROOT, UMQTT
 from tools.virtualboard.interpreters import Interpreter
 
 CA = trustme.CA()
-TIMEOUT_S = 30
 
 # Says what happened as one line of JSON; the deadlines are short where a test waits for one.
 CLIENT = """
@@ -68,28 +65,6 @@ print(json.dumps(report))
 @pytest.fixture(params=MICROPYTHON)
 def micropython(request: pytest.FixtureRequest) -> Interpreter:
     return need(request.param)
-
-
-def run(interpreter: Interpreter, folder: Path, source: str) -> str:
-    """Run source on interpreter with folder as the board's root; return what it printed."""
-    (folder / "program.py").write_text(source)
-    result = subprocess.run(
-        [*interpreter.command, "program.py"],
-        check=False,
-        cwd=folder,
-        env={"MICROPYPATH": f"{folder}:{FIRMWARE}:{UMQTT}"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def prepare(folder: Path, server: Server, **changes: Any) -> None:
-    (folder / "ca.pem").write_bytes(server.ca or CA.cert_pem.bytes())
-    base = {"endpoint": HOST, "port": server.port, "client_id": "dev1", "username": "u", "password": "p"}
-    (folder / "config.json").write_text(json.dumps({**base, "ca": "ca.pem", **changes}))
 
 
 def connect(interpreter: Interpreter, folder: Path, server: Server, timeout_ms: int = 5000, **changes: Any) -> Any:
@@ -216,62 +191,40 @@ def test_each_way_to_fail_over_tls_is_its_own_error(
 
 def test_a_server_that_never_begins_tls_is_a_handshake_timeout(micropython: Interpreter, tmp_path: Path) -> None:
     with serve_tcp(until_closed) as server:
+        server.ca = CA.cert_pem.bytes()
         assert connect(micropython, tmp_path, server, 400, transport="tls")["error"] == "HandshakeTimeout"
 
 
 def test_a_refused_port_is_named(micropython: Interpreter, tmp_path: Path) -> None:
     with serve_tcp(until_closed) as server:
         port = server.port
-    report = connect(micropython, tmp_path, Server(port, b""), transport="tls")
+    report = connect(micropython, tmp_path, Server(port, CA.cert_pem.bytes()), transport="tls")
     assert report["error"] == "ConnectFailed"
     assert "ECONNREFUSED" in report["text"]
 
 
-def test_the_main_program_publishes_and_says_goodbye(micropython: Interpreter, tmp_path: Path) -> None:
-    seen: list[bytes] = []
-    (tmp_path / "sensors.py").write_text("def read():\n    return {'t': 21.5, 'bad': lambda: 1 / 0}\n")
-    source = """
-from mqtt443 import run
-turns = [0]
-def stop():
-    turns[0] += 1
-    return turns[0] > 2
-print(run(stop=stop))
+RECONNECTS = """
+import gc
+from mqtt443 import config
+from mqtt443.client import Client
+from mqtt443.transport import Transport
+
+settings = config.load()
+client = Client(settings, Transport(settings))
+for n in range(16):
+    client.connect()
+    client.publish("t", "x", qos=1)
+    client.disconnect() if n % 2 else client.close()
+    gc.collect()
+    print(gc.mem_alloc())
 """
-    with serve_tls(CA, context(CA), lambda c: seen.extend(answer_mqtt(c))) as server:
-        prepare(tmp_path, server, transport="tls", interval_s=1)
-        lines = run(micropython, tmp_path, source).splitlines()
-    assert lines[-1] == "True", lines
-    assert "transport tls: as config.json says" in lines[0]
-    assert seen[-1] == b"\xe0\x00"
-    topic = b"telemetry/dev1"
-    message = json.loads(seen[1][seen[1].index(topic) + len(topic) + 2 :])
-    assert message["seq"] == 1
-    assert message["t"] == 21.5
-    assert "ZeroDivisionError" in message["errors"]["bad"]
-    assert message["time"].startswith("20")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ('{\n "endpoint": "h",\n "port": x}', "line 3"),
-        ('{"endpoint": "h", "client_id": "d", "intervall_s": 5}', "did you mean interval_s?"),
-        (None, "config.example.json"),
-    ],
-)
-def test_a_wrong_config_is_one_line_and_the_prompt(
-    micropython: Interpreter, tmp_path: Path, text: str | None, words: str
-) -> None:
-    if text is not None:
-        (tmp_path / "config.json").write_text(text)
-    lines = run(micropython, tmp_path, (ROOT / "main.py").read_text()).splitlines()
-    assert len(lines) == 1
-    assert words in lines[0]
-
-
-def test_a_board_without_the_package_says_what_to_copy(micropython: Interpreter, tmp_path: Path) -> None:
-    (tmp_path / "mqtt443.py").write_text("raise ImportError('no module named mqtt443')\n")
-    lines = run(micropython, tmp_path, (ROOT / "main.py").read_text()).splitlines()
-    assert len(lines) == 1
-    assert "firmware/mqtt443" in lines[0]
+@pytest.mark.parametrize("transport", ["tls", "wss"])
+def test_reconnecting_leaves_the_heap_flat(tmp_path: Path, transport: str) -> None:
+    seen: list[bytes] = []
+    handler: Handler = websocket_server(seen) if transport == "wss" else lambda c: seen.extend(answer_mqtt(c))
+    with serve_tls(CA, context(CA), handler) as server:
+        prepare(tmp_path, server, transport=transport)
+        heap = [int(line) for line in run(need("alpn32"), tmp_path, RECONNECTS).split()]
+    assert max(heap[4:]) - min(heap[4:]) < 500, heap

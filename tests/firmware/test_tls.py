@@ -13,7 +13,7 @@ from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
 
 from mqtt443 import config, errors  # isort: skip
 from mqtt443.client import Client  # isort: skip
-from mqtt443.transport import Transport, choose  # isort: skip
+from mqtt443.transport import Transport  # isort: skip
 
 from tests.firmware.servers import (  # isort: skip
     CONNACK,
@@ -256,34 +256,6 @@ def test_a_ca_file_that_tls_does_not_take_is_a_config_error(tmp_path: Path) -> N
     settings = config.validate({"endpoint": "h", "client_id": "d", "ca": "ca.pem"})
     with pytest.raises(errors.ConfigError, match="TLS does not take"):
         Transport(settings, f"{tmp_path}/")
-
-
-# Which door.
-
-
-@pytest.mark.parametrize(
-    ("wanted", "alpn", "taken"),
-    [
-        ("auto", True, "alpn"),
-        ("auto", False, "wss"),
-        ("alpn", True, "alpn"),
-        ("wss", True, "wss"),
-        ("tls", True, "tls"),
-        ("wss", False, "wss"),
-        ("tls", False, "tls"),
-    ],
-)
-def test_auto_takes_the_first_door_that_the_image_allows(wanted: str, alpn: bool, taken: str) -> None:
-    name, why = choose(wanted, alpn)
-    assert name == taken
-    assert why
-
-
-def test_alpn_on_an_image_without_it_names_the_ways_out() -> None:
-    with pytest.raises(errors.NoAlpn) as info:
-        choose("alpn", False)
-    for way in ("firmware/image", "transport wss", "transport tls"):
-        assert way in str(info.value)
 
 
 def test_the_date_for_the_clock_is_asked_without_alpn(tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Publishing and subscribing on umqtt 1.3.4: one write a packet, a deadline on each wait, messages in."""
+
+import pytest
+
+from tests.firmware.clients import connected
+
+from mqtt443 import errors  # isort: skip
+
+
+def test_publish_is_one_write() -> None:
+    client, wire = connected(b"\x40\x02\0\1")
+    client.publish("telemetry/dev1", '{"t": 1}', qos=1)
+    assert wire.writes == [b'\x32\x1a\0\x0etelemetry/dev1\0\1{"t": 1}']
+    client.publish(b"t", b"x", retain=True)
+    assert wire.writes[1:] == [b"\x31\x04\0\1tx"]
+
+
+def test_text_is_sent_as_utf8() -> None:
+    client, wire = connected()
+    client.publish("ä", "ö")
+    assert wire.writes == [b"\x30\x06\0\2\xc3\xa4\xc3\xb6"]
+
+
+def test_publish_waits_for_its_own_puback() -> None:
+    client, wire = connected(b"\x40\x02\0\x63", b"\x40\x02\0\1")
+    client.publish("t", "x", qos=1)
+    assert not wire.incoming
+
+
+def test_packet_identifiers_wrap_to_one() -> None:
+    client, wire = connected(b"\x40\x02\xff\xff", b"\x40\x02\0\1")
+    client.pid = 65534
+    client.publish("t", "x", qos=1)
+    client.publish("t", "x", qos=1)
+    assert [packet[5:7] for packet in wire.writes] == [b"\xff\xff", b"\0\1"]
+
+
+def test_a_missing_puback_means_that_the_peer_vanished() -> None:
+    client, _ = connected(errors.late(errors.Timeout, "PUBACK", 15))
+    with pytest.raises(errors.PeerVanished) as info:
+        client.publish("t", "x", qos=1)
+    assert info.value.phase == "PUBACK"
+
+
+def test_every_operation_sets_its_deadline() -> None:
+    client, wire = connected(b"\x40\x02\0\1", b"\x90\x03\0\2\0")
+    client.set_callback(lambda *_: None)
+    client.publish("t", "x", qos=1)
+    client.subscribe("t")
+    client.ping()
+    client.check_msg()
+    client.disconnect()
+    assert [phase for _, phase in wire.deadlines] == ["PUBACK", "SUBACK", "PINGREQ", "message", "DISCONNECT"]
+    assert all(timeout_ms <= 15000 for timeout_ms, _ in wire.deadlines)
+
+
+@pytest.mark.parametrize(("qos", "size"), [(2, 1), (-1, 1), (0, 131073)])
+def test_what_aws_never_takes_is_refused_here(qos: int, size: int) -> None:
+    client, wire = connected()
+    with pytest.raises(ValueError, match=r"AWS"):
+        client.publish("t", b"x" * size, qos=qos)
+    assert wire.writes == []
+
+
+def test_the_largest_payload_is_one_write() -> None:
+    client, wire = connected()
+    client.publish("t", b"x" * 131072)
+    assert len(wire.writes) == 1
+
+
+# SUBSCRIBE and messages.
+
+
+@pytest.mark.parametrize("size", [1, 120, 121, 122, 256])
+def test_subscribe_takes_long_filters_in_one_write(size: int) -> None:
+    client, wire = connected(b"\x90\x03\0\1\1")
+    client.set_callback(lambda *_: None)
+    assert client.subscribe("f" * size, 1) == 1
+    (packet,) = wire.writes
+    remaining = size + 5
+    head = bytes([0x82, remaining]) if remaining < 128 else bytes([0x82, remaining & 0x7F | 0x80, remaining >> 7])
+    assert packet == head + b"\0\1" + size.to_bytes(2, "big") + b"f" * size + b"\1"
+
+
+def test_a_refused_filter_is_its_own_error() -> None:
+    client, _ = connected(b"\x90\x03\0\1\x80")
+    client.set_callback(lambda *_: None)
+    with pytest.raises(errors.SubscribeRefused, match="iot:Subscribe"):
+        client.subscribe("f")
+
+
+def test_messages_that_come_before_the_suback_are_delivered() -> None:
+    got: list[tuple[bytes, bytes]] = []
+    client, _ = connected(b"\x30\x04\0\1tx", b"\x90\x03\0\x09\0", b"\x90\x03\0\1\0")
+    client.set_callback(lambda topic, msg: got.append((topic, msg)))
+    client.subscribe("t")
+    assert got == [(b"t", b"x")]
+
+
+def test_subscribe_needs_a_callback() -> None:
+    client, _ = connected()
+    with pytest.raises(ValueError, match="set_callback"):
+        client.subscribe("f")
+
+
+def test_check_msg_never_blocks_on_half_a_message() -> None:
+    got: list[bytes] = []
+    client, wire = connected(None, b"\x32\x06\0\1", None, b"t\0\7x")
+    client.set_callback(lambda _, msg: got.append(msg))
+    for _ in range(3):
+        client.check_msg()
+    assert got == [b"x"]
+    assert wire.writes == [b"\x40\x02\0\7"]
+
+
+def test_an_acknowledgement_that_nobody_waits_for_is_dropped() -> None:
+    client, _ = connected(b"\x40\x02\0\7", b"\x90\x03\0\1\0", b"\x30\x04\0\1tx")
+    got: list[bytes] = []
+    client.set_callback(lambda _, msg: got.append(msg))
+    for _ in range(3):
+        client.check_msg()
+    assert got == [b"x"]
+
+
+def test_messages_too_large_are_counted() -> None:
+    client, _ = connected(b"\x30\x82\x08\0\1t" + b"x" * 1023, max_message_bytes=512)
+    client.set_callback(lambda *_: pytest.fail("delivered"))
+    client.check_msg()
+    assert client.dropped == 1
+
+
+def test_wait_handles_what_came() -> None:
+    client, _ = connected(b"\x30\x04\0\1tx")
+    got: list[bytes] = []
+    client.set_callback(lambda _, msg: got.append(msg))
+    client.wait(1000)
+    client.wait(1000)
+    assert got == [b"x"]
