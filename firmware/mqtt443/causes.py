@@ -27,7 +27,7 @@ _CAUSES = {
     ),
     "WrongCa": "ca must hold Amazon Root CA 1 and 3, or ca.pem of mqtt443 local; if it does, this is not your endpoint",
     "WrongHost": "endpoint must be the name that AWS gives (iot:Data-ATS) or your domain, no IP address",
-    "CertificateExpired": "Compare that date with a watch: the clock is ahead, or the certificate is old",
+    "CertificateExpired": "Compare that date with a watch; if it is right, the certificate is old",
     "WebSocketError": "Is a proxy between? Else take transport alpn or tls",
     "MalformedPacket": "Is this an MQTT 3.1.1 server?",
     "ClosedBeforeConnack": (
@@ -36,7 +36,7 @@ _CAUSES = {
         "no ALPN mqtt (transport tls needs a domain configuration)" + _LOG
     ),
     "UpgradeRefused": "Likely: wrong credentials (401, 403), no WebSocket here (400, 404, 426), busy (429, 5xx)" + _LOG,
-    "SubscribeRefused": "The policy lacks iot:Subscribe on this filter, or there are over 50 subscriptions",
+    "SubscribeRefused": "The policy lacks iot:Subscribe on this filter, or there are over 50",
 }
 
 # Return codes of CONNACK, MQTT 3.1.1 table 3.1. Others, 5 of it and 7 that AWS once used, mean "not authorized".

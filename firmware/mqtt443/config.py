@@ -62,7 +62,7 @@ def load(path="config.json"):
     except errors.ConfigError as e:
         raise errors.ConfigError("%s: %s" % (path, e.args[0]))
     except OSError:
-        raise errors.ConfigError("%s: no such file; copy config.example.json to it and fill it in" % path)
+        raise errors.ConfigError("%s: no such file; start from config.example.json" % path)
 
 
 def _parse(file):
@@ -75,7 +75,7 @@ def _parse(file):
             end = file.tell()
             file.seek(0)
             line = file.read(end).count(b"\n") + 1
-        raise errors.ConfigError("not valid JSON at line %d; look for a comma, quote or bracket" % line)
+        raise errors.ConfigError("not valid JSON at line %d; check commas, quotes, brackets" % line)
 
 
 def validate(values):
