@@ -6,6 +6,7 @@ import sys
 import typer
 
 from tools import board, device, local, watch
+from tools.cloud import command as cloud
 from tools.errors import CommandError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app.command()(local.local)
 app.add_typer(device.app, name="device")
 app.command()(board.board)
 app.command()(watch.watch)
+app.add_typer(cloud.app, name="cloud")
 
 
 def main() -> None:
