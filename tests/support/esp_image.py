@@ -7,7 +7,7 @@ import struct
 
 from littlefs import LittleFS
 
-from tests.support.romchip import ESP32, ChipModel
+from tests.support.romchip import ESP32_C3, ChipModel
 
 APP_OFFSET = 0x10000
 APP, DATA = 0, 1
@@ -23,7 +23,7 @@ WITH_VFS: tuple[Row, ...] = (*WITHOUT_VFS, (DATA, 0x81, 0x200000, 0x200000, "vfs
 
 
 def app(
-    chip: ChipModel = ESP32, *, flash_mb: int = 4, revisions: tuple[int, int] = (0, 0xFFFF), code: bytes = b""
+    chip: ChipModel = ESP32_C3, *, flash_mb: int = 4, revisions: tuple[int, int] = (0, 0xFFFF), code: bytes = b""
 ) -> bytes:
     """Return a bootloader or an application: header, one segment, checksum, SHA-256."""
     code = code or b"no code at all! "
@@ -49,7 +49,7 @@ def table(rows: tuple[Row, ...]) -> bytes:
 
 
 def image(
-    chip: ChipModel = ESP32,
+    chip: ChipModel = ESP32_C3,
     *,
     rows: tuple[Row, ...] = WITHOUT_VFS,
     flash_mb: int = 4,

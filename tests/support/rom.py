@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tests.support.romchip import ESP32, ChipModel, NorFlash, Registers
+from tests.support.romchip import ESP32_C3, ChipModel, NorFlash, Registers
 
 END, ESC = b"\xc0", b"\xdb"
 FRAME_LIMIT = 1 << 17
@@ -54,7 +54,7 @@ class _Unplugged(Exception):
 class FakeRom:
     """A board in its loader; a context manager. `port` is the device to open."""
 
-    def __init__(self, chip: ChipModel = ESP32, flash: NorFlash | None = None, faults: Faults | None = None) -> None:
+    def __init__(self, chip: ChipModel = ESP32_C3, flash: NorFlash | None = None, faults: Faults | None = None) -> None:
         self.chip = chip
         self.flash = flash or NorFlash()
         self.faults = faults or Faults()
@@ -80,13 +80,17 @@ class FakeRom:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.write(self._stopper, b"x")
-        self._thread.join(10)
+        self.unplug()
         for descriptor in (self._slave, self._stop, self._stopper):
             os.close(descriptor)
-        assert not self._thread.is_alive()
         if kind is None:
             assert self.errors == []
+
+    def unplug(self) -> None:
+        """Pull the cable."""
+        os.write(self._stopper, b"x")
+        self._thread.join(10)
+        assert not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -140,7 +144,7 @@ class FakeRom:
         assert direction == 0
         assert size == len(data)
         self.commands.append(command)
-        if command in STUB_ONLY and not self.is_stub or command == SECURITY_INFO and self.chip.chip_id is None:
+        if (command in STUB_ONLY and not self.is_stub) or (command == SECURITY_INFO and self.chip.chip_id is None):
             self._answer(NO_SUCH_COMMAND, status=INVALID_MESSAGE)
         elif command in {MEM_DATA, FLASH_DATA, DEFL_DATA}:
             self._handle_block(command, data, checksum)
@@ -152,37 +156,38 @@ class FakeRom:
         if command == SYNC:
             for _ in range(8):
                 self._answer(SYNC, value=0 if self.is_stub else ROM_SYNC_VALUE)
+        elif command == MEM_END:
+            self._start_stub(words[1])
+        elif command == READ_FLASH:
+            self._read_flash(*words)
+        elif command == READ_REG:
+            self._answer(command, value=self._registers.read(words[0]))
         elif command == SECURITY_INFO:
             info = struct.pack("<IB7sII", self.chip.security_flags, 0, bytes(7), self.chip.chip_id, 0)
             self._answer(command, data=info)
-        elif command == READ_REG:
-            self._answer(command, value=self._registers.read(words[0]))
-        elif command == WRITE_REG:
-            for start in range(0, len(words), 4):
-                address, value, mask, _delay_us = words[start : start + 4]
-                self._registers.write(address, value, mask)
-            self._answer(command)
-        elif command == MEM_BEGIN:
-            self._segment, self._sequence = words[3], 0
-            self.ram[self._segment] = b""
-            self._answer(command)
-        elif command == MEM_END:
-            self._start_stub(words[1])
-        elif command in {FLASH_BEGIN, DEFL_BEGIN}:
-            self._write_at, self._sequence, self._inflate = words[3], 0, zlib.decompressobj()
-            self.flash.erase(words[3], words[0])
-            self._answer(command)
-        elif command == ERASE_FLASH:
-            self.flash.erase(0, len(self.flash.data))
-            self._answer(command)
-        elif command == READ_FLASH:
-            self._read_flash(*words)
         elif command == FLASH_MD5:
             digest = hashlib.md5(self.flash.data[words[0] : words[0] + words[1]])
             self._answer(command, data=digest.digest() if self.is_stub else digest.hexdigest().encode())
         else:
-            assert command in {SPI_ATTACH, SPI_SET_PARAMS, CHANGE_BAUDRATE, FLASH_END, DEFL_END}, hex(command)
+            self._carry_out(command, words)
             self._answer(command)
+
+    def _carry_out(self, command: int, words: tuple[int, ...]) -> None:
+        """Do what a command says that is answered with its status alone."""
+        if command == WRITE_REG:
+            for start in range(0, len(words), 4):
+                address, value, mask, _delay_us = words[start : start + 4]
+                self._registers.write(address, value, mask)
+        elif command == MEM_BEGIN:
+            self._segment, self._sequence = words[3], 0
+            self.ram[self._segment] = b""
+        elif command in {FLASH_BEGIN, DEFL_BEGIN}:
+            self._write_at, self._sequence, self._inflate = words[3], 0, zlib.decompressobj()
+            self.flash.erase(words[3], words[0])
+        elif command == ERASE_FLASH:
+            self.flash.erase(0, len(self.flash.data))
+        else:
+            assert command in {SPI_ATTACH, SPI_SET_PARAMS, CHANGE_BAUDRATE, FLASH_END, DEFL_END}, hex(command)
 
     def _handle_block(self, command: int, data: bytes, checksum: int) -> None:
         size, sequence = struct.unpack_from("<II", data)

@@ -126,15 +126,17 @@ def _connect(port: Any, baud: int, attempts: int) -> Board:
     try:
         esp = cmds.detect_chip(port, ROM_BAUD, connect_attempts=attempts)
     except FatalError as error:
+        if isinstance(error.__context__, OSError):  # not an answer too few, but no port under it
+            raise PortError(_gone(device)) from error
         raise NoAnswerError(f"no ESP32 answers on {device}: {BY_HAND}") from error
     except OSError as error:
-        raise PortError(f"{device} went away: check cable and plug, then run this again") from error
+        raise PortError(_gone(device)) from error
     with _reported(device, "its loader stopped answering"):
         _check_open(esp)
         if not esp.sync_stub_detected:
             esp = cmds.run_stub(esp)
         if baud != ROM_BAUD:
-            esp.change_baud(baud)
+            _change_baud(esp, device, baud)
         cmds.attach_flash(esp)
         size = cmds.detect_flash_size(esp)
         if size is None:
@@ -143,6 +145,15 @@ def _connect(port: Any, baud: int, attempts: int) -> Board:
                 "then run this again"
             )
         return Board(esp, device, flash_size_bytes(size))
+
+
+def _change_baud(esp: Any, device: str, baud: int) -> None:
+    try:
+        esp.change_baud(baud)
+    except FatalError as error:
+        if isinstance(error.__context__, OSError):
+            raise PortError(f"{device} does not do {baud} bits a second: add --baud {ROM_BAUD}") from error
+        raise
 
 
 def _check_open(esp: Any) -> None:
@@ -168,6 +179,10 @@ def _write_cause(error: FatalError) -> str:
     return f"the board stopped answering in the middle of writing ({reason}): check cable and plug, then {AGAIN}"
 
 
+def _gone(device: str) -> str:
+    return f"{device} went away: check cable and plug, then run this again"
+
+
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0].rstrip(".") if text.strip() else "no reason given"
 
@@ -180,7 +195,7 @@ def _reported(device: str, what: str) -> Iterator[None]:
     except FlashError:
         raise
     except OSError as error:
-        raise PortError(f"{device} went away: check cable and plug, then run this again") from error
+        raise PortError(_gone(device)) from error
     except FatalError as error:
         raise NoAnswerError(
             f"the board on {device} answered, then {what} ({_first_line(str(error))}): {BY_HAND}"
