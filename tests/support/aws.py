@@ -5,11 +5,13 @@ botocore checks what is sent; what is answered is checked here, so that no test 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import boto3
 import botocore.session
+import pytest
 from botocore import validate, xform_name
 
 ACCOUNT = "123456789012"
@@ -65,6 +67,7 @@ class Answers:
 
     def __init__(self, *, is_alone: bool = False) -> None:
         self.calls: list[Call] = []
+        self._left_until: dict[tuple[str, str], int] = {}
         self._answers: dict[tuple[str, str], Answer] = {}
         self._is_alone = is_alone
         self.session = new_session()
@@ -75,12 +78,25 @@ class Answers:
         """Answer an operation with a dict, an error, a function of the parameters, or a list of them, one a call."""
         self._answers[service, operation] = _function(answer)
 
+    @contextmanager
+    def interrupted(self, service: str, operation: str, number: int) -> Iterator[None]:
+        """Press Ctrl-C just before the call of this number, from 0; it must come to that."""
+        self._left_until[service, operation] = number
+        with pytest.raises(KeyboardInterrupt):
+            yield
+        del self._left_until[service, operation]
+
     def of(self, *operations: str) -> list[Call]:
         """The calls of some operations, in order."""
         return [call for call in self.calls if call.operation in operations]
 
-    def _note(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _note(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         context["noted"] = dict(params)
+        what = model.service_model.service_name, xform_name(model.name)
+        if what in self._left_until:
+            self._left_until[what] -= 1
+            if self._left_until[what] < 0:
+                raise KeyboardInterrupt
 
     def _answer(self, model: Any, context: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]] | None:
         call = Call(model.service_model.service_name, xform_name(model.name), context["noted"])

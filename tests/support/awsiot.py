@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.support.aws import ACCOUNT, REGION, Answers, Refuse, new_session
+from tests.support.aws import ACCOUNT, REGION, Answers, Refuse
 
 ENDPOINT = "a1b2c3-ats.iot.eu-west-1.amazonaws.com"
 DOMAIN = "d0123456789abcdefghij-ats.iot.eu-west-1.amazonaws.com"
@@ -19,11 +19,12 @@ MISSING = Refuse("ResourceNotFoundException", "not found", 404)
 class AwsIot:
     """One account's AWS IoT, answering on a session.
 
+    :param moto: a client of CloudFormation that reaches moto alone
     :ivar carries: whether authorizers follow what CloudFormation reports
     :ivar says: what TestInvokeAuthorizer answers
     """
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, moto: Any) -> None:
         self.authorizers: dict[str, dict[str, Any]] = {}
         self.default: str | None = None
         self.domains: dict[str, dict[str, Any]] = {}
@@ -32,7 +33,7 @@ class AwsIot:
         self.now = datetime(2026, 11, 1, 12, tzinfo=UTC)
         self.carries = True
         self.says: Any = {"isAuthenticated": False}
-        self._answers = answers
+        self._moto = moto
         for name in dir(self):
             if name.startswith("answer_"):
                 answers.on("iot", name.removeprefix("answer_"), getattr(self, name))
@@ -150,8 +151,7 @@ class AwsIot:
         """Make the authorizers of the stacks, as CloudFormation would have."""
         if not self.carries or "Error" in parsed:
             return
-        cloudformation = new_session().client("cloudformation")
-        for stack in cloudformation.describe_stacks()["Stacks"]:
+        for stack in self._moto.describe_stacks()["Stacks"]:
             parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", ())}
             outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
             if "FunctionName" in outputs:

@@ -19,11 +19,13 @@ NOTHING = "The submitted information didn't contain changes. Submit different in
 class ChangeSets:
     """Answers for change sets.
 
+    :ivar moto: a client that reaches moto alone
     :ivar sets: the open ones, by ARN
     :ivar reviewed: ARNs of the stacks that have nothing but a change set, by name
     """
 
     def __init__(self, answers: Answers) -> None:
+        self.moto = new_session().client("cloudformation")
         self.sets: dict[str, dict[str, Any]] = {}
         self.reviewed: dict[str, str] = {}
         self._made = 0
@@ -88,9 +90,9 @@ class ChangeSets:
         assert found["changed"], "AWS executes no failed change set"
         del self.sets[ChangeSetName]
         self.reviewed.pop(found["stack"], None)
-        cloudformation = new_session().client("cloudformation")
-        make = cloudformation.create_stack if found["type"] == "CREATE" else cloudformation.update_stack
-        make(StackName=found["stack"], **found["body"])
+        make = self.moto.create_stack if found["type"] == "CREATE" else self.moto.update_stack
+        retained = found["body"]["TemplateBody"].replace("RetainExceptOnCreate", "Retain")  # all that moto knows
+        make(StackName=found["stack"], **{**found["body"], "TemplateBody": retained})
         template, parameters = found["body"]["TemplateBody"], found["body"]["Parameters"]
         self._deployed[found["stack"]] = (template, _effective(template, parameters))
 
@@ -110,7 +112,7 @@ class ChangeSets:
                 made = {"CreationTime": "2026-11-01T12:00:00Z"}
                 return {"Stacks": [{"StackId": arn, "StackName": name, "StackStatus": "REVIEW_IN_PROGRESS", **made}]}
         if StackName.endswith("/reviewed"):  # executed: moto gave it another ARN
-            found = new_session().client("cloudformation").describe_stacks(StackName=StackName.split("/")[-2])
+            found = self.moto.describe_stacks(StackName=StackName.split("/")[-2])
             return {"Stacks": found["Stacks"]}
         return THROUGH
 
@@ -118,7 +120,7 @@ class ChangeSets:
         if StackName in self.reviewed.values():
             return {"StackEvents": []}
         if StackName.endswith("/reviewed"):
-            found = new_session().client("cloudformation").describe_stack_events(StackName=StackName.split("/")[-2])
+            found = self.moto.describe_stack_events(StackName=StackName.split("/")[-2])
             return {"StackEvents": found["StackEvents"]}
         return THROUGH
 

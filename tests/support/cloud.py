@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.aws import Answers, new_session
+from tests.support.aws import Answers
 from tests.support.awsiot import AwsIot
 from tests.support.changesets import ChangeSets
 from tools.cloud.aws import Aws
@@ -42,8 +42,9 @@ class Cloud:
     def __init__(self, state: Path) -> None:
         self.answers = Answers()
         self.change_sets = ChangeSets(self.answers)
-        self.iot = AwsIot(self.answers)
+        self.iot = AwsIot(self.answers, self.change_sets.moto)
         self.state = state
+        self.aws = Aws(self.answers.session)
         self.said: list[str] = []
         self.asked: list[str] = []
         self.agrees: Callable[[str], bool] = lambda _: True
@@ -53,12 +54,8 @@ class Cloud:
         self.answers.on("lambda", "get_account_settings", self._account_settings)
         self.answers.on("cloudformation", "update_termination_protection", self._protect)
 
-    @property
-    def aws(self) -> Aws:
-        return Aws(self.answers.session)
-
     def client(self, service: str) -> Any:
-        return self.answers.session.client(service)
+        return self.aws.client(service)
 
     def talk(self) -> Talk:
         return Talk(self.said.append, self._ask)
@@ -109,5 +106,5 @@ class Cloud:
 
     def stacks(self) -> dict[str, str]:
         """The stacks that are there, and their statuses."""
-        found = new_session().client("cloudformation").describe_stacks()["Stacks"]
+        found = self.change_sets.moto.describe_stacks()["Stacks"]
         return {each["StackName"]: each["StackStatus"] for each in found}
