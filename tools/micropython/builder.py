@@ -54,8 +54,8 @@ def build(
                 continue
             say(f"{label}: building")
             started = time.monotonic()
-            _build_one(recipe, output, have_sources)
-            say(f"{label}: built in {time.monotonic() - started:.0f} s")
+            version = _build_one(recipe, output, have_sources)
+            say(f"{label}: MicroPython {version} built in {time.monotonic() - started:.0f} s")
 
 
 def check_tools(bits: int = 64) -> None:
@@ -85,7 +85,8 @@ def _alone(output: Path) -> Iterator[None]:
         yield
 
 
-def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Path], tuple[Path, str]]) -> None:
+def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Path], tuple[Path, str]]) -> str:
+    """Build one interpreter; returns the version of MicroPython that it is."""
     check_tools(recipe.bits)
     digest = key(recipe)
     tree, version = have_sources(recipe, output)
@@ -112,6 +113,7 @@ def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Pat
         if (output / recipe.name).exists():
             (output / recipe.name).rename(Path(folder) / "old")
         finished.rename(output / recipe.name)
+    return version
 
 
 def _make(folder: Path, settings: Mapping[str, str], version: str, log: Path) -> None:

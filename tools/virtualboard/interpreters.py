@@ -1,7 +1,9 @@
 """Which interpreter can play the board on this machine: real MicroPython where it was built, else CPython."""
 
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools import micropython
 
@@ -27,11 +29,12 @@ CPYTHON = Interpreter(
     f"CPython {sys.version_info.major}.{sys.version_info.minor} (a stand-in: real MicroPython is not built here)",
 )
 DESCRIPTIONS = {
-    "alpn": "MicroPython 1.26.1 with the ALPN module, as in our image",
-    "alpn32": "MicroPython 1.26.1, 32-bit, with the ALPN module",
-    "stock": "MicroPython 1.26.1 without ALPN, as in stock firmware",
-    "stock-1.25": "MicroPython 1.25.0 without ALPN, as in stock firmware",
+    "alpn": "with the ALPN module, as in our image",
+    "alpn32": "with the ALPN module, 32-bit as on a chip",
+    "stock": "without ALPN, as in stock firmware",
+    "stock-1.25": "without ALPN, as in older stock firmware",
 }
+VERSION_S = 10.0
 HEAP_BYTES = {"alpn32": 115_000}  # what a plain ESP32 has free at its prompt
 
 
@@ -45,7 +48,13 @@ def find(name: str) -> Interpreter | None:
         return None
     heap = HEAP_BYTES.get(name)
     options = ("-X", f"heapsize={heap}") if heap else ()
-    return Interpreter(name, (str(program), *options), description)
+    return Interpreter(name, (str(program), *options), f"MicroPython {_version(program)} {description}")
+
+
+def _version(program: Path) -> str:
+    ask = "import sys; print('.'.join(str(number) for number in sys.implementation.version[:3]))"
+    answer = subprocess.run([program, "-c", ask], check=True, capture_output=True, text=True, timeout=VERSION_S)
+    return answer.stdout.strip()
 
 
 def names() -> list[str]:
