@@ -172,8 +172,8 @@ def _write_cause(error: FatalError) -> str:
     text = str(error)
     if "MD5" in text or "region is empty" in text:
         return (
-            "verifying failed: the flash does not hold what was sent; "
-            f"{AGAIN}, with --baud {ROM_BAUD}; if it fails again, the flash is worn out"
+            f"verifying failed: the flash does not hold what was sent; run this again with --baud {ROM_BAUD}; "
+            "if it fails again, the flash is worn out"
         )
     reason = _first_line(text)
     return f"the board stopped answering in the middle of writing ({reason}): check cable and plug, then {AGAIN}"

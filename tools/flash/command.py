@@ -49,8 +49,10 @@ def flash(
         from tools.flash import board as boards  # noqa: PLC0415
         from tools.flash import flashing, ports  # noqa: PLC0415
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tools"):
+            raise  # ours, so no extra brings it
         raise CommandError(
-            f"flash needs {error.name}, which is not installed: .venv/bin/pip install --editable '.[board]'"
+            "flash needs esptool, pyserial and littlefs-python: .venv/bin/pip install --editable '.[board]'"
         ) from error
     screen = Screen(as_json=as_json)
     downloads = Downloads(cache_folder(), https_opener(), screen.say)

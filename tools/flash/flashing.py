@@ -10,6 +10,9 @@ from tools.flash.contents import held
 from tools.flash.image import Bundle, Image, megabytes
 from tools.flash.partitions import file_system
 
+NEXT = "mqtt443 device add NAME --out config.json, then mqtt443 push"
+NEXT_WITH_FILES = "mqtt443 monitor"
+
 
 class View(Protocol):
     """Who is told and asked, see `screen.Screen`."""
@@ -81,6 +84,7 @@ def flash(
     view.say("verified: the flash holds what was sent")
     restarted = board.restart()
     view.say("the board restarts" if restarted else "press RESET (or EN) on the board: it did not restart by itself")
+    view.say(f"next: {NEXT if files is None else NEXT_WITH_FILES}")
     return Flashed(
         chip=board.chip,
         mac=board.mac,

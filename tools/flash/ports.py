@@ -5,10 +5,9 @@ one port steal each other's bytes, so a port is opened exclusively (flock).
 """
 
 import errno
-import grp
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import serial
@@ -90,6 +89,6 @@ def _cause(device: str, error: OSError | ValueError) -> str:
 
 def _group(device: str) -> str:
     try:
-        return grp.getgrgid(os.stat(device).st_gid).gr_name  # noqa: PTH116 - a device name, not a file of ours
+        return Path(device).group()
     except (OSError, KeyError):
         return "dialout"

@@ -1,14 +1,17 @@
-"""Boards for the tests of `flash`: fake ones on a pseudo terminal, with the real esptool on the other side."""
+"""What the tests of `flash` share: fake boards with the real esptool on the other side, and a server with images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.support.fileserver import Server, serving
 from tests.support.rom import FakeRom
 from tools.flash.board import Board, connect
+from tools.flash.download import Downloads, https_opener
 from tools.flash.ports import open_port
 
 
@@ -29,3 +32,29 @@ def connected(plug) -> Iterator[Callable[..., tuple[FakeRom, Board]]]:
             return rom, stack.enter_context(connect(open_port(rom.port), attempts=1))
 
         yield connected
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running) -> Server:
+    """A server with no files yet."""
+    running.pages.clear()
+    running.asked.clear()
+    return running
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What `downloads` said."""
+    return []
+
+
+@pytest.fixture
+def downloads(tmp_path: Path, server, said) -> Downloads:
+    """Downloads that trust the server, with an empty cache."""
+    return Downloads(tmp_path / "cache", https_opener(server.context), said.append)

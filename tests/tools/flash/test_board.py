@@ -171,7 +171,7 @@ def test_chip_that_stops_answering_while_writing_says_what_to_do(connected, monk
 def test_flash_that_does_not_hold_what_was_sent_is_found(connected):
     rom, board = connected()
     rom.flash.stuck = 0x2345
-    with pytest.raises(WriteError, match=r"verifying failed: .* run the same command again.* --baud 115200"):
+    with pytest.raises(WriteError, match=r"verifying failed: .* run this again with --baud 115200; if it fails again"):
         board.write([(0x1000, NOISE)], nothing)
 
 

@@ -1,0 +1,69 @@
+"""Files over real HTTPS from this machine, with a CA of its own."""
+
+from __future__ import annotations
+
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import trustme
+
+
+@dataclass
+class Server:
+    """Serves `pages` (path to body, or to a status and headers); `asked` is every path that was asked for."""
+
+    url: str
+    context: ssl.SSLContext
+    pages: dict[str, bytes | tuple[int, dict[str, str]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+
+class _HttpsServer(http.server.ThreadingHTTPServer):
+    known: Server
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that refuses the certificate."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _HttpsServer
+
+    def do_GET(self) -> None:
+        known = self.server.known
+        known.asked.append(self.path)
+        page = known.pages.get(self.path, (404, {}))
+        status, headers = page if isinstance(page, tuple) else (200, {"Content-Length": str(len(page))})
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if isinstance(page, bytes):
+            self.wfile.write(page)
+        elif "Content-Length" in headers:
+            self.wfile.write(b"half of it")
+
+    def log_message(self, *args: object) -> None:
+        """Keep standard error for the tests."""
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Run a server for the time of the block."""
+    ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    server = _HttpsServer(("127.0.0.1", 0), _Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.known = Server(f"https://localhost:{server.server_port}", ssl.create_default_context())
+    ca.configure_trust(server.known.context)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.known
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,118 @@
+"""Ports: real pseudo terminals that are there, missing, busy or not permitted; several of them to choose from."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import serial
+
+from tools.errors import UsageError
+from tools.flash import ports
+from tools.flash.errors import PortError
+from tools.flash.ports import Port, choose, open_port, usb_ports
+
+USB0, USB1 = Port("/dev/ttyUSB0", "CP2102"), Port("/dev/ttyACM0", "USB JTAG")
+
+
+@pytest.fixture
+def pty() -> Iterator[str]:
+    master, slave = os.openpty()
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.fixture
+def forbidden(pty) -> Iterator[str]:
+    """A port that this process may not open; where the tests run as root, they are somebody else for a while."""
+    Path(pty).chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield pty
+    if root:
+        os.seteuid(0)
+
+
+def nobody(ports):
+    raise AssertionError("asked")
+
+
+def test_port_is_opened_for_one_program_alone(pty):
+    with open_port(pty) as port:
+        assert port.port == pty
+        with pytest.raises(PortError, match=rf"^{pty} is busy: close the program that has it \(monitor, mpremote"):
+            open_port(pty)
+    open_port(pty).close()
+
+
+def test_port_that_a_terminal_program_claimed_is_busy(monkeypatch):
+    def claimed(*args: object, **kwargs: object) -> None:
+        raise serial.SerialException(errno.EBUSY, "could not open port: Device or resource busy")  # TIOCEXCL
+
+    monkeypatch.setattr(serial, "serial_for_url", claimed)
+    with pytest.raises(PortError, match="/dev/ttyUSB0 is busy"):
+        open_port("/dev/ttyUSB0")
+
+
+def test_missing_port_is_named():
+    with pytest.raises(PortError, match=r"^there is no port /dev/ttyUSB77: is the board plugged in\?"):
+        open_port("/dev/ttyUSB77")
+
+
+def test_port_that_is_not_permitted_names_its_group(forbidden):
+    group = Path(forbidden).group()
+    with pytest.raises(PortError, match=rf"you may not open {forbidden}: `sudo usermod -aG {group} \$USER`, then log"):
+        open_port(forbidden)
+
+
+def test_group_is_dialout_where_the_system_does_not_say(monkeypatch):
+    def denied(*args: object, **kwargs: object) -> None:
+        raise serial.SerialException(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(serial, "serial_for_url", denied)
+    with pytest.raises(PortError, match="usermod -aG dialout"):
+        open_port("/dev/ttyUSB77")
+
+
+def test_file_that_is_no_port_is_told(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(PortError, match=rf"{file} cannot be opened as a serial port: "):
+        open_port(str(file))
+
+
+def test_url_that_is_none_is_told():
+    with pytest.raises(PortError, match=r"nonsense://x cannot be opened as a serial port: invalid URL"):
+        open_port("nonsense://x")
+
+
+def test_usb_ports_are_espressifs_own_first_and_none_of_the_mainboard(monkeypatch):
+    found = [
+        SimpleNamespace(device="/dev/ttyUSB0", description="CP2102", vid=0x10C4),
+        SimpleNamespace(device="/dev/ttyS0", description="n/a", vid=None),
+        SimpleNamespace(device="/dev/ttyACM0", description=None, vid=0x303A),
+    ]
+    monkeypatch.setattr(ports.list_ports, "comports", lambda: found)
+    assert usb_ports() == [Port("/dev/ttyACM0", ""), Port("/dev/ttyUSB0", "CP2102")]
+
+
+def test_one_port_is_taken_without_a_question():
+    assert choose([USB0], nobody) is USB0
+
+
+def test_no_port_says_what_to_look_at():
+    with pytest.raises(PortError, match=r"no board on USB: plug it in with a cable that carries data"):
+        choose([], nobody)
+
+
+def test_several_ports_are_a_question():
+    assert choose([USB0, USB1], lambda offered: offered[1]) is USB1
+
+
+def test_several_ports_and_nobody_to_ask_is_wrong_use():
+    with pytest.raises(UsageError, match=r"several ports: /dev/ttyUSB0, /dev/ttyACM0; say which with --port"):
+        choose([USB0, USB1], None)

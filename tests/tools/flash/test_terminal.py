@@ -1,0 +1,102 @@
+"""`mqtt443 flash` in a terminal: the progress bar, a question answered at the keyboard, Ctrl-C in the middle."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.esp_image import file_system, image
+from tests.support.rom import DEFL_DATA, Faults
+from tests.support.romchip import NorFlash
+
+MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
+WAIT_S = 40
+
+
+class Terminal:
+    """A command that has a terminal for all three of its streams; `screen` is what it printed so far."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._master, slave = os.openpty()
+        self.screen = ""
+        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TERM": "xterm"}
+        self.process = subprocess.Popen(
+            [MQTT443, "flash", *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True
+        )
+        os.close(slave)
+
+    def wait_for(self, text: str) -> None:
+        while text not in self.screen:
+            assert self._read(), f"never said {text!r} but:\n{self.screen}"
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def end(self) -> int:
+        """Wait for the end; returns the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(WAIT_S)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(WAIT_S)
+        os.close(self._master)
+
+    def _read(self) -> bool:
+        readable, _, _ = select.select([self._master], [], [], WAIT_S)
+        assert readable, f"silent after:\n{self.screen}"
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # nobody has the other end any more
+            return False
+        self.screen += data.decode(errors="replace")
+        return bool(data)
+
+
+@pytest.fixture
+def terminal(tmp_path) -> Iterator[Callable[..., Terminal]]:
+    (tmp_path / "image.bin").write_bytes(image(code=os.urandom(40_000)))
+    opened = []
+
+    def terminal(port: str) -> Terminal:
+        opened.append(Terminal("--image", str(tmp_path / "image.bin"), "--port", port))
+        return opened[-1]
+
+    yield terminal
+    for each in opened:
+        each.close()
+
+
+def test_question_is_answered_and_a_bar_fills(plug, terminal):
+    rom = plug()
+    rom.flash.program(0x8000, image()[0x8000:0x8C00])
+    rom.flash.program(0x200000, file_system({"main.py": b"1"}))
+    shown = terminal(rom.port)
+    shown.wait_for("This board holds main.py. Erase it? [y/N]")
+    shown.type("y\r")
+    assert shown.end() == 0
+    assert "writing" in shown.screen
+    assert "100%" in shown.screen
+    assert "verified: the flash holds what was sent" in shown.screen
+
+
+def test_ctrl_c_while_writing_says_how_the_board_is_left(plug, terminal):
+    rom = plug(flash=NorFlash(), faults=Faults(hang_after=20_000))
+    shown = terminal(rom.port)
+    shown.wait_for("erasing the board")
+    while DEFL_DATA not in rom.commands or not rom.faults.silent:
+        assert shown._read(), shown.screen  # the bar moves, or turns
+    shown.process.send_signal(signal.SIGINT)
+    assert shown.end() == 130
+    assert re.search(
+        r"stopped in the middle, so the board holds no whole image now; run the same command", shown.screen
+    )
+    assert "Traceback" not in shown.screen
