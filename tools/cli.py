@@ -9,6 +9,7 @@ from tools import board, device, local, watch
 from tools.cloud import command as cloud
 from tools.errors import CommandError
 from tools.flash import command as flash
+from tools.push import command as push
 
 app = typer.Typer(
     name="mqtt443",
@@ -22,6 +23,7 @@ app.add_typer(device.app, name="device")
 app.command()(board.board)
 app.command()(watch.watch)
 app.command()(flash.flash)
+app.command()(push.push)
 app.add_typer(cloud.app, name="cloud")
 
 

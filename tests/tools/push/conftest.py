@@ -1,0 +1,62 @@
+"""A board on a cable with a program that runs, and the command that pushes to it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support import interpreters
+from tests.support.repl import SerialBoard
+from tools.cli import app
+from tools.errors import CommandError
+
+OLD_MAIN = b"import time\nprint('old main')\nwhile True:\n    time.sleep(0.05)\n"
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Callable[..., SerialBoard]]:
+    """Plug a board in; its old main.py runs."""
+    with ExitStack() as stack:
+
+        def plug(name: str = "alpn", **options: Any) -> SerialBoard:
+            folder = tmp_path / f"board{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            options = {"files": {"main.py": OLD_MAIN}, **options}
+            board = stack.enter_context(SerialBoard(folder, interpreters.need(name), **options))
+            if options["files"].get("main.py") == OLD_MAIN:
+                board.wait_for("old main")
+            return board
+
+        yield plug
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A config for an AWS endpoint that nobody has."""
+    folder = tmp_path / "device"
+    folder.mkdir()
+    keys = {"endpoint": "x-ats.iot.eu-west-1.amazonaws.com", "client_id": "b1", "username": "u", "password": SECRET}
+    (folder / "config.json").write_text(json.dumps(keys))
+    return folder / "config.json"
+
+
+@pytest.fixture
+def push(config: Path) -> Callable[..., str]:
+    """Run `mqtt443 push`; give what it printed, or raise the CommandError that the command line reports."""
+
+    def push(board: SerialBoard | Path | None, *arguments: str, path: Path = config, **options: Any) -> str:
+        port = [] if board is None else ["--port", str(board.port if isinstance(board, SerialBoard) else board)]
+        result = CliRunner().invoke(app, ["push", "--config", str(path), *port, *arguments], **options)
+        assert SECRET not in result.output
+        if isinstance(result.exception, CommandError):
+            result.exception.add_note(result.output)
+            raise result.exception
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result.stdout
+
+    return push

@@ -1,0 +1,209 @@
+"""`mqtt443 push` with real mpremote onto real MicroPython and littlefs: what arrives, what is asked, what runs."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from mqtt443 import __version__
+
+from tests.support.core import RunningCore
+from tests.support.repl import filesystem
+from tools.amazon_roots import amazon_roots
+from tools.errors import CommandError, UsageError
+from tools.mpy import HOST_ONLY
+from tools.paths import ROOT, UMQTT
+from tools.push import link
+
+GOLDEN = Path(__file__).parent / "golden"
+MODULES = {path.stem for path in (ROOT / "firmware" / "mqtt443").glob("*.py") if path.name not in HOST_ONLY}
+PACKAGE = {f"lib/mqtt443/{name}.mpy" for name in MODULES}
+
+
+def shown(output: str) -> str:
+    """The output without what changes with each version of the device package and each machine."""
+    output = re.sub(r"port \S+", "port PORT", output)
+    output = re.sub(r"on linux \[.*", "on MACHINE", output)
+    output = re.sub(r"( +)[\d,]+ B", r" N B", output)
+    output = re.sub(r"\([\d,]+ B\)", "(N B)", output)
+    output = re.sub(r"\b\d+ (to send|as they should be)", r"N \1", output)
+    return re.sub(r"(  (?:new|changed) +lib/mqtt443/)\S+ N B\n(?:  .* +lib/mqtt443/.*\n)+", r"\1... N B\n", output)
+
+
+def golden(name: str, output: str) -> None:
+    assert shown(output) == (GOLDEN / name).read_text(), f"golden/{name} should hold:\n{shown(output)}"
+
+
+@pytest.mark.parametrize("name", ["alpn", "stock-1.25"])
+def test_pushed_board_sends_telemetry(board, push, tmp_path, name):
+    with RunningCore(tmp_path / "state") as core:
+        password = core.add_device("b1")
+        keys = {"endpoint": "localhost", "port": core.port, "ca": "ca.pem", "client_id": "b1", "username": "b1"}
+        (tmp_path / "config.json").write_text(json.dumps({**keys, "password": password, "interval_s": 1}))
+        shutil.copy(core.ca, tmp_path / "ca.pem")
+        (tmp_path / "sensors.py").write_text("def read():\n    return {'door': 'open'}\n")
+        output = push(board(name), path=tmp_path / "config.json")
+        assert password not in output
+        message = core.next_message()
+    assert message.topic == "telemetry/b1"
+    assert json.loads(message.payload)["door"] == "open"
+
+
+def test_push_sends_the_whole_tree_and_says_so(board, push, config):
+    plugged = board()
+    golden("push.txt", push(plugged))
+    plugged.unplug()
+    files = plugged.files()
+    assert set(files) == {"boot.py", "main.py", "ca.der", "config.json", "push.json", *PACKAGE}
+    assert files["main.py"] == (ROOT / "main.py").read_bytes()
+    assert files["config.json"] == config.read_bytes()
+    assert files["ca.der"] == amazon_roots()
+
+
+def test_second_push_sends_nothing_and_starts_the_board_again(board, push):
+    plugged = board()
+    push(plugged)
+    plugged.wait_for("transport alpn")
+    began = len(plugged.said)
+    golden("again.txt", push(plugged))
+    plugged.wait_for(rf"(?s).{{{began}}}.*transport alpn")
+
+
+def test_only_what_changed_is_sent(board, push, config):
+    plugged = board()
+    push(plugged)
+    (config.parent / "sensors.py").write_text("def read():\n    return {}\n")
+    done = json.loads(push(plugged, "--json"))
+    assert (done["sent"], done["removed"], done["same"]) == (["sensors.py"], [], len(PACKAGE) + 5)
+
+
+def test_dry_run_changes_nothing(board, push):
+    plugged = board()
+    before = plugged.files()
+    golden("dry-run.txt", push(plugged, "--dry-run"))
+    plugged.wait_for("(?s)old main.*old main")  # it was started again
+    plugged.unplug()
+    assert plugged.files() == before
+
+
+@pytest.mark.parametrize(("first", "second", "ending"), [("--source", None, ".mpy"), (None, "--source", ".py")])
+def test_modules_of_the_other_kind_go(board, push, first, second, ending):
+    plugged = board()
+    for how in (first, second):
+        push(plugged, *([how] if how else []))
+    plugged.unplug()
+    modules = [name for name in plugged.files() if name.startswith("lib/")]
+    assert {Path(name).suffix for name in modules} == {ending}
+    assert len(modules) == len(MODULES)
+
+
+def test_modules_of_an_older_version_go_and_other_files_stay(board, push):
+    files = {"main.py": b"", "lib/mqtt443/gone.mpy": b"x", "lib/other.py": b"y", "notes.txt": b"z"}
+    plugged = board(files=files)
+    plugged.wait_for(">>> ")
+    assert "remove  lib/mqtt443/gone.mpy" in push(plugged)
+    plugged.unplug()
+    left = plugged.files()
+    assert "lib/mqtt443/gone.mpy" not in left
+    assert (left["lib/other.py"], left["notes.txt"]) == (b"y", b"z")
+
+
+def test_no_start_leaves_the_board_at_its_prompt(board, push):
+    plugged = board()
+    assert "main.py runs after the next reset" in push(plugged, "--no-start")
+    plugged.wait_for(r"(?s)REPL.*>>> $")
+    assert b"transport" not in plugged.said
+
+
+def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, monkeypatch):
+    monkeypatch.setattr(link, "INTERRUPT_S", 0.5)
+    monkeypatch.setattr(link, "READ_S", 0.5)
+    deaf = b"import time\nfor i in range(3):\n  try:\n    print('deaf', i)\n    while True: time.sleep(0.05)\n"
+    plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
+    plugged.wait_for("deaf 0")
+    push(plugged)
+    assert b"deaf 2" in plugged.said
+
+
+def test_program_that_never_stops_is_reported_with_the_way_out(board, push, monkeypatch):
+    monkeypatch.setattr(link, "INTERRUPT_S", 0.2)
+    monkeypatch.setattr(link, "READ_S", 0.2)
+    deaf = b"import time\nwhile True:\n  try:\n    print('deaf')\n    while True: time.sleep(0.05)\n"
+    plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
+    plugged.wait_for("deaf")
+    with pytest.raises(link.LinkError, match="press its RESET button and push again"):
+        push(plugged)
+
+
+def test_boot_without_an_end_is_interrupted(board, push, monkeypatch):
+    monkeypatch.setattr(link, "INTERRUPT_S", 1)
+    monkeypatch.setattr(link, "READ_S", 0.5)
+    plugged = board(files={"boot.py": b"import time\nprint('boots')\nwhile True: time.sleep(0.05)\n", "main.py": b""})
+    plugged.wait_for("boots")
+    push(plugged)
+    plugged.wait_for("transport alpn")
+
+
+def test_board_with_the_package_in_its_image_gets_the_rest(board, push, tmp_path):
+    frozen = tmp_path / "frozen"
+    shutil.copytree(ROOT / "firmware" / "mqtt443", frozen / "mqtt443")
+    plugged = board(built_in=[UMQTT, frozen])
+    output = push(plugged)
+    assert f"its image has mqtt443 {__version__} built in" in output
+    plugged.unplug()
+    assert not any(name.startswith("lib") for name in plugged.files())
+
+
+def test_board_without_umqtt_is_told_how_to_get_it(board, push):
+    plugged = board(built_in=[])
+    with pytest.raises(CommandError, match="mpremote mip install umqtt"):
+        push(plugged)
+    plugged.wait_for("(?s)old main.*old main")
+
+
+def test_full_board_keeps_what_it_has(board, push):
+    files = {"main.py": b"", "big.bin": os.urandom(950_000)}
+    plugged = board(files=files)
+    plugged.wait_for(">>> ")
+    with pytest.raises(CommandError, match="do not fit beside the old files"):
+        push(plugged)
+    plugged.unplug()
+    assert plugged.files() == files
+
+
+def change_on_the_board(plugged, push, config):
+    plugged.unplug()
+    with_own = {**plugged.files(), "config.json": b'{"endpoint": "a", "client_id": "b2"}', "main.py": b""}
+    plugged.flash.write_bytes(filesystem(with_own))
+    plugged.plug()
+    return "is not one that push sent, or it was changed there since"
+
+
+def send_an_older_one(plugged, push, config):
+    config.write_text(config.read_text().replace("b1", "b0"))
+    os.utime(config, (1_700_000_000, 1_700_000_000))
+    return "yours of 2023-11-14 22:13 UTC"
+
+
+@pytest.mark.parametrize("change", [change_on_the_board, send_an_older_one])
+def test_config_that_may_be_newer_is_not_overwritten_without_asking(board, push, config, change):
+    plugged = board()
+    push(plugged)
+    why = change(plugged, push, config)
+    with pytest.raises(UsageError, match="add --yes") as raised:
+        push(plugged)
+    assert why in str(raised.value)
+    assert f"push would ask first: {raised.value.args[0].split(': to')[0]}" in push(plugged, "--dry-run")
+    push(plugged, "--yes")
+    plugged.unplug()
+    assert plugged.files()["config.json"] == config.read_bytes()
+
+
+def test_newer_config_is_sent_without_a_question(board, push, config):
+    plugged = board()
+    push(plugged)
+    config.write_text(config.read_text().replace("b1", "b0"))
+    done = json.loads(push(plugged, "--json"))
+    assert done["sent"] == ["config.json", "push.json"]

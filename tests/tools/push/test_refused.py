@@ -1,0 +1,73 @@
+"""What `mqtt443 push` finds wrong before a byte is sent, and ports that cannot be had."""
+
+import fcntl
+import json
+import os
+import pty
+import tty
+
+import pytest
+
+from tools.errors import CommandError
+from tools.flash.errors import PortError
+from tools.paths import ROOT
+from tools.push import link
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"intervall_s": 5}, 'unknown key "intervall_s"; did you mean interval_s\\?; nothing was sent'),
+        ({"client_id": ""}, "client_id is"),
+        ({"ca": "../ca.der"}, "must be a file below the config's folder"),
+        ({"ca": "/etc/ca.pem"}, "must be a file below the config's folder"),
+        ({"endpoint": "localhost"}, "put the endpoint's root certificate there"),
+        ({"ca": "config.json"}, "holds no certificate"),
+    ],
+)
+def test_config_that_the_board_would_refuse_is_refused_here(push, config, keys, line):
+    config.write_text(json.dumps({**json.loads(config.read_text()), **keys}))
+    with pytest.raises(CommandError, match=line):
+        push(config.parent / "no-port")
+
+
+def test_no_config_names_the_file(push, tmp_path):
+    with pytest.raises(CommandError, match="no-config"):
+        push(None, path=tmp_path / "no-config.json")
+
+
+def test_missing_port(push, tmp_path):
+    with pytest.raises(PortError, match="there is no port"):
+        push(tmp_path / "no-port")
+
+
+@pytest.fixture
+def terminal():
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    yield os.ttyname(slave), slave
+    os.close(master)
+    os.close(slave)
+
+
+def test_busy_port(push, terminal):
+    name, slave = terminal
+    fcntl.flock(slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with pytest.raises(PortError, match="is busy: close the program that has it"):
+        push(name)
+
+
+def test_silent_port(push, terminal, monkeypatch):
+    for wait in ("INTERRUPT_S", "READ_S"):
+        monkeypatch.setattr(link, wait, 0.05)
+    with pytest.raises(link.LinkError, match="mqtt443 flash"):
+        push(terminal[0])
+
+
+def test_mpremote_is_known_to_one_file():
+    knowing = [
+        path
+        for path in (ROOT / "tools").rglob("*.py")
+        if "import mpremote" in (text := path.read_text()) or "from mpremote" in text
+    ]
+    assert [path.relative_to(ROOT).as_posix() for path in knowing] == ["tools/push/link.py"]

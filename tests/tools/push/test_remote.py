@@ -1,0 +1,82 @@
+"""What a board answers is foreign: whatever it says, a push ends with one line. And the question about config.json."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools.errors import CommandError
+from tools.push import remote
+from tools.push.plan import compare, doubt, note
+from tools.push.tree import Settings
+
+SETTINGS = Settings(b'{"a": 1}', "ca.der", "host", "b1", 1_700_000_000)
+
+
+class Says:
+    """A board that answers with this, whatever it is asked."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def run(self, _source):
+        return self.text
+
+
+def board(**changes):
+    facts = {
+        "name": "micropython",
+        "major": 1,
+        "minor": 26,
+        "patch": 1,
+        "machine": "ESP32",
+        "mpy": 6 | 10 << 10,
+        "free": 9,
+        "frozen": None,
+    }
+    return Says(repr((*{**facts, **changes}.values(), True)))
+
+
+def test_about_reads_versions_and_architecture():
+    about = remote.about(board())
+    assert (about.version, about.mpy_version, about.arch) == ((1, 26, 1), 6, "xtensawin")
+
+
+@pytest.mark.parametrize("facts", [{"minor": 23}, {"name": "circuitpython"}])
+def test_board_that_cannot_run_the_program_is_refused(facts):
+    with pytest.raises(CommandError, match="must be MicroPython"):
+        remote.about(board(**facts))
+
+
+@given(st.one_of(st.text(), st.recursive(st.integers() | st.binary() | st.text(), st.tuples).map(repr)))
+def test_any_answer_ends_in_a_value_or_one_line(text):
+    for ask in (remote.about, lambda runs: remote.hashes(runs, [], []), lambda runs: remote.read(runs, "push.json")):
+        try:
+            ask(Says(text))
+        except CommandError as error:
+            assert len(str(error).splitlines()) == 1
+
+
+@given(
+    st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())
+)
+def test_any_note_on_the_board_is_a_reason_to_ask(noted):
+    assert doubt(SETTINGS, b"\1" * 32, noted)
+
+
+def test_config_of_the_last_push_is_no_reason_to_ask():
+    there = hashlib.sha256(b"of last time").digest()
+    assert doubt(SETTINGS, None, None) is None
+    assert doubt(SETTINGS, hashlib.sha256(SETTINGS.content).digest(), None) is None
+    assert doubt(SETTINGS, there, note(replace(SETTINGS, content=b"of last time"))) is None
+
+
+def test_files_are_compared_by_content():
+    there = {"a": hashlib.sha256(b"1").digest(), "b": b"other", "lib/mqtt443/x.py": b"", "own": b"", "a.new": b""}
+    plan = compare({"a": b"1", "b": b"2", "c": b"3"}, there, package=True)
+    assert (plan.send, plan.new, plan.same) == ({"b": b"2", "c": b"3"}, {"c"}, ("a",))
+    assert plan.remove == ("a.new", "lib/mqtt443/x.py")
+    assert compare({}, there, package=False).remove == ("a.new",)
