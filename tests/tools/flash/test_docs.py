@@ -1,0 +1,34 @@
+"""The section Flash of docs/board.md shows what the command really prints, and every option it names is one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.flash import sources
+from tools.flash.command import flash
+from tools.paths import ROOT
+
+SECTION = re.split(r"^## ", (ROOT / "docs" / "board.md").read_text(), flags=re.MULTILINE)
+FLASH = next(section for section in SECTION if section.startswith("Flash\n"))
+GOLDEN = {path.stem: path.read_text() for path in Path(__file__).with_name("golden").iterdir()}
+
+
+def test_output_that_is_shown_is_the_real_one():
+    blocks = re.findall(r"^```([^\n]*)\n(.*?)^```$", FLASH, re.MULTILINE | re.DOTALL)
+    shown = [text for language, text in blocks if not language]
+    assert len(shown) == 2
+    for text in shown:
+        assert any(text.rstrip() in printed for printed in GOLDEN.values()), text
+
+
+@pytest.mark.parametrize("message", re.findall(r"^\| `([^`-][^`]*)` \|", FLASH, re.MULTILINE))
+def test_message_in_the_table_is_a_real_one(message):
+    errors = [line for text in GOLDEN.values() for line in text.splitlines() if line.startswith("stderr: mqtt443: ")]
+    assert any(message in line for line in errors)
+
+
+def test_options_and_hosts_are_those_of_the_command():
+    options = {f"--{name.replace('_', '-')}" for name in flash.__annotations__} | {"--json"}
+    assert set(re.findall(r"`(--[a-z0-9]+)", FLASH)) <= options
+    assert sources.MICROPYTHON.removeprefix("https://") in FLASH
