@@ -1,10 +1,10 @@
-"""The command `mqtt443 watch`: shows what arrives at a running local endpoint, one line a message."""
+"""The command `mqtt443 watch`: shows what arrives at a running local endpoint, or at AWS IoT, one line a message."""
 
 import base64
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from tools.localcore.decisions import printable
 from tools.localcore.topics import TopicError, check_filter
 from tools.paths import STATE
 
+if TYPE_CHECKING:
+    from tools.cloud.watching import AwsWatcher
+
 MAX_SHOWN = 500
 """Longest payload shown, in characters of text or in bytes of hex."""
 
@@ -25,10 +28,15 @@ def watch(
     topic_filter: Annotated[str, typer.Option("--filter", help="Topic filter, as AWS matches it.")] = "telemetry/#",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     state: Annotated[Path, typer.Option(help="Folder of the running local endpoint.")] = STATE,
+    stack: Annotated[
+        str | None, typer.Option(help="Watch the AWS account of this stack instead, with your own credentials.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="For --stack: the AWS region.")] = None,
+    profile: Annotated[str | None, typer.Option(help="For --stack: the AWS profile.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
 ) -> None:
-    """Show the messages that arrive at the local endpoint.
+    """Show the messages that arrive at the local endpoint, or at AWS IoT.
 
     Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
     """
@@ -40,8 +48,8 @@ def watch(
     deadline = None if seconds is None else time.monotonic() + seconds
     seen = 0
     try:
-        with ControlClient(state) as control:
-            for message in control.watch(topic_filter, deadline):
+        with _source(state, stack, region, profile) as source:
+            for message in source.watch(topic_filter, deadline):
                 if "dropped" in message:
                     err.print(Text(f"{message['dropped']} messages were dropped: this terminal is too slow"))
                     continue
@@ -53,6 +61,16 @@ def watch(
                 err.print(Text("the local endpoint has gone away"))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _source(state: Path, stack: str | None, region: str | None, profile: str | None) -> "ControlClient | AwsWatcher":
+    if stack is None:
+        return ControlClient(state)
+    # AWS's modules take their time to load, and the local mode does without.
+    from tools.cloud.aws import open_aws  # noqa: PLC0415
+    from tools.cloud.watching import open_watcher  # noqa: PLC0415
+
+    return open_watcher(open_aws(profile, region), stack)
 
 
 def describe(message: dict[str, Any]) -> str:

@@ -1,0 +1,146 @@
+"""The way to AWS: what goes wrong there is one line with the next step."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import botocore.exceptions as boto
+import pytest
+
+from tests.support.aws import Answers, Refuse, new_session
+from tests.support.failing import Failing
+from tools.cloud.aws import MAX_PAGES, MAX_TRIES, Aws, AwsError, open_aws
+from tools.errors import CommandError, UsageError
+
+
+def refused(error: Refuse, service: str = "iot", operation: str = "describe_endpoint") -> AwsError:
+    answers = Answers(is_alone=True)
+    answers.on(service, operation, error)
+    with pytest.raises(AwsError) as raised:
+        Aws(answers.session).call(service, operation)
+    assert "\n" not in str(raised.value)
+    return raised.value
+
+
+DENIED = (
+    "User: arn:aws:iam::123456789012:user/me is not authorized to perform: iot:DescribeEndpoint on resource: * "
+    "because no identity-based policy allows the iot:DescribeEndpoint action"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Refuse("AccessDeniedException", DENIED, 403), "the permission iot:DescribeEndpoint is missing: add it"),
+        (Refuse("UnauthorizedException", "", 401), "the permission iot:DescribeEndpoint is missing: add it"),
+        (Refuse("ExpiredTokenException", "", 403), "does not accept the credentials (ExpiredTokenException): log in"),
+        (Refuse("UnrecognizedClientException", "", 403), "does not accept the credentials"),
+        (Refuse("ThrottlingException", "", 429), "AWS is throttling iot DescribeEndpoint: run the command again in"),
+        (Refuse("TooManyRequestsException", "", 429), "AWS is throttling"),
+        (Refuse("InternalFailureException", "a\nb", 500), "iot DescribeEndpoint: InternalFailureException: a b"),
+    ],
+)
+def test_each_refusal_says_what_to_do(environment: None, error: Refuse, text: str) -> None:
+    found = refused(error)
+    assert text in str(found)
+    assert found.code == error.code
+
+
+def test_a_missing_permission_of_another_service_is_named_as_iam_names_it(environment: None) -> None:
+    assert "lambda:GetAccountSettings" in str(refused(Refuse("AccessDenied"), "lambda", "get_account_settings"))
+
+
+def test_a_long_text_of_aws_is_cut(environment: None) -> None:
+    assert len(str(refused(Refuse("ValidationError", "x" * 10_000)))) < 500
+
+
+def test_without_credentials_the_way_to_log_in_is_said(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    aws = Aws(new_session())
+    with pytest.raises(AwsError, match="no AWS credentials that work: log in with `aws sso login`"):
+        _ = aws.account
+    with pytest.raises(AwsError, match="no AWS credentials that work"):
+        aws.credentials()
+
+
+def test_without_a_region_the_option_is_named(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(UsageError, match="no AWS region is set: add --region"):
+        _ = open_aws().account
+
+
+def test_a_region_that_is_none_is_wrong_use(environment: None) -> None:
+    with pytest.raises(UsageError, match="europe/west is no region: add --region"):
+        _ = open_aws(region="europe/west").account
+
+
+def test_an_unknown_profile_is_wrong_use(environment: None) -> None:
+    with pytest.raises(UsageError, match="there is no AWS profile nobody"):
+        open_aws(profile="nobody")
+
+
+def test_an_aws_that_cannot_be_reached_is_said(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = Aws(new_session())
+    failing = Failing(boto.EndpointConnectionError(endpoint_url="https://sts.nowhere.invalid"))
+    monkeypatch.setattr(aws, "client", lambda _: failing)
+    with pytest.raises(AwsError, match="sts in eu-west-1 does not answer: check the network and the region's name"):
+        _ = aws.account
+
+
+def test_any_other_failure_of_boto3_is_one_line_without_its_text(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws = Aws(new_session())
+    failing = Failing(boto.UnknownServiceError(service_name="s", known_service_names=[]))
+    monkeypatch.setattr(aws, "client", lambda _: failing)
+    with pytest.raises(AwsError, match=r"^sts get_caller_identity failed: UnknownServiceError$"):
+        _ = aws.account
+
+
+def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name.partition(".")[0] == "boto3":
+            raise ModuleNotFoundError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(CommandError, match=r"pip install 'mqtt443\[cloud\]'"):
+        open_aws()
+
+
+def test_every_call_is_bounded_and_retried_as_aws_wants_it(environment: None) -> None:
+    config = Aws(new_session()).client("iot").meta.config
+    assert (config.connect_timeout, config.read_timeout) == (5, 30)
+    assert config.retries == {"mode": "standard", "total_max_attempts": MAX_TRIES}
+
+
+def test_all_pages_are_read_one_by_one(environment: None) -> None:
+    answers = Answers(is_alone=True)
+    pages = [{"events": [{"message": str(number)}], "nextToken": str(number)} for number in range(3)]
+    answers.on("logs", "filter_log_events", [*pages, {"events": [{"message": "last"}]}])
+    items = Aws(answers.session).items("logs", "filter_log_events", "events", logGroupName="log")
+    assert next(items)["message"] == "0"
+    assert len(answers.calls) == 1
+    assert [each["message"] for each in items] == ["1", "2", "last"]
+
+
+def test_pages_without_an_end_are_given_up(environment: None) -> None:
+    answers = Answers(is_alone=True)
+    tokens = iter(range(10 * MAX_PAGES))
+    answers.on("logs", "filter_log_events", lambda **_: {"events": [{}], "nextToken": str(next(tokens))})
+    items = Aws(answers.session).items("logs", "filter_log_events", "events", logGroupName="log")
+    assert sum(1 for _ in items) == MAX_PAGES
+
+
+def test_what_is_sent_and_answered_is_checked_against_the_service_model(environment: None) -> None:
+    answers = Answers(is_alone=True)
+    answers.on("iot", "describe_endpoint", {"endpoint": "x"})
+    with pytest.raises(AssertionError, match="AWS cannot answer describe_endpoint so"):
+        Aws(answers.session).call("iot", "describe_endpoint")
+    with pytest.raises(AwsError, match="ParamValidationError"):
+        Aws(answers.session).call("iot", "describe_endpoint", kind="iot:Data-ATS")

@@ -1,0 +1,120 @@
+"""Token signing: the key, the tokens, and what deploy and device do with them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from mqtt443.config import validate
+
+from tests.support.aws import ACCOUNT, REGION
+from tests.support.cloud import STACK, Cloud
+from tools.cloud.fleet import Fleet
+from tools.cloud.tokens import SigningKey, key_path
+from tools.errors import CommandError, UsageError
+from tools.localcore.authorizer_signing import TokenVerifier
+
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "signing" / "key.pem"
+    SigningKey.make(path)
+    return path
+
+
+def test_the_key_is_kept_from_others_and_can_be_loaded(made: Path) -> None:
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert SigningKey.load(made).public_pem.startswith("-----BEGIN PUBLIC KEY-----")
+
+
+def test_a_token_is_one_that_the_endpoint_verifies(made: Path) -> None:
+    key = SigningKey.load(made)
+    token, signature = key.issue()
+    TokenVerifier({"mqtt443": key.public_pem}).verify(token, signature)
+    assert len(base64.urlsafe_b64decode(token + "==")) == 16
+    assert key.issue().token != token
+
+
+def test_a_token_fits_the_boards_config(made: Path) -> None:
+    token = SigningKey.load(made).issue()
+    config = validate({"endpoint": "e", "client_id": "c", "username": "u", **token.config()})
+    assert config.token == token.token
+    assert "mqtt443-token=" in config.mqtt_username
+
+
+def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Path:
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
+
+
+def test_a_key_that_aws_does_not_take_is_refused(tmp_path: Path) -> None:
+    short = write_key(tmp_path / "short.pem", rsa.generate_private_key(public_exponent=65537, key_size=1024))
+    curve = write_key(tmp_path / "ec.pem", ec.generate_private_key(ec.SECP256R1()))
+    text = tmp_path / "text.pem"
+    text.write_text("no key")
+    for path, why in ((short, "at least 2048 bits"), (curve, "RSA"), (text, "not a private key"), (tmp_path, "Is a")):
+        with pytest.raises(CommandError, match=why):
+            SigningKey.load(path)
+
+
+def local_key(cloud: Cloud) -> Path:
+    return key_path(cloud.state, STACK, ACCOUNT, REGION)
+
+
+def test_signing_makes_a_key_here_and_gives_aws_its_public_half(cloud: Cloud) -> None:
+    assert cloud.deploy(mode="named", signing=True).signing
+    key = SigningKey.load(local_key(cloud))
+    deployed = cloud.iot.authorizers[STACK]
+    assert deployed["signingDisabled"] is False
+    assert deployed["tokenSigningPublicKeys"]["mqtt443"] == key.public_pem
+    everything = repr(cloud.answers.calls) + repr(cloud.said)
+    assert "PRIVATE KEY" not in everything
+    (tried,) = cloud.answers.of("test_invoke_authorizer")
+    TokenVerifier({"k": key.public_pem}).verify(tried.parameters["token"], tried.parameters["tokenSignature"])
+
+
+def test_a_second_deploy_keeps_the_key(cloud: Cloud) -> None:
+    cloud.deploy(mode="named", signing=True)
+    before = local_key(cloud).read_bytes()
+    cloud.deploy()
+    assert (local_key(cloud).read_bytes(), cloud.asked) == (before, [])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_signing_cannot_be_switched_as_aws_cannot(cloud: Cloud, first: bool) -> None:
+    cloud.deploy(mode="named", signing=first)
+    with pytest.raises(UsageError, match=r"AWS cannot switch the token signing .* with another --stack"):
+        cloud.deploy(signing=not first)
+
+
+def test_a_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> None:
+    cloud.deploy(mode="named", signing=True)
+    local_key(cloud).unlink()
+    cloud.deploy()
+    assert cloud.asked == []
+    assert cloud.said[-1] == "did not try the authorizer: the key that signs its tokens is not on this machine"
+    with pytest.raises(CommandError, match="is not there: tokens are signed where"):
+        Fleet(cloud.aws, STACK, cloud.state).config()
+
+
+def test_a_foreign_key_in_its_place_is_noticed(cloud: Cloud) -> None:
+    cloud.deploy(mode="named", signing=True)
+    SigningKey.make(local_key(cloud))
+    with pytest.raises(CommandError, match="not the key that the stack's tokens are signed with"):
+        cloud.deploy()
+
+
+def test_every_device_gets_a_token_of_its_own(cloud: Cloud) -> None:
+    cloud.deploy(mode="named", signing=True)
+    fleet = Fleet(cloud.aws, STACK, cloud.state)
+    one, two = fleet.config(), fleet.config()
+    assert one["token"] != two["token"]
+    assert one["authorizer"] == STACK
+    assert dataclasses.asdict(fleet.deployed)["signing"] is True
