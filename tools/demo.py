@@ -5,7 +5,7 @@ sees arrive. Exit 0 if telemetry flowed, 1 if not.
 """
 
 import argparse
-import json
+import math
 import re
 import socket
 import subprocess
@@ -16,7 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from tools.board_config import update_config
+from tools.errors import CommandError
 from tools.paths import STATE
+from tools.signals import all_as_ctrl_c
 
 CLIENT_ID = "demo-board"
 MQTT443 = (str(Path(sys.executable).with_name("mqtt443")),)
@@ -44,10 +47,14 @@ class DemoError(Exception):
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run one mqtt443 command with a pipe for all it prints; interrupt it at the end."""
+def running(*arguments: str, stderr: int | None = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
+    """Run one mqtt443 command with a pipe for what it prints; interrupt it at the end.
+
+    Args:
+        stderr: where its errors go: into the same pipe, or (None) to ours.
+    """
     command = [*MQTT443, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         try:
             yield process
         finally:
@@ -91,7 +98,7 @@ def show(label: str, process: subprocess.Popen[str]) -> None:
 
 
 def register(state: Path, config: Path, port: str) -> None:
-    """Register the demo's device anew and write its config; raises DemoError."""
+    """Register the demo's device anew and write its config; raises DemoError, CommandError."""
     device = [*MQTT443, "device"]
     options = ["--state", str(state)]
     subprocess.run([*device, "remove", CLIENT_ID, "--yes", *options], check=False, capture_output=True, timeout=START_S)
@@ -99,9 +106,7 @@ def register(state: Path, config: Path, port: str) -> None:
     done = subprocess.run(add, check=False, capture_output=True, text=True, timeout=START_S)
     if done.returncode:
         raise DemoError(done.stderr.strip())
-    settings = json.loads(config.read_text())
-    settings["interval_s"] = 1
-    config.write_text(json.dumps(settings, indent=2) + "\n")
+    update_config(config, {"interval_s": 1})
 
 
 def free_port() -> int:
@@ -126,7 +131,8 @@ def demo(state: Path, seconds: float | None) -> int:
         config.parent.mkdir(mode=0o700, exist_ok=True)
         register(state, config, port)
         limit = [] if seconds is None else ["--seconds", str(seconds)]
-        watch = stack.enter_context(running("watch", "--state", str(state), *limit))
+        # Only messages count as such: what it complains about goes past the pipe.
+        watch = stack.enter_context(running("watch", "--state", str(state), *limit, stderr=None))
         board = stack.enter_context(running("board", "--config", str(config)))
         show("board", board)
         try:
@@ -146,17 +152,28 @@ def demo(state: Path, seconds: float | None) -> int:
     return seen
 
 
+def duration_s(text: str) -> float:
+    """Parse the value of --seconds; raises ValueError."""
+    seconds = float(text)
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError
+    return seconds
+
+
 def main() -> int:
     """Parse the demo's arguments and run it; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, help="end by itself after so many seconds")
+    parser.add_argument("--seconds", type=duration_s, help="end by itself after so many seconds")
     parser.add_argument("--state", type=Path, default=STATE, help="the local mode's state folder")
     arguments = parser.parse_args()
     try:
-        seen = demo(arguments.state, arguments.seconds)
-    except DemoError as error:
+        with all_as_ctrl_c():
+            seen = demo(arguments.state, arguments.seconds)
+    except (DemoError, CommandError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before there was telemetry to end
+        return 130
     if not seen:
         print("demo: no telemetry arrived; the lines of `board` and `local` above say why", file=sys.stderr)
         return 1

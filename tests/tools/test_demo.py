@@ -1,0 +1,81 @@
+"""The demo with other parts in place of its commands: what it makes of those that fail."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tools import demo
+
+WAIT_S = 20.0
+PARTS = """
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit())
+command, arguments = sys.argv[1], sys.argv[2:]
+if command == "local":
+    print("ready host=localhost port=1 ca=ca.pem", flush=True)
+    signal.pause()
+elif command == "board":
+    signal.pause()
+elif "--out" in arguments:
+    pathlib.Path(arguments[arguments.index("--out") + 1]).write_text("{}")
+elif command == "watch":
+    print("mqtt443: no localcore runs", file=sys.stderr)
+    sys.exit(1)
+"""
+
+NEVER_READY = """
+import pathlib, signal
+print("not ready yet", flush=True)
+try:
+    signal.pause()
+except KeyboardInterrupt:
+    pathlib.Path(__file__).with_name("ended").touch()
+"""
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "parts.py"
+    script.write_text(PARTS)
+    monkeypatch.setattr(demo, "MQTT443", (sys.executable, str(script)))
+
+
+@pytest.mark.usefixtures("parts")
+def test_what_watch_complains_about_is_no_telemetry(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "state").mkdir()
+    assert demo.demo(tmp_path / "state", 1.0) == 0
+    assert "no localcore runs" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "soon"])
+def test_a_time_that_cannot_be_is_wrong_use(tmp_path: Path, seconds: str) -> None:
+    command = [sys.executable, "-m", "tools.demo", "--state", str(tmp_path), f"--seconds={seconds}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--seconds" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_before_everything_is_up_ends_its_parts_and_is_silent(tmp_path: Path, number: signal.Signals) -> None:
+    part = tmp_path / "part.py"
+    part.write_text(NEVER_READY)
+    program = f"""
+        import sys
+        from tools import demo
+        sys.argv = ["demo", "--state", {str(tmp_path)!r}]
+        demo.MQTT443 = (sys.executable, {str(part)!r})
+        sys.exit(demo.main())
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "local | not ready yet\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, err) == (130, "")
+    assert (tmp_path / "ended").exists()
