@@ -1,12 +1,14 @@
 """`mqtt443 board`: one virtual board that runs the unchanged boot.py and main.py with a config.json."""
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tools.errors import CommandError, UsageError
+from tools.signals import all_as_ctrl_c
 from tools.virtualboard import interpreters
 from tools.virtualboard.supervisor import VirtualBoard, lay_out
 
@@ -37,9 +39,11 @@ def board(
 ) -> None:
     """Run one virtual board and show its console. Ctrl-C or --seconds ends it; exit 1 if it stopped by itself."""
     chosen = choose(interpreter)
+    if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(f"--seconds {seconds:g}: leave it out for a board that runs until Ctrl-C")
     if mpy and chosen is interpreters.CPYTHON:
         raise UsageError("--mpy: CPython runs no .mpy files; leave it out, or build MicroPython")
-    with tempfile.TemporaryDirectory(prefix="mqtt443-flash-") as folder:
+    with all_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="mqtt443-flash-") as folder:
         root = Path(folder)
         lay_out(root, config, compiled=mpy)
         typer.echo(f"virtual board: {chosen.description}", err=True)

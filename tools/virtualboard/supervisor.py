@@ -57,18 +57,18 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
     if (sensors := config.parent / "sensors.py").exists():
         shutil.copy(sensors, root / "sensors.py")
     try:
-        text = config.read_text()
+        text = config.read_bytes()
     except OSError as error:
         raise CommandError(
             f"{config}: {error.strerror}; make one with `mqtt443 device add CLIENT_ID --out {config}`"
         ) from error
     copy = root / "config.json"
     copy.touch(mode=0o600)
-    copy.write_text(text)
-    with contextlib.suppress(ValueError, AttributeError):  # what is wrong in it, the board itself says best
-        ca = config.parent / str(json.loads(text).get("ca", "ca.der"))
-        if ca.is_file() and not Path(json.loads(text).get("ca", "")).is_absolute():
-            shutil.copy(ca, root / ca.name)
+    copy.write_bytes(text)
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):  # what is wrong in it, the board says best
+        ca = Path(str(json.loads(text).get("ca", "ca.der")))
+        if not ca.is_absolute() and (config.parent / ca).is_file():
+            shutil.copy(config.parent / ca, root / ca.name)
 
 
 class _ResetLogic:
@@ -153,6 +153,7 @@ class VirtualBoard:
         self._folder = Path(tempfile.mkdtemp(prefix="mqtt443-board-"))
         self._pipe_path = self._folder / "supervisor"
         self._process: subprocess.Popen[bytes] | None = None
+        self._problem: Exception | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="virtual board", daemon=True)
 
@@ -196,11 +197,19 @@ class VirtualBoard:
         self._thread.join(STOP_S)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the board is at its prompt; returns whether it is."""
+        """Wait until the board is at its prompt; returns whether it is. Raises what `on_line` raised, which ends it."""
         self._thread.join(timeout_s)
+        if self._problem is not None:
+            raise self._problem
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._live()
+        except Exception as error:
+            self._problem = error
+
+    def _live(self) -> None:
         cause: int | None = PWRON_RESET
         while cause is not None and not self._stopping.is_set():
             self.resets.append(cause)
@@ -238,7 +247,11 @@ class VirtualBoard:
             with self._process as process:
                 if self._stopping.is_set():
                     process.kill()
-                self._watch(process, requests, chip)
+                try:
+                    self._watch(process, requests, chip)
+                except BaseException:
+                    process.kill()
+                    raise
             self.exit_code = process.returncode
         finally:
             os.close(requests.descriptor)

@@ -1,0 +1,86 @@
+"""The command `mqtt443 board` where its user, its config or its reader does not play along."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.localcore.certificates import CA_FILE, local_ca
+
+WAIT_S = 30.0
+MQTT443 = (sys.executable, "-c", "from tools.cli import main; main()")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A config with which a board tries for ever: nobody listens on that port."""
+    path = tmp_path / "config.json"
+    login = {"client_id": "b", "username": "b", "password": "p@ssw0rd-1"}
+    path.write_text(json.dumps({"endpoint": "localhost", "port": 1, "ca": CA_FILE, "interval_s": 1, **login}))
+    local_ca(tmp_path)
+    return path
+
+
+def started(config: Path, temporary: Path) -> subprocess.Popen[str]:
+    temporary.mkdir()
+    return subprocess.Popen(
+        [*MQTT443, "board", "--config", str(config), "--interpreter", "cpython"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*MQTT443, "board", "--interpreter", "cpython", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_board_that_is_told_to_end_leaves_no_program_and_no_password_behind(
+    config: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    temporary = tmp_path / "temporary"
+    with started(config, temporary) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() != ""
+        tasks = Path(f"/proc/{process.pid}/task").iterdir()
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+        assert children
+        process.send_signal(number)
+        _, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    assert list(temporary.iterdir()) == []
+    assert not any(Path("/proc", child).exists() for child in children)
+
+
+def test_a_reader_that_goes_away_ends_the_board(config: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    with started(config, temporary) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(WAIT_S) == 1
+        assert "Traceback" not in process.stderr.read()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_config_that_is_no_text_reaches_the_board_which_says_so(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe{}")
+    done = run("--config", str(tmp_path / "config.json"))
+    assert done.returncode == 1
+    assert "config.json" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "1e300"])
+def test_a_time_that_cannot_be_is_wrong_use(config: Path, seconds: str) -> None:
+    done = run("--config", str(config), f"--seconds={seconds}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--seconds" in done.stderr
