@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import hmac
 import json
 import os
 import secrets
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from authorizer.files import write_private
 from tools.localcore.broker import Broker
+from tools.localcore.decisions import Decision
 from tools.localcore.session import Message
 from tools.localcore.topics import TopicError, check_filter, matches
 
@@ -35,14 +38,16 @@ class ControlServer:
     - `{"op": "watch", "filter": F}`: then one line for each message, `{"topic", "payload" (Base64), "qos", "retain",
       "client_id", "received_at"}`; where the client is too slow, `{"dropped": N}` in place of the oldest.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
+    - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`.
 
     A request that cannot be served gets `{"error": "..."}`.
     """
 
-    def __init__(self, state: Path, broker: Broker, max_waiting: int) -> None:
+    def __init__(self, state: Path, broker: Broker, max_waiting: int, decisions: Sequence[Decision]) -> None:
         self._file = state / CONTROL_FILE
         self._broker = broker
         self._max_waiting = max_waiting
+        self._decisions = decisions
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -95,6 +100,8 @@ class ControlServer:
             case {"op": "disconnect", "client_id": str(client_id)}:
                 found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
                 writer.write(_line({"disconnected": found}))
+            case {"op": "decisions"}:
+                writer.write(_line({"decisions": [dataclasses.asdict(decision) for decision in self._decisions]}))
             case _:
                 raise ControlRequestError("unknown request")
 

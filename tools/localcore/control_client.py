@@ -64,18 +64,28 @@ class ControlClient:
 
     def disconnect(self, client_id: str) -> bool:
         """Cut a device's connection; returns whether there was one. Raises ControlError if it may still be up."""
+        disconnected = self._answer({"op": "disconnect", "client_id": client_id}).get("disconnected")
+        if not isinstance(disconnected, bool):
+            raise ControlError("the local endpoint did not do it")
+        return disconnected
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return the last decisions, oldest first, each with the fields of `Decision`. Raises ControlError."""
+        decisions = self._answer({"op": "decisions"}).get("decisions")
+        if not isinstance(decisions, list) or not all(isinstance(each, dict) for each in decisions):
+            raise ControlError("the local endpoint did not do it")
+        return decisions
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask for one line, and wait for it."""
         deadline = self._clock() + ANSWER_S
         try:
-            self._ask({"op": "disconnect", "client_id": client_id})
-            answer = _parse(self._line(deadline))
+            self._ask(request)
+            return _parse(self._line(deadline))
         except OSError as error:
             raise ControlError(
                 f"the local endpoint did not answer: {error.strerror or type(error).__name__}"
             ) from error
-        disconnected = answer.get("disconnected")
-        if not isinstance(disconnected, bool):
-            raise ControlError("the local endpoint did not do it")
-        return disconnected
 
     def _ask(self, request: dict[str, Any]) -> None:
         self._socket.sendall(json.dumps({"token": self._token, **request}).encode() + b"\n")

@@ -13,6 +13,7 @@ import socket
 import ssl
 import traceback
 import uuid
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tools.localcore.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_lea
 from tools.localcore.clock import Clock
 from tools.localcore.connection import Channel, run_mqtt
 from tools.localcore.control import ControlServer
-from tools.localcore.decisions import DecisionSink
+from tools.localcore.decisions import Decision, DecisionSink
 from tools.localcore.handshake import explain_failure
 from tools.localcore.http import HttpConnection
 from tools.localcore.journal import Journal
@@ -37,6 +38,7 @@ from tools.localcore.tls import accept_tls, server_context, watched_handshake
 CERTIFICATE_ALPN = ("x-amzn-mqtt-ca", "x-amzn-http-ca")
 DEFAULT_ALPN = ("mqtt", *CERTIFICATE_ALPN, "http/1.1")
 ACCEPT_PAUSE_S = 0.1
+RECENT_DECISIONS = 100
 
 
 class LocalCore:
@@ -64,12 +66,14 @@ class LocalCore:
         self.port = 0
         self.domain_port: int | None = None
         broker = Broker(settings, clock, self._drop)
+        self._recent: deque[Decision] = deque(maxlen=RECENT_DECISIONS)
         admission = Admission(settings, registry, clock)
         self.broker = broker
         self._settings = settings
-        self._shared = Shared(settings, clock, registry, admission, broker, decide, log)
+        self._shared = Shared(settings, clock, registry, admission, broker, self._remember, log)
         self._leaf = leaf
-        self._control = ControlServer(settings.state, broker, settings.max_watcher_messages)
+        self._decide = decide
+        self._control = ControlServer(settings.state, broker, settings.max_watcher_messages, self._recent)
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -181,6 +185,10 @@ class LocalCore:
         else:
             what = "raw MQTT without ALPN" if first[0] == 0x10 else "bytes that are no HTTP"
             journal.write("refused", "NO_ALPN", f"{what}: offer ALPN mqtt, or use WebSocket on /mqtt")
+
+    def _remember(self, decision: Decision) -> None:
+        self._recent.append(decision)
+        self._decide(decision)
 
     def _drop(self, client_id: str | None, reason: str, detail: str) -> None:
         journal = Journal(self._shared.decide, self._shared.clock, "the broker", "")

@@ -16,7 +16,7 @@ from typing import IO, Any
 import pytest
 
 from tests.support.core import RunningCore
-from tests.support.mqtt import RawClient, client_publish
+from tests.support.mqtt import RawClient, client_connect, client_publish
 from tools.localcore.control_client import ControlClient, ControlError
 from tools.localcore.session import Message
 
@@ -164,3 +164,15 @@ def test_the_client_ends_when_the_endpoint_does(core: RunningCore) -> None:
 def test_no_endpoint_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="no localcore runs on"):
         ControlClient(tmp_path)
+
+
+def test_the_last_decisions_can_be_asked_for(core: RunningCore) -> None:
+    core.add_device("dev-1", username="u", password="p" * 12)
+    with RawClient(core) as client:
+        client.send(client_connect("dev-1", username="u", password=b"wrong"))
+        assert client.receive() is None
+    core.next_decision("refused", "NOT_AUTHENTICATED")
+    with ControlClient(core.state) as control:
+        [decision] = control.decisions()
+    assert (decision["client_id"], decision["reason"]) == ("dev-1", "NOT_AUTHENTICATED")
+    assert "wrong" not in json.dumps(decision)
