@@ -6,8 +6,12 @@ A thin shell over tools.localcore: decisions and the Lambda's log go to stderr, 
 import asyncio
 import os
 import signal
+import tempfile
 import time
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +26,11 @@ from tools.localcore.decisions import Decision, printable
 from tools.localcore.server import LocalCore
 from tools.localcore.settings import SettingError, Settings, parse_setting
 from tools.localcore.state import StateFolderError
-from tools.paths import STATE
+from tools.paths import ROOT, STATE
 
 STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
 MAX_LOG_CHARS = 2000
+MAX_CODE_BYTES = 250 * 1024 * 1024  # unpacked (AWS Lambda Developer Guide, "Lambda quotas")
 
 
 def local(
@@ -37,6 +42,9 @@ def local(
         str | None, typer.Option(help="Also play a domain configuration (MQTT without ALPN) of this name.")
     ] = None,
     domain_port: Annotated[int, typer.Option(help="TCP port of the domain configuration; 0 takes a free one.")] = 0,
+    zip_file: Annotated[
+        Path | None, typer.Option("--zip", help="Run the authorizer of this zip (`mqtt443 cloud zip`), not ours.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one of tools/localcore/settings.py.")
     ] = None,
@@ -58,7 +66,8 @@ def local(
     except SettingError as error:
         raise UsageError(f"{error}; see mqtt443 local --help") from None
     try:
-        asyncio.run(serve(checked, Console(stderr=True, highlight=False, soft_wrap=True)))
+        with _code(zip_file) as code:
+            asyncio.run(serve(checked, Console(stderr=True, highlight=False, soft_wrap=True), code))
     except StateFolderError as error:
         raise CommandError(str(error)) from None
     except OSError as error:
@@ -71,8 +80,27 @@ def parse_settings(texts: Sequence[str]) -> dict[str, object]:
     return dict(parse_setting(text) for text in texts)
 
 
-async def serve(settings: Settings, console: Console) -> None:
-    """Run the endpoint until SIGINT or SIGTERM. Raises what LocalCore.start raises."""
+@contextmanager
+def _code(zip_file: Path | None) -> Iterator[Path]:
+    """Give the folder with the authorizer's code; a zip is unpacked for as long, as by Lambda. Raises CommandError."""
+    if zip_file is None:
+        yield ROOT
+        return
+    with tempfile.TemporaryDirectory(prefix="mqtt443-code-") as folder:
+        try:
+            with zipfile.ZipFile(zip_file) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > MAX_CODE_BYTES:
+                    raise CommandError(f"{zip_file}: Lambda takes no code of over {MAX_CODE_BYTES >> 20} MB")
+                archive.extractall(folder)
+        except OSError as error:
+            raise CommandError(f"{zip_file}: {error.strerror}; write one with: mqtt443 cloud zip {zip_file}") from None
+        except (zipfile.BadZipFile, zlib.error):
+            raise CommandError(f"{zip_file}: no zip; write one with: mqtt443 cloud zip {zip_file}") from None
+        yield Path(folder)
+
+
+async def serve(settings: Settings, console: Console, code: Path) -> None:
+    """Run the endpoint until SIGINT or SIGTERM; `code` is the authorizer's. Raises what LocalCore.start raises."""
 
     def log(line: str) -> None:
         console.print(Text(printable(line.rstrip(), MAX_LOG_CHARS), style="dim"))
@@ -86,7 +114,7 @@ async def serve(settings: Settings, console: Console) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    registry = product_registry(settings, clock, log)
+    registry = product_registry(settings, clock, log, code)
     core = LocalCore(settings, registry, clock=clock, decide=decide, log=log)
     try:
         await core.start()

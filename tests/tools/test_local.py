@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +19,11 @@ import pytest
 from typer.testing import CliRunner
 
 from authorizer.store import FileStore
-from tests.support.mqtt import Inbox, client_connect, client_publish
+from tests.support.mqtt import Connack, Inbox, client_connect, client_publish
 from tools.cli import app
+from tools.cloud.code import build
 from tools.devices import add_device
+from tools.errors import UsageError
 from tools.local import parse_settings
 from tools.localcore.settings import SettingError
 
@@ -135,6 +139,74 @@ def test_a_wrong_setting_is_wrong_use(tmp_path: Path, setting: str) -> None:
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "bind=",
+        "bind=localhost",
+        "bind=" + "a" * 70,
+        "region=eu west",
+        "region=*",
+        "account=12345678901",
+        "account=*",
+        "handshake_timeout_s=0",
+        "http_timeout_s=0",
+        "retry_s=0",
+        "keep_alive_min_s=0",
+        "keep_alive_max_s=0",
+        "websocket_lifetime_s=0",
+    ],
+)
+def test_a_setting_out_of_range_is_wrong_use(tmp_path: Path, setting: str) -> None:
+    result = CliRunner().invoke(app, ["local", "--state", str(tmp_path / "state"), "--set", setting])
+    assert isinstance(result.exception, UsageError)
+    assert setting.partition("=")[0] in str(result.exception)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_setting_that_may_be_none_can_be_set_to_it() -> None:
+    assert parse_settings(["domain_authorizer=none"]) == {"domain_authorizer": None}
+
+
+def test_a_ca_that_cannot_be_read_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").mkdir()
+    (tmp_path / "ca-key.pem").touch()
+    result = run("local", "--port", "0", "--state", str(tmp_path))
+    assert result.returncode == 1
+    assert re.fullmatch(r"mqtt443: cannot use the state folder .*: Is a directory; .*--state\n", result.stderr)
+
+
+def test_a_control_file_that_cannot_be_written_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+    (tmp_path / "control.json").mkdir()
+    result = run("local", "--port", "0", "--state", str(tmp_path))
+    assert result.returncode == 1
+    assert re.fullmatch(r"mqtt443: cannot use the state folder .*; .*--state\n", result.stderr)
+
+
+def test_a_reader_that_went_away_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as nobody:
+        command = [*MQTT443, "local", "--port", "0", "--state", str(tmp_path)]
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, text=True, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert not (tmp_path / "control.json").exists()
+
+
+def test_a_server_name_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    with local(tmp_path) as (process, ready):
+        with socket.create_connection(("127.0.0.1", int(ready.group(2))), WAIT_S) as raw:
+            raw.sendall(outgoing.read().replace(b"localhost", b"local\xffost"))
+            assert raw.recv(1) == b"\x15", "an alert"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=WAIT_S)
+    assert re.fullmatch(r"\S+ refused a client from 127.0.0.1: SNI_MISUSED: .*not ASCII.*\n", err)
+
+
 def test_settings_are_parsed_in_their_types() -> None:
     parsed = parse_settings(["qos2=ignore", "retry_s=5", "recheck_connect=false"])
     assert parsed == {"qos2": "ignore", "retry_s": 5, "recheck_connect": False}
@@ -146,3 +218,43 @@ def test_help_has_an_example() -> None:
     result = CliRunner().invoke(app, ["local", "--help"])
     assert result.exit_code == 0
     assert "Example: mqtt443 local --port 8443" in result.output
+
+
+def test_the_authorizer_of_a_zip_decides(tmp_path: Path) -> None:
+    state, code = tmp_path / "state", tmp_path / "authorizer.zip"
+    code.write_bytes(build())
+    with local(state, "--zip", str(code)) as (process, ready):
+        add_device(FileStore(state / "devices.json"), "dev-1", password="p@ssw0rd-1", now=time.time())
+        context = ssl.create_default_context(cafile=ready.group(3))
+        context.set_alpn_protocols(["mqtt"])
+        raw = socket.create_connection(("127.0.0.1", int(ready.group(2))), WAIT_S)
+        with context.wrap_socket(raw, server_hostname="localhost") as client:
+            client.sendall(client_connect("dev-1", password=b"p@ssw0rd-1"))
+            assert Inbox().feed(client.recv(4)) == [Connack(0)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+
+
+def test_the_zip_is_what_runs_and_not_the_checkout(tmp_path: Path) -> None:
+    code = tmp_path / "authorizer.zip"
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("authorizer/handler.py", "def handler(event, context): raise RuntimeError('of the zip')")
+    with local(tmp_path / "state", "--zip", str(code)) as (process, ready):
+        context = ssl.create_default_context(cafile=ready.group(3))
+        context.set_alpn_protocols(["mqtt"])
+        raw = socket.create_connection(("127.0.0.1", int(ready.group(2))), WAIT_S)
+        with context.wrap_socket(raw, server_hostname="localhost") as client:
+            client.sendall(client_connect("dev-1", password=b"x"))
+            assert client.recv(4) == b""
+        process.send_signal(signal.SIGTERM)
+        assert "of the zip" in process.communicate(timeout=WAIT_S)[1]
+
+
+@pytest.mark.parametrize("content", [None, b"no zip"])
+def test_a_zip_that_is_none_is_one_line_with_the_next_step(tmp_path: Path, content: bytes | None) -> None:
+    code = tmp_path / "authorizer.zip"
+    if content is not None:
+        code.write_bytes(content)
+    result = run("local", "--port", "0", "--state", str(tmp_path / "state"), "--zip", str(code))
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert f"write one with: mqtt443 cloud zip {code}" in result.stderr

@@ -1,11 +1,13 @@
 """The account that `mqtt443 local` plays: one authorizer, `mqtt443`, which is the package authorizer/ of this checkout.
 
-It is the account's default, its token signing is off, and its devices are in the state folder.
+It can be the one of an unpacked zip instead. It is the account's default, its token signing is off, and its devices are
+in the state folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tools.localcore.authorizers import Authorizer, AuthorizerRegistry
 from tools.localcore.clock import Clock
@@ -17,10 +19,10 @@ AUTHORIZER_NAME = "mqtt443"
 DEVICES_FILE = "devices.json"
 
 
-def product_authorizer(settings: Settings, on_log: Callable[[str], None]) -> Authorizer:
-    """Return the authorizer; `on_log` takes the lines that its Lambda prints."""
+def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: Path = ROOT) -> Authorizer:
+    """Return the authorizer; `on_log` takes the lines that its Lambda prints, `code` is its unpacked code."""
     function = LambdaFunction(
-        ROOT,
+        code,
         "authorizer.handler.handler",
         environment={"MQTT443_STORE": f"file:{settings.state.resolve() / DEVICES_FILE}"},
         name=AUTHORIZER_NAME,
@@ -31,6 +33,8 @@ def product_authorizer(settings: Settings, on_log: Callable[[str], None]) -> Aut
     return Authorizer(AUTHORIZER_NAME, function)
 
 
-def product_registry(settings: Settings, clock: Clock, on_log: Callable[[str], None]) -> AuthorizerRegistry:
+def product_registry(
+    settings: Settings, clock: Clock, on_log: Callable[[str], None], code: Path = ROOT
+) -> AuthorizerRegistry:
     """Return the registry with that authorizer as the default; the caller closes it."""
-    return AuthorizerRegistry([product_authorizer(settings, on_log)], AUTHORIZER_NAME, clock)
+    return AuthorizerRegistry([product_authorizer(settings, on_log, code)], AUTHORIZER_NAME, clock)
