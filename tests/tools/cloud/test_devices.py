@@ -1,0 +1,197 @@
+"""`mqtt443 device --stack`: the devices of a stack in AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mqtt443 import ca as board_ca
+from mqtt443.config import load
+from typer.testing import CliRunner, Result
+
+from authorizer.dynamostore import DynamoStore
+from authorizer.secret import match
+from tests.support.aws import Refuse
+from tests.support.awsiot import DOMAIN, ENDPOINT
+from tests.support.cloud import STACK, Cloud
+from tools.amazon_roots import amazon_roots
+from tools.cli import app
+from tools.errors import CommandError, UsageError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a subcommand on the stack."""
+    monkeypatch.setattr("tools.cloud.aws.open_aws", lambda *_: cloud.aws)
+    monkeypatch.delenv("MQTT443_PASSWORD", raising=False)
+    cloud.answers.on("logs", "filter_log_events", {"events": []})
+
+    def invoke(*arguments: str, stack: str = STACK) -> Result:
+        where = ["--stack", stack, "--state", str(cloud.state)]
+        result = CliRunner().invoke(app, ["device", *arguments, *where])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+def store(cloud: Cloud) -> DynamoStore:
+    (table,) = cloud.client("dynamodb").list_tables()["TableNames"]
+    return DynamoStore(table, cloud.client("dynamodb"))
+
+
+def config_after(run: Run, folder: Path) -> dict[str, Any]:
+    out = folder / "config.json"
+    assert run("add", "sensor-1", "--out", str(out)).exit_code == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    load(str(out))  # as the board does
+    config: dict[str, Any] = json.loads(out.read_text())
+    return config
+
+
+def test_add_writes_a_config_that_leads_to_the_account(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    cloud.deploy()
+    config = config_after(run, tmp_path)
+    password = config.pop("password")
+    assert config == {
+        "endpoint": ENDPOINT,
+        "port": 443,
+        "ca": "ca.der",
+        "client_id": "sensor-1",
+        "username": "sensor-1",
+    }
+    (secret,) = store(cloud).by_client_id("sensor-1").secrets  # type: ignore[union-attr]
+    assert match((secret,), password.encode(), admit=True) == 0
+    assert (tmp_path / "ca.der").read_bytes() == amazon_roots()
+    assert len(board_ca.load(str(tmp_path / "ca.der"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys"),
+    [
+        ("named", {"endpoint": ENDPOINT, "authorizer": STACK}),
+        ("domain", {"endpoint": DOMAIN, "transport": "tls"}),
+    ],
+)
+def test_the_config_is_that_of_the_mode(
+    run: Run, cloud: Cloud, tmp_path: Path, mode: str, keys: dict[str, str]
+) -> None:
+    cloud.deploy(mode=mode)
+    config = config_after(run, tmp_path)
+    assert {key: config[key] for key in keys} == keys
+
+
+def test_with_signing_the_config_gets_a_token(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    cloud.deploy(mode="named", signing=True)
+    config = config_after(run, tmp_path)
+    assert {"token", "token_key", "token_signature"} <= config.keys()
+    shown = json.loads(run("add", "sensor-2", "--json").stdout)
+    assert {"token", "token_key", "token_signature", "password"} <= shown.keys()
+    assert shown["token"] != config["token"]
+
+
+def test_without_the_signing_key_nothing_is_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    cloud.deploy(mode="named", signing=True)
+    for path in (cloud.state / "signing").iterdir():
+        path.unlink()
+    with pytest.raises(CommandError, match="tokens are signed where"):
+        run("add", "sensor-1", "--out", str(tmp_path / "config.json"))
+    assert store(cloud).all() == []
+
+
+def test_a_generated_password_is_shown_once_and_never_listed(run: Run, cloud: Cloud) -> None:
+    cloud.deploy()
+    password = json.loads(run("add", "sensor-1", "--json").stdout)["password"]
+    (listed,) = json.loads(run("list", "--json").stdout)
+    assert (listed["client_id"], listed["enabled"], listed["secrets"]) == ("sensor-1", True, 1)
+    for call in cloud.answers.calls:
+        assert password not in repr(call)
+
+
+def test_the_policy_that_was_deployed_decides_what_can_be_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
+    own = tmp_path / "policy.json"
+    own.write_text(json.dumps([{"Version": "2012-10-17", "Statement": [statement]}] * 10))
+    cloud.deploy(policy=own)
+    run("add", "sensor-1")
+    with pytest.raises(CommandError, match="11 documents"):
+        run("add", "sensor-2", "--publish", "site/a")
+
+
+@pytest.mark.parametrize("command", [["disable", "sensor-1"], ["remove", "sensor-1", "--yes"]])
+def test_whoever_loses_access_is_cut_at_aws(run: Run, cloud: Cloud, command: list[str]) -> None:
+    cloud.deploy()
+    run("add", "sensor-1")
+    cloud.iot.connected.add("sensor-1")
+    assert run(*command).stdout.endswith("; its connection was cut\n")
+    assert cloud.iot.connected == set()
+    (cut,) = cloud.answers.of("delete_connection")
+    assert cut.parameters == {"clientId": "sensor-1"}
+
+
+def test_a_device_that_is_not_connected_is_only_disabled(run: Run, cloud: Cloud) -> None:
+    cloud.deploy()
+    run("add", "sensor-1")
+    assert run("disable", "sensor-1").stdout == "sensor-1 is disabled\n"
+    assert store(cloud).by_client_id("sensor-1").enabled is False  # type: ignore[union-attr]
+    assert run("enable", "sensor-1").stdout == "sensor-1 is enabled\n"
+
+
+def test_a_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run: Run, cloud: Cloud) -> None:
+    cloud.deploy()
+    run("add", "sensor-1")
+    cloud.answers.on("iot-data", "delete_connection", Refuse("ForbiddenException", "", 403))
+    with pytest.raises(CommandError, match=r"its connection may still be up: the permission iot:DeleteConnection is"):
+        run("disable", "sensor-1")
+    assert store(cloud).by_client_id("sensor-1").enabled is False  # type: ignore[union-attr]
+
+
+def test_rotate_says_how_long_the_old_password_works_and_when_both_were_used(run: Run, cloud: Cloud) -> None:
+    cloud.deploy()
+    run("add", "sensor-1")
+    first = run("rotate", "sensor-1", "--keep-hours", "48")
+    assert first.stderr == ""
+    assert "the old password works until " in first.stdout
+    second = run("rotate", "sensor-1", "--json")
+    assert "the new password was not used, the old one not used" in second.stderr
+    assert json.loads(second.stdout)["old_password_ends_at"] > 1_700_000_000
+    dropped = run("rotate", "sensor-1", "--drop-old")
+    assert "the new password was not used" in dropped.stderr
+    assert len(store(cloud).by_client_id("sensor-1").secrets) == 1  # type: ignore[union-attr]
+
+
+def test_two_changes_at_once_do_not_lose_each_other(run: Run, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.deploy()
+    run("add", "sensor-1")
+    replace = DynamoStore.replace
+
+    def late(self: DynamoStore, device: Any) -> Any:
+        monkeypatch.setattr(DynamoStore, "replace", replace)
+        stored = self.by_client_id("sensor-1")
+        assert stored is not None
+        replace(self, stored._replace(publish=("site/a",)))  # somebody else is faster
+        return replace(self, device)
+
+    monkeypatch.setattr(DynamoStore, "replace", late)
+    run("disable", "sensor-1")
+    found = store(cloud).by_client_id("sensor-1")
+    assert found is not None
+    assert (found.enabled, found.publish, found.version) == (False, ("site/a",), 3)
+
+
+@pytest.mark.parametrize("command", [["list"], ["add", "x"], ["disable", "x"]])
+def test_a_stack_that_is_not_there_says_what_to_do(run: Run, cloud: Cloud, command: list[str]) -> None:
+    with pytest.raises(CommandError, match="there is no deployed stack other in eu-west-1: run `mqtt443 cloud deploy"):
+        run(*command, stack="other")
+
+
+def test_a_name_that_no_stack_can_have_is_wrong_use(run: Run) -> None:
+    with pytest.raises(UsageError, match="--stack a_b"):
+        run("list", stack="a_b")
