@@ -30,10 +30,8 @@ class Form:
         return random.Random(f"{self.seed} {name}")
 
     def sample(self, name: str, whole: range, short: int) -> list[int]:
-        """All of `whole` in the long form, else `short` of it, in order, the last one among them."""
-        if self.soak or len(whole) <= short:
-            return list(whole)
-        return sorted({*self.random(name).sample(whole, short - 1), whole[-1]})
+        """All of `whole` in the long form, else `short` of it; in a random order."""
+        return self.random(name).sample(whole, len(whole) if self.soak else min(short, len(whole)))
 
 
 @pytest.fixture

@@ -197,10 +197,22 @@ def test_all_connections_can_be_reset_at_once(echo: Echo) -> None:
     with through(echo) as (relay, client):
         client.sendall(b"x")
         client.recv(1)
-        assert relay.reset_all() == 1
+        assert relay.strike("reset") == 1
         assert read_all(client)[1] == "ConnectionResetError"
         assert echo.next_end() == "ConnectionResetError"
-        assert relay.reset_all() == 0
+        assert relay.strike("reset") == 0
+
+
+def test_all_connections_can_fall_silent_at_once(echo: Echo) -> None:
+    with through(echo) as (relay, client):
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        assert relay.strike("silence") == 1
+        client.sendall(b"y")
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    assert echo.got == b"x"
 
 
 def test_a_closed_port_is_a_reset_and_the_relay_goes_on(echo: Echo) -> None:

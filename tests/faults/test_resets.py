@@ -54,5 +54,5 @@ def test_an_end_at_any_byte_is_named_and_the_next_connection_works(
     folder(tag).mkdir()
     trials = attempt(endpoint, folder(tag), name, transport, [Treatment(Fault(harm, direction, n)) for n in offsets])
     trials.check()
-    harmed = [trial.passage.harmed for trial in trials.trials[:-1]]
-    assert sum(harmed) >= len(offsets) - 40, "the connections were shorter than the one that was measured"
+    # The last offsets lie in DISCONNECT, when the endpoint may be the first to leave.
+    assert sum(trial.passage.harmed for trial in trials.trials) >= len(offsets) * 0.7

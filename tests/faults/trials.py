@@ -20,6 +20,7 @@ from tools.paths import UMQTT
 from tools.virtualboard.interpreters import Interpreter
 
 PAYLOAD_BYTES = 100
+ENOUGH_TRIALS = 40
 SLACK_BYTES = 512  # of heap, for what a conservative collector leaves
 
 # What a trial says, a line of JSON each; whatever is not of our own tree of errors ends the program with a traceback.
@@ -75,12 +76,14 @@ class Trials:
         for n, trial in enumerate(self.trials):
             lost = [m for m in range(trial.acknowledged) if (n, m) not in got]
             assert not lost, f"trial {n}: acknowledged, but never received: {lost}"
-            assert (trial.error is None) == (trial.acknowledged == self.messages), trial
+            # An error with every message acknowledged is one of DISCONNECT.
+            assert trial.error is not None or trial.acknowledged == self.messages, trial
             assert trial.error is None or len(trial.text or "") > 40, trial
         assert len(self.received) == len(got), "a message came twice on a new session"
-        # What a failure loads may stay for a while: the first half says how much that is.
+        # What a failure loads may stay for a while: the first half says how much that is, if it has enough failures.
         heap, middle = [trial.heap for trial in self.trials], len(self.trials) // 2
-        assert max(heap[middle:]) <= max(heap[:middle]) + SLACK_BYTES, f"the heap grew: {heap}"
+        if middle >= ENOUGH_TRIALS:
+            assert max(heap[middle:]) <= max(heap[:middle]) + SLACK_BYTES, f"the heap grew: {heap}"
 
     @property
     def errors(self) -> list[str | None]:

@@ -148,17 +148,21 @@ class Relay:
         """How many connections have met their fault."""
         return sum(passage.harmed for passage in tuple(self.passages))
 
-    def reset_all(self) -> int:
-        """Reset every connection that is up, now; returns how many those were."""
+    def strike(self, harm: Literal["reset", "silence"]) -> int:
+        """Do harm to every connection that is up, now; returns how many those were."""
 
-        async def reset() -> int:
+        async def strike() -> int:
             live = [(task, passage) for task, passage in self._tasks.items() if passage is not None]
             for task, passage in live:
-                passage.reset = True
-                task.cancel()
+                passage.harmed = True
+                if harm == "reset":
+                    passage.reset = True
+                    task.cancel()
+                else:
+                    passage.lost = frozenset({"up", "down"})
             return len(live)
 
-        return asyncio.run_coroutine_threadsafe(reset(), self._loop).result(WAIT_S)
+        return asyncio.run_coroutine_threadsafe(strike(), self._loop).result(WAIT_S)
 
     async def _stop(self) -> None:
         tasks = tuple(self._tasks)
