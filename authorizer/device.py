@@ -162,25 +162,30 @@ def from_json(value: object) -> Device:
 
 def _secret_to_json(secret: Secret) -> dict[str, object]:
     cost = secret.cost._asdict() if secret.kind == SCRYPT else {}
+    end = {"expires_at": secret.expires_at} if secret.expires_at else {}
     return {
         "kind": secret.kind,
         "salt": secret.salt.hex(),
         "digest": secret.digest.hex(),
         "created_at": secret.created_at,
         **cost,
+        **end,
     }
 
 
 def _secret_from_json(value: object) -> Secret:
     names: tuple[str, ...] = ("kind", "salt", "digest", "created_at")
     is_scrypt = isinstance(value, dict) and value.get("kind") == SCRYPT
-    fields = _fields(value, "secret", names + ScryptCost._fields if is_scrypt else names)
+    has_end = isinstance(value, dict) and "expires_at" in value
+    names += (ScryptCost._fields if is_scrypt else ()) + (("expires_at",) if has_end else ())
+    fields = _fields(value, "secret", names)
     try:
         salt, digest = (bytes.fromhex(_typed(fields, name, str)) for name in ("salt", "digest"))
     except ValueError:
         raise DeviceError("the salt or the digest of a secret is not hexadecimal") from None
     cost = ScryptCost(*(_typed(fields, name, int) for name in ScryptCost._fields)) if is_scrypt else DEFAULT_COST
-    return Secret(_typed(fields, "kind", str), salt, digest, _typed(fields, "created_at", int), cost)
+    expires_at = _typed(fields, "expires_at", int) if has_end else 0
+    return Secret(_typed(fields, "kind", str), salt, digest, _typed(fields, "created_at", int), cost, expires_at)
 
 
 def _fields(value: object, what: str, names: tuple[str, ...]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from authorizer.device import Device
 from authorizer.errors import AuthorizerError, Refused
 from authorizer.event import Login, describe, parse, printable
 from authorizer.policy import Template, iot_arn
-from authorizer.secret import match
+from authorizer.secret import Secret, match
 from authorizer.store import CredentialStore, open_store
 
 Answer = dict[str, object]
@@ -50,6 +50,7 @@ class Authorizer:
     :param disconnect_s: 300..86,400 seconds until AWS ends the connection
     :param clock: gives seconds from any start, for the duration in the log
     :param log: takes one decision, as an object that JSON can hold
+    :param now: gives Unix seconds, for secrets with an end
     """
 
     def __init__(  # noqa: PLR0917  the seams, all of them
@@ -60,6 +61,7 @@ class Authorizer:
         disconnect_s: int,
         clock: Callable[[], float],
         log: Callable[[dict[str, object]], object],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._template = template
@@ -67,6 +69,7 @@ class Authorizer:
         self._disconnect_s = disconnect_s
         self._clock = clock
         self._log = log
+        self._now = now
 
     def decide(self, event: object, context: object) -> Answer:
         """Answer one event and log why; never raises."""
@@ -101,7 +104,7 @@ class Authorizer:
         :raises Refused: after the same hashing work whatever the reason, see secret.py
         """
         device = self._store.by_username(login.username)
-        secrets = device.secrets if device else ()
+        secrets = self._live(device.secrets) if device else ()
         own_id = device is not None and (
             login.client_id is None or compare_digest(login.client_id.encode(), device.client_id.encode())
         )
@@ -116,6 +119,11 @@ class Authorizer:
         if not own_id:
             raise Refused("the client id is not that of the user name")
         return device, index
+
+    def _live(self, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        """Leave out the secrets whose end has come; only the last one, the old one of a rotation, has an end."""
+        now = self._now()
+        return tuple(each for each in secrets if not each.expires_at or now < each.expires_at)
 
 
 def principal_id(client_id: str) -> str:

@@ -43,13 +43,14 @@ MAX_SCRYPT_BYTES = 64 * 1024 * 1024
 
 
 class Secret(NamedTuple):
-    """One stored secret: `kind` is "sha256" or "scrypt", `created_at` is in Unix seconds."""
+    """One stored secret: `kind` is "sha256" or "scrypt", times are in Unix seconds, `expires_at` 0 is never."""
 
     kind: str
     salt: bytes
     digest: bytes
     created_at: int
     cost: ScryptCost = DEFAULT_COST
+    expires_at: int = 0
 
     def __repr__(self) -> str:
         return f"Secret(kind={self.kind!r}, created_at={self.created_at})"

@@ -6,7 +6,9 @@ import sys
 import typer
 
 from tools import board, device, local, watch
+from tools.cloud import command as cloud
 from tools.errors import CommandError
+from tools.flash import command as flash
 
 app = typer.Typer(
     name="mqtt443",
@@ -19,6 +21,8 @@ app.command()(local.local)
 app.add_typer(device.app, name="device")
 app.command()(board.board)
 app.command()(watch.watch)
+app.command()(flash.flash)
+app.add_typer(cloud.app, name="cloud")
 
 
 def main() -> None:

@@ -1,12 +1,8 @@
-"""`mqtt443 device`: the thin command over devices.py, with board_config.py for --out."""
+"""`mqtt443 device`: the thin command over devices.py, with places.py for where and board_config.py for --out."""
 
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,20 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from authorizer.errors import AlreadyRegistered, AuthorizerError, DeviceError, NotRegistered
-from authorizer.filestore import FileStore
-from authorizer.policy import Template
-from authorizer.secret import MAX_PASSWORD_BYTES
-from authorizer.settings import policy_path
 from tools import devices
 from tools.board_config import copy_ca, read_config, update_config
+from tools.device_talk import credentials, cut, minute, read_password, reported, show_secret
 from tools.errors import CommandError, UsageError
-from tools.localcore.certificates import local_ca
-from tools.localcore.control_client import ControlError, disconnect_live
 from tools.paths import STATE
+from tools.places import open_place
 
 app = typer.Typer(
-    help="Register devices with the local endpoint, and change them.",
+    help="Register devices with the local endpoint, or with a stack in AWS, and change them.",
     epilog="Example: mqtt443 device add sensor-1 --out config.json",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -47,6 +38,11 @@ Out = Annotated[
     Path | None, typer.Option(help="Write it into this config.json instead of showing a generated password.")
 ]
 State = Annotated[Path, typer.Option(help="The state folder of the local endpoint.")]
+StackName = Annotated[
+    str | None, typer.Option("--stack", help="A stack of `mqtt443 cloud deploy`, instead of the local endpoint.")
+]
+Region = Annotated[str | None, typer.Option(help="For --stack: the AWS region.")]
+Profile = Annotated[str | None, typer.Option(help="For --stack: the AWS profile.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for scripts.")]
 
 
@@ -59,46 +55,62 @@ def add(
     publish: Annotated[list[str] | None, typer.Option(help="A topic of its own to publish to; repeatable.")] = None,
     subscribe: Annotated[list[str] | None, typer.Option(help="A topic filter of its own; repeatable.")] = None,
     out: Out = None,
-    endpoint: Annotated[str, typer.Option(help="For --out: the host to connect to.")] = "localhost",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="For --out: its port.")] = 8443,
+    endpoint: Annotated[
+        str | None, typer.Option(help="For --out: the host to connect to; default: localhost, or the stack's.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="For --out: its port; default: 8443, or the stack's.")
+    ] = None,
     ca: Annotated[
-        Path | None, typer.Option(help="For --out: its CA file, copied beside it; default: the local endpoint's.")
+        Path | None, typer.Option(help="For --out: its CA file, copied beside it; default: the local one, or Amazon's.")
     ] = None,
     state: State = STATE,
+    stack: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a device; a generated password is shown once, or goes only into --out."""
     if out is not None:
         read_config(out)  # what cannot be merged is found before the password exists
-    chosen = _password(password)
-    store = _store(state)
-    with _reported():
+    chosen = read_password(password)
+    place = open_place(state, stack, region, profile)
+    with reported():
+        config = place.config()
         added = devices.add_device(
-            store,
+            place.store,
             client_id,
             username=username,
             password=chosen,
             publish=publish or (),
             subscribe=subscribe or (),
             now=time.time(),
-            template=Template.load(policy_path(os.environ)),
+            template=place.template(),
         )
     if out is not None:
+        config |= {key: value for key, value in (("endpoint", endpoint), ("port", port)) if value is not None}
         try:
-            place = {"endpoint": endpoint, "port": port, "ca": copy_ca(ca or local_ca(state), out)}
-            update_config(out, {**place, **_credentials(added)})
+            config["ca"] = place.put_ca(out) if ca is None else copy_ca(ca, out)
+            update_config(out, {**config, **credentials(added)})
         except CommandError:
-            with _reported():
-                devices.remove(store, client_id)  # nobody knows its password
+            with reported():
+                devices.remove(place.store, client_id)  # nobody knows its password
             raise
-    _show_secret("added", added, out, is_chosen=chosen is not None, as_json=as_json)
+    show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
 
 
 @app.command("list", epilog="Example: mqtt443 device list --json")
-def list_devices(*, state: State = STATE, as_json: AsJson = False) -> None:
+def list_devices(
+    *,
+    state: State = STATE,
+    stack: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
     """List the registered devices, without anything secret."""
-    with _reported():
-        found = _store(state).all()
+    with reported():
+        found = open_place(state, stack, region, profile).store.all()
     rows = [
         {
             "client_id": device.client_id,
@@ -117,7 +129,7 @@ def list_devices(*, state: State = STATE, as_json: AsJson = False) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for device in found:
         enabled = "yes" if device.enabled else "no"
-        created = f"{datetime.fromtimestamp(device.created_at, UTC):%Y-%m-%d %H:%M} UTC"
+        created = minute(device.created_at)
         # Text: a name is never read as markup.
         table.add_row(Text(device.client_id), Text(device.username), enabled, str(len(device.secrets)), created)
     console.print(table)
@@ -132,48 +144,72 @@ def rotate(
     drop_old: Annotated[
         bool, typer.Option("--drop-old", help="Make no new password; end the old one and its connection.")
     ] = False,
+    keep_hours: Annotated[
+        int, typer.Option(min=1, max=8760, help="The old password ends by itself after so many hours.")
+    ] = devices.KEEP_S // 3600,
     out: Out = None,
     state: State = STATE,
+    stack: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a device a new password; the old one stays valid until --drop-old or the next rotation."""
-    store = _store(state)
+    """Give a device a new password; the old one stays valid for a while, until --drop-old or the next rotation."""
+    place = open_place(state, stack, region, profile)
     if drop_old:
         source = context.get_parameter_source("password")
         if out is not None or (source is not None and source.name == "COMMANDLINE"):
             raise UsageError("--drop-old makes no new password: leave out --out and --password")
-        with _reported():
-            device = devices.drop_old(store, client_id)
-        _cut(state, device.client_id, "has one password now", as_json=as_json)
-        return
-    if out is not None:
+    elif out is not None:
         read_config(out)
-    chosen = _password(password)
-    with _reported():
-        added = devices.rotate(store, client_id, password=chosen, now=time.time())
+    chosen = None if drop_old else read_password(password)
+    with reported():
+        if said := place.password_uses(client_id):  # before the old one ends
+            typer.echo(said, err=True)
+        if drop_old:
+            devices.drop_old(place.store, client_id)
+            cut(place, client_id, "has one password now", as_json=as_json)
+            return
+        added = devices.rotate(place.store, client_id, password=chosen, now=time.time(), keep_s=keep_hours * 3600)
     if out is not None:
         try:
-            update_config(out, _credentials(added))
+            update_config(out, credentials(added))
         except CommandError:
-            with _reported():
-                devices.take_back(store, added)
+            with reported():
+                devices.take_back(place.store, added)
             raise
-    _show_secret("rotated", added, out, is_chosen=chosen is not None, as_json=as_json)
+    show_secret("rotated", added, out, {}, is_chosen=chosen is not None, as_json=as_json)
 
 
 @app.command(epilog="Example: mqtt443 device disable sensor-1")
-def disable(client_id: ClientId, *, state: State = STATE, as_json: AsJson = False) -> None:
+def disable(
+    client_id: ClientId,
+    *,
+    state: State = STATE,
+    stack: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
     """Keep a device from logging in, and cut its connection."""
-    with _reported():
-        devices.set_enabled(_store(state), client_id, False)
-    _cut(state, client_id, "is disabled", as_json=as_json)
+    place = open_place(state, stack, region, profile)
+    with reported():
+        devices.set_enabled(place.store, client_id, False)
+    cut(place, client_id, "is disabled", as_json=as_json)
 
 
 @app.command(epilog="Example: mqtt443 device enable sensor-1")
-def enable(client_id: ClientId, *, state: State = STATE) -> None:
+def enable(
+    client_id: ClientId,
+    *,
+    state: State = STATE,
+    stack: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
     """Let a disabled device log in again."""
-    with _reported():
-        devices.set_enabled(_store(state), client_id, True)
+    with reported():
+        devices.set_enabled(open_place(state, stack, region, profile).store, client_id, True)
     typer.echo(f"{client_id} is enabled")
 
 
@@ -183,6 +219,9 @@ def remove(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     state: State = STATE,
+    stack: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
     """Forget a device, and cut its connection."""
@@ -191,72 +230,7 @@ def remove(
             raise UsageError("remove asks before it forgets a device, and nobody is there to answer: add --yes")
         if not typer.confirm(f"Forget {client_id}?"):
             raise CommandError(f"{client_id} stays as it is")
-    with _reported():
-        devices.remove(_store(state), client_id)
-    _cut(state, client_id, "is removed", as_json=as_json)
-
-
-def _store(state: Path) -> FileStore:
-    return FileStore(state / "devices.json")
-
-
-def _password(given: str | None) -> str | None:
-    """Give the chosen password; where it is to come from standard input, read one line of it."""
-    if given != "-":
-        return given
-    if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    try:
-        return sys.stdin.readline(MAX_PASSWORD_BYTES + 2).removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise UsageError("the password on standard input is not UTF-8") from None
-
-
-def _credentials(added: devices.Added) -> dict[str, object]:
-    return {"client_id": added.device.client_id, "username": added.device.username, "password": added.password}
-
-
-def _show_secret(done: str, added: devices.Added, out: Path | None, *, is_chosen: bool, as_json: bool) -> None:
-    """Say what was done; the password only if it was generated and is written nowhere else."""
-    shown = _credentials(added)
-    if is_chosen or out is not None:
-        del shown["password"]
-    if out is not None:
-        shown["out"] = str(out)
-    if as_json:
-        typer.echo(json.dumps(shown))
-        return
-    typer.echo(f"{done} {added.device.client_id}, user name {added.device.username}")
-    if "password" in shown:
-        typer.echo(f"password {added.password}  (not stored: it cannot be shown again)")
-    if out is not None:
-        typer.echo(f"wrote {out}")
-
-
-def _cut(state: Path, client_id: str, done: str, *, as_json: bool) -> None:
-    """Cut the device's live connection, and say what was done."""
-    try:
-        was_connected = disconnect_live(state, client_id)
-    except ControlError as error:
-        raise CommandError(
-            f"{client_id} {done}, but its connection may still be up: {error}; restart `mqtt443 local`"
-        ) from error
-    if as_json:
-        typer.echo(json.dumps({"client_id": client_id, "disconnected": was_connected}))
-    else:
-        typer.echo(f"{client_id} {done}{'; its connection was cut' if was_connected else ''}")
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn the library's errors into those of a command: wrong values are wrong use, the rest has failed."""
-    try:
-        yield
-    except DeviceError as error:
-        raise UsageError(str(error)) from error
-    except NotRegistered as error:
-        raise CommandError(f"{error}: see `mqtt443 device list`") from error
-    except AlreadyRegistered as error:
-        raise CommandError(f"{error}: choose another, or see `mqtt443 device rotate`") from error
-    except AuthorizerError as error:
-        raise CommandError(str(error)) from error
+    place = open_place(state, stack, region, profile)
+    with reported():
+        devices.remove(place.store, client_id)
+    cut(place, client_id, "is removed", as_json=as_json)

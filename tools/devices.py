@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from authorizer.device import Device, validate_device
 from authorizer.errors import Conflict, DeviceError, NotRegistered
 from authorizer.policy import LONGEST_ARN, Template
-from authorizer.secret import MAX_SECRETS, SALT_BYTES, SCRYPT, SHA256, Secret, make_secret
+from authorizer.secret import SALT_BYTES, SCRYPT, SHA256, Secret, make_secret
 from authorizer.store import CredentialStore
 
 GENERATED_PASSWORD_BYTES = 24  # 192 random bits, 32 characters
 MAX_ATTEMPTS = 5
+KEEP_S = 7 * 86_400  # the old password after a rotation: long enough to reach a board once a week
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,23 @@ def rotate(
     *,
     password: str | None = None,
     now: float,
+    keep_s: int = KEEP_S,
     token: Callable[[int], str] = secrets.token_urlsafe,
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> Added:
-    """Give a device a new secret; the newest one so far stays valid until `drop_old` or the next rotation.
+    """Give a device a new secret; the newest one so far stays valid for a while, or until the next rotation.
 
+    :param keep_s: seconds until the old secret ends by itself; `drop_old` ends it at once
     :raises DeviceError: the password cannot be registered
     :raises StoreError: there is no such device (NotRegistered), or the store fails
     """
     text, secret = _new_secret(password, now, token, random_bytes)
-    device = _change(store, client_id, lambda old: old._replace(secrets=(secret, *old.secrets)[:MAX_SECRETS]))
-    return Added(device, text)
+    ends_at = secret.created_at + keep_s
+
+    def edit(stored: Device) -> Device:
+        return stored._replace(secrets=(secret, stored.secrets[0]._replace(expires_at=ends_at)))
+
+    return Added(_change(store, client_id, edit), text)
 
 
 def take_back(store: CredentialStore, rotated: Added) -> Device:
@@ -96,7 +103,8 @@ def take_back(store: CredentialStore, rotated: Added) -> Device:
 
     def edit(stored: Device) -> Device:
         # A device is never left without a secret, even if somebody dropped the old one in the meantime.
-        return stored._replace(secrets=tuple(each for each in stored.secrets if each != lost) or stored.secrets)
+        kept = tuple(each._replace(expires_at=0) for each in stored.secrets if each != lost)
+        return stored._replace(secrets=kept or stored.secrets)
 
     return _change(store, rotated.device.client_id, edit)
 

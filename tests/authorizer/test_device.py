@@ -93,7 +93,8 @@ def test_a_device_is_checked_as_a_whole(change):
         validate_device(device(**change))
 
 
-FULL = device(secrets=(CHOSEN, GENERATED), publish=("site/a",), subscribe=("site/+",), enabled=False, version=7)
+ENDING = GENERATED._replace(expires_at=1_700_086_400)
+FULL = device(secrets=(CHOSEN, ENDING), publish=("site/a",), subscribe=("site/+",), enabled=False, version=7)
 
 
 def test_a_device_survives_json():
@@ -112,6 +113,7 @@ BROKEN = {
     "no secrets": {**to_json(FULL), "secrets": []},
     "secret no object": {**to_json(FULL), "secrets": ["p@ss"]},
     "digest no hex": {**to_json(FULL), "secrets": [{"kind": "sha256", "salt": "x", "digest": "y", "created_at": 0}]},
+    "end no number": {**to_json(FULL), "secrets": [{**to_json(FULL)["secrets"][1], "expires_at": True}]},
     "scrypt weak": {**to_json(FULL), "secrets": [{**to_json(FULL)["secrets"][0], "n": 2}]},
     "scrypt huge": {**to_json(FULL), "secrets": [{**to_json(FULL)["secrets"][0], "n": 2**40}]},
 }

@@ -54,6 +54,17 @@ def test_both_secrets_log_in_and_the_log_says_which():
     assert (rotated.lines[-1]["secret"], fresh.lines[-1]["secret"]) == (1, 0)
 
 
+@pytest.mark.parametrize(("now", "is_let_in"), [(1_700_000_049.9, True), (1_700_000_050, False)])
+def test_the_old_secret_of_a_rotation_ends_by_itself(now, is_let_in):
+    old = GENERATED._replace(expires_at=1_700_000_050)
+    desk = Desk(device(secrets=(OTHER_GENERATED, old)), now=now)
+    assert desk.decide(event("mqtt"))["isAuthenticated"] is is_let_in
+    if is_let_in:
+        assert desk.lines[-1]["secret"] == 1
+    else:
+        assert desk.reason == "wrong password"
+
+
 def test_an_allow_is_logged_with_who_and_how_long():
     desk = Desk(device())
     desk.decide(event("mqtt_signed"))

@@ -78,6 +78,11 @@ def test_domain_configuration_needs_no_alpn(flows, endpoint, name, compiled):
     assert "transport tls: as config.json says" in said
 
 
+@pytest.mark.parametrize("name", interpreters.MICROPYTHON)
+def test_board_runs_from_its_own_flash(flows, name):
+    flows(name, compiled=True, flash=True)
+
+
 @pytest.mark.parametrize("name", interpreters.ALL)
 def test_auto_takes_alpn_where_the_image_has_it_and_says_why(flows, name):
     expected = "transport alpn: this image can" if name in CAN_ALPN else "transport wss: this image has no ALPN"

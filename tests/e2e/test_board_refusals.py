@@ -1,4 +1,6 @@
-"""What a board says when it cannot get in, on every interpreter: certificates, clock, refusals, servers gone silent."""
+"""What a board says when it cannot get in, on every interpreter (MicroPython's as .mpy files): certificates, clock,
+refusals, servers gone silent.
+"""
 
 import socket
 import ssl
@@ -31,7 +33,8 @@ def says(tmp_path: Path) -> Callable[..., str]:
     """Run a board until it says something that fits a pattern; returns that line."""
 
     def says(pattern: str, name: str, server: Server | RunningCore, ca: bytes, **more: Any) -> str:
-        with Board(tmp_path, interpreters.need(name), ca, **{"port": server.port, **LOGIN, **more}) as board:
+        settings = {"port": server.port, "compiled": name != "cpython", **LOGIN, **more}
+        with Board(tmp_path, interpreters.need(name), ca, **settings) as board:
             line = board.wait_for(pattern)
         assert not any(LOGIN["password"] in line for line in board.lines), "a password was printed"
         return line

@@ -83,3 +83,13 @@ def test_localcore_page_lets_a_laptop_publish(shell, folder, port):
     watch = shell(".venv/bin/mqtt443 watch --count 1\n")
     shell(laptop)
     first_line(watch, r"telemetry/myClientName \d{4}-")
+
+
+@pytest.mark.parametrize(
+    "document", sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]), ids=str
+)
+def test_every_link_leads_somewhere(document):
+    targets = re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text())
+    for target in targets:
+        if not target.startswith("https://"):
+            assert (ROOT / document.parent / target).exists(), target

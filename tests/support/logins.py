@@ -33,7 +33,9 @@ def event(name: str) -> Any:
 class Desk:
     """An Authorizer over the given devices, with the lines it logged."""
 
-    def __init__(self, *devices: Device, store: Any = None, template: Template | None = None) -> None:
+    def __init__(
+        self, *devices: Device, store: Any = None, template: Template | None = None, now: float = 1_700_000_100
+    ) -> None:
         self.lines: list[dict[str, Any]] = []
         self._times = iter(range(1_000_000))
         self._authorizer = Authorizer(
@@ -43,6 +45,7 @@ class Desk:
             disconnect_s=7200,
             clock=lambda: next(self._times) / 1000,
             log=self.lines.append,
+            now=lambda: now,
         )
 
     def decide(self, event: object, context: object = CONTEXT) -> dict[str, Any]:

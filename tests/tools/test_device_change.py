@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.device_command import DeviceCommand
-from tools import device
+from tools import device, places
 from tools.errors import CommandError, UsageError
 from tools.localcore.control_client import ControlError
 
@@ -42,11 +42,14 @@ def test_list_as_json(run, monkeypatch):
     ]
 
 
-def test_rotate_keeps_the_old_password_until_it_is_dropped(run, tmp_path):
+def test_rotate_keeps_the_old_password_until_it_is_dropped(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     out = tmp_path / "config.json"
     run("add", "sensor-1", "--out", str(out), "--endpoint", "example.org")
     first = json.loads(out.read_text())["password"]
-    assert run("rotate", "sensor-1", "--out", str(out)) == f"rotated sensor-1, user name sensor-1\nwrote {out}\n"
+    assert run("rotate", "sensor-1", "--out", str(out), "--keep-hours", "24") == (
+        f"rotated sensor-1, user name sensor-1\nthe old password works until 2023-11-15 22:13 UTC\nwrote {out}\n"
+    )
     config = json.loads(out.read_text())
     assert config["endpoint"] == "example.org"
     assert (run.fits(config["password"]), run.fits(first)) == (0, 1)
@@ -75,7 +78,7 @@ def live(monkeypatch):
             raise channel.answer
         return channel.answer
 
-    monkeypatch.setattr(device, "disconnect_live", disconnect)
+    monkeypatch.setattr(places, "disconnect_live", disconnect)
     return channel
 
 

@@ -111,6 +111,18 @@ def test_a_rotation_keeps_the_last_secret_and_the_next_one_ends_it(store):
     assert [fits(store, "sensor-1", each) for each in (third, second, first)] == [0, 1, None]
 
 
+def test_the_old_secret_gets_an_end_and_the_new_one_has_none(store):
+    add_device(store, "sensor-1", now=NOW)
+    rotate(store, "sensor-1", now=NOW + 100, keep_s=3600)
+    assert [each.expires_at for each in store.by_client_id("sensor-1").secrets] == [0, 1_700_003_700]
+
+
+def test_a_rotation_that_is_taken_back_leaves_a_secret_without_an_end(store):
+    add_device(store, "sensor-1", now=NOW)
+    take_back(store, rotate(store, "sensor-1", now=NOW))
+    assert [each.expires_at for each in store.by_client_id("sensor-1").secrets] == [0]
+
+
 def test_the_end_of_a_rotation_leaves_the_newest_secret(store):
     first = add_device(store, "sensor-1", now=NOW).password
     second = rotate(store, "sensor-1", now=NOW).password

@@ -8,7 +8,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from authorizer.policy import DEFAULT_PATH
+from authorizer.policy import DEFAULT_PATH, Template
 from tools.cloud.aws import Aws
 from tools.cloud.stacks import Stack
 from tools.errors import CommandError
@@ -36,6 +36,12 @@ def build(package: Path = PACKAGE, policy: bytes | None = None) -> bytes:
             entry.external_attr = _MODE << 16
             archive.writestr(entry, files[name])
     return content.getvalue()
+
+
+def read_policy(path: Path) -> bytes:
+    """Read a policy template. Raises PolicyError if it breaks a rule."""
+    Template.load(path)
+    return path.read_bytes()
 
 
 def deployed_policy(aws: Aws, stack: Stack | None) -> bytes | None:

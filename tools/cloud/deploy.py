@@ -10,7 +10,7 @@ this machine, and an interrupted deploy is finished by the next one.
 from pathlib import Path
 from typing import Any
 
-from authorizer.policy import DEFAULT_PATH, Template
+from authorizer.policy import DEFAULT_PATH
 from tools.cloud import authorizer, changes, code, domain, modes
 from tools.cloud.aws import Aws
 from tools.cloud.deployed import Deployed, locate
@@ -45,7 +45,7 @@ def deploy(
     :raises CommandError: what is in the way, and the next step
     """
     check_name(name)
-    own_policy = None if policy is None else _checked_policy(policy)
+    own_policy = None if policy is None else code.read_policy(policy)
     talk.say(f"account {aws.account}, region {aws.region}, stack {name}")
     stacks = Stacks(aws, talk.say, pace)
     before = _ready(aws, stacks, name, talk)
@@ -94,11 +94,6 @@ def _store(stacks: Stacks, name: str, talk: Talk) -> Stack:
     store = changes.apply(stacks, store_name(name), STORE_TEMPLATE.read_text(), {}, talk)
     stacks.protect(store.name, on=True)
     return store
-
-
-def _checked_policy(path: Path) -> bytes:
-    Template.load(path)
-    return path.read_bytes()
 
 
 def _ready(aws: Aws, stacks: Stacks, name: str, talk: Talk) -> Stack | None:

@@ -15,13 +15,16 @@ from tools.cloud.deployed import Deployed, locate
 from tools.cloud.stacks import Pace, Stack, Stacks, check_name
 from tools.cloud.tokens import SigningKey, key_path
 from tools.errors import CommandError
+from tools.places import put_amazon_ca
 
 
 class Fleet:
-    """The devices of one stack.
+    """The devices of one stack, as a Place (places.py).
 
     :param state: folder with the key that signs tokens
     """
+
+    if_not_cut = "run the command again"
 
     def __init__(self, aws: Aws, name: str, state: Path) -> None:
         check_name(name)
@@ -51,7 +54,7 @@ class Fleet:
         return locate(self._aws, self._name, self.stack)
 
     def template(self) -> Template:
-        """The policy template that was deployed. Raises CommandError or PolicyError."""
+        """See Place: the one that was deployed."""
         own = code.deployed_policy(self._aws, self.stack)
         if own is None:
             return Template.load()
@@ -61,7 +64,7 @@ class Fleet:
             raise CommandError(f"the deployed policy of {self._name} is not JSON: deploy with --policy FILE") from error
 
     def config(self) -> dict[str, object]:
-        """The keys of config.json that lead a device there, with a new signed token where one is needed."""
+        """See Place: with a new signed token where one is needed."""
         config = self.deployed.config()
         if self.deployed.signing:
             path = key_path(self._state, self._name, self._aws.account, self._aws.region)
@@ -73,12 +76,16 @@ class Fleet:
                 ) from None
         return config
 
+    def put_ca(self, out: Path) -> str:
+        """See Place."""
+        return put_amazon_ca(out)
+
     def disconnect(self, client_id: str) -> bool:
-        """Cut a device's connection; gives whether there was one."""
+        """See Place."""
         return self._aws.find("iot-data", "delete_connection", clientId=client_id) is not None
 
     def password_uses(self, client_id: str) -> str | None:
-        """Say when each of a device's two passwords was last used; None if it has only one."""
+        """See Place: from the authorizer's log."""
         device = self.store.by_client_id(client_id)
         if device is None or len(device.secrets) < MAX_SECRETS:
             return None

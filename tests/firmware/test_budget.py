@@ -1,0 +1,38 @@
+"""The package stays within firmware/budget.json: .mpy bytes, heap after import, heap while connected."""
+
+import json
+
+import pytest
+
+from tests.support import interpreters
+from tests.support.core import RunningCore
+from tools import sizes
+
+BUDGET = json.loads(sizes.BUDGET.read_text())
+
+
+def test_package_fits_its_flash():
+    modules = sizes.mpy_bytes()
+    assert sum(modules.values()) <= BUDGET["mpy_bytes"], modules
+
+
+@pytest.fixture
+def config(core: RunningCore, tmp_path):
+    def config(transport: str):
+        path = tmp_path / "board" / "config.json"
+        path.parent.mkdir()
+        (path.parent / "ca.pem").write_bytes(core.ca.read_bytes())
+        password = core.add_device("board")
+        login = {"client_id": "board", "username": "board", "password": password}
+        place = {"endpoint": core.host, "port": core.port, "ca": "ca.pem", "transport": transport}
+        path.write_text(json.dumps({**place, **login, "interval_s": 1}))
+        return path
+
+    return config
+
+
+@pytest.mark.parametrize("transport", ["alpn", "wss"])
+def test_package_fits_the_heap_of_a_plain_esp32(config, transport):
+    held = sizes.heap(interpreters.need("alpn32"), config(transport))
+    assert held.after_import <= BUDGET["heap_after_import_bytes"]
+    assert held.after_import < held.connected <= BUDGET["heap_connected_bytes"]

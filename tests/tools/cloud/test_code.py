@@ -1,0 +1,67 @@
+"""The zip that is deployed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from authorizer.errors import PolicyError
+from tools.cloud.code import PACKAGE, build, key, read_policy
+
+
+def names(content: bytes) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        return archive.namelist()
+
+
+def test_the_same_files_give_the_same_bytes_whenever_and_wherever(tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(PACKAGE, copy)
+    for path in copy.rglob("*"):
+        os.utime(path, (0, 0))
+        path.chmod(0o700)
+    assert build(copy) == build()
+
+
+def test_another_byte_gives_another_key(tmp_path: Path) -> None:
+    copy = tmp_path / "changed"
+    shutil.copytree(PACKAGE, copy)
+    before = key(build(copy))
+    (copy / "event.py").write_bytes((copy / "event.py").read_bytes() + b"\n")
+    assert key(build(copy)) != before
+    assert before == f"{hashlib.sha256(build()).hexdigest()}.zip"
+
+
+def test_the_zip_holds_the_package_and_its_policy_and_nothing_else() -> None:
+    expected = [*(f"authorizer/{path.name}" for path in PACKAGE.glob("*.py")), "authorizer/policy.json"]
+    assert names(build()) == sorted(expected)
+
+
+def test_every_file_in_it_can_be_read_by_lambda() -> None:
+    with zipfile.ZipFile(io.BytesIO(build())) as archive:
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_a_policy_of_ones_own_takes_the_place_of_the_default(tmp_path: Path) -> None:
+    own = tmp_path / "policy.json"
+    own.write_text(
+        '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", '
+        '"Resource": "<arn>:client/<client_id>"}]}'
+    )
+    with zipfile.ZipFile(io.BytesIO(build(policy=read_policy(own)))) as archive:
+        assert archive.read("authorizer/policy.json") == own.read_bytes()
+
+
+def test_a_policy_that_breaks_the_rules_is_refused(tmp_path: Path) -> None:
+    own = tmp_path / "policy.json"
+    own.write_text('{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}')
+    with pytest.raises(PolicyError, match="iot:Publish"):
+        read_policy(own)

@@ -1,0 +1,187 @@
+"""Deploying: what is made, what a second run changes, what is asked, and that nobody is fooled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.aws import ACCOUNT, Refuse
+from tests.support.cloud import STACK, Cloud
+from tools.cloud.aws import AwsError
+from tools.cloud.code import build, key
+from tools.errors import CommandError, UsageError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")  # what moto has not got
+
+
+def parameters(cloud: Cloud) -> dict[str, str]:
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+
+
+def test_a_first_deploy_makes_two_stacks_and_leads_devices_there(cloud: Cloud) -> None:
+    deployed = cloud.deploy()
+    assert cloud.stacks() == {"mqtt443-store": "CREATE_COMPLETE", "mqtt443": "CREATE_COMPLETE"}
+    assert deployed.config() == {"endpoint": "a1b2c3-ats.iot.eu-west-1.amazonaws.com", "port": 443}
+    assert (deployed.mode, deployed.account, deployed.region) == ("default", ACCOUNT, "eu-west-1")
+    assert deployed.table in cloud.client("dynamodb").list_tables()["TableNames"]
+    assert cloud.iot.default == STACK
+    assert cloud.protected == {"mqtt443-store": True}
+
+
+def test_changes_are_shown_before_they_are_asked_for(cloud: Cloud) -> None:
+    seen: list[list[str]] = []
+    cloud.agrees = lambda _: seen.append(list(cloud.said)) is None
+    cloud.deploy()
+    assert cloud.asked == ["Create stack mqtt443-store?", "Create stack mqtt443?"]
+    assert "  add    Devices (AWS::DynamoDB::Table)" in seen[0]
+    assert "  add    Authorizer (AWS::IoT::Authorizer)" in seen[1]
+    assert "  add    Authorizer (AWS::IoT::Authorizer)" not in seen[0]
+
+
+def test_the_function_gets_the_content_addressed_zip(cloud: Cloud) -> None:
+    cloud.deploy()
+    name = key(build())
+    assert parameters(cloud)["CodeKey"] == name
+    body = cloud.client("s3").get_object(Bucket=parameters(cloud)["CodeBucket"], Key=name)["Body"].read()
+    assert body == build()
+    (upload,) = cloud.answers.of("put_object")
+    assert upload.parameters["ExpectedBucketOwner"] == ACCOUNT
+
+
+def test_a_second_deploy_asks_and_changes_nothing(cloud: Cloud) -> None:
+    first = cloud.deploy(mode="named", refresh_s=600)
+    cloud.answers.calls.clear()
+    assert cloud.deploy() == first
+    assert cloud.asked == []
+    assert "stack mqtt443-store: nothing to change" in cloud.said
+    assert "stack mqtt443: nothing to change" in cloud.said
+    assert cloud.answers.of("execute_change_set", "create_stack", "update_stack") == []
+
+
+def test_what_is_not_chosen_again_stays(cloud: Cloud) -> None:
+    cloud.deploy(mode="named", refresh_s=600, memory_mb=512, concurrency=7)
+    cloud.deploy(log_days=7)
+    assert cloud.asked == ["Change stack mqtt443?"]
+    found = parameters(cloud)
+    assert [found[name] for name in ("Mode", "RefreshSeconds", "MemoryMb", "ReservedConcurrency")] == [
+        "named",
+        "600",
+        "512",
+        "7",
+    ]
+    assert found["LogRetentionDays"] == "7"
+
+
+@pytest.mark.parametrize("refused", ["Create stack mqtt443-store?", "Create stack mqtt443?"])
+def test_a_no_leaves_nothing_half_made(cloud: Cloud, refused: str) -> None:
+    cloud.agrees = lambda question: question != refused
+    with pytest.raises(CommandError, match="stays as it is"):
+        cloud.deploy()
+    assert cloud.change_sets.sets == {}
+    assert cloud.change_sets.reviewed == {}
+    assert STACK not in cloud.stacks()
+
+
+def test_an_authorizer_that_cloudformation_only_claims_is_noticed(cloud: Cloud) -> None:
+    cloud.iot.carries = False  # moto reports CREATE_COMPLETE for an authorizer that it ignored
+    with pytest.raises(CommandError, match="CloudFormation reports the authorizer mqtt443, but AWS IoT has none"):
+        cloud.deploy()
+    assert cloud.stacks()[STACK] == "CREATE_COMPLETE"
+    assert cloud.iot.default is None
+
+
+def test_an_authorizer_with_another_function_is_noticed(cloud: Cloud) -> None:
+    cloud.deploy()
+    cloud.iot.add_authorizer(STACK, "other")
+    with pytest.raises(CommandError, match="calls another function"):
+        cloud.deploy()
+
+
+def test_an_inactive_authorizer_is_made_active_again(cloud: Cloud) -> None:
+    cloud.deploy(mode="named")
+    cloud.iot.authorizers[STACK]["status"] = "INACTIVE"
+    cloud.deploy()
+    assert cloud.iot.authorizers[STACK]["status"] == "ACTIVE"
+
+
+def test_the_authorizer_is_tried_with_a_stranger(cloud: Cloud) -> None:
+    cloud.deploy()
+    (tried,) = cloud.answers.of("test_invoke_authorizer")
+    assert tried.parameters["authorizerName"] == STACK
+    assert isinstance(tried.parameters["mqttContext"]["password"], bytes)
+    assert cloud.said[-1] == "tried the authorizer: it answers, and refuses a stranger"
+
+
+def test_an_authorizer_that_lets_a_stranger_in_is_an_alarm(cloud: Cloud) -> None:
+    cloud.iot.says = {"isAuthenticated": True}
+    with pytest.raises(CommandError, match="let a stranger in"):
+        cloud.deploy()
+
+
+def test_an_authorizer_that_cannot_be_tried_is_said_and_deployed(cloud: Cloud) -> None:
+    cloud.iot.says = Refuse("InvalidResponseException", "the Lambda's answer")
+    cloud.deploy()
+    assert cloud.said[-1].startswith("could not try the authorizer: iot TestInvokeAuthorizer: InvalidResponseException")
+
+
+def test_an_authorizers_name_that_is_taken_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer(STACK)
+    with pytest.raises(UsageError, match="choose another --stack"):
+        cloud.deploy()
+    assert cloud.stacks() == {}
+
+
+def test_a_stack_of_somebody_else_is_left_alone(cloud: Cloud) -> None:
+    template = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    cloud.client("cloudformation").create_stack(StackName=STACK, TemplateBody=template)
+    with pytest.raises(AwsError, match="the stack mqtt443 is not mqtt443's: choose another name with --stack"):
+        cloud.deploy()
+
+
+@pytest.mark.parametrize("name", ["", "1st", "my_stack", "a/b", "x" * 101, "a:b"])
+def test_a_name_that_no_stack_can_have_is_wrong_use(cloud: Cloud, name: str) -> None:
+    with pytest.raises(UsageError, match="--stack"):
+        cloud.deploy(stack=name)
+    assert cloud.answers.calls == []
+
+
+def test_concurrency_is_reserved_where_the_account_has_enough(cloud: Cloud) -> None:
+    cloud.deploy()
+    assert parameters(cloud)["ReservedConcurrency"] == "10"
+
+
+def test_a_new_accounts_concurrency_is_not_reserved_and_that_is_said(cloud: Cloud) -> None:
+    cloud.concurrency = 10
+    cloud.deploy()
+    assert parameters(cloud)["ReservedConcurrency"] == "0"
+    assert any(line.startswith("no concurrency is reserved: this account runs at most 10") for line in cloud.said)
+
+
+def test_concurrency_that_the_account_has_not_got_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+    with pytest.raises(UsageError, match=r"--concurrency 901: .*100 must stay unreserved"):
+        cloud.deploy(concurrency=901)
+    assert cloud.stacks() == {}
+    cloud.deploy(concurrency=900)
+
+
+def test_a_policy_of_ones_own_is_deployed_and_stays(cloud: Cloud, tmp_path: Path) -> None:
+    statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
+    own = tmp_path / "policy.json"
+    own.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    cloud.deploy(policy=own)
+    deployed = parameters(cloud)
+    assert (deployed["OwnPolicy"], deployed["CodeKey"]) == ("true", key(build(policy=own.read_bytes())))
+    cloud.deploy()
+    assert cloud.asked == []
+    assert parameters(cloud) == deployed
+
+
+def test_two_deployments_live_side_by_side(cloud: Cloud) -> None:
+    cloud.deploy()
+    second = cloud.deploy(stack="garden", mode="named")
+    assert second.config()["authorizer"] == "garden"
+    assert cloud.iot.default == STACK
+    assert set(cloud.stacks()) == {"mqtt443", "mqtt443-store", "garden", "garden-store"}

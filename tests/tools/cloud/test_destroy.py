@@ -1,0 +1,106 @@
+"""Taking the cloud half away: in which order, what stays, and that it can be interrupted anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.changesets import set_status
+from tests.support.cloud import STACK, Cloud
+from tools.errors import CommandError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
+
+
+def tables(cloud: Cloud) -> list[str]:
+    found: list[str] = cloud.client("dynamodb").list_tables()["TableNames"]
+    return found
+
+
+def buckets(cloud: Cloud) -> list[str]:
+    return [each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"]]
+
+
+def test_destroy_takes_the_authorizer_and_keeps_the_devices(cloud: Cloud) -> None:
+    table = cloud.deploy().table
+    cloud.destroy()
+    assert list(cloud.stacks()) == ["mqtt443-store"]
+    assert tables(cloud) == [table]
+    assert (cloud.iot.authorizers, cloud.iot.default) == ({}, None)
+    assert cloud.said[-1] == "mqtt443 is taken away"
+
+
+def test_a_deploy_after_it_finds_the_devices_again(cloud: Cloud) -> None:
+    table = cloud.deploy().table
+    cloud.destroy()
+    assert cloud.deploy().table == table
+
+
+def test_delete_table_takes_everything(cloud: Cloud) -> None:
+    cloud.deploy()
+    cloud.destroy(delete_table=True)
+    assert (cloud.stacks(), tables(cloud), buckets(cloud)) == ({}, [], [])
+    assert cloud.protected == {"mqtt443-store": False}
+
+
+def test_the_devices_can_be_deleted_later(cloud: Cloud) -> None:
+    cloud.deploy()
+    cloud.destroy()
+    cloud.destroy(delete_table=True)
+    assert (cloud.stacks(), tables(cloud), buckets(cloud)) == ({}, [], [])
+
+
+def test_without_the_right_name_nothing_happens(cloud: Cloud) -> None:
+    cloud.deploy()
+    with pytest.raises(CommandError, match="mqtt443 stays as it is"):
+        cloud.destroy(confirm=False)
+    assert set(cloud.stacks()) == {STACK, "mqtt443-store"}
+    assert cloud.iot.authorizers[STACK]["status"] == "ACTIVE"
+
+
+def test_nothing_to_destroy_says_where_it_looked(cloud: Cloud) -> None:
+    with pytest.raises(CommandError, match="there is no stack mqtt443 in eu-west-1: look with --region"):
+        cloud.destroy()
+
+
+STEPS = [
+    ("iot", "clear_default_authorizer", 0),
+    ("iot", "update_authorizer", 0),
+    ("cloudformation", "delete_stack", 0),
+    ("dynamodb", "delete_table", 0),
+    ("s3", "delete_objects", 0),
+    ("cloudformation", "update_termination_protection", 0),
+    ("cloudformation", "delete_stack", 1),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "number"), STEPS, ids=[f"{one}-{n}" for _, one, n in STEPS])
+def test_a_destroy_interrupted_before_any_step_is_finished_by_the_next(
+    cloud: Cloud, service: str, operation: str, number: int
+) -> None:
+    cloud.deploy()
+    with cloud.answers.interrupted(service, operation, number):
+        cloud.destroy(delete_table=True)
+    cloud.destroy(delete_table=True)
+    assert (cloud.stacks(), tables(cloud), buckets(cloud)) == ({}, [], [])
+
+
+def test_a_stack_whose_deletion_failed_is_deleted_again(cloud: Cloud) -> None:
+    cloud.deploy()
+    set_status(STACK, "DELETE_FAILED")
+    cloud.destroy()
+    assert list(cloud.stacks()) == ["mqtt443-store"]
+
+
+def test_a_table_that_somebody_deleted_does_not_stop_it(cloud: Cloud) -> None:
+    table = cloud.deploy().table
+    cloud.client("dynamodb").delete_table(TableName=table)
+    cloud.destroy(delete_table=True)
+    assert cloud.stacks() == {}
+
+
+def test_another_deployment_is_left_alone(cloud: Cloud) -> None:
+    cloud.deploy()
+    other = cloud.deploy(stack="garden", mode="named")
+    cloud.destroy(delete_table=True)
+    assert set(cloud.stacks()) == {"garden", "garden-store"}
+    assert tables(cloud) == [other.table]

@@ -1,0 +1,205 @@
+"""The three modes, and going from one to another."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.support.aws import Refuse
+from tests.support.awsiot import DOMAIN, ENDPOINT
+from tests.support.cloud import STACK, Cloud
+from tools.cloud import authorizer
+from tools.errors import CommandError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
+
+
+def test_default_replaces_somebody_elses_default_only_after_asking(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    cloud.iot.default = "theirs"
+    cloud.agrees = lambda question: not question.startswith("Replace")
+    with pytest.raises(CommandError, match="the default authorizer stays theirs: deploy with --mode named"):
+        cloud.deploy()
+    assert cloud.asked == ["Replace the default authorizer theirs (destroy puts it back)?"]
+    assert (cloud.iot.default, cloud.stacks()) == ("theirs", {})
+
+
+def test_default_remembers_the_one_before_and_destroy_puts_it_back(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    cloud.iot.default = "theirs"
+    cloud.deploy()
+    assert cloud.iot.default == STACK
+    cloud.deploy()
+    assert cloud.asked == []
+    cloud.destroy()
+    assert cloud.iot.default == "theirs"
+    assert "the account's default authorizer is theirs again" in cloud.said
+
+
+def test_a_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    cloud.iot.default = "theirs"
+    cloud.deploy()
+    cloud.iot.authorizers["theirs"]["status"] = "INACTIVE"
+    cloud.destroy()
+    assert cloud.iot.default is None
+    assert any("theirs, the one before, is not active any more" in line for line in cloud.said)
+
+
+def test_a_default_that_somebody_set_since_stays_on_destroy(cloud: Cloud) -> None:
+    cloud.deploy()
+    cloud.iot.add_authorizer("newer")
+    cloud.iot.default = "newer"
+    cloud.destroy()
+    assert cloud.iot.default == "newer"
+
+
+def test_a_default_that_was_cleared_is_set_again_by_the_next_deploy(cloud: Cloud) -> None:
+    cloud.deploy()
+    cloud.iot.default = None
+    cloud.deploy()
+    assert (cloud.iot.default, cloud.asked) == (STACK, [])
+
+
+def test_a_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_next(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    cloud.iot.default = "theirs"
+    set_default = cloud.iot.answer_set_default_authorizer
+    answers = [set_default, Refuse("InternalFailureException", "", 500)]
+    cloud.answers.on("iot", "set_default_authorizer", answers)
+    with pytest.raises(CommandError, match="InternalFailureException"):
+        cloud.deploy()
+    assert cloud.iot.default is None
+    cloud.answers.on("iot", "set_default_authorizer", set_default)
+    cloud.deploy()
+    assert cloud.iot.default == STACK
+    cloud.destroy()
+    assert cloud.iot.default == "theirs"
+
+
+def test_a_default_that_aws_does_not_keep_is_noticed(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("a")
+    cloud.answers.on("iot", "set_default_authorizer", {"authorizerName": "a"})
+    with pytest.raises(CommandError, match="AWS IoT has no default authorizer though a was set"):
+        authorizer.set_default(cloud.aws, "a")
+
+
+def test_named_leaves_the_default_alone_and_devices_name_the_authorizer(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    cloud.iot.default = "theirs"
+    deployed = cloud.deploy(mode="named")
+    assert cloud.iot.default == "theirs"
+    assert cloud.asked == ["Create stack mqtt443-store?", "Create stack mqtt443?"]
+    assert deployed.config() == {"endpoint": ENDPOINT, "port": 443, "authorizer": STACK}
+
+
+def test_domain_gives_devices_a_host_name_of_their_own(cloud: Cloud) -> None:
+    deployed = cloud.deploy(mode="domain")
+    assert deployed.config() == {"endpoint": DOMAIN, "port": 443, "transport": "tls"}
+    made = cloud.iot.domains[STACK]
+    assert (made["authenticationType"], made["applicationProtocol"]) == ("CUSTOM_AUTH", "SECURE_MQTT")
+    assert made["authorizerConfig"] == {"defaultAuthorizerName": STACK, "allowAuthorizerOverride": False}
+    assert "domainName" not in cloud.answers.of("create_domain_configuration")[0].parameters
+    assert cloud.iot.default is None
+
+
+def test_a_domains_host_name_is_waited_for(cloud: Cloud) -> None:
+    cloud.deploy(mode="named")
+    describe = cloud.iot.answer_describe_domain_configuration
+
+    def without_host(**parameters: str) -> dict[str, object]:
+        return {key: value for key, value in describe(**parameters).items() if key != "domainName"}
+
+    cloud.answers.on("iot", "describe_domain_configuration", without_host)
+    cloud.patience.on_sleep = lambda: cloud.answers.on("iot", "describe_domain_configuration", describe)
+    assert cloud.deploy(mode="domain").endpoint == DOMAIN
+    assert cloud.patience.now_s > 0
+
+
+def test_a_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) -> None:
+    describe = cloud.iot.answer_describe_domain_configuration
+    cloud.answers.on(
+        "iot",
+        "describe_domain_configuration",
+        lambda **parameters: {key: value for key, value in describe(**parameters).items() if key != "domainName"},
+    )
+    with pytest.raises(CommandError, match=r"no host name .* yet: run this again"):
+        cloud.deploy(mode="domain")
+    assert 60 <= cloud.patience.now_s < 70
+
+
+def test_a_domain_of_somebody_else_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    config = {"defaultAuthorizerName": "theirs"}
+    cloud.iot.answer_create_domain_configuration(STACK, authorizerConfig=config)
+    with pytest.raises(CommandError, match="the domain configuration mqtt443 is not mqtt443's"):
+        cloud.deploy(mode="domain")
+    assert cloud.stacks() == {}
+
+
+def test_a_domain_that_somebody_changed_is_brought_back(cloud: Cloud) -> None:
+    cloud.deploy(mode="domain")
+    cloud.iot.domains[STACK]["authorizerConfig"] = {"defaultAuthorizerName": STACK, "allowAuthorizerOverride": True}
+    cloud.deploy()
+    assert cloud.iot.domains[STACK]["authorizerConfig"]["allowAuthorizerOverride"] is False
+    cloud.answers.calls.clear()
+    cloud.deploy()
+    assert cloud.answers.of("update_domain_configuration", "create_domain_configuration") == []
+
+
+def test_from_default_to_named_gives_the_default_back(cloud: Cloud) -> None:
+    cloud.iot.add_authorizer("theirs")
+    cloud.iot.default = "theirs"
+    cloud.deploy()
+    cloud.deploy(mode="named")
+    assert cloud.iot.default == "theirs"
+
+
+def test_from_domain_to_named_keeps_the_domain_for_its_devices(cloud: Cloud) -> None:
+    cloud.deploy(mode="domain")
+    cloud.deploy(mode="named")
+    assert cloud.iot.domains[STACK]["domainConfigurationStatus"] == "ENABLED"
+    assert any("stays as it is, so that its devices go on" in line for line in cloud.said)
+
+
+def test_destroy_disables_a_domain_now_and_says_when_it_can_be_deleted(cloud: Cloud) -> None:
+    cloud.deploy(mode="domain")
+    cloud.destroy()
+    assert cloud.iot.domains[STACK]["domainConfigurationStatus"] == "DISABLED"
+    assert cloud.said[-1] == (
+        f"the domain {DOMAIN} is disabled: no device connects there any more; AWS deletes it after seven days, so run "
+        "this again after 2026-11-08 12:00 UTC"
+    )
+    assert list(cloud.stacks()) == ["mqtt443-store"]
+
+
+def test_destroy_deletes_a_domain_that_has_rested(cloud: Cloud) -> None:
+    cloud.deploy(mode="domain")
+    cloud.destroy()
+    cloud.iot.now += timedelta(days=6, hours=23)
+    cloud.destroy()
+    assert STACK in cloud.iot.domains
+    cloud.iot.now += timedelta(hours=1)
+    cloud.destroy()
+    assert cloud.iot.domains == {}
+    assert cloud.said[-1] == "the domain configuration mqtt443 is deleted"
+
+
+def test_a_domain_that_aws_still_keeps_is_said(cloud: Cloud) -> None:
+    cloud.deploy(mode="domain")
+    cloud.destroy()
+    cloud.iot.now += timedelta(days=8)
+    cloud.answers.on("iot", "delete_domain_configuration", Refuse("InvalidRequestException", "not yet"))
+    cloud.destroy()
+    assert cloud.said[-1].endswith("yet: run this again tomorrow")
+
+
+def test_a_deploy_within_the_seven_days_finds_the_host_name_again(cloud: Cloud) -> None:
+    cloud.deploy(mode="domain")
+    cloud.destroy()
+    cloud.iot.now += timedelta(days=3)
+    assert cloud.deploy(mode="domain").endpoint == DOMAIN
+    found = cloud.iot.domains[STACK]
+    assert found["domainConfigurationStatus"] == "ENABLED"
+    assert found["authorizerConfig"]["defaultAuthorizerName"] == STACK

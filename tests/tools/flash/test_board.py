@@ -1,0 +1,218 @@
+"""A board over the real esptool: what it is, its flash written and verified, and every way in which that fails."""
+
+import contextlib
+import os
+from dataclasses import replace
+
+import esptool.loader
+import pytest
+import serial
+
+from tests.support.esp_image import image, table
+from tests.support.rom import FLASH_MD5, Faults
+from tests.support.romchip import CHIPS, ESP32, ESP32_C3, ESP32_S3, ESP8266, NorFlash
+from tools.flash.board import connect
+from tools.flash.errors import BoardError, NoAnswerError, PortError, WriteError
+from tools.flash.ports import open_port
+
+NOISE = os.urandom(50_000)  # does not compress, so every byte is on the wire
+
+
+def nothing(done, total):
+    pass
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+def test_board_says_what_it_is(connected, chip):
+    _, board = connected(chip)
+    assert (board.chip, board.chip_id, board.image_offset) == (chip.name, chip.image_chip_id, chip.image_offset)
+    assert board.revision == chip.revision
+    assert board.mac == "24:0a:c4:12:34:56"
+    assert board.flash_bytes == 4 << 20
+
+
+@pytest.mark.parametrize("size_mb", [2, 8, 16])
+def test_flash_size_is_the_one_that_is_soldered_on(connected, size_mb):
+    _, board = connected(ESP32_S3, NorFlash(size_mb << 20))
+    assert board.flash_bytes == size_mb << 20
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+def test_write_erases_all_and_leaves_what_was_sent(connected, chip):
+    rom, board = connected(chip)
+    rom.flash.program(0x3FFF00, b"old files")
+    whole = image(chip, code=NOISE)
+    board.write([(chip.image_offset, whole)], nothing)
+    expected = bytearray(b"\xff" * (4 << 20))
+    expected[chip.image_offset : chip.image_offset + len(whole)] = whole
+    assert rom.flash.data == expected
+    assert FLASH_MD5 in rom.commands
+
+
+def test_two_parts_are_both_written(connected):
+    rom, board = connected()
+    board.write([(0x1000, b"image" * 100), (0x200000, b"files" * 100)], nothing)
+    assert rom.flash.data[0x1000:0x1005] == b"image"
+    assert rom.flash.data[0x200000:0x200005] == b"files"
+
+
+def test_progress_grows_to_the_end(connected):
+    _, board = connected()
+    seen = []
+    board.write([(0x1000, NOISE)], lambda done, total: seen.append((done, total)))
+    assert len(seen) > 2
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_partition_table_is_read_from_the_board(connected):
+    rom, board = connected()
+    rows = ((0, 0, 0x10000, 0x100000, "factory"),)
+    rom.flash.program(0x8000, table(rows))
+    assert [(p.type, p.subtype, p.offset, p.size, p.label) for p in board.partitions()] == list(rows)
+
+
+def test_esptools_own_lines_go_to_who_asked(plug):
+    rom, lines = plug(), []
+    with connect(open_port(rom.port), attempts=1, talk=lines.append) as board:
+        board.read(0, 16)
+    assert "Uploading stub flasher..." in lines
+    assert lines == [line.strip() for line in lines if line.strip()]
+
+
+def test_esptool_prints_nothing_by_itself(connected, capfd):
+    _, board = connected()
+    board.write([(0x1000, NOISE)], nothing)
+    board.restart()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_second_connection_finds_the_stub_still_running(connected):
+    rom, board = connected()
+    uploaded = dict(rom.ram)
+    with contextlib.suppress(OSError):
+        board._esp._port.close()
+    rom.ram.clear()
+    with connect(open_port(rom.port), attempts=1) as again:
+        assert again.chip == "ESP32-C3"
+    assert uploaded
+    assert rom.ram == {}
+
+
+def test_silent_board_is_told_how_to_hold_boot(plug):
+    rom = plug(faults=Faults(silent=True))
+    with pytest.raises(NoAnswerError, match=rf"no ESP32 answers on {rom.port}: hold its BOOT button, press and let go"):
+        connect(open_port(rom.port), attempts=1)
+
+
+def test_board_whose_program_goes_on_talking_is_told_how_to_hold_boot(plug):
+    rom = plug(faults=Faults(says=b"published telemetry/b1\r\n"))
+    with pytest.raises(NoAnswerError, match="hold its BOOT button"):
+        connect(open_port(rom.port), attempts=1)
+
+
+def test_port_is_free_again_after_a_silent_board(plug):
+    rom = plug(faults=Faults(silent=True))
+    port = open_port(rom.port)
+    with pytest.raises(NoAnswerError):
+        connect(port, attempts=1)
+    open_port(rom.port).close()
+
+
+def test_port_that_goes_away_while_connecting_is_named(plug):
+    rom = plug()
+    port = open_port(rom.port)
+    rom.unplug()
+    with pytest.raises(PortError, match=rf"{rom.port} went away: check cable and plug"):
+        connect(port, attempts=1)
+
+
+def test_rate_that_the_port_does_not_do_is_told(plug):
+    rom = plug()
+    port = open_port(rom.port)
+
+    class Slow(type(port)):
+        @property
+        def baudrate(self):
+            return super().baudrate
+
+        @baudrate.setter
+        def baudrate(self, rate):
+            if rate > 115200:
+                raise OSError(22, "Invalid argument")
+            super(Slow, type(self)).baudrate.fset(self, rate)
+
+    port.__class__ = Slow
+    with pytest.raises(PortError, match=f"{rom.port} does not do 460800 bits a second: add --baud 115200"):
+        connect(port, attempts=1)
+
+
+@pytest.mark.parametrize("after", [0, 1, 40_000])
+def test_cable_pulled_while_writing_says_what_to_do_and_the_board_can_be_flashed_again(connected, after):
+    rom, board = connected(faults=Faults(unplug_after=after))
+    whole = image(code=NOISE)
+    with pytest.raises(
+        WriteError, match=r"went away in the middle of writing: check cable and plug, then run the same"
+    ):
+        board.write([(0, whole)], nothing)
+    assert rom.flash.data[: len(whole)] != whole
+    rom_again, board_again = connected(flash=rom.flash)
+    board_again.write([(0, whole)], nothing)
+    assert rom_again.flash.data[: len(whole)] == whole
+
+
+def test_chip_that_stops_answering_while_writing_says_what_to_do(connected, monkeypatch):
+    monkeypatch.setattr(esptool.loader, "WRITE_BLOCK_ATTEMPTS", 1)  # one wait of 3 s instead of three
+    _, board = connected(faults=Faults(hang_after=20_000))
+    with pytest.raises(WriteError, match=r"stopped answering in the middle of writing \(.+\): check cable"):
+        board.write([(0x1000, NOISE)], nothing)
+
+
+def test_flash_that_does_not_hold_what_was_sent_is_found(connected):
+    rom, board = connected()
+    rom.flash.stuck = 0x2345
+    with pytest.raises(WriteError, match=r"verifying failed: .* run the same command again.* --baud 115200"):
+        board.write([(0x1000, NOISE)], nothing)
+
+
+def test_flash_that_takes_nothing_is_found(connected):
+    rom, board = connected()
+    rom.flash.program = nothing
+    with pytest.raises(WriteError, match="verifying failed"):
+        board.write([(0x1000, NOISE)], nothing)
+
+
+def test_chip_without_its_flash_is_told_apart(plug, monkeypatch):
+    monkeypatch.setattr(NorFlash, "id", 0xFFFFFF)
+    with pytest.raises(BoardError, match="does not reach its flash: take off what is wired"):
+        connect(open_port(plug().port), attempts=1)
+
+
+@pytest.mark.parametrize(
+    "chip",
+    [
+        replace(ESP32_S3, security_flags=1 << 2),  # secure download mode
+        replace(ESP32, registers={**ESP32.registers, 0x3FF5A000: 1 << 20}),  # flash encryption
+        replace(ESP32, registers={**ESP32.registers, 0x3FF5A018: 1 << 4}),  # secure boot v1
+        replace(ESP32_C3, registers={**ESP32_C3.registers, 0x60008838: 1 << 20}),  # secure boot
+    ],
+    ids=["secure download", "flash encryption", "secure boot v1", "secure boot"],
+)
+def test_locked_chip_is_left_alone(plug, chip):
+    rom = plug(chip)
+    with pytest.raises(BoardError, match="is locked for good by its maker"):
+        connect(open_port(rom.port), attempts=1)
+    assert not rom.is_stub
+
+
+def test_esp8266_is_refused_by_name(plug):
+    with pytest.raises(BoardError, match="ESP8266, which is too small"):
+        connect(open_port(plug(ESP8266).port), attempts=1)
+
+
+def test_board_that_cannot_be_restarted_is_no_error(connected):
+    _, board = connected()
+    assert board.restart()
+    board._esp._port.close()
+    board._esp._port.open = lambda: (_ for _ in ()).throw(serial.SerialException("gone"))
+    assert not board.restart()
