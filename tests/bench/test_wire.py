@@ -38,8 +38,5 @@ def test_the_first_puback_takes_tcp_1_tls_2_upgrade_1_connect_1_publish_1(figure
 
 
 def test_the_peer_is_umqtt_as_it_is_in_pieces(figures):
-    assert [figures[f"{packet}, alpn: records"][1] for packet in ("CONNECT", "QoS 0 publish", "QoS 1 publish")] == [
-        8,
-        4,
-        5,
-    ]
+    packets = ("CONNECT", "QoS 0 publish", "QoS 1 publish")
+    assert [figures[f"{packet}, alpn: records"][1] for packet in packets] == [8, 4, 5]
