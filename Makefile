@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test soak bench lint clean
 
 demo: .venv/.demo
 	@$(BIN)/python -m tools.micropython build alpn || echo "demo: without real MicroPython, CPython plays the board"
@@ -11,6 +11,15 @@ demo: .venv/.demo
 test: .venv/.test lint
 	@$(BIN)/python -m tools.micropython build || echo "test: without real MicroPython, its tests are skipped"
 	$(BIN)/python -m pytest $(ARGS)
+
+# The long form of the faults, for a night; the seed that it prints repeats it.
+soak: .venv/.test
+	@$(BIN)/python -m tools.micropython build
+	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/faults $(ARGS)
+
+bench: .venv/.test
+	@$(BIN)/python -m tools.micropython build
+	@$(BIN)/python -m bench $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check

@@ -1,0 +1,128 @@
+"""`python -m bench`: measures everything, prints the tables, writes the JSON and the fleet's picture.
+
+Exit 0 if every goal holds, 1 if one does not, or if something could not be measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import figures, fleet, plot
+from bench.authorizer import authorizer
+from bench.figures import Figure
+from bench.rig import bench
+from bench.size import size
+from tools.errors import CommandError
+from tools.paths import ROOT
+
+RESULTS = ROOT / "bench" / "results"
+PICTURE = ROOT / "docs" / "fleet.svg"
+PICTURED_OUTAGE_S = 300
+SECTIONS = (figures.wire, figures.round_trip, figures.rate, figures.backlog, figures.memory)
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for the JSON.")] = RESULTS,
+    only: Annotated[str, typer.Option(help="Measure only sections whose name holds this.")] = "",
+) -> None:
+    """Measure the link beside umqtt.simple, the authorizer, the sizes and the fleet."""
+    progress = Console(stderr=True)
+    measured: dict[str, list[Figure]] = {}
+
+    def section(name: str, measure: Callable[[], list[Figure]]) -> None:
+        if only in name:
+            with progress.status(f"measuring: {name}"):
+                measured[name] = measure()
+
+    try:
+        with bench() as rig:
+            for measure in SECTIONS:
+                section(measure.__name__, lambda measure=measure: measure(rig))  # type: ignore[misc]
+            section("size", lambda: size(rig))
+        section("authorizer", authorizer)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
+    rows = [figure for part in measured.values() for figure in part]
+    returns = fleets() if only in "fleet" else {}
+    show(rows, returns)
+    if not only:
+        write(out, rows, returns)
+    if returns:
+        plot.write(PICTURE, returns[PICTURED_OUTAGE_S], PICTURED_OUTAGE_S)
+    if missed := [figure.name for figure in rows if figure.met is False]:
+        print("missed: " + "; ".join(missed), file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def fleets() -> dict[int, dict[str, fleet.Return]]:
+    """Return how each fleet comes back from each outage."""
+    return {
+        outage_s: {name: fleet.simulate(waits, outage_s) for name, waits in fleet.STRATEGIES.items()}
+        for outage_s in fleet.OUTAGES_S
+    }
+
+
+def show(rows: list[Figure], returns: dict[int, dict[str, fleet.Return]]) -> None:
+    """Print the tables."""
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    if rows:
+        console.print(comparison(rows))
+    for outage_s, backs in returns.items():
+        table = Table(f"{fleet.BOARDS:,} boards, outage of {outage_s} s")
+        for heading in ("peak a second", "all back after, s", "attempts in vain", "of them peak a second"):
+            table.add_column(heading, justify="right")
+        for name, back in backs.items():
+            counts = (back.peak_per_s, back.all_back_s, back.attempts_in_vain, back.peak_in_vain_per_s)
+            table.add_row(name, *(f"{count:,}" for count in counts))
+        console.print(table)
+
+
+def comparison(rows: list[Figure]) -> Table:
+    """Return the table of figures."""
+    table = Table("figure", "unit")
+    for heading in ("mqtt443", "umqtt.simple 1.3.4", "times", "mqtt_as 0.8.3, quoted", "goal"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        goal = "" if row.goal is None else f"{row.goal} {'met' if row.met else 'MISSED'}"
+        ratio = f"{row.ratio:.3g}" if row.ratio else ""
+        table.add_row(row.name, row.unit, number(row.ours), number(row.umqtt), ratio, row.mqtt_as or "", goal)
+    return table
+
+
+def number(value: float | None) -> str:
+    """Return a figure as a person reads it: three digits that count."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def write(folder: Path, rows: list[Figure], returns: dict[int, dict[str, fleet.Return]]) -> None:
+    """Write all of it as JSON, whole or not at all."""
+    report: dict[str, Any] = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processors": os.cpu_count(), "kind": platform.machine(), "python": platform.python_version()},
+        "figures": [row.to_json() for row in rows],
+        "fleet": {
+            outage_s: {name: asdict(back) for name, back in backs.items()} for outage_s, backs in returns.items()
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / "figures.json.new"
+    new.write_text(json.dumps(report, indent=1) + "\n")
+    new.rename(folder / "figures.json")
+
+
+typer.run(main)

@@ -1,0 +1,61 @@
+"""Figures of the authorizer: a cold import, and decisions of a warm one, as Lambda would see them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from authorizer.device import Device
+from authorizer.handler import Authorizer
+from authorizer.memorystore import MemoryStore
+from authorizer.policy import Template
+from bench.figures import Figure
+from tests.support.logins import CHOSEN, CONTEXT, GENERATED, device, event
+from tools.errors import CommandError
+from tools.paths import ROOT
+
+RUNS = 7
+DECISIONS = 200
+IMPORT = "import time; began = time.perf_counter(); import authorizer.handler; print(time.perf_counter() - began)"
+
+
+def authorizer() -> list[Figure]:
+    """Cold import in a fresh interpreter; warm decisions with the work of both kinds of secret, the store's apart."""
+    imports = tuple(_import_ms() for _ in range(RUNS))
+    middle = statistics.median(imports)
+    figures = [Figure("authorizer: cold import", "ms", middle, goal="<= 100", met=middle <= 100, runs=RUNS)]
+    for name, secret in (("generated", GENERATED), ("chosen", CHOSEN)):
+        took = _decisions_ms(device(secrets=(secret,)))
+        for percent in (50, 99):
+            value = took[len(took) * percent // 100]
+            figures.append(Figure(f"authorizer: warm decision, {name} secret, p{percent}", "ms", value, runs=len(took)))
+    return figures
+
+
+def _import_ms() -> float:
+    done = subprocess.run([sys.executable, "-c", IMPORT], cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout) * 1000
+
+
+def _decisions_ms(registered: Device) -> list[float]:
+    """Return how long each of many logins took, shortest first."""
+    desk = Authorizer(
+        MemoryStore([registered]),
+        Template.load(),
+        refresh_s=300,
+        disconnect_s=300,
+        clock=time.perf_counter,
+        log=json.dumps,
+    )
+    login = event("mqtt")
+    took = []
+    for _ in range(DECISIONS):
+        began = time.perf_counter()
+        answer = desk.decide(login, CONTEXT)
+        took.append((time.perf_counter() - began) * 1000)
+        if not answer["isAuthenticated"]:
+            raise CommandError("the authorizer refused the login that is measured")
+    return sorted(took)

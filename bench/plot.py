@@ -1,0 +1,40 @@
+"""Draws the fleet's arrival curves as an SVG picture for the docs; what they are is `fleet`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pygal
+from pygal.style import CleanStyle
+
+from bench.fleet import BOARDS, Return
+
+SHOWN_S = 62
+
+
+def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
+    """Return the picture of the arrivals after an outage, one curve a strategy; the same for the same curves."""
+    chart = pygal.XY(
+        style=CleanStyle(title_font_size=18, label_font_size=12, legend_font_size=12),
+        title=f"{BOARDS:,} boards after an outage of {outage_s} s",
+        x_title="seconds after its end",
+        y_title="connections a second",
+        logarithmic=True,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=2,
+        dots_size=2,
+        width=900,
+        height=480,
+        js=(),
+        no_prefix=True,
+    )
+    for name, back in returns.items():
+        # A logarithmic axis has no 0: seconds without an arrival are left out.
+        chart.add(name, [(second, count) for second, count in enumerate(back.arrivals[:SHOWN_S]) if count])
+    return chart.render() + b"\n"
+
+
+def write(path: Path, returns: Mapping[str, Return], outage_s: int) -> None:
+    """Draw into a file."""
+    path.write_bytes(draw(returns, outage_s))

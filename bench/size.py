@@ -1,0 +1,39 @@
+"""Figures of size: .mpy bytes and heap of the whole package, against its budget, and of umqtt alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.figures import Figure
+from bench.rig import Bench
+from tools import sizes
+from tools.errors import CommandError
+from tools.mpy import compile_package
+from tools.paths import UMQTT
+from tools.virtualboard import interpreters
+
+
+def size(bench: Bench) -> list[Figure]:
+    """A row a module, then the sums; umqtt's heap is in the memory figures."""
+    interpreter = interpreters.find("alpn32")
+    if interpreter is None:
+        raise CommandError("the interpreter alpn32 is not built; run `python -m tools.micropython build`")
+    budget = json.loads(sizes.BUDGET.read_text())
+    modules = sizes.mpy_bytes()
+    with TemporaryDirectory(prefix="mqtt443-bench-") as folder:
+        compile_package(UMQTT / "umqtt", Path(folder) / "umqtt")
+        umqtt = sum(path.stat().st_size for path in (Path(folder) / "umqtt").iterdir())
+        held = sizes.heap(interpreter, bench.write_config(Path(folder)))
+    total = sum(modules.values())
+    return [
+        *(Figure(f".mpy, {name}", "bytes", count) for name, count in modules.items()),
+        _within(".mpy, whole package", total, budget["mpy_bytes"], umqtt, "11208"),
+        _within("heap after import", held.after_import, budget["heap_after_import_bytes"]),
+        _within("heap connected, whole board", held.connected, budget["heap_connected_bytes"]),
+    ]
+
+
+def _within(name: str, ours: int, most: int, umqtt: int | None = None, mqtt_as: str | None = None) -> Figure:
+    return Figure(name, "bytes", ours, umqtt, mqtt_as, f"<= {most}", ours <= most)

@@ -1,0 +1,42 @@
+"""What a packet costs on the wire, counted: one TLS record each, and no round trip more than the protocols need."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.figures import wire
+from bench.rig import bench
+from tests.support.interpreters import need
+
+
+@pytest.fixture(scope="module")
+def figures() -> Iterator[dict[str, tuple[float, float | None]]]:
+    need("alpn")
+    with bench() as rig:
+        yield {figure.name: (figure.ours, figure.umqtt) for figure in wire(rig)}
+
+
+@pytest.mark.parametrize("transport", ["alpn", "tls", "wss"])
+@pytest.mark.parametrize("packet", ["QoS 0 publish", "QoS 1 publish"])
+def test_a_publish_is_one_tls_record(figures, packet, transport):
+    assert figures[f"{packet}, {transport}: records"][0] == 1
+
+
+@pytest.mark.parametrize("transport", ["alpn", "tls"])
+def test_a_qos_1_publish_of_100_bytes_to_a_topic_of_32_is_168_bytes_on_the_wire(figures, transport):
+    assert figures[f"QoS 1 publish, {transport}: wire"][0] == 168
+
+
+@pytest.mark.parametrize(("transport", "records"), [("alpn", 1), ("tls", 1), ("wss", 2)])
+def test_connect_is_one_tls_record_behind_the_upgrade(figures, transport, records):
+    assert figures[f"CONNECT, {transport}: records"][0] == records
+
+
+@pytest.mark.parametrize(("transport", "turns"), [("alpn", 5), ("tls", 5), ("wss", 6)])
+def test_the_first_puback_takes_tcp_1_tls_2_upgrade_1_connect_1_publish_1(figures, transport, turns):
+    assert figures[f"start to first PUBACK, {transport}"][0] == turns
+
+
+def test_the_peer_is_umqtt_as_it_is_in_pieces(figures):
+    packets = ("CONNECT", "QoS 0 publish", "QoS 1 publish")
+    assert [figures[f"{packet}, alpn: records"][1] for packet in packets] == [8, 4, 5]

@@ -1,0 +1,73 @@
+"""An endpoint that closes, refuses, or lets somebody else take over: the board comes back, and not too often."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authorizer.store import FileStore
+from tests.faults.boards import rig
+from tests.support.core import RunningCore
+from tests.support.mqtt import RawClient
+from tests.support.relay import UNHARMED, Fault, Treatment
+from tools.devices import set_enabled
+from tools.localcore.account import DEVICES_FILE
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[RunningCore]:
+    with RunningCore(tmp_path / "state") as core:
+        yield core
+
+
+CLOSE_AFTER_CONNACK = Treatment(Fault("close", "down", 1, "data_records"))
+CLOSE_AFTER_PUBLISH = Treatment(Fault("close", "up", 2, "data_records"))
+RESET_AT_ONCE = Treatment(Fault("reset"))
+
+
+def test_a_close_right_after_connack_is_asked_about_slowly(endpoint: RunningCore, tmp_path: Path) -> None:
+    with rig(endpoint, tmp_path / "kicked", lambda n: UNHARMED if n > 1 else CLOSE_AFTER_CONNACK) as running:
+        running.wait_for_more()
+    assert running.errors == ["ConnectionLost"] * 2
+    assert len(running.relay.passages) == 3
+
+
+def test_a_close_after_each_publish_still_gets_the_readings_through(endpoint: RunningCore, tmp_path: Path) -> None:
+    with rig(endpoint, tmp_path / "cut", lambda n: UNHARMED if n > 1 else CLOSE_AFTER_PUBLISH) as running:
+        running.wait_for_more(4)
+    assert running.errors == ["ConnectionLost"] * 2
+
+
+def test_an_endpoint_that_is_down_for_a_while_is_found_again(endpoint: RunningCore, tmp_path: Path) -> None:
+    with rig(endpoint, tmp_path / "down", lambda n: UNHARMED if n in (0, 5) else RESET_AT_ONCE) as running:
+        running.wait_for_more(2)
+        assert running.relay.strike("reset") == 1
+        running.wait_for_more(2)
+    assert len(running.relay.passages) == 6
+    assert set(running.errors) <= {"ConnectionLost", "TlsError"}
+
+
+def test_a_takeover_ends_the_board_and_it_comes_back(endpoint: RunningCore, tmp_path: Path) -> None:
+    with rig(endpoint, tmp_path / "twin", lambda _: UNHARMED) as running:
+        running.wait_for_more(2)
+        with RawClient(endpoint) as twin:
+            assert twin.connect("twin", running.password).code == 0
+            running.board.wait_for("ConnectionLost")
+            assert twin.receive() is None, "the board did not come back"
+        running.wait_for_more(2)
+    assert running.errors == ["ConnectionLost"]
+
+
+def test_a_refusing_authorizer_is_asked_seldom_and_then_lets_in(endpoint: RunningCore, tmp_path: Path) -> None:
+    with rig(endpoint, tmp_path / "refused", lambda _: UNHARMED) as running:
+        running.wait_for_more(2)
+        store = FileStore(endpoint.state / DEVICES_FILE)
+        set_enabled(store, "refused", False)
+        running.relay.strike("reset")
+        for _ in range(2):
+            endpoint.next_decision("refused", "NOT_AUTHENTICATED")
+        set_enabled(store, "refused", True)
+        running.wait_for_more(2)
+    assert running.errors == ["ConnectionLost"] + ["ClosedBeforeConnack"] * (len(running.errors) - 1)
+    # On the ladder of refusals two or three attempts take a minute or more of the board's time.
+    assert 2 <= len(running.errors) - 1 <= 3

@@ -1,0 +1,84 @@
+"""Links that fall silent, stall or crawl: each wait ends at its deadline, under its name, and telemetry goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.boards import PACE, TIMEOUT_S, rig
+from tests.faults.conftest import Form
+from tests.support.core import RunningCore
+from tests.support.relay import UNHARMED, Fault, Treatment
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
+    with RunningCore(tmp_path_factory.mktemp("state")) as core:
+        yield core
+
+
+PHASES = [
+    ("alpn", "TCP", Fault("silence"), "HandshakeTimeout"),
+    ("alpn", "ClientHello", Fault("silence", "up", 1, "records"), "HandshakeTimeout"),
+    ("alpn", "half-a-certificate", Fault("silence", "down", 300), "HandshakeTimeout"),
+    ("alpn", "CONNECT", Fault("silence", "up", 1, "data_records"), "ConnackTimeout"),
+    ("alpn", "CONNACK", Fault("silence", "down", 1, "data_records"), "PeerVanished"),
+    ("alpn", "PUBLISH", Fault("silence", "up", 3, "data_records"), "PeerVanished"),
+    ("alpn", "PUBACK", Fault("silence", "down", 3, "data_records"), "PeerVanished"),
+    ("wss", "upgrade", Fault("silence", "up", 1, "data_records"), "Timeout"),
+    ("wss", "CONNECT", Fault("silence", "up", 2, "data_records"), "ConnackTimeout"),
+    ("wss", "PUBACK", Fault("silence", "down", 3, "data_records"), "PeerVanished"),
+]
+
+
+@pytest.mark.parametrize(
+    ("transport", "fault", "error"),
+    [phase[:1] + phase[2:] for phase in PHASES],
+    ids=["{}-after-{}".format(*phase) for phase in PHASES],
+)
+def test_a_black_hole_in_each_phase_ends_at_its_deadline(
+    endpoint: RunningCore, tmp_path: Path, request: pytest.FixtureRequest, transport: str, fault: Fault, error: str
+) -> None:
+    folder = tmp_path / request.node.callspec.id
+    with rig(endpoint, folder, lambda n: UNHARMED if n else Treatment(fault), transport=transport) as running:
+        line = running.board.wait_for(rf"\] {error}: ")
+        running.wait_for_more()
+    assert f"within {TIMEOUT_S} s" in line
+    assert running.errors[0] == error
+    assert running.relay.harmed == 1
+
+
+UNHEARD = pytest.mark.xfail(strict=True, reason="PINGREQ is due half a keep alive after the last packet *sent*")
+
+
+@pytest.mark.parametrize("qos", [pytest.param(0, marks=UNHEARD), 1])
+def test_a_peer_that_vanishes_between_two_readings_is_noticed(endpoint: RunningCore, tmp_path: Path, qos: int) -> None:
+    # With QoS 0 nothing but PINGRESP tells: half a keep alive, and the deadline of a PINGRESP.
+    with rig(endpoint, tmp_path / f"between-{qos}", lambda _: UNHARMED, qos=qos, interval_s=20) as running:
+        running.wait_for_more(1)
+        running.relay.strike("silence")
+        line = running.board.wait_for("PeerVanished", 10)
+        running.wait_for_more(1)
+    assert ("PUBACK" if qos else "PINGRESP") in line
+
+
+def test_a_link_that_carries_one_byte_at_a_time_is_a_link(endpoint: RunningCore, tmp_path: Path) -> None:
+    with rig(endpoint, tmp_path / "crawl", lambda _: Treatment(piece_bytes=1)) as running:
+        running.wait_for_more(5)
+    assert running.errors == []
+    assert len(running.relay.passages) == 1
+
+
+def test_stalls_shorter_than_the_deadline_are_no_faults(endpoint: RunningCore, tmp_path: Path, form: Form) -> None:
+    random = form.random("stalls")
+
+    def stalling(_: int) -> Treatment:
+        # Somewhere between TCP and the first PUBACK.
+        direction, last = random.choice([("up", 700), ("down", 1000)])
+        return Treatment(Fault("stall", direction, random.randrange(last), seconds=2 / PACE))
+
+    for n in range(form.pick(2, 200)):
+        with rig(endpoint, tmp_path / f"stalls-{n}", stalling) as running:
+            running.wait_for_more(2)
+        assert running.errors == []
+        assert running.relay.harmed == 1
