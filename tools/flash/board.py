@@ -133,8 +133,7 @@ def _connect(port: Any, baud: int, attempts: int) -> Board:
         raise PortError(_gone(device)) from error
     with _reported(device, "its loader stopped answering"):
         _check_open(esp)
-        if not esp.sync_stub_detected:
-            esp = cmds.run_stub(esp)
+        esp = cmds.run_stub(esp)
         if baud != ROM_BAUD:
             _change_baud(esp, device, baud)
         cmds.attach_flash(esp)

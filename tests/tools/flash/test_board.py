@@ -147,7 +147,7 @@ def test_rate_that_the_port_does_not_do_is_told(plug):
         connect(port, attempts=1)
 
 
-@pytest.mark.parametrize("after", [0, 1, 40_000])
+@pytest.mark.parametrize("after", [0, 40_000, 0x10000 + 40_000])
 def test_cable_pulled_while_writing_says_what_to_do_and_the_board_can_be_flashed_again(connected, after):
     rom, board = connected(faults=Faults(unplug_after=after))
     whole = image(code=NOISE)
@@ -159,6 +159,20 @@ def test_cable_pulled_while_writing_says_what_to_do_and_the_board_can_be_flashed
     rom_again, board_again = connected(flash=rom.flash)
     board_again.write([(0, whole)], nothing)
     assert rom_again.flash.data[: len(whole)] == whole
+
+
+def test_board_that_comes_up_on_the_port_of_an_unplugged_one_is_left_alone(plug, tmp_path):
+    first, second = plug(faults=Faults(unplug_after=0x10000 + 40_000)), plug()
+    name = tmp_path / "ttyUSB0"
+    name.symlink_to(first.port)
+
+    def swap(done, total):
+        name.unlink(missing_ok=True)
+        name.symlink_to(second.port)
+
+    with connect(open_port(str(name)), attempts=1) as board, pytest.raises(WriteError, match="went away"):
+        board.write([(0, image(code=NOISE))], swap)
+    assert second.commands == []
 
 
 def test_chip_that_stops_answering_while_writing_says_what_to_do(connected, monkeypatch):
