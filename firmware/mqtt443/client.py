@@ -40,7 +40,7 @@ class Client(MQTTClient):
         self._clean_session = config.clean_session
         self._timeout_ms = config.timeout_s * 1000
         self._packets = Packets(config.max_message_bytes)
-        self._sent = self._pinged_at = ticks_ms()
+        self._proven = self._pinged_at = ticks_ms()
         if config.will_topic:
             self.set_last_will(config.will_topic.encode(), config.will_message.encode())
 
@@ -76,7 +76,7 @@ class Client(MQTTClient):
                 raise errors.late(errors.ConnackTimeout, "CONNACK", self._timeout_ms // 1000)
             raise
         self.sock = packets
-        self._sent = ticks_ms()
+        self._proven = ticks_ms()
         return bool(connack[2])
 
     def _connect_packet(self, clean_session):
@@ -115,7 +115,8 @@ class Client(MQTTClient):
             raise ValueError("payload of %d bytes; AWS takes 131072" % len(msg))
         self._next_identifier()
         self._during("PUBACK", super().publish, topic, msg, retain, qos)
-        self._sent = ticks_ms()
+        if qos:
+            self._proven = ticks_ms()
 
     def subscribe(self, topic, qos=0):
         """Subscribe to one filter; return the QoS granted. set_callback comes first.
@@ -134,7 +135,7 @@ class Client(MQTTClient):
     def _subscribe(self, packet):
         identifier = self.pid.to_bytes(2, "big")
         self.sock.write(packet)
-        self._sent = ticks_ms()
+        self._proven = ticks_ms()
         while True:
             if self.wait_msg() == 0x90:
                 suback = self.sock.read(4)
@@ -173,9 +174,10 @@ class Client(MQTTClient):
             self.check_msg()
 
     def keep_alive(self):
-        """Send PINGREQ if nothing was sent for half the keep alive; return how many ms this may wait again.
+        """Send PINGREQ if the server has answered nothing for half the keep alive; return how many ms this may wait.
 
-        Raises PeerVanished if a PINGRESP is overdue [MQTT-3.1.2-24], which umqtt does not notice.
+        What is only sent (QoS 0) proves no server, so it puts no ping off. Raises PeerVanished if a PINGRESP is overdue
+        [MQTT-3.1.2-24], which umqtt does not notice.
         """
         self._up()
         now = ticks_ms()
@@ -184,7 +186,7 @@ class Client(MQTTClient):
             if left_ms <= 0:
                 raise errors.late(errors.PeerVanished, "PINGRESP", self._timeout_ms // 1000)
             return left_ms
-        left_ms = self.keepalive * 500 - ticks_diff(now, self._sent)
+        left_ms = self.keepalive * 500 - ticks_diff(now, self._proven)
         if left_ms > 0:
             return left_ms
         self.ping()
@@ -193,7 +195,7 @@ class Client(MQTTClient):
     def ping(self):
         """Send PINGREQ; `keep_alive` checks that PINGRESP comes."""
         self._during("PINGREQ", super().ping)
-        self._sent = self._pinged_at = ticks_ms()
+        self._proven = self._pinged_at = ticks_ms()
         self._packets.pinged = True
 
     def disconnect(self):

@@ -30,13 +30,22 @@ def test_a_ping_goes_out_at_half_the_keep_alive(ticks: Ticks) -> None:
     assert wire.writes == [b"\xc0\x00"]
 
 
-def test_a_publish_puts_the_ping_off(ticks: Ticks) -> None:
-    client, wire = connected(keepalive_s=60)
+def test_an_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
+    client, _ = connected(b"\x40\x02\x00\x01", keepalive_s=60)
     ticks.now_ms = 20000
-    client.publish("t", "x")
+    client.publish("t", "x", qos=1)
     ticks.now_ms = 49999
     assert client.keep_alive() == 1
-    assert len(wire.writes) == 1
+
+
+def test_a_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
+    client, wire = connected(keepalive_s=60)
+    ticks.now_ms = 29999
+    client.publish("t", "x")
+    assert client.keep_alive() == 1
+    ticks.now_ms = 30000
+    client.keep_alive()
+    assert wire.writes[-1] == b"\xc0\x00"
 
 
 def test_a_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
