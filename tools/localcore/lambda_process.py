@@ -6,6 +6,7 @@ What runs in the process is lambda_worker.py; how many there are is lambda_runti
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -105,7 +106,8 @@ class WorkerProcess:
     async def end(self) -> None:
         """Kill the process and its children, wait for it, and for the rest of its log."""
         if self.alive:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended, and asyncio has not heard of it yet
+                os.killpg(self._process.pid, signal.SIGKILL)
         gone = asyncio.create_task(self._process.wait())
         _, late = await asyncio.wait({gone, self._log}, timeout=_END_S)
         for task in late:
