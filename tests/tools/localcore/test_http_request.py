@@ -109,3 +109,11 @@ def test_what_cannot_be_served_gets_its_status(data: bytes, expected: int) -> No
 
 def test_the_same_length_twice_is_one_length() -> None:
     assert parse(post(b"12345", b"Content-Length: 5", b"content-length: 5")).body == b"12345"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"Content-Length: 2\n", b"Content-Length: 2\r\r\n", b"Content-Length: \x0b2\r\n", b"Content-Length: 2\x0c\r\n"],
+)
+def test_a_content_length_line_that_others_may_read_otherwise_is_refused(line: bytes) -> None:
+    assert status(b"POST /topics/a HTTP/1.1\r\n" + HOST + line + b"\r\nhi") == 400
