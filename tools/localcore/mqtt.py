@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from tools.localcore import packets
@@ -103,7 +103,10 @@ class MqttConnection:
         self._wire.close()
         if self._up is not None:
             self._up.outbound.close()
-            self._shared.broker.detach(self._up.session.client_id, self._will if send_will else None)
+            will = self._will if send_will else None
+            if will is not None:
+                will = replace(will, received_at=self._shared.clock.time())
+            self._shared.broker.detach(self._up.session.client_id, will)
 
     def fail(self, error: Exception) -> None:
         """End this connection, and no other, for an error of the endpoint itself."""

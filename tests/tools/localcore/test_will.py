@@ -32,6 +32,14 @@ def test_the_will_is_sent_once_when_a_connection_ends_otherwise(
     assert [(m.topic, m.payload, m.qos, m.client_id) for m in engine.messages] == [("last/words", b"bye", 1, "dev-1")]
 
 
+def test_a_will_comes_when_it_is_sent_not_when_it_was_left(engine: Engine) -> None:
+    client = engine.connected("dev-1", will=WILL)
+    engine.advance(60)
+    now = engine.clock.time()
+    client.vanish()
+    assert [message.received_at for message in engine.messages] == [now]
+
+
 def test_disconnect_takes_the_will_with_it(engine: Engine) -> None:
     client = engine.connected("dev-1", will=WILL)
     client.send(DISCONNECT + client_publish("t", b"too late"))
