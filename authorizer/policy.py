@@ -55,6 +55,8 @@ class Template:
 
     def __init__(self, documents: object) -> None:
         self._documents = documents if isinstance(documents, list) else [documents]
+        if not self._documents:
+            raise PolicyError("a template with no policy document: AWS takes at least one")
         probe = {"arn": LONGEST_ARN, "client_id": "probe"}
         filled = [_fill(document, probe) for document in self._documents]
         for number, document in enumerate(filled, 1):

@@ -137,6 +137,7 @@ BAD = {
     "effect": (statement({"Effect": "allow"}), "Allow or Deny"),
     "version": ({**statement({}), "Version": "2008-10-17"}, "2012-10-17"),
     "no statement": ({"Version": "2012-10-17", "Statement": []}, "at least one"),
+    "no document": ([], "at least one"),
     "no object": (["x"], "document 1 is not an object"),
     "unknown placeholder": (statement({"Resource": "<arn>:client/<clientid>"}), "<clientid> is no placeholder"),
 }
