@@ -6,6 +6,7 @@ A thin shell over tools.localcore: decisions and the Lambda's log go to stderr, 
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 import time
 import zipfile
@@ -70,6 +71,8 @@ def local(
             asyncio.run(serve(checked, Console(stderr=True, highlight=False, soft_wrap=True), code))
     except StateFolderError as error:
         raise CommandError(str(error)) from None
+    except BrokenPipeError:  # nobody reads what it says; main() knows
+        raise
     except OSError as error:
         problem = f"cannot listen on port {checked.port}: {os.strerror(error.errno or 0)}"
         raise CommandError(f"{problem}; choose another with --port") from None
@@ -109,6 +112,10 @@ async def serve(settings: Settings, console: Console, code: Path) -> None:
         at = time.strftime("%H:%M:%S", time.localtime(decision.time))
         console.print(Text(f"{at} {decision.line()}", style=STYLES[decision.outcome]))
 
+    def complain(odd: "sys.UnraisableHookArgs") -> None:
+        log(f"{type(odd.exc_value).__name__} in a callback, which cost no more than its connection")
+
+    sys.unraisablehook = complain  # a server name that is no text ends in one: Python's ssl would print a traceback
     loop = asyncio.get_running_loop()
     clock = SystemClock(loop)
     stop = asyncio.Event()

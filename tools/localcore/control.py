@@ -50,6 +50,7 @@ class ControlServer:
         self._decisions = decisions
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
+        self._is_announced = False
         self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -58,10 +59,12 @@ class ControlServer:
         port = self._server.sockets[0].getsockname()[1]
         control = {"port": port, "token": self._token, "pid": os.getpid()}
         write_private(self._file, json.dumps(control).encode())
+        self._is_announced = True
 
     async def stop(self) -> None:
         """Remove the control file, stop listening, let the clients go."""
-        self._file.unlink(missing_ok=True)
+        if self._is_announced:
+            self._file.unlink(missing_ok=True)
         if self._server is not None:
             self._server.close()
         for client in self._clients:

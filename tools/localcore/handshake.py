@@ -22,6 +22,8 @@ def explain_failure(error: OSError, handshake: Handshake, name: str) -> tuple[st
     if handshake.name_refused:
         asked = f"the client asked for {handshake.name!r}" if handshake.name is not None else "the client sent no SNI"
         return "SNI_MISUSED", f"{asked}, this endpoint is {name!r}"
+    if isinstance(error, ssl.SSLError) and error.reason == "CALLBACK_FAILED":  # Python hands on ASCII names only
+        return "SNI_MISUSED", f"the client asked for a name that is not ASCII, this endpoint is {name!r}"
     if isinstance(error, ssl.SSLError):
         reason = error.reason or "the client closed during the handshake"
         return "TLS_ERROR", next((text for key, text in KNOWN.items() if key in reason), reason)

@@ -32,7 +32,7 @@ from tools.localcore.mqtt import MqttConnection
 from tools.localcore.peer import Endpoint, Peer
 from tools.localcore.settings import Settings
 from tools.localcore.shared import Shared
-from tools.localcore.state import owned_folder
+from tools.localcore.state import owned_folder, using
 from tools.localcore.tls import accept_tls, server_context, watched_handshake
 
 CERTIFICATE_ALPN = ("x-amzn-mqtt-ca", "x-amzn-http-ca")
@@ -87,7 +87,8 @@ class LocalCore:
         settings = self._settings
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.enter_context(owned_folder(settings.state))
-            ca = load_ca(settings.state)
+            with using(settings.state):
+                ca = load_ca(settings.state)
             endpoints: list[tuple[Endpoint, int, tuple[str, ...]]] = [
                 (Endpoint(settings.name, is_domain=False), settings.port, DEFAULT_ALPN)
             ]
@@ -106,7 +107,8 @@ class LocalCore:
                 else:
                     self.port = listener.getsockname()[1]
             cleanup.push_async_callback(self._control.stop)
-            await self._control.start()
+            with using(settings.state):
+                await self._control.start()
             self._cleanup = cleanup.pop_all()
 
     async def stop(self) -> None:

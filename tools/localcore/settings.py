@@ -21,6 +21,7 @@ and asking authorizers is in `authorizers.AuthorizerRules`.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -45,12 +46,12 @@ def _place(default: T, why: str) -> T:
     return _field("place", default, why)
 
 
-def _limit(default: T, source: str) -> T:
-    return _field("limit", default, source, low=0)
+def _limit(default: T, source: str, *, low: float = 0) -> T:
+    return _field("limit", default, source, low=low)
 
 
-def _guard(default: T, why: str) -> T:
-    return _field("guard", default, why, low=0)
+def _guard(default: T, why: str, *, low: float = 0) -> T:
+    return _field("guard", default, why, low=low)
 
 
 def _choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
@@ -81,8 +82,8 @@ class Settings:
     domain_allow_override: bool = _place(False, "its allowAuthorizerOverride: may a device name another authorizer?")
     domain_enabled: bool = _place(True, "its status; a disabled one refuses with DOMAIN_CONFIGURATION_DISABLED")
 
-    keep_alive_min_s: int = _limit(30, "a shorter keep alive counts as this")
-    keep_alive_max_s: int = _limit(1200, "a longer keep alive, or 0, counts as this")
+    keep_alive_min_s: int = _limit(30, "a shorter keep alive counts as this", low=1)
+    keep_alive_max_s: int = _limit(1200, "a longer keep alive, or 0, counts as this", low=1)
     max_client_id_bytes: int = _limit(128, "client id, UTF-8")
     max_payload_bytes: int = _limit(128 * 1024, "payload of a publish or a will")
     max_packet_bytes: int = _limit(146 * 1024, "one MQTT packet; documented for MQTT 5, used for all")
@@ -98,8 +99,8 @@ class Settings:
     )
     session_expiry_s: int = _limit(3600, "a persistent session ends so long after its connection")
     replay_rate_per_s: int = _limit(10, "stored messages sent to a client that came back; 0 is no limit")
-    retry_s: int = _limit(960, "an unacknowledged QoS 1 message is sent again after this time")
-    websocket_lifetime_s: int = _limit(86_400, "longest life of a WebSocket connection")
+    retry_s: int = _limit(960, "an unacknowledged QoS 1 message is sent again after this time", low=1)
+    websocket_lifetime_s: int = _limit(86_400, "longest life of a WebSocket connection", low=1)
     max_retained: int = _limit(500_000, "topics with a retained message")
     retained_rate_per_s: int = _limit(1, "retained messages stored per topic; 0 is no limit")
 
@@ -160,7 +161,7 @@ class Settings:
     http_refused_status: int = _choice(403, "status of an HTTP publish that authorizer or policy refuses", 403, 401)
     connect_timeout_s: int = _choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
 
-    handshake_timeout_s: int = _guard(10, "time for a TLS handshake")
+    handshake_timeout_s: int = _guard(10, "time for a TLS handshake", low=1)
     http_timeout_s: int = _guard(30, "time for one HTTP request to arrive, the wait on a kept connection included")
     max_http_head_bytes: int = _guard(16 * 1024, "request line and headers of one HTTP request")
     max_write_buffer_bytes: int = _guard(1024 * 1024, "bytes waiting for one peer; one that does not read is dropped")
@@ -176,6 +177,14 @@ class Settings:
         for name in (self.name, self.domain_name):
             if name is not None and not HOST_NAME.fullmatch(name):
                 raise SettingError(f"{name!r} is no host name; SNI carries names, not addresses")
+        try:
+            ipaddress.IPv4Address(self.bind)
+        except ValueError:
+            raise SettingError(f"bind={self.bind}: must be an IPv4 address of this machine, or 0.0.0.0") from None
+        if not re.fullmatch(r"[a-z0-9-]{1,32}", self.region):
+            raise SettingError(f"region={self.region}: must be a region's name, such as eu-west-1")
+        if not re.fullmatch(r"[0-9]{12}", self.account):
+            raise SettingError(f"account={self.account}: must be 12 digits")
         if self.max_in_flight > PACKET_IDS:
             raise SettingError(f"max_in_flight={self.max_in_flight}: there are {PACKET_IDS} packet identifiers")
 
@@ -213,4 +222,6 @@ def parse_setting(text: str) -> tuple[str, object]:
         if not re.fullmatch(r"[0-9]{1,12}", value):
             raise SettingError(f"{key}={value}: must be a whole number")
         return key, int(value)
+    if value == "none" and "None" in str(field.type):
+        return key, None
     return key, Path(value) if isinstance(field.default, Path) else value

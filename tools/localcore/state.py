@@ -16,18 +16,25 @@ class StateFolderError(Exception):
 
 
 @contextlib.contextmanager
+def using(state: Path) -> Iterator[None]:
+    """Turn what the operating system says about files of the state folder into a StateFolderError."""
+    try:
+        yield
+    except OSError as error:
+        raise StateFolderError(
+            f"cannot use the state folder {state}: {error.strerror}; choose another with --state"
+        ) from None
+
+
+@contextlib.contextmanager
 def owned_folder(state: Path) -> Iterator[None]:
     """Own the state folder (made with mode 0700 if missing) as long as the block runs.
 
     Raises StateFolderError where another endpoint owns it or it cannot be used. The lock dies with its process.
     """
-    try:
+    with using(state):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StateFolderError(
-            f"cannot use the state folder {state}: {error.strerror}; choose another with --state"
-        ) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
