@@ -20,7 +20,6 @@ def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
         title=f"{BOARDS:,} boards after an outage of {outage_s} s",
         x_title="seconds after its end",
         y_title="connections a second",
-        logarithmic=True,
         legend_at_bottom=True,
         legend_at_bottom_columns=2,
         dots_size=2,
@@ -30,8 +29,8 @@ def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
         no_prefix=True,
     )
     for name, back in returns.items():
-        # A logarithmic axis has no 0: seconds without an arrival are left out.
-        chart.add(name, [(second, count) for second, count in enumerate(back.arrivals[:SHOWN_S]) if count])
+        arrivals = back.arrivals + (0,) * (SHOWN_S - len(back.arrivals))
+        chart.add(name, list(enumerate(arrivals[:SHOWN_S])))
     return chart.render() + b"\n"
 
 
