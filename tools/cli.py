@@ -5,7 +5,8 @@ import sys
 
 import typer
 
-from tools import board, device, local, watch
+from tools import board, config, device, local, watch
+from tools.check import command as check
 from tools.cloud import command as cloud
 from tools.errors import CommandError
 from tools.flash import command as flash
@@ -23,7 +24,9 @@ app.add_typer(device.app, name="device")
 app.command()(board.board)
 app.command()(watch.watch)
 app.command()(flash.flash)
+app.add_typer(config.app, name="config")
 app.command()(push.push)
+app.command()(check.check)
 app.add_typer(cloud.app, name="cloud")
 
 

@@ -1,0 +1,136 @@
+"""`mqtt443 config init` and `show`: what is asked, what is written, what stays hidden."""
+
+import json
+import os
+import pty
+import select
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mqtt443 import config as board
+from typer.testing import CliRunner
+
+from tools.cli import app
+from tools.config import ask
+from tools.errors import CommandError, UsageError
+
+GOLDEN = Path(__file__).parent / "golden"
+SECRET = "hunter2-hunter2"
+WAIT_S = 20
+
+
+def show(path, *arguments):
+    result = CliRunner().invoke(app, ["config", "show", str(path), *arguments])
+    assert SECRET not in result.output
+    if isinstance(result.exception, CommandError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def read_until(terminal, ending):
+    """Read from a terminal until it ends so, or, with None, until nobody writes to it any more."""
+    data = b""
+    while ending is None or not data.endswith(ending):
+        ready, _, _ = select.select([terminal], [], [], WAIT_S)
+        assert ready, f"it waits after {data}"
+        try:
+            data += os.read(terminal, 4096)
+        except OSError:  # Linux ends a pseudo terminal so
+            assert ending is None, f"it ended after {data}"
+            break
+    return data
+
+
+@pytest.fixture
+def typed(tmp_path):
+    """Type answers at a real terminal; gives all that it showed, and the config."""
+
+    def typed(*answers, path=tmp_path / "config.json"):
+        master, slave = pty.openpty()
+        command = [Path(sys.executable).with_name("mqtt443"), "config", "init", "--out", path]
+        process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+        try:
+            shown = b""
+            for answer in answers:  # one by one: a hidden prompt throws away what was typed before it
+                shown += read_until(master, b": ")
+                os.write(master, f"{answer}\n".encode())
+            shown += read_until(master, None)
+            assert process.wait(WAIT_S) == 0, shown
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+        return shown.decode(), json.loads(path.read_text())
+
+    return typed
+
+
+def test_answers_become_a_config_that_the_board_takes(typed, tmp_path):
+    shown, written = typed("home", SECRET, "x-ats.iot.eu-west-1.amazonaws.com", "", "b1", "u", SECRET, "10")
+    assert written == {
+        "wifi": {"ssid": "home", "password": SECRET},
+        "endpoint": "x-ats.iot.eu-west-1.amazonaws.com",
+        "port": 443,
+        "client_id": "b1",
+        "username": "u",
+        "password": SECRET,
+        "interval_s": 10,
+    }
+    assert board.load(str(tmp_path / "config.json")).interval_s == 10
+    assert stat.S_IMODE((tmp_path / "config.json").stat().st_mode) == 0o600
+    assert "wrote" in shown
+
+
+def test_answer_that_the_board_would_refuse_is_asked_again(typed):
+    shown, written = typed("", "https://x", "x.example", "x", "70000", "8443", "b1", "", "", "")
+    assert 'endpoint is "https://x"; it must be a host name alone' in shown
+    assert "port is 70000; it must be a whole number from 1 to 65535" in shown
+    assert (written["endpoint"], written["port"], written["wifi"]) == ("x.example", 8443, None)
+
+
+def test_what_is_there_is_offered_and_other_keys_stay(typed, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"endpoint": "x.example", "client_id": "b1", "password": SECRET, "qos": 0}))
+    shown, written = typed("", "", "", "", "", "", "")
+    assert SECRET not in shown
+    assert "[unchanged]" in shown
+    assert written["password"] == SECRET
+    assert (written["endpoint"], written["client_id"], written["qos"]) == ("x.example", "b1", 0)
+
+
+def test_nobody_there_to_answer_is_wrong_use(tmp_path):
+    result = CliRunner().invoke(app, ["config", "init", "--out", str(tmp_path / "config.json")])
+    assert isinstance(result.exception, UsageError)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_every_question_is_about_a_key_of_the_board(monkeypatch):
+    monkeypatch.setattr("typer.prompt", lambda *_, default, **__: str(default) or "1")
+    assert board.validate(ask({})).client_id == "1"
+
+
+def test_show_hides_secrets(tmp_path):
+    keys = {
+        "endpoint": "x.example",
+        "client_id": "b1",
+        "password": SECRET,
+        "wifi": {"ssid": "home", "password": SECRET},
+    }
+    token = {"token": SECRET, "token_key": "k", "token_signature": "AA=="}
+    (tmp_path / "config.json").write_text(json.dumps({**keys, **token, "will_topic": "status/{client_id}"}))
+    shown = show(tmp_path / "config.json")
+    expected = (GOLDEN / "show.txt").read_text()
+    assert shown == expected, f"golden/show.txt should hold:\n{shown}"
+    values = json.loads(show(tmp_path / "config.json", "--json"))
+    assert (values["password"], values["token_signature"], values["topic"]) == ("(hidden)", "(hidden)", "telemetry/b1")
+
+
+def test_show_of_a_broken_config_says_what_the_board_says(tmp_path):
+    (tmp_path / "config.json").write_text('{"endpoint": "x", "client_id": 5}')
+    with pytest.raises(CommandError, match="client_id is 5; it must be text"):
+        show(tmp_path / "config.json")
