@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from tools import board, config, device, local, watch
+from tools import board, config, device, local, monitor, watch
 from tools.check import command as check
 from tools.cloud import command as cloud
 from tools.errors import CommandError
@@ -26,6 +26,7 @@ app.command()(watch.watch)
 app.command()(flash.flash)
 app.add_typer(config.app, name="config")
 app.command()(push.push)
+app.command()(monitor.monitor)
 app.command()(check.check)
 app.add_typer(cloud.app, name="cloud")
 
