@@ -29,8 +29,8 @@ elif command == "watch":
 
 NEVER_READY = """
 import pathlib, signal
-print("not ready yet", flush=True)
 try:
+    print("not ready yet", flush=True)
     signal.pause()
 except KeyboardInterrupt:
     pathlib.Path(__file__).with_name("ended").touch()
