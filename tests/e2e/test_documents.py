@@ -72,9 +72,11 @@ def first_line(process: subprocess.Popen[str], pattern: str) -> str:
 
 
 def test_readme_goes_from_a_device_to_its_telemetry(shell, port):
-    local, device = (block for block in blocks("README.md") if block not in BY_OTHERS)
+    local, watch, board = (block for block in blocks("README.md") if block not in BY_OTHERS)
     first_line(shell(local), f"^ready host=localhost port={port} ")
-    first_line(shell(device), r'^\d\d:\d\d:\d\d telemetry/my-board {"time"')
+    arrives = shell(watch)
+    shell(board)
+    first_line(arrives, r'^\d\d:\d\d:\d\d telemetry/my-board {"time"')
 
 
 def test_localcore_page_lets_a_laptop_publish(shell, folder, port):
