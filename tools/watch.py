@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +45,8 @@ def watch(
         check_filter(topic_filter)
     except TopicError as error:
         raise UsageError(f"--filter {topic_filter}: {error}") from None
+    if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(f"--seconds {seconds:g}: leave it out to watch until Ctrl-C")
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     deadline = None if seconds is None else time.monotonic() + seconds
     seen = 0

@@ -102,9 +102,13 @@ def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
     )
 
 
-def test_a_wrong_filter_is_wrong_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [("--filter", "a/#/b", "[MQTT-4.7.1-2]"), ("--seconds", "inf", "Ctrl-C"), ("--seconds", "nan", "Ctrl-C")],
+)
+def test_a_wrong_option_is_wrong_use(tmp_path: Path, option: str, value: str, problem: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", "from tools.cli import main; main()", "watch", "--filter", "a/#/b"],
+        [sys.executable, "-c", "from tools.cli import main; main()", "watch", option, value],
         capture_output=True,
         text=True,
         timeout=WAIT_S,
@@ -112,7 +116,7 @@ def test_a_wrong_filter_is_wrong_use(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert result.returncode == 2
-    assert "[MQTT-4.7.1-2]" in result.stderr
+    assert problem in result.stderr
 
 
 def message(payload: bytes, topic: str = "t") -> dict[str, Any]:
