@@ -104,7 +104,7 @@ def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value", "problem"),
-    [("--filter", "a/#/b", "[MQTT-4.7.1-2]"), ("--seconds", "inf", "Ctrl-C"), ("--seconds", "nan", "Ctrl-C")],
+    [("--filter", "a/#/b", "[MQTT-4.7.1-2]"), ("--seconds", "inf", "Ctrl-C")],
 )
 def test_a_wrong_option_is_wrong_use(tmp_path: Path, option: str, value: str, problem: str) -> None:
     result = subprocess.run(
