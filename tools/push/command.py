@@ -2,14 +2,22 @@
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tools.board_config import read_config
+from tools.device_talk import reported
 from tools.errors import CommandError, UsageError
 from tools.flash.screen import Screen
+from tools.paths import STATE
+from tools.places import Place, open_place
+
+if TYPE_CHECKING:
+    from tools.push.factory import Recipe
 
 EXAMPLE = "Example: mqtt443 push --config config.json"
 
@@ -25,6 +33,19 @@ def push(
     source: Annotated[bool, typer.Option("--source", help="Send the package as source, not compiled.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start the board again in the end.")] = True,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Write a littlefs image for `mqtt443 flash --files` instead; with --csv, a folder of them."),
+    ] = None,
+    blocks: Annotated[int, typer.Option(min=16, max=8192, help="For --bundle: its size, in 4,096 bytes.")] = 512,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Register the devices of this table, with a bundle each, and a sheet of labels."),
+    ] = None,
+    state: Annotated[Path, typer.Option(help="For --csv: the state folder of the local endpoint.")] = STATE,
+    stack: Annotated[str | None, typer.Option(help="For --csv: a stack in AWS instead.")] = None,
+    region: Annotated[str | None, typer.Option(help="For --stack: the AWS region.")] = None,
+    profile: Annotated[str | None, typer.Option(help="For --stack: the AWS profile.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Overwrite a config.json that may be newer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
@@ -34,7 +55,9 @@ def push(
     """
     try:
         from tools.flash import ports  # noqa: PLC0415 - the set-up for `make demo` has neither
+        from tools.push import bundle as bundles  # noqa: PLC0415
         from tools.push import tree  # noqa: PLC0415
+        from tools.push.factory import Recipe  # noqa: PLC0415
         from tools.push.link import open_link  # noqa: PLC0415
         from tools.push.push import Wish  # noqa: PLC0415
         from tools.push.push import push as push_files  # noqa: PLC0415
@@ -43,7 +66,24 @@ def push(
             f"push needs {error.name}, which is not installed: .venv/bin/pip install --editable '.[board]'"
         ) from error
     screen = PushScreen(as_json=as_json, yes=yes)
+    if table is not None:
+        if bundle is None:
+            raise UsageError("--csv needs --bundle FOLDER for the bundles")
+        with reported():
+            place = open_place(state, stack, region, profile)
+            # The local endpoint's own address is nothing to a board; a stack's is what it needs.
+            keys = read_config(config) | (place.config() if stack else {})
+            _factory(table, place, Recipe(keys, config.parent, blocks, source), bundle, screen, as_json=as_json)
+        return
     settings = tree.read_settings(config)
+    if bundle is not None:
+        files = bundles.contents(settings, tree.own_files(config, settings), source=source)
+        size = bundles.write(bundle, files, blocks)
+        screen.say(f"wrote {bundle}: {len(files)} files of {settings.client_id}, {size:,} B; it holds the password")
+        screen.say(f"next: mqtt443 flash --files {bundle}")
+        if as_json:
+            typer.echo(json.dumps({"bundle": str(bundle), "files": sorted(files), "size_bytes": size}))
+        return
     wish = Wish(settings, tree.own_files(config, settings), source=source, dry=dry_run, start=start)
     device = port or ports.choose(ports.usb_ports(), screen.ask_port if sys.stdin.isatty() else None).device
     screen.say(f"port {device}")
@@ -54,6 +94,21 @@ def push(
 
 
 push.__doc__ = f"{push.__doc__}\n\n    {EXAMPLE}"
+
+
+def _factory(table: Path, place: Place, recipe: "Recipe", folder: Path, screen: "PushScreen", *, as_json: bool) -> None:
+    """Make the bundles of a table, and say which."""
+    from tools.push.factory import LABELS, make, read_rows  # noqa: PLC0415
+
+    rows = read_rows(table)
+    with screen.writing():
+        written, there = make(rows, place, recipe, folder, now=time.time(), progress=screen.progress)
+    for path in written:
+        screen.say(f"wrote {path}")
+    screen.say(f"{len(written)} devices registered, {there} had been; labels in {folder / LABELS}")
+    screen.say("the bundles hold passwords: flash each onto its board with `mqtt443 flash --files`, then delete it")
+    if as_json:
+        typer.echo(json.dumps({"bundles": [str(path) for path in written], "there": there}))
 
 
 class PushScreen(Screen):

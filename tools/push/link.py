@@ -25,8 +25,8 @@ from tools.localcore.decisions import printable
 
 READ_S = 2.0  # the prompt answers at once; what runs may take ten seconds from one byte to the next
 WRITE_S = 10.0
-INTERRUPT_S = 5.0
-INTERRUPTS = 4  # a program may catch some
+# After each Ctrl-C: boot.py takes the first one if the board has just started, and a program may catch some.
+PATIENCE_S = (1.0, 2.0, 5.0, 5.0)
 QUIET_S = 0.5
 CHUNK_BYTES = 512
 # The wait lets the board acknowledge the program before its USB goes away.
@@ -60,24 +60,21 @@ class Link:
         Raises LinkError if it does not come to its prompt.
         """
         with self._reported():
-            for _ in range(INTERRUPTS - 1):
+            for patience_s in PATIENCE_S:
                 with contextlib.suppress(TransportError):
-                    self._enter(soft_reset=False)
+                    self._enter(soft_reset=False, patience_s=patience_s)
                     break
             else:
-                try:
-                    self._enter(soft_reset=False)
-                except TransportError:
-                    raise LinkError(
-                        f"the board on {self._device} does not come to its prompt: press its RESET button and push "
-                        "again at once; if it holds no MicroPython yet, run `mqtt443 flash`"
-                    ) from None
+                raise LinkError(
+                    f"the board on {self._device} does not come to its prompt: press its RESET button and push again "
+                    "at once; if it holds no MicroPython yet, run `mqtt443 flash`"
+                )
             try:
                 self._enter(soft_reset=True)
             except TransportError:
                 # A boot.py without an end. All that it says, and the prompt behind it, must be out of the way.
                 self._transport.serial.write(CTRL_C)
-                self._transport.read_until(1, NEVER, timeout=QUIET_S, timeout_overall=INTERRUPT_S)
+                self._transport.read_until(1, NEVER, timeout=QUIET_S, timeout_overall=PATIENCE_S[-1])
                 self._enter(soft_reset=False)
 
     def run(self, source: str) -> str:
@@ -109,10 +106,10 @@ class Link:
         with self._reported():
             self._transport.exit_raw_repl()
 
-    def _enter(self, *, soft_reset: bool) -> None:
+    def _enter(self, *, soft_reset: bool, patience_s: float | None = None) -> None:
         self._transport.in_raw_repl = False
         with contextlib.redirect_stdout(io.StringIO()):  # mpremote prints what it did not understand
-            self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=INTERRUPT_S)
+            self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=patience_s or PATIENCE_S[-1])
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from tools.cli import app
 from tools.errors import CommandError
 
 OLD_MAIN = b"import time\nprint('old main')\nwhile True:\n    time.sleep(0.05)\n"
+WORLD = {"wifi_up": False}
 SECRET = "hunter2-hunter2"
 
 
@@ -26,9 +27,10 @@ def board(tmp_path: Path) -> Iterator[Callable[..., SerialBoard]]:
         def plug(name: str = "alpn", **options: Any) -> SerialBoard:
             folder = tmp_path / f"board{len(list(tmp_path.iterdir()))}"
             folder.mkdir()
+            (folder / "world.json").write_text(json.dumps(WORLD))
             options = {"files": {"main.py": OLD_MAIN}, **options}
             board = stack.enter_context(SerialBoard(folder, interpreters.need(name), **options))
-            if options["files"].get("main.py") == OLD_MAIN:
+            if "image" not in options and options["files"].get("main.py") == OLD_MAIN:
                 board.wait_for("old main")
             return board
 
@@ -37,10 +39,16 @@ def board(tmp_path: Path) -> Iterator[Callable[..., SerialBoard]]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A config for an AWS endpoint that nobody has."""
+    """A config for an AWS endpoint that nobody has, behind a Wi-Fi that is out of reach: no name is looked up."""
     folder = tmp_path / "device"
     folder.mkdir()
-    keys = {"endpoint": "x-ats.iot.eu-west-1.amazonaws.com", "client_id": "b1", "username": "u", "password": SECRET}
+    keys: dict[str, Any] = {
+        "endpoint": "x-ats.iot.eu-west-1.amazonaws.com",
+        "client_id": "b1",
+        "username": "u",
+        "password": SECRET,
+    }
+    keys["wifi"] = {"ssid": "home"}
     (folder / "config.json").write_text(json.dumps(keys))
     return folder / "config.json"
 

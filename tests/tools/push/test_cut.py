@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.tools.push.conftest import OLD_MAIN
+from tests.tools.push.conftest import OLD_MAIN, WORLD
 from tools.errors import CommandError
 from tools.push.link import LinkError
 from tools.push.remote import NEW
@@ -51,11 +51,11 @@ def test_cable_cut_while_files_are_sent_leaves_the_old_program(board, push, want
 def test_power_lost_while_flash_is_written_leaves_whole_files(board, push, wanted, write):
     plugged = board(files=OLD)
     world = plugged.flash.with_name("world.json")
-    world.write_text(json.dumps({"power_cut_at_write": write}))
+    world.write_text(json.dumps({**WORLD, "power_cut_at_write": write}))
     with pytest.raises(CommandError):
         push(plugged, "--yes")
     plugged.unplug()
-    world.unlink()
+    world.write_text(json.dumps(WORLD))
     assert_whole(plugged.files(), wanted)
     plugged.plug()
     push(plugged, "--yes")

@@ -118,7 +118,7 @@ def test_no_start_leaves_the_board_at_its_prompt(board, push):
 
 
 def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, monkeypatch):
-    monkeypatch.setattr(link, "INTERRUPT_S", 0.5)
+    monkeypatch.setattr(link, "PATIENCE_S", (0.5,) * 4)
     monkeypatch.setattr(link, "READ_S", 0.5)
     deaf = b"import time\nfor i in range(3):\n  try:\n    print('deaf', i)\n    while True: time.sleep(0.05)\n"
     plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
@@ -128,7 +128,7 @@ def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, mo
 
 
 def test_program_that_never_stops_is_reported_with_the_way_out(board, push, monkeypatch):
-    monkeypatch.setattr(link, "INTERRUPT_S", 0.2)
+    monkeypatch.setattr(link, "PATIENCE_S", (0.2,) * 4)
     monkeypatch.setattr(link, "READ_S", 0.2)
     deaf = b"import time\nwhile True:\n  try:\n    print('deaf')\n    while True: time.sleep(0.05)\n"
     plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
@@ -138,7 +138,7 @@ def test_program_that_never_stops_is_reported_with_the_way_out(board, push, monk
 
 
 def test_boot_without_an_end_is_interrupted(board, push, monkeypatch):
-    monkeypatch.setattr(link, "INTERRUPT_S", 1)
+    monkeypatch.setattr(link, "PATIENCE_S", (1, 1, 1))
     monkeypatch.setattr(link, "READ_S", 0.5)
     plugged = board(files={"boot.py": b"import time\nprint('boots')\nwhile True: time.sleep(0.05)\n", "main.py": b""})
     plugged.wait_for("boots")

@@ -58,8 +58,8 @@ def test_busy_port(push, terminal):
 
 
 def test_silent_port(push, terminal, monkeypatch):
-    for wait in ("INTERRUPT_S", "READ_S"):
-        monkeypatch.setattr(link, wait, 0.05)
+    monkeypatch.setattr(link, "PATIENCE_S", (0.05, 0.05))
+    monkeypatch.setattr(link, "READ_S", 0.05)
     with pytest.raises(link.LinkError, match="mqtt443 flash"):
         push(terminal[0])
 

@@ -1,0 +1,120 @@
+"""Bundles run on real MicroPython, and a table of devices becomes bundles, registrations and labels."""
+
+import json
+import re
+import shutil
+import stat
+
+import pytest
+
+from authorizer.filestore import FileStore
+from tests.support import interpreters
+from tests.support.core import RunningCore
+from tests.support.repl import BLOCK_BYTES, BLOCKS, SerialBoard, files_of
+from tests.tools.push.conftest import SECRET
+from tools.errors import CommandError, UsageError
+from tools.flash.image import littlefs_blocks
+from tools.push import bundle
+
+
+@pytest.fixture
+def table(tmp_path):
+    def table(text):
+        (tmp_path / "devices.csv").write_text(text)
+        return str(tmp_path / "devices.csv")
+
+    return table
+
+
+@pytest.mark.parametrize("name", ["alpn", "stock-1.25"])
+def test_board_made_from_a_bundle_sends_telemetry(push, tmp_path, name):
+    with RunningCore(tmp_path / "state") as core:
+        password = core.add_device("b1")
+        keys = {"endpoint": "localhost", "port": core.port, "ca": "ca.pem", "client_id": "b1", "username": "b1"}
+        (tmp_path / "config.json").write_text(json.dumps({**keys, "password": password}))
+        shutil.copy(core.ca, tmp_path / "ca.pem")
+        path = tmp_path / "b1.bin"
+        output = push(None, "--bundle", str(path), "--blocks", str(BLOCKS), path=tmp_path / "config.json")
+        assert password not in output
+        (tmp_path / "board").mkdir()
+        with SerialBoard(tmp_path / "board", interpreters.need(name), image=path.read_bytes()):
+            assert core.next_message().topic == "telemetry/b1"
+
+
+def test_bundle_holds_what_push_would_send(board, push, tmp_path):
+    push(None, "--bundle", str(tmp_path / "b.bin"), "--blocks", str(BLOCKS))
+    plugged = board(image=(tmp_path / "b.bin").read_bytes())
+    output = push(plugged)
+    assert "0 to send" in output
+    assert stat.S_IMODE((tmp_path / "b.bin").stat().st_mode) == 0o600
+
+
+def test_bundle_fits_what_flash_asks_for(push, tmp_path):
+    push(None, "--bundle", str(tmp_path / "b.bin"))
+    data = (tmp_path / "b.bin").read_bytes()
+    assert littlefs_blocks(data) == bundle.DEFAULT_BLOCKS
+    assert len(data) == bundle.DEFAULT_BLOCKS * BLOCK_BYTES
+
+
+def test_bundle_that_is_too_small_says_so(push, tmp_path):
+    with pytest.raises(CommandError, match="do not fit into 16 blocks"):
+        push(None, "--bundle", str(tmp_path / "b.bin"), "--blocks", "16")
+    assert not (tmp_path / "b.bin").exists()
+
+
+def test_table_becomes_devices_bundles_and_labels(push, table, tmp_path):
+    text = "client_id,username,publish\ns1,,\ns<2>,user2,alerts/s2 more/s2\n"
+    arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
+    assert "2 devices registered, 0 had been" in push(None, *arguments)
+    store = FileStore(tmp_path / "state" / "devices.json")
+    passwords = []
+    for client_id, username in (("s1", "s1"), ("s<2>", "user2")):
+        image = (tmp_path / "out" / f"{client_id}.bin").read_bytes()
+        config = json.loads(files_of(image)["config.json"])
+        assert (config["client_id"], config["username"]) == (client_id, username)
+        passwords.append(config["password"])
+        assert store.by_client_id(client_id).username == username
+    assert store.by_client_id("s<2>").publish == ("alerts/s2", "more/s2")
+    assert SECRET not in passwords
+    assert len({*passwords}) == 2
+    labels = (tmp_path / "out" / "labels.html").read_text()
+    assert re.findall(r"<figcaption>(.*)</figcaption>", labels) == ["s1", "s&lt;2&gt;"]
+    assert labels.count("<svg") == 2
+    assert not any(password in labels for password in passwords)
+    assert "0 devices registered, 2 had been" in push(None, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name\nx\n", "the first line must name columns"),
+        ("client_id,color\nx,red\n", "the first line must name columns"),
+        ("client_id\na/b\n", "line 2"),
+        ("client_id\na\n\nb\na\n", "the client_id a is there twice"),
+        ("client_id,username\na,u\nb,u\n", "the username u is there twice"),
+        ("client_id,publish\na,x/#\n", "line 2"),
+        ("client_id\na,b\n", "line 2"),
+    ],
+)
+def test_table_with_a_mistake_registers_nobody(push, table, tmp_path, text, line):
+    arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
+    with pytest.raises(UsageError, match=line):
+        push(None, *arguments)
+    assert not (tmp_path / "state" / "devices.json").exists()
+
+
+def test_device_whose_bundle_fails_is_not_registered(push, table, tmp_path):
+    state = tmp_path / "state"
+    arguments = ["--csv", table("client_id\na\n"), "--bundle", str(tmp_path / "out"), "--state", str(state)]
+    with pytest.raises(CommandError, match="do not fit"):
+        push(None, *arguments, "--blocks", "16")
+    assert FileStore(state / "devices.json").all() == []
+
+
+def test_registered_device_without_a_bundle_stops_all(push, table, tmp_path):
+    state = tmp_path / "state"
+    arguments = ["--csv", table("client_id\na\nb\n"), "--bundle", str(tmp_path / "out"), "--state", str(state)]
+    push(None, *arguments)
+    (tmp_path / "out" / "b.bin").unlink()
+    with pytest.raises(CommandError, match="mqtt443 device remove b"):
+        push(None, *arguments)
