@@ -1,6 +1,7 @@
 """A board on a cable with a program that runs, and the command that pushes to it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +12,30 @@ from typer.testing import CliRunner
 
 from tests.support import interpreters
 from tests.support.repl import SerialBoard
+from tools import mpy
 from tools.cli import app
 from tools.errors import CommandError
+from tools.push import tree
 
 OLD_MAIN = b"import time\nprint('old main')\nwhile True:\n    time.sleep(0.05)\n"
 WORLD = {"wifi_up": False}
 SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compile the package once for all pushes of this run: its files do not change, and 21 compilers take a while."""
+    compiled: dict[str | None, Path] = {}
+
+    def compile_package(package: Path, target: Path, arch: str | None = None) -> None:
+        if arch not in compiled:
+            mpy.compile_package(package, folder := tmp_path_factory.mktemp("mpy"), arch)
+            compiled[arch] = folder
+        shutil.copytree(compiled[arch], target, dirs_exist_ok=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "compile_package", compile_package)
+        yield
 
 
 @pytest.fixture
