@@ -16,6 +16,7 @@ from mqtt443 import errors
 from mqtt443.transport import Transport
 
 from tools.check.step import BoardConfig, Broken, Skipped
+from tools.errors import CommandError
 from tools.paths import UMQTT
 
 WAIT_MS = 5000
@@ -31,11 +32,15 @@ class BoardClient:
     Args:
         config: with `ca` as a path that this computer can open.
         blame: names causes.
+
+    Raises:
+        CommandError: umqtt is not there.
     """
 
     def __init__(self, config: BoardConfig, blame: Blame) -> None:
         self._config = config
         self._blame = blame
+        self._new_client = _client_class()
         self._client: Any = None
 
     def websocket(self) -> str:
@@ -51,7 +56,7 @@ class BoardClient:
 
     def connect(self) -> str:
         """Send CONNECT and wait for CONNACK."""
-        client = _client_class()(self._config)
+        client = self._new_client(self._config)
         try:
             session = client.connect()
         except errors.Mqtt443Error as error:
@@ -91,7 +96,7 @@ class BoardClient:
 
 def _client_class() -> Any:
     if not (UMQTT / "umqtt" / "simple.py").is_file():
-        raise Skipped("umqtt is not here: run `.venv/bin/python -m tools.fetch_umqtt`, then the check again")
+        raise CommandError("check needs umqtt: run `.venv/bin/python -m tools.fetch_umqtt`, then check again")
     for name, module in (("usocket", socket), ("ustruct", struct), ("ubinascii", binascii)):
         sys.modules.setdefault(name, module)
     if str(UMQTT) not in sys.path:

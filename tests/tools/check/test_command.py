@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.tools.check.conftest import PASSWORD
+from tools.check import board
 from tools.check.causes import CAUSES
 from tools.cli import app
+from tools.errors import CommandError
 from tools.paths import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +76,13 @@ def test_refusal_after_five_seconds_is_a_slow_authorizer(way, core):
     way.to(core, password="another")
     ticks = iter(range(0, 1000, 3))
     assert way.walk(state=way.folder / "another", clock=lambda: next(ticks)) == "authorizer_slow"
+
+
+def test_umqtt_that_was_never_fetched(way, core, monkeypatch, tmp_path):
+    monkeypatch.setattr(board, "UMQTT", tmp_path)
+    done = check(way.to(core))
+    assert isinstance(done.exception, CommandError)
+    assert "tools.fetch_umqtt" in str(done.exception)
 
 
 def test_every_cause_is_in_the_document():
