@@ -34,8 +34,9 @@ class Endpoint:
     Attributes:
         roots: the certificates of the ca file, DER.
         timeout_s: for TCP, and for TLS.
+        now: unix seconds, by this computer.
+        resolve: `socket.getaddrinfo`.
         addresses: once the name is resolved.
-        date: the time of day by the endpoint, unix seconds; None if it gives none.
     """
 
     host: str

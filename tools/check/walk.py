@@ -57,6 +57,7 @@ class _Walker:
         self._options = options
         self._failed: str | None = None
         self._board: BoardClient | None = None
+        self._connecting_since = 0.0
 
     def close(self) -> None:
         if self._board is not None:
@@ -78,7 +79,7 @@ class _Walker:
         yield self._take("ALPN", lambda: _alpn(endpoint, checked))
         yield self._take("WebSocket", board.websocket, goes_on=checked.transport == "auto")
         yield from self._aws(checked)
-        yield self._take("CONNECT", lambda: _marked(local, board.connect))
+        yield self._take("CONNECT", lambda: self._connect(local, board))
         yield self._take("publish", lambda: self._publish(board))
 
     def _aws(self, checked: BoardConfig) -> Iterator[Step]:
@@ -117,6 +118,11 @@ class _Walker:
             raise Broken("config", str(error.args[0])) from error
         return f"{checked.client_id} at {checked.endpoint}:{checked.port}, transport {checked.transport}"
 
+    def _connect(self, local: LocalEndpoint, board: BoardClient) -> str:
+        local.mark()
+        self._connecting_since = self._options.clock()
+        return board.connect()
+
     def _publish(self, board: BoardClient) -> str:
         if not self._options.publish:
             raise Skipped("--no-publish")
@@ -125,7 +131,6 @@ class _Walker:
     def _blame(
         self, endpoint: Endpoint, checked: BoardConfig, roots: list[bytes], local: LocalEndpoint
     ) -> Callable[[Exception, str], Broken]:
-        began = self._options.clock()
 
         def blame(error: Exception, otherwise: str) -> Broken:
             known = local.why(checked) if local.is_meant(roots, ca.load) else None
@@ -134,16 +139,11 @@ class _Walker:
             detail = str(error.args[0])
             if otherwise == "refused" and checked.transport == "tls" and _picks_alpn(endpoint):
                 return Broken("no_alpn", f"{detail}; the endpoint picks ALPN {ALPN} where it is offered")
-            if otherwise == "refused" and self._options.clock() - began >= SLOW_S:
+            if otherwise == "refused" and self._options.clock() - self._connecting_since >= SLOW_S:
                 return Broken("authorizer_slow", f"{detail}, after more than {SLOW_S} s")
             return Broken(otherwise, detail)
 
         return blame
-
-
-def _marked(local: LocalEndpoint, connect: Callable[[], str]) -> str:
-    local.mark()
-    return connect()
 
 
 def _alpn(endpoint: Endpoint, checked: BoardConfig) -> str:
