@@ -74,7 +74,7 @@ def test_endpoint_that_tells_nothing(way, core, keys, code):
 
 def test_refusal_after_five_seconds_is_a_slow_authorizer(way, core):
     way.to(core, password="another")
-    ticks = iter(range(0, 1000, 3))
+    ticks = iter(range(0, 1000, 5))
     assert way.walk(state=way.folder / "another", clock=lambda: next(ticks)) == "authorizer_slow"
 
 
