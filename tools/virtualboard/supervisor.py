@@ -148,6 +148,7 @@ class VirtualBoard:
         self.resets: list[int] = []
         self._on_line = on_line
         self._world = dict(world or {})
+        self._world_lock = threading.Lock()
         self._environment = environment or {}
         self._flash = flash
         self._folder = Path(tempfile.mkdtemp(prefix="mqtt443-board-"))
@@ -172,10 +173,11 @@ class VirtualBoard:
 
     def set_world(self, **changes: Any) -> None:
         """Change how the surroundings behave from now on."""
-        self._world.update(changes)
-        new = self._folder / "world.json.new"
-        new.write_text(json.dumps(self._world))
-        new.rename(self._folder / "world.json")
+        with self._world_lock:  # a reset, in the board's thread, tells its cause here too
+            self._world.update(changes)
+            new = self._folder / "world.json.new"
+            new.write_text(json.dumps(self._world))
+            new.rename(self._folder / "world.json")
 
     def stop(self) -> None:
         """Interrupt the program as Ctrl-C on a board's console does; end it where it does not listen."""
