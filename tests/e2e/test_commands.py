@@ -178,7 +178,10 @@ def test_wrong_use_is_one_line_with_the_next_step(arguments, code, said):
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-@pytest.mark.parametrize("command", ["local", "device", "device add", "board", "watch"])
+@pytest.mark.parametrize(
+    "command",
+    ["local", "device", "device add", "board", "watch", "flash", "push", "monitor", "check", "config", "cloud deploy"],
+)
 def test_help_has_an_example(command):
     done = run(*command.split(), "--help")
     assert done.returncode == 0
