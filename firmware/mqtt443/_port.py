@@ -52,18 +52,22 @@ if sys.implementation.name == "micropython":
             self.readinto = sock.readinto
             self.write = sock.write
             self._poll = select.poll()
-            self._poll.register(sock, READ)
+            self._poll.register(sock, WRITE)
+            # The system wakes us for the socket below TLS; a TLS socket is looked at once a millisecond.
+            self._below = select.poll()
+            self._below.register(raw or sock, READ)
 
         def wait(self, event, timeout_ms):
-            """Wait up to timeout_ms for READ or WRITE; return whether it came."""
-            # Polling the TLS socket, not the one below: it knows of bytes that are decrypted already.
-            self._poll.modify(self.sock, event)
-            return bool(self._poll.poll(timeout_ms))
+            """Wait up to timeout_ms for READ or WRITE; return whether it came.
+
+            For READ only after a read that found nothing: what TLS holds decrypted is not seen from below.
+            """
+            return bool((self._below if event == READ else self._poll).poll(timeout_ms))
 
         def close(self):
             """Close the socket and what is below it; closing twice does nothing."""
             if self.sock is not None:
-                self._poll.unregister(self.sock)
+                self._poll = self._below = None
                 self.sock.close()
                 if self._raw is not None:
                     self._raw.close()

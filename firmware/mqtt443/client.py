@@ -1,8 +1,8 @@
 """umqtt's MQTTClient with a connection that can be trusted: deadlines, one write a packet, errors that say why.
 
-Subclassed, not copied: publish, ping, wait_msg and check_msg are umqtt's, over `Packets`. connect and subscribe
-are written anew, since umqtt's cannot be mended from below (sockets made inside, a one-byte length). Works with
-umqtt.simple 1.3.4 to 1.8.0. Reconnecting is `app`'s.
+Subclassed, not copied: ping, wait_msg and check_msg are umqtt's, over `Packets`. connect, publish and subscribe
+are written anew, since umqtt's cannot be mended from below (sockets made inside, one message in flight, a one-byte
+length). Works with umqtt.simple 1.3.4 to 1.8.0. A window of messages is `sender`'s, reconnecting is `app`'s.
 """
 
 import gc
@@ -15,14 +15,19 @@ from .packets import Packets
 from .transport import Transport
 
 _MAX_PAYLOAD_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
+_PUBACK = const(0x40)
+_SUBACK = const(0x90)
 _SUBACK_FAILURE = const(0x80)
+# Packets handled in one `wait`: a server that never stops must not keep the loop.
+_MOST = const(100)
 _GOODBYE_MS = const(2000)
 
 
 class Client(MQTTClient):
     """An MQTT 3.1.1 client for one config.
 
-    config: a `Config`. transport: what opens and checks streams; made from config if None.
+    config: a `Config`. transport: what opens and checks streams; made from config if None. on_puback: called with the
+    packet identifier of each PUBACK that no `publish` here waits for.
     All waits are bounded by config.timeout_s. After any error raised here the connection is unusable: connect again.
     """
 
@@ -41,6 +46,8 @@ class Client(MQTTClient):
         self._timeout_ms = config.timeout_s * 1000
         self._packets = Packets(config.max_message_bytes)
         self._proven = self._pinged_at = ticks_ms()
+        self._awaited = []  # packet identifiers for which `publish` waits
+        self.on_puback = None
         if config.will_topic:
             self.set_last_will(config.will_topic.encode(), config.will_message.encode())
 
@@ -77,6 +84,7 @@ class Client(MQTTClient):
             raise
         self.sock = packets
         self._proven = ticks_ms()
+        self._awaited.clear()
         return bool(connack[2])
 
     def _connect_packet(self, clean_session):
@@ -107,16 +115,40 @@ class Client(MQTTClient):
 
         Raises PeerVanished if it does not come, ConnectionLost, ValueError for what AWS never takes.
         """
-        topic = _bytes(topic)
-        msg = _bytes(msg)
         if qos not in (0, 1):
             raise ValueError("qos must be 0 or 1: AWS has no QoS 2")
+        msg = _bytes(msg)
         if len(msg) > _MAX_PAYLOAD_BYTES:
             raise ValueError("payload of %d bytes; AWS takes 131072" % len(msg))
-        self._next_identifier()
-        self._during("PUBACK", super().publish, topic, msg, retain, qos)
+        pid = self.next_pid() if qos else 0
+        self.take(_bytes(topic), msg, pid, bool(retain))
+        self.flush()
         if qos:
-            self._proven = ticks_ms()
+            self._awaited.append(pid)
+            self._during("PUBACK", self._await, pid)
+
+    def _await(self, pid):
+        while pid in self._awaited:
+            self.wait_msg()
+
+    def next_pid(self):
+        """Return the next packet identifier, 1 to 65535 [MQTT-2.3.1-1]."""
+        self.pid = self.pid % 65535 + 1
+        return self.pid
+
+    def take(self, topic, msg, pid=0, flags=0):
+        """Take one PUBLISH, which leaves with `flush`, packed with others; pid 0 for QoS 0.
+
+        topic, msg: bytes. flags: DUP 8, RETAIN 1 (MQTT 3.1.1 section 3.3.1).
+        """
+        self._up()
+        self._deadline("PUBLISH")
+        self._packets.publish(0x30 | flags | (2 if pid else 0), topic, msg, pid)
+
+    def flush(self):
+        """Send what was taken."""
+        self._up()
+        self._during("PUBLISH", self._packets.flush)
 
     def subscribe(self, topic, qos=0):
         """Subscribe to one filter; return the QoS granted. set_callback comes first.
@@ -125,30 +157,22 @@ class Client(MQTTClient):
         """
         if self.cb is None:
             raise ValueError("set_callback comes before subscribe")
-        self._next_identifier()
-        self.pid += 1
-        body = bytearray(self.pid.to_bytes(2, "big"))
+        body = bytearray(self.next_pid().to_bytes(2, "big"))
         _append(body, _bytes(topic))
         body.append(qos)
-        return self._during("SUBACK", self._subscribe, _packet(0x82, body))
+        return self._during("SUBACK", self._subscribe, _packet(0x82, body), bytes(body[:2]))
 
-    def _subscribe(self, packet):
-        identifier = self.pid.to_bytes(2, "big")
+    def _subscribe(self, packet, identifier):
         self.sock.write(packet)
         self._proven = ticks_ms()
         while True:
-            if self.wait_msg() == 0x90:
+            if self.wait_msg() == _SUBACK:
                 suback = self.sock.read(4)
                 if suback[1:3] == identifier:
                     break
         if suback[3] == _SUBACK_FAILURE:
             raise errors.SubscribeRefused("SUBACK refused the filter")
         return suback[3]
-
-    def _next_identifier(self):
-        # umqtt counts on past 65535 and then waits for a packet identifier that cannot come [MQTT-2.3.1-1].
-        if self.pid >= 65535:
-            self.pid = 0
 
     def _during(self, phase, call, *args):
         self._up()
@@ -161,17 +185,30 @@ class Client(MQTTClient):
     def wait_msg(self):
         """Wait for one packet and handle it, as umqtt does; the deadline is that of the call it is part of."""
         self.sock.skip()
-        return super().wait_msg()
+        op = super().wait_msg()
+        if op == _PUBACK:
+            puback = self.sock.read(3)
+            pid = puback[1] << 8 | puback[2]
+            self._proven = ticks_ms()
+            if pid in self._awaited:
+                self._awaited.remove(pid)
+            elif self.on_puback:
+                self.on_puback(pid)
+        return op
 
     def check_msg(self):
         """Handle one packet if a whole one is there; never waits for one. Returns as umqtt's does."""
         return self._during("message", super().check_msg)
 
     def wait(self, timeout_ms):
-        """Wait up to timeout_ms for something from the server, and handle it."""
+        """Wait up to timeout_ms for something from the server, and handle all that is there; return whether it came."""
         self._up()
-        if self._packets.poll(timeout_ms):
+        for count in range(_MOST):
+            self._deadline("message")
+            if not self._packets.ready(0 if count else timeout_ms):
+                return bool(count)
             self.check_msg()
+        return True
 
     def keep_alive(self):
         """Send PINGREQ if the server has answered nothing for half the keep alive; return how many ms this may wait.

@@ -1,8 +1,9 @@
 """What umqtt takes for its socket: whole MQTT packets out, checked MQTT packets in.
 
 umqtt writes a packet in up to eight pieces; each would be a TLS record and, with Nagle, a wait. Here a packet
-leaves in one write. umqtt reads with asserts, which frozen builds drop; here a packet is read whole and checked
-before umqtt sees its first byte. What a packet means stays with umqtt and `client`.
+leaves in one write, and a backlog of PUBLISH packets in as few as hold them. umqtt reads with asserts, which frozen
+builds drop; here a packet is read whole and checked before umqtt sees its first byte. What a packet means stays with
+umqtt and `client`.
 """
 
 from . import errors
@@ -18,7 +19,11 @@ _PINGRESP = const(0xD0)
 # First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; SUBACK answers our one filter.
 _FIXED = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _UNSUBACK: 2, _PINGRESP: 0}
 
+# Free bytes in front of what is sent, where a WebSocket puts its frame's header (RFC 6455 section 5.2).
+ROOM = const(14)
 _OUT_BYTES = const(256)
+# PUBLISH packets are packed up to here: with a frame's header still one TLS record of an ESP32 (4 KiB).
+_FULL = const(4088)
 # AWS sends at most 128 KB of payload (General Reference, "AWS IoT Core endpoints and quotas"); topic and ids more.
 _MAX_REMAINING = const(132096)
 
@@ -32,14 +37,14 @@ class Packets:
 
     def __init__(self, max_bytes):
         self._in = bytearray(max_bytes)
-        self._out = bytearray(_OUT_BYTES)
+        self._out = bytearray(ROOM + _OUT_BYTES)
         self.dropped = 0
         self.attach(None)
 
     def attach(self, stream):
         """Begin a new connection on stream, with nothing left of the last one."""
         self._stream = stream
-        self._out_have = 0
+        self._out_have = ROOM
         self._connected = False
         self.pinged = False  # a PINGRESP is due; the client sets it, the PINGRESP clears it
         self._restart()
@@ -62,32 +67,70 @@ class Packets:
         """Whether `read` waits for a packet; umqtt switches it around each packet."""
         self._stream.setblocking(flag)
 
-    def poll(self, timeout_ms):
-        """Wait up to timeout_ms for something to read."""
-        return self._stream.poll(timeout_ms)
+    def ready(self, timeout_ms):
+        """Wait up to timeout_ms for a packet; return whether a whole one is there."""
+        self._stream.setblocking(False)
+        return self._fill() or (self._stream.poll(timeout_ms) and self._fill())
 
     def write(self, buf, n=None):
         """Take the next piece of a packet (buf or its first n bytes); send the packet once it is whole."""
         if n is None:
             n = len(buf)
         have = self._out_have
-        if have + n > len(self._out):
-            self._grow(have + n)
+        self._make_room(have + n)
         self._out[have : have + n] = memoryview(buf)[:n] if n < len(buf) else buf
         self._out_have = have = have + n
-        size = _packet_size(self._out, have)
-        if size > len(self._out):
-            self._grow(size)  # once for the packet, not once a piece
-        if size and have >= size:
-            self._out_have = 0
-            if have > size:
+        size = _packet_size(self._out, ROOM, have)
+        if size:
+            self._make_room(ROOM + size)  # once for the packet, not once a piece
+            if have > ROOM + size:
                 raise ValueError("more than one packet in one write")
-            self._stream.write(self._out, size)
+            if have == ROOM + size:
+                self.flush()
 
-    def _grow(self, size):
-        out = bytearray(size)
-        out[: self._out_have] = memoryview(self._out)[: self._out_have]
-        self._out = out
+    def publish(self, first, topic, msg, pid):
+        """Take one PUBLISH (MQTT 3.1.1 section 3.3), which leaves with the next `flush`, or when a record is full.
+
+        first: its first byte. topic, msg: bytes. pid: packet identifier, 0 for none.
+        """
+        n = len(topic)
+        size = 2 + n + len(msg) + (2 if pid else 0)
+        if self._out_have + size + 5 > ROOM + _FULL:
+            self.flush()
+        at = self._out_have
+        self._make_room(at + size + 5)
+        out = self._out
+        out[at] = first
+        while size > 0x7F:
+            at += 1
+            out[at] = size & 0x7F | 0x80
+            size >>= 7
+        out[at + 1] = size
+        out[at + 2] = n >> 8
+        out[at + 3] = n & 0xFF
+        at += 4
+        out[at : at + n] = topic
+        at += n
+        if pid:
+            out[at] = pid >> 8
+            out[at + 1] = pid & 0xFF
+            at += 2
+        self._out_have = at + len(msg)
+        out[at : at + len(msg)] = msg
+
+    def flush(self):
+        """Send what was taken, in one write."""
+        have = self._out_have
+        if have > ROOM:
+            self._out_have = ROOM
+            self._stream.send(self._out, ROOM, have)
+
+    def _make_room(self, size):
+        out = self._out
+        if size > len(out):
+            # Twice as much where that is not out of proportion, so that a backlog does not grow it packet by packet.
+            self._out = bytearray(max(size, min(2 * len(out), ROOM + _FULL)))
+            self._out[: len(out)] = out
 
     def read(self, n):
         """Return exactly n bytes of the packet that umqtt is reading, or None if not blocking and none is whole.
@@ -134,7 +177,7 @@ class Packets:
         if not n:
             return False
         self._have += 1
-        self._size = _packet_size(self._in, self._have)
+        self._size = _packet_size(self._in, 0, self._have)
         if self._size:
             first = self._in[0]
             remaining = self._size - self._have
@@ -193,7 +236,7 @@ class Packets:
         self.dropped += 1
         if identifier:
             # Acknowledged all the same: otherwise it comes again after each reconnect [MQTT-4.4.0-1].
-            self._stream.write(bytes((_PUBACK, 2, identifier >> 8, identifier & 0xFF)))
+            self.write(bytes((_PUBACK, 2, identifier >> 8, identifier & 0xFF)))
         return True
 
     def close(self):
@@ -203,16 +246,16 @@ class Packets:
             self._stream = None
 
 
-def _packet_size(buf, have):
-    """Return the size of the packet that begins buf, of which have bytes are there; 0 if the length is not whole.
+def _packet_size(buf, at, end):
+    """Return the size of the packet that begins at buf[at]; 0 if the length is not whole at end.
 
     Raises MalformedPacket for a length of over four bytes (MQTT 3.1.1 section 2.2.3).
     """
     size = 0
     for i in range(1, 5):
-        if i >= have:
+        if at + i >= end:
             return 0
-        size |= (buf[i] & 0x7F) << (7 * (i - 1))
-        if not buf[i] & 0x80:
+        size |= (buf[at + i] & 0x7F) << (7 * (i - 1))
+        if not buf[at + i] & 0x80:
             return size + i + 1
     raise errors.MalformedPacket("remaining length over four bytes")

@@ -117,11 +117,13 @@ class Stream:
             done += self.readinto(view[done:])
         return data
 
-    def write(self, buf, n=None):
-        """Send all of buf (or its first n bytes), in one TLS record where it fits one (4 KiB on ESP32)."""
-        view = memoryview(buf)
-        if n is not None:
-            view = view[:n]
+    def write(self, data):
+        """Send all of data, in one TLS record where it fits one (4 KiB on ESP32)."""
+        self.send(data, 0, len(data))
+
+    def send(self, buf, start, end):
+        """Send buf[start:end] as `write` does."""
+        view = memoryview(buf)[start:end]
         while len(view):
             left_ms = self._left_ms()
             try:
@@ -137,7 +139,7 @@ class Stream:
         self._handshaking = False
 
     def poll(self, timeout_ms):
-        """Wait up to timeout_ms for something to read; return whether there is."""
+        """Wait up to timeout_ms for something to read, after a read that found nothing; return whether it came."""
         return self._channel.wait(READ, timeout_ms)
 
     def tls_socket(self):

@@ -19,7 +19,8 @@ _NO_STATUS = const(1005)  # section 7.4.1: a close frame without a code
 
 # RFC 6455 section 5.5; both directions.
 _MAX_CONTROL_BYTES = const(125)
-_MAX_HEADER_BYTES = const(14)  # 2, 8 of length, 4 of mask
+_MAX_HEADER_BYTES = const(10)  # 2, 8 of length; a server does not mask
+_CONTROL_AT = const(6)  # the header of the answer goes in front: 2, 4 of mask
 
 
 class WebSocket:
@@ -34,43 +35,27 @@ class WebSocket:
         self.deadline = stream.deadline
         self.setblocking = stream.setblocking
         self.poll = stream.poll
-        self._frame = bytearray(256)
         # Of the frame being read: header bytes so far and wanted, payload bytes left, control payload so far.
         self._header = bytearray(_MAX_HEADER_BYTES)
         self._have = 0
         self._left = 0
         self._opcode = _CONTINUATION
-        self._control = bytearray(_MAX_CONTROL_BYTES)
+        self._control = bytearray(_CONTROL_AT + _MAX_CONTROL_BYTES)
         self._control_have = 0
         self._in_message = False  # a message is begun and its last fragment has not come
 
-    def write(self, buf, n=None):
-        """Send buf (or its first n bytes) as one masked binary frame, in one write."""
-        self._send(_BINARY, buf, len(buf) if n is None else n)
+    def send(self, buf, start, end):
+        """Send buf[start:end] as one masked binary frame, in one write.
 
-    def _send(self, opcode, payload, n):
-        frame = self._frame
-        if len(frame) < n + _MAX_HEADER_BYTES:
-            self._frame = frame = bytearray(n + _MAX_HEADER_BYTES)
-        frame[0] = 0x80 | opcode
-        if n < 126:
-            frame[1] = 0x80 | n
-            at = 2
-        elif n < 65536:
-            frame[1] = 0x80 | 126
-            frame[2] = n >> 8
-            frame[3] = n & 0xFF
-            at = 4
-        else:
-            frame[1] = 0x80 | 127
-            frame[2:10] = n.to_bytes(8, "big")
-            at = 10
-        mask = self._urandom(4)  # fresh for each frame (RFC 6455 section 5.3)
-        frame[at : at + 4] = mask
-        at += 4
+        The frame is made in place: what stands there is masked, and the 14 bytes in front of start are overwritten.
+        """
+        self._send(_BINARY, buf, start, end)
+
+    def _send(self, opcode, frame, start, end):
+        at = start
+        # Fresh for each frame (RFC 6455 section 5.3).
+        mask = self._urandom(4)
         m0, m1, m2, m3 = mask
-        frame[at : at + n] = memoryview(payload)[:n]
-        end = at + n
         # Four at a time with the key in locals: a third faster than an index into the key, and nothing is allocated.
         while at + 4 <= end:
             frame[at] ^= m0
@@ -82,7 +67,17 @@ class WebSocket:
             if at < end:
                 frame[at] ^= byte
                 at += 1
-        self._stream.write(frame, end)
+        n = end - start
+        if n < 126:
+            head = bytes((0x80 | opcode, 0x80 | n))
+        else:
+            size = 2 if n < 65536 else 8
+            head = bytes((0x80 | opcode, 0xFE if size == 2 else 0xFF)) + n.to_bytes(size, "big")
+        head += mask
+        at = start
+        start -= len(head)
+        frame[start:at] = head
+        self._stream.send(frame, start, end)
 
     def readinto(self, view):
         """Read payload bytes of binary messages into view, as `Stream.readinto` does.
@@ -144,6 +139,7 @@ class WebSocket:
 
     def _read_control(self):
         have = self._control_have
+        have += _CONTROL_AT
         n = self._stream.readinto(memoryview(self._control)[have : have + self._left])
         if not n:
             return False
@@ -155,13 +151,14 @@ class WebSocket:
 
     def _end_control(self):
         n = self._control_have
+        end = _CONTROL_AT + n
         if self._opcode == _PING:
-            self._send(_PONG, self._control, n)
+            self._send(_PONG, self._control, _CONTROL_AT, end)
         elif self._opcode == _CLOSE:
             if n == 1:
                 self._fail("a bad close frame")  # section 5.5.1
-            self._send(_CLOSE, self._control, min(n, 2))
-            code = int.from_bytes(self._control[:2], "big") if n else _NO_STATUS
+            code = int.from_bytes(self._control[_CONTROL_AT : _CONTROL_AT + 2], "big") if n else _NO_STATUS
+            self._send(_CLOSE, self._control, _CONTROL_AT, min(end, _CONTROL_AT + 2))
             raise errors.ConnectionLost("the server closed the WebSocket, code %d" % code, closed=True)
 
     def _fail(self, what):

@@ -14,7 +14,9 @@ class Wire:
         self.incoming: list[bytes | Exception | None] = list(incoming)
         self.writes: list[bytes] = []
         self.deadlines: list[tuple[int, str]] = []
+        self.polls: list[int] = []
         self.blocking = True
+        self.spoils = True
         self.closed = 0
 
     def deadline(self, timeout_ms: int, phase: str) -> None:
@@ -53,11 +55,18 @@ class Wire:
             done += got
         return bytes(data)
 
-    def write(self, buf: bytes, n: int | None = None) -> None:
-        self.writes.append(bytes(memoryview(buf)[: len(buf) if n is None else n]))
+    def write(self, data: bytes) -> None:
+        self.writes.append(bytes(data))
 
-    def poll(self, _: int) -> bool:
-        return bool(self.incoming)
+    def send(self, buf: bytearray, start: int, end: int) -> None:
+        """Records buf[start:end]; where `spoils`, spoils that and what is before it, as a WebSocket does."""
+        self.writes.append(bytes(buf[start:end]))
+        if self.spoils:
+            buf[start - 14 : end] = b"\xaa" * (end - start + 14)
+
+    def poll(self, timeout_ms: int) -> bool:
+        self.polls.append(timeout_ms)
+        return any(piece is not None for piece in self.incoming)
 
     def close(self) -> None:
         self.closed += 1

@@ -50,7 +50,8 @@ def test_every_operation_sets_its_deadline() -> None:
     client.ping()
     client.check_msg()
     client.disconnect()
-    assert [phase for _, phase in wire.deadlines] == ["PUBACK", "SUBACK", "PINGREQ", "message", "DISCONNECT"]
+    phases = [phase for _, phase in wire.deadlines]
+    assert phases == ["PUBLISH", "PUBLISH", "PUBACK", "SUBACK", "PINGREQ", "message", "DISCONNECT"]
     assert all(timeout_ms <= 15000 for timeout_ms, _ in wire.deadlines)
 
 
@@ -129,10 +130,63 @@ def test_messages_too_large_are_counted() -> None:
     assert client.dropped == 1
 
 
-def test_wait_handles_what_came() -> None:
-    client, _ = connected(b"\x30\x04\0\1tx")
+def test_wait_handles_all_that_came_and_waits_no_longer() -> None:
+    client, wire = connected(None, *[b"\x30\x04\0\1tx"] * 3)
+    got: list[bytes] = []
+    client.set_callback(lambda _, msg: got.append(msg))
+    assert client.wait(1000) is True
+    assert got == [b"x"] * 3
+    assert client.wait(1000) is False
+    assert wire.polls == [1000, 0, 1000], "it waits when nothing is there, and only then"
+
+
+def test_wait_ends_though_the_server_never_stops_sending() -> None:
+    client, _wire = connected(b"\x30\x04\0\1tx" * 250)
     got: list[bytes] = []
     client.set_callback(lambda _, msg: got.append(msg))
     client.wait(1000)
-    client.wait(1000)
-    assert got == [b"x"]
+    assert len(got) == 100
+
+
+# A window.
+
+
+def test_publishes_that_are_taken_leave_together_in_one_write() -> None:
+    client, wire = connected()
+    for pid in (7, 8, 0):
+        client.take(b"t", b"x", pid)
+    assert wire.writes == []
+    client.flush()
+    assert wire.writes == [b"\x32\x06\0\1t\0\7x\x32\x06\0\1t\0\x08x\x30\x04\0\1tx"]
+    client.flush()
+    assert len(wire.writes) == 1
+
+
+def test_a_resent_publish_carries_dup() -> None:
+    client, wire = connected()
+    client.take(b"t", b"x", 7, 8)
+    client.flush()
+    assert wire.writes == [b"\x3a\x06\0\1t\0\7x"]
+
+
+def test_a_full_record_leaves_by_itself() -> None:
+    client, wire = connected()
+    for _ in range(5):
+        client.take(b"t", b"x" * 1000, 1)
+    client.flush()
+    assert [len(sent) for sent in wire.writes] == [4 * 1008, 1008]
+
+
+def test_pubacks_that_nobody_waits_for_go_to_the_window() -> None:
+    client, _ = connected(b"\x40\x02\0\7\x40\x02\0\x09\x40\x02\0\1")
+    acknowledged: list[int] = []
+    client.on_puback = acknowledged.append
+    client.publish("t", "x", qos=1)
+    assert acknowledged == [7, 9]
+
+
+def test_a_publish_from_inside_a_callback_leaves_the_outer_one_its_puback() -> None:
+    client, _ = connected(b"\x30\x04\0\1tx", b"\x40\x02\0\1", b"\x40\x02\0\2")
+    client.set_callback(lambda *_: client.publish("inner", "x", qos=1))
+    client.publish("outer", "x", qos=1)
+    assert client.wait(0) is False

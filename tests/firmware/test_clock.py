@@ -43,12 +43,12 @@ class Board:
         board = self
 
         class Tls(Wire):
-            def write(self, buf: bytes, n: int | None = None) -> None:
+            def write(self, data: bytes) -> None:
                 if board.time < board.valid[0]:
                     raise errors.ClockError("not valid yet")
                 if board.time > board.valid[1]:
                     raise errors.CertificateExpired("expired")
-                super().write(buf, n)
+                super().write(data)
 
         wire = Tls([date_answer(NOW) if self.answer is None else self.answer])
         self.wires.append(wire)

@@ -57,6 +57,23 @@ def test_a_packet_leaves_in_one_write_however_it_is_cut(payload: bytes, cuts: li
     assert wire.writes == [packet]
 
 
+@given(
+    messages=st.lists(
+        st.tuples(st.binary(min_size=1, max_size=300), st.binary(max_size=1500), st.integers(0, 65535)), max_size=9
+    )
+)
+def test_publishes_are_packed_into_records_and_come_out_whole(messages: list[tuple[bytes, bytes, int]]) -> None:
+    packets, wire = attached()
+    for topic, payload, pid in messages:
+        packets.publish(0x32 if pid else 0x30, topic, payload, pid)
+    packets.flush()
+    expected = [publish(topic, payload, pid or None) for topic, payload, pid in messages]
+    assert b"".join(wire.writes) == b"".join(expected)
+    # A new record is begun only where the next packet, with five bytes of header at most, does not fit any more.
+    assert all(len(sent) <= 4088 for sent in wire.writes)
+    assert all(len(a) + len(b) > 4080 - max(map(len, expected)) for a, b in itertools.pairwise(wire.writes))
+
+
 def test_the_count_of_a_piece_is_kept_to() -> None:
     packets, wire = attached()
     packets.write(bytearray(b"\x30\x03\0\0\0"), 2)

@@ -29,8 +29,8 @@ def opened(line: Line, *, handshaking: bool = False, timeout_ms: int = 15000) ->
 
 def test_write_sends_all_in_one_piece_if_it_fits(ticks: Ticks) -> None:
     line = Line()
-    opened(line).write(b"0123456789", 7)
-    assert line.writes == [b"0123456"]
+    opened(line).send(b"0123456789", 2, 7)
+    assert line.writes == [b"23456"]
 
 
 def test_write_goes_on_after_a_partial_write_and_a_full_buffer(ticks: Ticks) -> None:

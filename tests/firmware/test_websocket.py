@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443 import errors
+from mqtt443.packets import ROOM
 from mqtt443.upgrade import upgrade
 from mqtt443.websocket import WebSocket
 
@@ -69,8 +70,13 @@ def read(socket: WebSocket, count: int) -> bytes:
     return bytes(data)
 
 
+def send(socket: WebSocket, payload: bytes) -> None:
+    socket.send(bytearray(ROOM) + payload, ROOM, ROOM + len(payload))
+
+
 def opened(*incoming: bytes | Exception | None) -> tuple[WebSocket, Wire]:
     wire = Wire(incoming)
+    wire.spoils = False
     return WebSocket(wire, urandom), wire
 
 
@@ -128,25 +134,25 @@ def test_a_101_that_does_not_answer_this_request_is_refused(changes: dict[str, s
 def test_each_write_is_one_masked_binary_frame(size: int) -> None:
     payload = bytes(i * 7 & 0xFF for i in range(size))
     socket, wire = opened()
-    socket.write(payload)
+    send(socket, payload)
     assert len(wire.writes) == 1
     assert unmask(wire.writes[0]) == (0x82, payload, b"")
 
 
-def test_only_the_first_n_bytes_are_sent_and_the_caller_keeps_its_buffer() -> None:
+def test_what_stands_before_the_room_and_behind_the_packet_is_left_alone() -> None:
     socket, wire = opened()
-    buffer = bytearray(b"abcdef")
-    socket.write(buffer, 3)
+    buffer = bytearray(b"before" + b"r" * ROOM + b"abc" + b"behind")
+    socket.send(buffer, 6 + ROOM, 9 + ROOM)
     assert unmask(wire.writes[0])[1] == b"abc"
-    assert buffer == b"abcdef"
+    assert (buffer[:6], buffer[-6:]) == (b"before", b"behind")
 
 
 def test_the_mask_is_new_for_each_frame() -> None:
     masks = [b"\1\2\3\4", b"\5\6\7\x08"]
     wire = Wire()
     socket = WebSocket(wire, lambda _: masks[len(wire.writes)])
-    socket.write(b"aaaa")
-    socket.write(b"aaaa")
+    send(socket, b"aaaa")
+    send(socket, b"aaaa")
     assert [sent[2:6] for sent in wire.writes] == masks
 
 
