@@ -18,6 +18,23 @@ _PUBLIC = {
     "Config": "settings",
 }
 
+# Name of a command -> the user's function; see `command`.
+handlers = {}
+
+
+def command(name):
+    """Make the function below the handler of a command; in sensors.py, say.
+
+    name: as it stands in the message {"command": name, ...}. The function takes the other members as a dict; what it
+    returns, unless None, is published under "report".
+    """
+
+    def register(function):
+        handlers[name] = function
+        return function
+
+    return register
+
 
 def __getattr__(name):
     if name in _PUBLIC:

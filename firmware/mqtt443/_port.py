@@ -76,6 +76,9 @@ if sys.implementation.name == "micropython":
 else:
     from ._host import Channel, alpn, const, forget, load_root, sleep_ms, ticks_add, ticks_diff, ticks_ms, tls  # noqa: F401
 
+# No clock is right that is before this release. 2026-11-01 in unix seconds.
+BUILD_DATE = 1793491200
+
 # Unix time at which the port's own clock is 0: ESP32 counts from 2000, the unix port and CPython from 1970.
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 

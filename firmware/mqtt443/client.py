@@ -56,6 +56,11 @@ class Client(MQTTClient):
         """How many messages were larger than max_message_bytes and thrown away."""
         return self._packets.dropped
 
+    @property
+    def pinged(self):
+        """Whether a PINGRESP is due."""
+        return self._packets.pinged
+
     def connect(self, clean_session=None):
         """Open the transport, send CONNECT, wait for CONNACK; return whether the server kept a session.
 

@@ -1,0 +1,143 @@
+"""What waits to be published: in memory while the link is up, on flash when it is not.
+
+A message leaves when it is acknowledged, when its time to live is over, or as the oldest when there is no room; the
+last two are counted. How it lies on flash is `segments`' work, how it is sent `sender`'s, when it is saved `app`'s.
+"""
+
+from ._port import BUILD_DATE, const, forget, unix_time
+
+# What may wait in memory alone, in bytes of payload; more goes to flash, or displaces the oldest.
+RAM_BYTES = const(4096)
+
+# Fields of an entry: payload (bytes), when it expires (unix seconds, 0 for never), its segment on flash (None for
+# none); the sender's: packet identifier, tick at which it was sent (None for not on this connection).
+PAYLOAD = const(0)
+EXPIRES = const(1)
+SEGMENT = const(2)
+PID = const(3)
+SENT = const(4)
+
+
+class Outbox:
+    """A queue of payloads, first in, first out.
+
+    folder: where segments lie. max_bytes: the most that they take on flash; 0 for none. log: takes a line.
+    now: seam, unix seconds.
+    """
+
+    def __init__(self, folder, max_bytes, log, now=unix_time):
+        self.flying = []  # entries that were sent and are not acknowledged, oldest first
+        self.dropped = 0
+        self.expired = 0
+        self._ram = []  # entries that were never sent, all younger than what is on flash
+        self._ram_bytes = 0
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._log = log
+        self._now = now
+        self._segments = None
+        self._full = False
+        if max_bytes:
+            self._open()
+            self._close()
+
+    def _open(self):
+        """Load what is on flash; costs memory, so an outbox without any forgets it again."""
+        if self._segments is None:
+            from .segments import Segments
+
+            self._segments = Segments(self._folder, self._max_bytes)
+
+    def _close(self):
+        if self._segments.empty:
+            self._count()
+            self._segments = None
+            forget("segments")
+
+    def _count(self):
+        segments = self._segments
+        self.dropped += segments.dropped
+        segments.dropped = 0
+        if segments.corrupt:
+            self._log("outbox: %d damaged segments on flash; what they still held is lost" % segments.corrupt)
+            segments.corrupt = 0
+
+    def put(self, payload, ttl_s=0):
+        """Accept payload (bytes), to be dropped if it is not sent within ttl_s seconds (0: whenever)."""
+        now = self._now()
+        # Without a right clock no age is known.
+        self._ram.append([payload, now + ttl_s if ttl_s and now > BUILD_DATE else 0, None, 0, None])
+        self._ram_bytes += len(payload)
+        if self._ram_bytes > RAM_BYTES and not self.save():
+            while self._ram_bytes > RAM_BYTES and len(self._ram) > 1:
+                self._take()
+                self.dropped += 1
+
+    def _take(self):
+        entry = self._ram.pop(0)
+        self._ram_bytes -= len(entry[PAYLOAD])
+        return entry
+
+    def save(self):
+        """Put on flash what is in memory alone; return whether it is safe there."""
+        if not self._max_bytes:
+            return False
+        held = [entry for entry in self.flying if entry[SEGMENT] is None]
+        if held or self._ram:
+            try:
+                self._open()
+                numbers = self._segments.append([entry[:2] for entry in held + self._ram], len(held))
+            except (OSError, MemoryError) as e:
+                if not self._full:
+                    self._full = True
+                    self._log("outbox: flash takes no more (%s); readings wait in memory" % e)
+                return False
+            self._full = False
+            for i, entry in enumerate(held):
+                entry[SEGMENT] = numbers[i]
+            self._ram.clear()
+            self._ram_bytes = 0
+            self._count()
+        return True
+
+    def unsaved(self):
+        """Return whether something is in memory alone."""
+        return bool(self._ram) or any(entry[SEGMENT] is None for entry in self.flying)
+
+    def next(self):
+        """Return the next entry to send, which is in `flying` from then on; None if there is none."""
+        while True:
+            if self._segments is not None:
+                record = self._segments.next()
+                if record is None:
+                    self._release()
+                    if not self._ram:
+                        return None
+                    entry = self._take()
+                else:
+                    entry = [record[0], record[1], record[2], 0, None]
+            elif self._ram:
+                entry = self._take()
+            else:
+                return None
+            if not 0 < entry[EXPIRES] <= self._now():
+                self.flying.append(entry)
+                return entry
+            self.expired += 1
+
+    def done(self, entry):
+        """Let go of an entry of `flying` that was acknowledged."""
+        for i, other in enumerate(self.flying):
+            if other is entry:
+                del self.flying[i]
+                break
+        if self._segments is not None:
+            self._release()
+
+    def _release(self):
+        self._segments.release([entry[SEGMENT] for entry in self.flying])
+        self._close()
+
+    def empty(self):
+        """Return whether nothing waits, neither in memory nor on flash nor for its PUBACK."""
+        return not self.flying and not self._ram and self._segments is None

@@ -1,0 +1,99 @@
+"""Sends what the outbox holds: QoS 1 in a window, packed into records, at the pace that AWS allows.
+
+A message that was not acknowledged is sent again after a reconnect, in the old order: with DUP and its packet identifier
+where the server kept the session, afresh where it did not [MQTT-4.4.0-1].
+"""
+
+from . import errors
+from ._port import const, ticks_add, ticks_diff, ticks_ms
+from .outbox import PAYLOAD, PID, SENT
+
+# AWS takes 100 publishes a second from a connection (General Reference, "AWS IoT Core protocol quotas").
+_A_SECOND = const(99)
+_DUP = const(8)
+
+
+class Sender:
+    """Moves messages from an outbox to a client.
+
+    client: a `Client`. outbox: an `Outbox`. topic: text. qos: 0 or 1. window: how many may wait for their PUBACK, 1 to
+    100. timeout_ms: the most that a PUBACK may take. on_sent: called with the payload of each that is done.
+    """
+
+    def __init__(self, client, outbox, topic, qos, window, timeout_ms, on_sent):
+        self._client = client
+        self._outbox = outbox
+        self._topic = topic.encode()
+        self._qos = qos
+        self._window = window
+        self._timeout_ms = timeout_ms
+        self._on_sent = on_sent
+        # When the last 99 were sent, oldest at _at.
+        self._ticks = [ticks_add(ticks_ms(), -1000)] * _A_SECOND
+        self._at = 0
+        self._flags = 0
+        self._sent = 0  # so many of what is in flight were sent on this connection: the first ones
+        client.on_puback = self._acknowledged
+
+    def begin(self, session):
+        """Begin on a new connection; session: whether the server kept the old one."""
+        self._flags = _DUP if session else 0
+        self._sent = 0
+        for entry in self._outbox.flying:
+            entry[SENT] = None
+
+    def pump(self):
+        """Send what may be sent now; return how many ms this may wait if nothing comes in, None for any time.
+
+        Raises PeerVanished if a PUBACK is overdue, and what sending raises.
+        """
+        flying = self._outbox.flying
+        now = ticks_ms()
+        left_ms = None
+        if flying and flying[0][SENT] is not None:
+            left_ms = self._timeout_ms - ticks_diff(now, flying[0][SENT])
+            if left_ms <= 0:
+                raise errors.late(errors.PeerVanished, "PUBACK", self._timeout_ms // 1000)
+        again = self._sent
+        while again < len(flying) or len(flying) < self._window:
+            wait_ms = 1000 - ticks_diff(now, self._ticks[self._at])
+            if wait_ms > 0:
+                left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
+                break
+            entry = flying[again] if again < len(flying) else self._outbox.next()
+            if entry is None:
+                break
+            again += 1
+            self._take(entry, now)
+        self._sent = again
+        self._client.flush()
+        if not self._qos:
+            while flying:
+                self._finish(flying[0])
+        return left_ms
+
+    def _take(self, entry, now):
+        self._ticks[self._at] = now
+        self._at = (self._at + 1) % _A_SECOND
+        flags = 0
+        if entry[PID]:
+            flags = self._flags
+        elif self._qos:
+            taken = [other[PID] for other in self._outbox.flying]
+            while True:
+                entry[PID] = self._client.next_pid()
+                if entry[PID] not in taken:
+                    break
+        entry[SENT] = now
+        self._client.take(self._topic, entry[PAYLOAD], entry[PID], flags)
+
+    def _acknowledged(self, pid):
+        for entry in self._outbox.flying:
+            if entry[PID] == pid and entry[SENT] is not None:
+                self._finish(entry)
+                return
+
+    def _finish(self, entry):
+        self._sent -= 1
+        self._outbox.done(entry)
+        self._on_sent(entry[PAYLOAD])

@@ -1,0 +1,209 @@
+"""The sender: a window of QoS 1 messages, AWS's pace, what is sent again after a reconnect and how."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.firmware.fakes import Ticks
+
+from mqtt443 import errors, sender  # isort: skip
+from mqtt443.outbox import Outbox  # isort: skip
+from mqtt443.sender import Sender  # isort: skip
+
+DUP = 8
+
+
+class FakeClient:
+    """A client that records what is taken; `flushes` counts writes that held something."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.sent: list[tuple[str, int, int]] = []
+        self.taken: list[tuple[str, int, int]] = []
+        self.flushes = 0
+        self.on_puback = lambda _: None
+        self.broken = False
+
+    def next_pid(self) -> int:
+        self.pid = self.pid % 65535 + 1
+        return self.pid
+
+    def take(self, topic: bytes, payload: bytes, pid: int, flags: int) -> None:
+        assert topic == b"t"
+        if self.broken:
+            raise errors.ConnectionLost("lost")
+        self.taken.append((payload.decode(), pid, flags))
+
+    def flush(self) -> None:
+        self.flushes += bool(self.taken)
+        self.sent += self.taken
+        self.taken.clear()
+
+
+class Rig:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, qos: int = 1, window: int = 3) -> None:
+        self.ticks = Ticks()
+        self.ticks.now_ms = 50_000
+        monkeypatch.setattr(sender, "ticks_ms", self.ticks)
+        self.client = FakeClient()
+        self.outbox = Outbox("", 0, pytest.fail)
+        self.done: list[str] = []
+        self.sender = Sender(
+            self.client, self.outbox, "t", qos, window, 15_000, lambda payload: self.done.append(payload.decode())
+        )
+
+    def put(self, *payloads: str) -> None:
+        for payload in payloads:
+            self.outbox.put(payload.encode())
+
+    def sent(self) -> list[tuple[str, int, int]]:
+        sent, self.client.sent = self.client.sent, []
+        return sent
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(monkeypatch)
+
+
+def test_as_many_as_the_window_holds_leave_in_one_write(rig: Rig) -> None:
+    rig.put("a", "b", "c", "d")
+    rig.sender.pump()
+    assert rig.sent() == [("a", 1, 0), ("b", 2, 0), ("c", 3, 0)]
+    assert rig.client.flushes == 1
+    rig.sender.pump()
+    assert rig.sent() == []
+    rig.client.on_puback(1)
+    rig.sender.pump()
+    assert rig.sent() == [("d", 4, 0)]
+    assert rig.done == ["a"]
+
+
+def test_pubacks_count_in_any_order_and_once(rig: Rig) -> None:
+    rig.put("a", "b", "c")
+    rig.sender.pump()
+    for pid in (3, 3, 9, 1, 2, 2):
+        rig.client.on_puback(pid)
+    assert rig.done == ["c", "a", "b"]
+    assert rig.outbox.empty()
+
+
+@pytest.mark.parametrize(("session", "flags"), [(True, DUP), (False, 0)])
+def test_what_was_not_acknowledged_goes_again_first_in_its_old_order(rig: Rig, session: bool, flags: int) -> None:
+    rig.put("a", "b", "c", "d")
+    rig.sender.pump()
+    rig.client.on_puback(2)
+    rig.sent()
+    rig.sender.begin(session)
+    rig.sender.pump()
+    assert rig.sent() == [("a", 1, flags), ("c", 3, flags), ("d", 4, 0)]
+
+
+def test_a_puback_from_before_the_reconnect_acknowledges_nothing(rig: Rig) -> None:
+    rig.put("a")
+    rig.sender.pump()
+    rig.sender.begin(False)
+    rig.client.on_puback(1)
+    assert rig.done == []
+    rig.sender.pump()
+    rig.client.on_puback(1)
+    assert rig.done == ["a"]
+
+
+def test_what_was_never_taken_by_the_socket_goes_again(rig: Rig) -> None:
+    rig.put("a", "b")
+    rig.client.broken = True
+    with pytest.raises(errors.ConnectionLost):
+        rig.sender.pump()
+    rig.client.broken = False
+    rig.sender.begin(True)
+    rig.sender.pump()
+    assert [payload for payload, _, _ in rig.sent()] == ["a", "b"]
+
+
+def test_an_overdue_puback_means_that_the_peer_vanished(rig: Rig) -> None:
+    rig.put("a")
+    assert rig.sender.pump() is None
+    rig.ticks.now_ms += 14_999
+    assert rig.sender.pump() == 1
+    rig.ticks.now_ms += 1
+    with pytest.raises(errors.PeerVanished) as info:
+        rig.sender.pump()
+    assert info.value.phase == "PUBACK"
+
+
+def test_packet_identifiers_wrap_and_miss_those_in_flight(rig: Rig) -> None:
+    rig.client.pid = 65534
+    rig.put("a", "b", "c")
+    rig.sender.pump()
+    assert [pid for _, pid, _ in rig.sent()] == [65535, 1, 2]
+    rig.client.on_puback(1)
+    rig.client.pid = 65534
+    rig.put("d")
+    rig.sender.pump()
+    assert rig.sent() == [("d", 1, 0)]
+
+
+@given(st.integers(0, 2**32))
+def test_no_second_sees_more_than_99_publishes(seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        rig = Rig(patch, window=100)
+        dice = random.Random(seed)
+        times: list[int] = []
+        waiting = 0
+        for i in range(400):
+            rig.put(str(i))
+            waiting += 1
+            if dice.random() < 0.3:
+                wait_ms = rig.sender.pump()
+                assert wait_ms is None or wait_ms > 0
+                for _, pid, _ in rig.sent():
+                    times.append(rig.ticks.now_ms)
+                    rig.client.on_puback(pid)
+                rig.ticks.now_ms += dice.choice([0, 0, 1, wait_ms or 10, 300])
+    assert all(b - a >= 1000 for a, b in zip(times, times[99:], strict=False))
+    assert len(times) > 100, "the test saw no pace"
+
+
+def test_a_full_second_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch, window=100)
+    rig.put(*map(str, range(120)))
+    assert rig.sender.pump() == 1000
+    assert len(rig.sent()) == 99
+    rig.ticks.now_ms += 1000
+    assert rig.sender.pump() == 14_000, "the window is full: the first PUBACK is due before the pace matters"
+    assert len(rig.sent()) == 1
+
+
+def test_qos_0_is_done_when_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch, qos=0)
+    rig.put("a", "b", "c", "d", "e")
+    rig.sender.pump()
+    rig.sender.pump()
+    assert [(payload, pid) for payload, pid, _ in rig.sent()] == [(payload, 0) for payload in "abcde"]
+    assert rig.done == list("abcde")
+    assert rig.outbox.empty()
+
+
+@given(st.lists(st.sampled_from(["put", "pump", "ack first", "ack last", "drop", "drop, session kept"]), max_size=60))
+def test_every_message_is_done_once_and_sent_at_least_once(steps: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        rig = Rig(patch)
+        count, pending = 0, []
+        for step in [*steps, *["drop", *["pump", "ack first"] * 70]]:
+            if step == "put":
+                rig.put(str(count))
+                count += 1
+            elif step == "pump":
+                rig.sender.pump()
+                pending += [pid for _, pid, _ in rig.sent()]
+            elif step.startswith("ack"):
+                if pending:
+                    rig.client.on_puback(pending.pop(0 if step == "ack first" else -1))
+            else:
+                rig.sender.begin(step == "drop, session kept")
+                pending.clear()
+            rig.ticks.now_ms += 10
+        assert sorted(map(int, rig.done)) == list(range(count))
