@@ -1,7 +1,7 @@
 """Sends what the outbox holds: QoS 1 in a window, packed into records, at the pace that AWS allows.
 
-A message that was not acknowledged is sent again after a reconnect, in the old order: with DUP and its packet identifier
-where the server kept the session, afresh where it did not [MQTT-4.4.0-1].
+A message that was not acknowledged is sent again after a reconnect, in the old order: with DUP and its packet
+identifier where the server kept the session, afresh where it did not [MQTT-4.4.0-1].
 """
 
 from . import errors
@@ -16,17 +16,17 @@ _DUP = const(8)
 class Sender:
     """Moves messages from an outbox to a client.
 
-    client: a `Client`. outbox: an `Outbox`. topic: text. qos: 0 or 1. window: how many may wait for their PUBACK, 1 to
-    100. timeout_ms: the most that a PUBACK may take. on_sent: called with the payload of each that is done.
+    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many messages may wait for their PUBACK.
+    on_sent: called with the payload of each that is done.
     """
 
-    def __init__(self, client, outbox, topic, qos, window, timeout_ms, on_sent):
+    def __init__(self, client, outbox, config, on_sent):
         self._client = client
         self._outbox = outbox
-        self._topic = topic.encode()
-        self._qos = qos
-        self._window = window
-        self._timeout_ms = timeout_ms
+        self._topic = config.topic.encode()
+        self._qos = config.qos
+        self._window = config.window
+        self._timeout_ms = config.timeout_s * 1000
         self._on_sent = on_sent
         # When the last 99 were sent, oldest at _at.
         self._ticks = [ticks_add(ticks_ms(), -1000)] * _A_SECOND

@@ -1,6 +1,7 @@
 """The sender: a window of QoS 1 messages, AWS's pace, what is sent again after a reconnect and how."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -51,7 +52,10 @@ class Rig:
         self.outbox = Outbox("", 0, pytest.fail)
         self.done: list[str] = []
         self.sender = Sender(
-            self.client, self.outbox, "t", qos, window, 15_000, lambda payload: self.done.append(payload.decode())
+            self.client,
+            self.outbox,
+            SimpleNamespace(topic="t", qos=qos, window=window, timeout_s=15),
+            lambda payload: self.done.append(payload.decode()),
         )
 
     def put(self, *payloads: str) -> None:
@@ -152,10 +156,8 @@ def test_no_second_sees_more_than_99_publishes(seed: int) -> None:
         rig = Rig(patch, window=100)
         dice = random.Random(seed)
         times: list[int] = []
-        waiting = 0
         for i in range(400):
             rig.put(str(i))
-            waiting += 1
             if dice.random() < 0.3:
                 wait_ms = rig.sender.pump()
                 assert wait_ms is None or wait_ms > 0
