@@ -223,16 +223,18 @@ class Client(MQTTClient):
         """
         self._up()
         now = ticks_ms()
+        # With the half before the ping, a peer that is gone is noticed within 1.5 keep alives.
+        most_ms = min(self._timeout_ms, self.keepalive * 1000)
         if self._packets.pinged:
-            left_ms = self._timeout_ms - ticks_diff(now, self._pinged_at)
+            left_ms = most_ms - ticks_diff(now, self._pinged_at)
             if left_ms <= 0:
-                raise errors.late(errors.PeerVanished, "PINGRESP", self._timeout_ms // 1000)
+                raise errors.late(errors.PeerVanished, "PINGRESP", most_ms // 1000)
             return left_ms
         left_ms = self.keepalive * 500 - ticks_diff(now, self._proven)
         if left_ms > 0:
             return left_ms
         self.ping()
-        return self._timeout_ms
+        return most_ms
 
     def ping(self):
         """Send PINGREQ; `keep_alive` checks that PINGRESP comes."""

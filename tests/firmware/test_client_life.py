@@ -60,6 +60,17 @@ def test_a_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
     assert info.value.phase == "PINGRESP"
 
 
+def test_a_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(ticks: Ticks) -> None:
+    client, _ = connected(keepalive_s=30, timeout_s=60)
+    ticks.now_ms = 15000
+    client.keep_alive()
+    ticks.now_ms = 44999
+    assert client.keep_alive() == 1
+    ticks.now_ms = 45000
+    with pytest.raises(errors.PeerVanished):
+        client.keep_alive()
+
+
 def test_a_pingresp_in_time_is_enough(ticks: Ticks) -> None:
     client, _ = connected(b"\xd0\x00", keepalive_s=60)
     ticks.now_ms = 30000
