@@ -1,0 +1,68 @@
+"""Runs one command that came in on commands/<client id>: built in, or a function of the user's (`mqtt443.command`).
+
+Loaded for that moment. What a command does to the board are calls of `app` that only set flags or queue: a restart at
+once would come before the PUBACK of its command, and so come again for ever. docs/commands.md is for who sends them.
+"""
+
+import json
+
+from .readings import _check
+
+
+def run(message, app):
+    """Run the command in message (bytes as received); return a line for the log.
+
+    app: has set_interval(seconds or None), send_now(), post(dict), report() -> dict, restart(cause).
+    Raises ValueError with a short reason for whatever is refused: no JSON object with a command, a name that nobody
+    knows, an argument out of range, a function that raises or returns what JSON cannot hold; and KeyboardInterrupt.
+    """
+    from . import handlers
+
+    try:
+        # Decoded here: CPython's json would take UTF-16, too, and MicroPython's any bytes.
+        order = json.loads(str(message, "utf-8"))
+        name = order.pop("command")
+        if not isinstance(name, str):
+            raise TypeError
+    except Exception as e:
+        raise ValueError('no {"command": name} in JSON (%s)' % type(e).__name__)
+    if name == "interval":
+        seconds = order.get("interval_s", 0)
+        # By type: True is an int, and 5.0 equals one.
+        if seconds is not None and not (type(seconds) is int and 0 < seconds <= 86400):
+            raise ValueError("interval_s must be 1 to 86400, or null")
+        app.set_interval(seconds)
+    elif name == "send_now":
+        app.send_now()
+    elif name == "report":
+        app.post(app.report())
+    elif name == "restart":
+        app.restart("command restart")
+    elif name in handlers:
+        result = _call(name, handlers[name], order)
+        if result is not None:
+            app.post(result)
+    else:
+        # As repr: it comes from outside, and a terminal shows the log.
+        raise ValueError("no command %r" % name[:32])
+    return "command " + name
+
+
+def _call(name, function, order):
+    """Return what the user's function returns: None, or a dict for a message; any other value under its name."""
+    try:
+        result = function(order)
+        if result is not None:
+            if not isinstance(result, dict):
+                result = {name: result}
+            _check(result, 5)
+        return result
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # SystemExit, too: it would end the board's program
+        reason = type(e).__name__
+        try:
+            reason = "%s: %s" % (reason, e)
+        except Exception:
+            pass  # its text fails as well
+        raise ValueError("%s raised %s" % (name, reason[:100]))
