@@ -1,6 +1,8 @@
 """Runs at power-on, after boot.py: the mqtt443 board program with config.json from this folder.
 
-Whatever happens, it ends at the prompt with a line that says why; it never resets the board.
+It ends at the prompt with a line that says why: after Ctrl-C, in safe mode, where the config cannot be used. It resets
+the board only where that was asked for (reset_after, watchdog_s, deep_sleep, a command), and three crashes in a row end
+at the prompt, too.
 """
 
 try:
