@@ -18,6 +18,7 @@ BOARDS = 1000
 SPREAD_S = 0.1  # within which all boards notice that the connection is gone
 OUTAGES_S = (0, 10, 300)
 SEED = 443
+MOST_PER_S = 500  # of ours in any second: the goal
 
 Waits = Callable[[random.Random], Iterator[float]]
 

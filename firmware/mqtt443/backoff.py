@@ -8,7 +8,8 @@ from ._port import const
 
 # AWS takes one CONNECT a second from a client id, and refuses the next (General Reference, AWS IoT Core).
 LEAST_MS = const(1000)
-NETWORK_FIRST_MS = const(2000)
+# Wide enough that a fleet that lost its links in the same instant does not come back in the same second.
+NETWORK_FIRST_MS = const(5000)
 NETWORK_LAST_MS = const(60000)
 REFUSAL_FIRST_MS = const(30000)
 REFUSAL_LAST_MS = const(900000)

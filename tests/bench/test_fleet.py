@@ -5,7 +5,7 @@ import random
 import pytest
 from mqtt443.backoff import LEAST_MS, NETWORK_LAST_MS
 
-from bench.fleet import BOARDS, STRATEGIES, exponential, fixed, ours, simulate
+from bench.fleet import BOARDS, MOST_PER_S, OUTAGES_S, STRATEGIES, exponential, fixed, ours, simulate
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -34,6 +34,12 @@ def test_boards_of_ours_come_back_spread_over_their_longest_wait() -> None:
     back = simulate(ours, 300)
     assert back.peak_per_s < BOARDS / 20
     assert BOARDS / 20 < back.all_back_s <= NETWORK_LAST_MS / 1000 + 1
+
+
+@pytest.mark.parametrize("outage_s", OUTAGES_S)
+def test_boards_of_ours_stay_below_half_the_fleet_a_second(outage_s: int) -> None:
+    back = simulate(ours, outage_s)
+    assert max(back.peak_per_s, back.peak_in_vain_per_s) <= MOST_PER_S == BOARDS / 2
 
 
 def test_waits_of_ours_are_those_of_the_boards_own_backoff() -> None:

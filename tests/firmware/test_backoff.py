@@ -7,9 +7,9 @@ def longest(limit: int) -> int:
     return limit - 1
 
 
-def test_network_faults_double_from_two_seconds_to_a_minute() -> None:
+def test_network_faults_double_from_five_seconds_to_a_minute() -> None:
     backoff = Backoff(longest)
-    assert [backoff.delay_ms(False) for _ in range(7)] == [2000, 4000, 8000, 16000, 32000, 60000, 60000]
+    assert [backoff.delay_ms(False) for _ in range(6)] == [5000, 10000, 20000, 40000, 60000, 60000]
 
 
 def test_reconnect_waits_longer_after_refusal() -> None:
@@ -26,13 +26,13 @@ def test_the_jitter_is_full_above_the_one_second_that_aws_asks_for() -> None:
         return 0
 
     assert Backoff(lowest).delay_ms(False) == 1000
-    assert asked == [1001]
+    assert asked == [4001]
 
 
 def test_a_short_connection_does_not_reset() -> None:
     backoff = Backoff(longest)
     backoff.delay_ms(False)
-    assert backoff.delay_ms(False, STABLE_MS - 1) == 4000
+    assert backoff.delay_ms(False, STABLE_MS - 1) == 10000
 
 
 def test_a_stable_connection_resets_both_ladders() -> None:
@@ -40,7 +40,7 @@ def test_a_stable_connection_resets_both_ladders() -> None:
     for _ in range(3):
         backoff.delay_ms(True)
         backoff.delay_ms(False)
-    assert backoff.delay_ms(False, STABLE_MS) == 2000
+    assert backoff.delay_ms(False, STABLE_MS) == 5000
     assert backoff.delay_ms(True) == 30000
 
 
