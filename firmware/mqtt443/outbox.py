@@ -93,12 +93,13 @@ class Outbox:
                     self._log("outbox: flash takes no more (%s); readings wait in memory" % e)
                 return False
             self._full = False
-            for i, entry in enumerate(held):
-                entry[SEGMENT] = numbers[i]
-            self._ram.clear()
-            self._ram_bytes = 0
+            for i, number in enumerate(numbers):
+                if i < len(held):
+                    held[i][SEGMENT] = number
+                else:
+                    self._take()
             self._count()
-        return True
+        return not self.unsaved()
 
     def unsaved(self):
         """Return whether something is in memory alone."""

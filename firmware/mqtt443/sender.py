@@ -16,7 +16,7 @@ _DUP = const(8)
 class Sender:
     """Moves messages from an outbox to a client.
 
-    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many messages may wait for their PUBACK.
+    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many may wait for their PUBACK.
     on_sent: called with the payload of each that is done.
     """
 
