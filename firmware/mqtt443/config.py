@@ -43,6 +43,10 @@ FIELDS = (
     ("topic", "str", "telemetry/{client_id}", 1, 256),
     ("interval_s", "int", 60, 1, 86400),
     ("qos", "int", 1, 0, 1),
+    ("window", "int", 8, 1, 100),
+    ("outbox_bytes", "int", 65536, 0, 1048576),
+    ("ttl_s", "int", 0, 0, 31536000),
+    ("commands", "bool", True, None, None),
     ("keepalive_s", "int", 120, 30, 1200),
     ("timeout_s", "int", 15, 10, 120),
     ("clean_session", "bool", True, None, None),
@@ -50,19 +54,50 @@ FIELDS = (
     ("will_message", "str", "offline", 0, 1024),
     ("max_message_bytes", "int", 1024, 512, 32768),
     ("ntp_server", "host", "pool.ntp.org", 0, 253),
+    ("reset_after", "int", 20, 0, 1000),
+    ("watchdog_s", "int", 120, 0, 3600),
+    ("deep_sleep", "bool", False, None, None),
+    ("safe_pin", "int", None, 0, 48),
 )
 
 
-def load(path="config.json"):
-    """Return the `Config` in the file at path. Raises ConfigError, one line that says what to change."""
+def load(path="config.json", keep=False):
+    """Return the `Config` in the file at path. Raises ConfigError, one line that says what to change.
+
+    keep: keep a copy of a good one as path + ".good", and take that where the file is missing or torn; the attribute
+    `said` of the result is then a line that says so, else None.
+    """
+    said = None
     try:
         with open(path, "rb") as file:
             values = _parse(file)
-        return validate(values)
+    except OSError as e:  # a ConfigError is one, too
+        values = _kept(path) if keep else None
+        what = e.args[0] if isinstance(e, errors.ConfigError) else "no such file; start from config.example.json"
+        said = "%s: %s" % (path, what)
+        if values is None:
+            raise errors.ConfigError(said)
+        said += "; the last good one is used"
+    try:
+        config = validate(values)
     except errors.ConfigError as e:
         raise errors.ConfigError("%s: %s" % (path, e.args[0]))
-    except OSError:
-        raise errors.ConfigError("%s: no such file; start from config.example.json" % path)
+    config.said = said
+    if keep and not said and _kept(path) != values:
+        from .files import write
+
+        try:
+            write(path + ".good", json.dumps(values).encode())
+        except OSError as e:
+            config.said = "%s.good: %s" % (path, e)
+    return config
+
+
+def _kept(path):
+    from .files import read
+
+    data = read(path + ".good")[0]
+    return data and json.loads(data)
 
 
 def _parse(file):
@@ -153,6 +188,9 @@ def _check_together(config):
         raise errors.ConfigError("username must not hold ?; authorizer has its own key")
     if config.token and any(c in "&?# " for c in config.token):
         raise errors.ConfigError("token must not hold & ? # or spaces")
+    if config.watchdog_s:
+        # A step of timeout_s may follow another before there is progress to feed it.
+        config.watchdog_s = max(config.watchdog_s, 60, 2 * config.timeout_s)
     for key in ("topic", "will_topic"):
         topic = getattr(config, key)
         if topic:

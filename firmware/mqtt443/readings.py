@@ -11,7 +11,7 @@ from ._port import const, timestamp, unix_time
 
 _MAX_DEPTH = const(5)
 _MAX_BYTES = const(100000)  # AWS takes 131,072 (General Reference, AWS IoT Core); the rest is for `errors`
-_RESERVED = ("time", "seq", "errors")
+_RESERVED = ("time", "seq", "link", "errors")
 
 
 def own_readings(uptime_ms):
@@ -64,22 +64,25 @@ def user_sensors():
 
 
 class Readings:
-    """Makes the payloads, numbered from 1.
+    """Makes the payloads.
 
-    read: a function -> dict of names to values or functions. now: unix seconds.
+    read: a function -> dict of names to values or functions. link: a function -> dict that JSON can hold, of what there
+    is to tell about the link. now: seam, unix seconds. seq: number of the last message; the next has one more.
     """
 
-    def __init__(self, read, now=unix_time):
+    def __init__(self, read, link, now=unix_time, seq=0):
         self._read = read
+        self._link = link
         self._now = now
-        self._seq = 0
+        self.seq = seq
 
     def payload(self):
-        """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, and errors if there are any.
+        """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, link if there is something
+        to tell of it, and errors if there are any.
 
         Never raises for what a sensor does.
         """
-        self._seq += 1
+        self.seq += 1
         errors = {}
         try:
             values = self._read()
@@ -89,7 +92,7 @@ class Readings:
             values = {}
             errors["sensors"] = _reason(e)
         # Put together by hand: a dict has no order on MicroPython, and a person reads this.
-        head = text = '{"time": "%s", "seq": %d' % (timestamp(self._now()), self._seq)
+        head = text = '{"time": "%s", "seq": %d' % (timestamp(self._now()), self.seq)
         for name in values:
             try:
                 if name in _RESERVED or not isinstance(name, str):
@@ -104,6 +107,9 @@ class Readings:
         if len(text.encode()) > _MAX_BYTES:
             text = head
             errors = {"sensors": "too much for one message"}
+        link = self._link()
+        if link:
+            text += ', "link": ' + json.dumps(link)
         if errors:
             text += ', "errors": ' + json.dumps(errors)
         return text + "}"

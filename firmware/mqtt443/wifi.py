@@ -17,14 +17,15 @@ _REASONS = (
 )
 
 
-def join(network, ssid, password, *, deadline_ms=_JOIN_MS, sleep_ms=sleep_ms):
+def join(network, ssid, password, *, distrust=False, deadline_ms=_JOIN_MS, sleep_ms=sleep_ms):
     """Return once the board has an address; at once if it has one.
 
-    network: the module. ssid, password: of the config. deadline_ms: how long to try. sleep_ms: seam.
+    network: the module. ssid, password: of the config. distrust: the radio says that it is connected, but nothing got
+    through, so it is restarted all the same. deadline_ms: how long to try. sleep_ms: seam.
     Raises WifiError with the last reason that the driver gave.
     """
     wlan = network.WLAN(network.STA_IF)
-    if wlan.isconnected():
+    if wlan.isconnected() and not distrust:
         return
     reason = "no reason given"
     try:

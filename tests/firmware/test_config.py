@@ -39,7 +39,7 @@ def test_every_field_is_well_formed() -> None:
     for key, kind, default, low, high in config.FIELDS:
         assert kind in ("int", "bool", "choice", *config._TEXT), key
         if kind == "int":
-            assert low <= default <= high, key
+            assert default is None or low <= default <= high, key
         if kind == "choice":
             assert default in low
             assert high is None
@@ -64,6 +64,15 @@ def test_the_example_is_valid() -> None:
         ({"keepalive_s": 1201}, ["keepalive_s is 1201", "from 30 to 1200"]),
         ({"interval_s": 0}, ["interval_s is 0"]),
         ({"transport": "mqtt"}, ['transport is "mqtt"', "auto, alpn, wss, tls"]),
+        ({"window": 0}, ["window is 0", "from 1 to 100"]),
+        ({"window": 101}, ["window is 101"]),
+        ({"outbox_bytes": 1048577}, ["outbox_bytes is 1048577", "from 0 to 1048576"]),
+        ({"ttl_s": -1}, ["ttl_s is -1", "from 0 to 31536000"]),
+        ({"commands": "yes"}, ['commands is "yes"', "true or false"]),
+        ({"reset_after": 1001}, ["reset_after is 1001", "from 0 to 1000"]),
+        ({"watchdog_s": 3601}, ["watchdog_s is 3601", "from 0 to 3600"]),
+        ({"deep_sleep": 0}, ["deep_sleep is 0", "true or false"]),
+        ({"safe_pin": 49}, ["safe_pin is 49", "from 0 to 48"]),
         ({"clean_session": 1}, ["clean_session is 1", "true or false"]),
         ({"intervall_s": 5}, ['unknown key "intervall_s"', "did you mean interval_s?"]),
         ({"certificate_file": "x"}, ['unknown key "certificate_file"', "remove it"]),
@@ -99,6 +108,13 @@ def test_a_wrong_value_names_key_problem_and_fix(changes: dict[str, Any], words:
     text = refused(**changes)
     for word in words:
         assert word in text, text
+
+
+@pytest.mark.parametrize(
+    ("given", "timeout_s", "used"), [(0, 120, 0), (1, 15, 60), (None, 15, 120), (None, 61, 122), (300, 120, 300)]
+)
+def test_the_watchdog_is_longer_than_what_may_take_long(given: int | None, timeout_s: int, used: int) -> None:
+    assert made(watchdog_s=given, timeout_s=timeout_s).watchdog_s == used
 
 
 @pytest.mark.parametrize("topic", ["a/b/c/d/e/f/g/h", "$aws/rules/r/a/b/c/d/e/f/g/h", "ü/ñ"])

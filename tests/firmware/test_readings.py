@@ -22,7 +22,7 @@ def payload(values: Any) -> dict[str, Any]:
     def no_constant(name: str) -> None:
         raise AssertionError(f"{name} is no JSON")
 
-    text = Readings(read, lambda: 1793491200).payload()
+    text = Readings(read, dict, lambda: 1793491200).payload()
     loaded: dict[str, Any] = json.loads(text, parse_constant=no_constant)
     return loaded
 
@@ -32,9 +32,29 @@ def fails() -> float:
 
 
 def test_a_message_has_time_number_and_readings_in_this_order() -> None:
-    source = Readings(lambda: {"t": 21.5}, lambda: 1793491200)
+    source = Readings(lambda: {"t": 21.5}, dict, lambda: 1793491200)
     assert source.payload() == '{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 21.5}'
     assert json.loads(source.payload())["seq"] == 2
+
+
+def test_numbers_go_on_where_they_were() -> None:
+    source = Readings(dict, dict, lambda: 1793491200, 41)
+    assert json.loads(source.payload())["seq"] == 42
+    assert source.seq == 42
+
+
+def test_what_there_is_to_tell_of_the_link_is_in_the_message_and_else_nothing() -> None:
+    told = [{"dropped": 3, "started": "watchdog"}, {}]
+    source = Readings(lambda: {"t": 1}, lambda: told.pop(0), lambda: 1793491200)
+    assert source.payload() == (
+        '{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 1, "link": {"dropped": 3, "started": "watchdog"}}'
+    )
+    assert "link" not in json.loads(source.payload())
+
+
+def test_the_link_survives_a_message_that_is_too_large() -> None:
+    source = Readings(lambda: {"a": "x" * 200_000}, lambda: {"dropped": 1}, lambda: 1793491200)
+    assert set(json.loads(source.payload())) == {"time", "seq", "link", "errors"}
 
 
 def test_one_failing_sensor_does_not_stop_the_others() -> None:
@@ -67,7 +87,7 @@ def test_endless_nesting_is_an_error() -> None:
     assert "deep" in payload({"loop": loop})["errors"]["loop"]
 
 
-@pytest.mark.parametrize("name", ["time", "seq", "errors", 5])
+@pytest.mark.parametrize("name", ["time", "seq", "link", "errors", 5])
 def test_a_reading_may_not_take_our_names(name: Any) -> None:
     got = payload({name: 1})
     assert got["time"] == "2026-11-01T00:00:00Z"
@@ -90,7 +110,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=4))
 def test_any_readings_make_json_with_each_name_once(values: dict[str, Any]) -> None:
     got = payload(values)
-    assert set(values) - {"time", "seq", "errors"} <= set(got) | set(got.get("errors", {}))
+    assert set(values) - {"time", "seq", "link", "errors"} <= set(got) | set(got.get("errors", {}))
 
 
 @pytest.fixture
@@ -126,7 +146,7 @@ def test_a_broken_sensors_py_is_reported_in_the_payload(sensors_py: Path, source
     sensors_py.write_text(source)
     read = user_sensors()
     assert read is not None
-    got = json.loads(Readings(read, lambda: 1793491200).payload())
+    got = json.loads(Readings(read, dict, lambda: 1793491200).payload())
     assert words in got["errors"]["sensors"]
 
 

@@ -46,17 +46,23 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
     return clock
 
 
-def join(network: Network, ticks: Ticks) -> None:
+def join(network: Network, ticks: Ticks, **changes: Any) -> None:
     def sleep_ms(ms: int) -> None:
         ticks.now_ms += ms
 
-    wifi.join(network, "home", "secret77", sleep_ms=sleep_ms)
+    wifi.join(network, "home", "secret77", sleep_ms=sleep_ms, **changes)
 
 
 def test_a_board_that_is_up_is_left_alone(ticks: Ticks) -> None:
     network = Network("up")
     join(network, ticks)
     assert network.calls == []
+
+
+def test_a_radio_that_lies_is_restarted(ticks: Ticks) -> None:
+    network = Network("up")
+    join(network, ticks, distrust=True)
+    assert network.calls == [False, True, ("home", "secret77")]
 
 
 def test_joining_begins_from_off_and_waits(ticks: Ticks) -> None:
