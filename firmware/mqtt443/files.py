@@ -12,37 +12,47 @@ _TRAILER_BYTES = 9  # a line end, and the CRC-32 of what is before it in hexadec
 def write(path, data):
     """Make data (bytes) the content of path: path + ".new" is written, path becomes path + ".old".
 
-    Raises OSError if the flash refuses; path is then as it was.
+    Raises OSError if the flash refuses; what `read` returns is then as it was, or data.
     """
     new = path + ".new"
+    try:
+        os.stat(path)
+    except OSError:
+        _rename(new, path)  # a cut between the two renames: it is the newest, and must not be written over
     with open(new, "wb") as file:
         file.write(data)
         file.write(_trailer(data))
-        file.flush()
     if hasattr(os, "sync"):
         os.sync()
-    try:
-        os.rename(path, path + ".old")
-    except OSError:
-        pass  # the first version of all
+    _rename(path, path + ".old")
     os.rename(new, path)
 
 
 def read(path):
-    """Return (data, said): what `write` wrote last, None if nothing whole is there; what is wrong, None for nothing."""
-    torn = False
+    """Return (data, said): the newest version that is whole, None if there is none.
+
+    said: None if that is path itself, or if there never was one; else a line that says where it was found.
+    """
+    said = None
     # The newest first: a cut between the two renames leaves .new and .old alone.
     for name in (path, path + ".new", path + ".old"):
         try:
             with open(name, "rb") as file:
+                said = path + " is torn, and no older version is whole"
                 data = file.read()
-        except OSError:
+        except (OSError, MemoryError):  # what fills the memory was not written here
             continue
         whole = data[:-_TRAILER_BYTES]
         if data[-_TRAILER_BYTES:] == _trailer(whole):
-            return whole, "%s is torn; taken from %s" % (path, name) if torn else None
-        torn = torn or name == path
-    return None, path + " is torn, and no older version is there" if torn else None
+            return whole, None if name == path else "%s is torn; taken from %s" % (path, name)
+    return None, said
+
+
+def _rename(old, new):
+    try:
+        os.rename(old, new)
+    except OSError:
+        pass  # the first version of all
 
 
 def _trailer(data):

@@ -2,6 +2,9 @@
 
 A segment is removed when all its records are done with; where reading stands is kept in memory alone, which spares the
 flash. So after a power cut the oldest segment, and no other, is read from its beginning again.
+
+What an append has returned for is on littlefs whole, or not at all if the power went before; the checksums are for
+what gives no such promise (FAT, worn flash).
 """
 
 import binascii
@@ -10,16 +13,18 @@ import struct
 
 from ._port import const
 
-# A segment is closed once it has so many bytes: one block of an ESP32's flash.
-SEGMENT_BYTES = const(4096)
+# A segment takes no more once it has so many bytes: one block of an ESP32's flash.
+_SEGMENT_BYTES = const(4096)
 _HEADER_BYTES = const(12)  # length of the payload, CRC-32 of what follows, when it expires; four bytes each
+_PIECE_BYTES = const(512)
 
 
 class Segments:
     """The segments in folder, which is made when it is first written to.
 
-    max_bytes: the most that they take; the oldest makes room, whole, and its records not yet read count as `dropped`.
-    A record whose length or checksum is wrong ends its segment, which counts as `corrupt`.
+    folder: a path without a slash at its end. max_bytes: the most that they take; the oldest makes room, whole, and its
+    records not yet read count as `dropped`. A record whose length or checksum is wrong ends its segment, which counts
+    as `corrupt`. Whatever else is in the folder is left alone.
     """
 
     def __init__(self, folder, max_bytes):
@@ -30,14 +35,20 @@ class Segments:
         self._sizes = {}  # of each segment, by number
         try:
             for name in os.listdir(folder):
-                if len(name) == 8 and name.isdigit():
+                try:
                     number = int(name)
-                    self._sizes[number] = os.stat(self._path(number))[6]
+                except ValueError:
+                    continue
+                if self._path(number) == folder + "/" + name:
+                    stat = os.stat(self._path(number))
+                    # A folder of that name must not be appended to.
+                    self._sizes[number] = stat[6] if stat[0] & 0x8000 else _SEGMENT_BYTES
         except OSError:
             pass  # nothing was ever written
         # Where reading stands.
         self._number = min(self._sizes) if self._sizes else 0
         self._at = 0
+        self._last = None  # the segment that was appended to, and so is known to be whole
 
     @property
     def empty(self):
@@ -51,62 +62,75 @@ class Segments:
         """Append records, each (payload, when it expires in unix seconds or 0); return the segment of each.
 
         sent: the first so many are in flight already, so reading, which stands at the end then, goes on behind them.
-        Where flash takes only some of them, the list is that much shorter; raises OSError if it takes none.
+        Where flash takes only the first few, the list is that much shorter; raises OSError if it takes none, or if the
+        first one is larger than max_bytes. (On FAT a record that was not taken may come all the same after a restart.)
         """
         numbers = []
-        done = 0
         try:
-            while done < len(records):
-                number = self._open_segment(_HEADER_BYTES + len(records[done][0]))
-                size = self._sizes.get(number, 0)
-                most = min(SEGMENT_BYTES, size + self._max_bytes - sum(self._sizes.values()))
-                behind = None
-                count = done
-                with open(self._path(number), "ab") as file:
-                    while count < len(records):
-                        payload, expires = records[count]
-                        body = struct.pack(">I", expires) + payload
-                        if count > done and size + 8 + len(body) > most:
-                            break
-                        file.write(struct.pack(">II", len(payload), binascii.crc32(body)))
-                        file.write(body)
-                        size += 8 + len(body)
-                        count += 1
-                        if count == sent:
-                            behind = size
-                self._sizes[number] = size
-                numbers += [number] * (count - done)
-                done = count
-                if behind:
-                    self._number = number
-                    self._at = behind
+            while len(numbers) < len(records):
+                self._append(records, numbers, sent)
         except OSError:
             if not numbers:
                 raise
         return numbers
 
-    def _open_segment(self, size):
-        """Return the number of a segment that takes size bytes more; the oldest make room for them."""
-        if size > self._max_bytes:
-            raise OSError("a record of %d bytes" % size)
-        while sum(self._sizes.values()) + size > self._max_bytes:
-            self._drop(min(self._sizes))
+    def _append(self, records, numbers, sent):
+        """Append to one segment what it takes of records, of which so many are done as numbers are there."""
+        done = len(numbers)
+        length = _HEADER_BYTES + len(records[done][0])
+        if length > self._max_bytes:
+            raise OSError("a record of %d bytes" % length)
+        left = self._max_bytes - sum(self._sizes.values())
+        while left < length:
+            number = min(self._sizes)
+            left += self._sizes[number]
+            while self._read(number):
+                self.dropped += 1
+            self._remove(number)
         try:
             os.mkdir(self._folder)
         except OSError:
             pass  # it is there, or what follows says why not
-        if not self._sizes:
-            return self._number
-        number = max(self._sizes)
-        # What a failed append left behind is found by its size: nothing may come after it.
-        if self._sizes[number] + size > SEGMENT_BYTES or os.stat(self._path(number))[6] != self._sizes[number]:
+        # Never behind reading, which may have passed all that is there.
+        number = max(0, self._number, *self._sizes)
+        while True:
+            size = self._sizes.get(number, 0)
+            if not size or (size + length <= _SEGMENT_BYTES and self._whole(number)):
+                with open(self._path(number), "ab") as file:
+                    # What a failed append left behind, or was not listed: nothing may come after it.
+                    if file.seek(0, 2) == size:
+                        behind = None
+                        for payload, expires in records[done:]:
+                            length = _HEADER_BYTES + len(payload)
+                            if length > left or (size and size + length > _SEGMENT_BYTES):
+                                break
+                            check = binascii.crc32(payload, binascii.crc32(struct.pack(">I", expires)))
+                            file.write(struct.pack(">III", len(payload), check, expires))
+                            file.write(payload)
+                            left -= length
+                            size += length
+                            done += 1
+                            if done <= sent:
+                                behind = size
+                        break
             number += 1
-        return number
+        # Here it is closed, and so on flash.
+        self._sizes[number] = size
+        self._last = number
+        numbers.extend([number] * (done - len(numbers)))
+        if behind:
+            self._number = number
+            self._at = behind
 
-    def _drop(self, number):
-        while self._number <= number and self._read(number):
-            self.dropped += 1
-        self._remove(number)
+    def _whole(self, number):
+        """Return whether a record appended to segment number could be read again."""
+        at = 0
+        while number != self._last and at < self._sizes[number]:
+            record = self._record(number, at)
+            if not record:
+                return False
+            at = record[2]
+        return True
 
     def _remove(self, number):
         try:
@@ -120,42 +144,47 @@ class Segments:
 
     def next(self):
         """Return the next record as (payload, when it expires, its segment), None at the end."""
-        while True:
-            for number in sorted(self._sizes):
-                if number >= self._number:
-                    break
-            else:
-                return None
+        for number in sorted(self._sizes):
             record = self._read(number)
             if record:
                 return record
-            if number == max(self._sizes):
-                return None
-            self._number = number + 1
-            self._at = 0
+        return None
 
     def _read(self, number):
-        """Return the next record of segment number, None at its end."""
-        if number != self._number:
+        """Return the next record of segment number, None at its end or if reading is past it."""
+        if number > self._number:
             self._number = number
             self._at = 0
         size = self._sizes[number]
-        if self._at >= size:
+        if number < self._number or self._at >= size:
             return None
+        record = self._record(number, self._at)
+        if not record:
+            self.corrupt += 1
+            self._at = size
+            return None
+        payload, expires, self._at = record
+        return payload, expires, number
+
+    def _record(self, number, at):
+        """Return (payload, when it expires, where it ends) of the record at `at`, None if there is no whole one."""
         try:
             with open(self._path(number), "rb") as file:
-                file.seek(self._at)
+                file.seek(at)
                 head = file.read(_HEADER_BYTES)
-                length = int.from_bytes(head[:4], "big")
-                self._at += _HEADER_BYTES + length
-                if len(head) == _HEADER_BYTES and self._at <= size:  # before as much memory is asked for
-                    payload = file.read(length)
-                    if binascii.crc32(payload, binascii.crc32(head[8:])) == int.from_bytes(head[4:8], "big"):
-                        return payload, int.from_bytes(head[8:], "big"), number
+                at += _HEADER_BYTES
+                if len(head) == _HEADER_BYTES:
+                    length, wanted, expires = struct.unpack(">III", head)
+                    if at + length <= self._sizes[number]:
+                        check = binascii.crc32(head[8:])
+                        # In pieces: rubbish may claim more than memory has.
+                        for left in range(length, 0, -_PIECE_BYTES):
+                            check = binascii.crc32(file.read(min(left, _PIECE_BYTES)), check)
+                        if check == wanted:
+                            file.seek(at)
+                            return file.read(length), expires, at + length
         except OSError:
             pass
-        self.corrupt += 1
-        self._at = size
         return None
 
     def release(self, in_flight):
