@@ -1,0 +1,111 @@
+"""docs/commands.md: what it shows reaches a board and does there what it says, its example of sensors.py included."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mqtt443 import commands
+
+from tests.support import interpreters
+from tests.support.core import RunningCore
+from tests.support.onboard import Board
+from tools.paths import ROOT
+
+TEXT = (ROOT / "docs" / "commands.md").read_text()
+DEADLINE_S = 30
+
+
+def block(language: str) -> str:
+    """Return the page's block in that language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.fixture
+def send(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Send a command as the page does; `core` stands for `mqtt443 local` there."""
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / ".mqtt443").symlink_to(core.state)
+    add, publish = block("sh").splitlines()
+
+    def shell(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-ec", line.replace("8443", str(core.port))],
+            check=False, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+            timeout=DEADLINE_S,
+        )  # fmt: skip
+
+    done = shell(add)
+    assert done.returncode == 0, done.stderr
+    return lambda command: shell(publish.replace('{"command": "send_now"}', command))
+
+
+@pytest.fixture(params=interpreters.MICROPYTHON)
+def board(core: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Board]:
+    """The board of the page, with its sensors.py; it would take its second reading in an hour."""
+    password = core.add_device("my-board")
+    login = {"client_id": "my-board", "username": "my-board", "password": password}
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "sensors.py").write_text(block("python") + "\n\ndef read():\n    return {}\n")
+    interpreter = interpreters.need(request.param)
+    with Board(
+        tmp_path / "board", interpreter, core.ca.read_bytes(), port=core.port, interval_s=3600, **login
+    ) as board:
+        assert next_of(core)["seq"] == 1
+        yield board
+
+
+def next_of(core: RunningCore) -> dict[str, Any]:
+    while True:
+        message = core.next_message()
+        if message.topic == "telemetry/my-board":
+            loaded: dict[str, Any] = json.loads(message.payload)
+            return loaded
+
+
+def test_each_command_of_the_page_does_what_it_says(board, core, send):
+    assert send('{"command": "send_now"}').returncode == 0
+    assert next_of(core)["seq"] == 2
+    assert send('{"command": "relay", "on": true}').returncode == 0
+    assert next_of(core)["report"] == {"on": 1}
+    assert send('{"command": "relay"}').returncode == 0
+    board.wait_for("command refused: relay raised KeyError: on")
+    assert send('{"command": "report"}').returncode == 0
+    report = next_of(core)["report"]
+    assert report["refused"] == 1
+    assert {"version", "transport", "uptime_s"} <= report.keys()
+    assert send('{"command": "interval", "interval_s": 1}').returncode == 0
+    seq = next_of(core)["seq"]
+    assert next_of(core)["seq"] == seq + 1
+
+
+def test_restart_comes_once_and_says_why(board, core, send):
+    assert send('{"command": "restart"}').returncode == 0
+    after = next_of(core)
+    assert "command restart" in after["link"].values()
+    assert send('{"command": "send_now"}').returncode == 0
+    assert next_of(core)["seq"] == after["seq"] + 1
+    assert len(board.virtual.resets) == 2
+
+
+def test_example_says_that_a_login_is_refused(core, send):
+    assert send('{"command": "send_now"}').returncode == 0
+    refused = subprocess.run(
+        [sys.executable, ROOT / "docs/examples/paho_command.py", core.host, str(core.port), core.ca, "other", "{}"],
+        check=False, capture_output=True, text=True, timeout=DEADLINE_S,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "not acknowledged" in refused.stderr
+
+
+def test_page_names_the_built_in_commands_and_no_other():
+    source = Path(commands.__file__).read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == set(re.findall(r'name == "(\w+)"', source))
