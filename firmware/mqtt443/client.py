@@ -61,6 +61,11 @@ class Client(MQTTClient):
         """Whether a PINGRESP is due."""
         return self._packets.pinged
 
+    @property
+    def retained(self):
+        """Whether the message that the callback was given was retained [MQTT-3.3.1-8]."""
+        return self._packets.retained()
+
     def connect(self, clean_session=None):
         """Open the transport, send CONNECT, wait for CONNACK; return whether the server kept a session.
 

@@ -145,6 +145,10 @@ class Packets:
         self._at = at + n
         return bytes(memoryview(self._in)[at : at + n])
 
+    def retained(self):
+        """Return whether the PUBLISH that umqtt reads has the RETAIN flag."""
+        return bool(self._in[0] & 1)
+
     def skip(self):
         """Drop what umqtt left of its packet, such as the rest of a PUBACK that nobody waits for."""
         if self._at:

@@ -63,6 +63,11 @@ def user_sensors():
     return read
 
 
+def reader(uptime_ms):
+    """Return the function `read` of sensors.py, or one that gives the board's own readings; uptime_ms: a function."""
+    return user_sensors() or (lambda: own_readings(uptime_ms))
+
+
 class Readings:
     """Makes the payloads.
 
@@ -71,9 +76,9 @@ class Readings:
     """
 
     def __init__(self, read, link, now=unix_time, seq=0):
-        self._read = read
-        self._link = link
-        self._now = now
+        self.read = read
+        self.link = link
+        self.now = now
         self.seq = seq
 
     def payload(self):
@@ -85,14 +90,14 @@ class Readings:
         self.seq += 1
         errors = {}
         try:
-            values = self._read()
+            values = self.read()
             if not isinstance(values, dict):
                 raise ValueError("read() must return a dict")
         except Exception as e:
             values = {}
             errors["sensors"] = _reason(e)
         # Put together by hand: a dict has no order on MicroPython, and a person reads this.
-        head = text = '{"time": "%s", "seq": %d' % (timestamp(self._now()), self.seq)
+        head = text = '{"time": "%s", "seq": %d' % (timestamp(self.now()), self.seq)
         for name in values:
             try:
                 if name in _RESERVED or not isinstance(name, str):
@@ -107,7 +112,7 @@ class Readings:
         if len(text.encode()) > _MAX_BYTES:
             text = head
             errors = {"sensors": "too much for one message"}
-        link = self._link()
+        link = self.link()
         if link:
             text += ', "link": ' + json.dumps(link)
         if errors:
@@ -134,5 +139,5 @@ def _check(value, depth):
     elif isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 (NaN is not itself)
             raise ValueError("not a number")
-    elif value is not None and not isinstance(value, (str, int)):
+    elif value is not None and not isinstance(value, (str, int, bool)):  # MicroPython's bool is no int
         raise ValueError("%s does not go into JSON" % type(value).__name__)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
 
-from mqtt443 import app, config, ending, errors, sender, start, state  # isort: skip
+from mqtt443 import app, config, ending, errors, orders, sender, start, state  # isort: skip
 from mqtt443.app import App, Uptime  # isort: skip
 from mqtt443.backoff import Backoff  # isort: skip
 from mqtt443.outbox import Outbox  # isort: skip
@@ -26,6 +26,7 @@ class World:
         self.ticks = Ticks()
         monkeypatch.setattr(app, "ticks_ms", self.ticks)
         monkeypatch.setattr(sender, "ticks_ms", self.ticks)
+        monkeypatch.setattr(orders, "ticks_ms", self.ticks)
         self.end_ms = seconds * 1000
         self.events: list[tuple[int, str]] = []
         self.lines: list[str] = []
@@ -47,6 +48,7 @@ class World:
         self.links: list[dict[str, Any]] = []
         self.fed: list[int] = []
         self.pinged = False
+        self.retained = False
         self.kept: dict[str, int] = {}
         self.cause: str | None = None
         self.root = ""
@@ -130,8 +132,9 @@ class World:
 
     # the rest
 
-    def prepare(self, clock_good: bool | None, distrust: bool) -> None:
+    def prepare(self, _: Any, sync: bool, sure: bool, distrust: bool) -> None:
         self.note("prepare")
+        clock_good = sure if sync else None
         self.distrust.append(distrust)
         self.clock_good.append(clock_good)
         if self.prepares and (error := self.prepares.pop(0)):
@@ -140,7 +143,7 @@ class World:
     def payload(self) -> str:
         self.seq += 1
         self.note("reading")
-        self.links.append(self.app.link())
+        self.links.append(self.link())
         return json.dumps({"seq": self.seq})
 
     def sleep_ms(self, ms: int) -> None:
@@ -155,16 +158,15 @@ class World:
             self.config,
             self,
             Outbox("", 0, self.lines.append),
-            prepare=self.prepare,
-            readings=self,
+            self,
             backoff=Backoff(lambda limit: limit - 1),
-            log=self.lines.append,
-            uptime=Uptime(self.ticks),
+            uptime=Uptime(lambda line: self.lines.append(line[12:]), self.ticks),
             stop=self.stop,
             feed=lambda: self.fed.append(self.ticks.now_ms),
             root=self.root,
             cause=self.cause,
             kept=self.kept,
+            prepare=self.prepare,
             sleep_ms=self.sleep_ms,
         )
         self.app.run()
@@ -306,7 +308,7 @@ def test_uptime_goes_past_the_wrap_of_the_ticks() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "ticks_diff", lambda a, b: (a - b + period // 2) % period - period // 2)
-        uptime = Uptime(Wrapping())
+        uptime = Uptime(print, Wrapping())
         now[0] = 5000
         assert uptime.ms() == 10000
         now[0] = 15000
@@ -508,6 +510,15 @@ def test_a_command_that_is_refused_is_counted_and_the_board_goes_on(
     assert len(world.published) == 3
 
 
+def test_a_retained_command_is_refused_since_it_would_come_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 25, commands=True, interval_s=10)
+    world.incoming = [(0, b'{"command": "restart"}')]
+    world.retained = True
+    world.run()
+    assert world.endings == []
+    assert world.links[-1] == {"refused": 1}
+
+
 def test_a_new_interval_counts_from_now_and_outlives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     world = World(monkeypatch, 25, commands=True, interval_s=60)
     world.root = f"{tmp_path}/"
@@ -529,6 +540,14 @@ def test_a_report_is_a_message_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 # run(): from the file to the loop.
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for RTC memory is a file in the working directory."""
+    (tmp_path / "world").mkdir()
+    monkeypatch.chdir(tmp_path / "world")
+
+
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -548,6 +567,7 @@ def test_a_config_that_cannot_be_used_is_one_line_and_the_prompt(tmp_path: Path,
     assert lines[0].startswith("[    0.")
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_wifi_on_a_board_without_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "network", None)
     (tmp_path / "config.json").write_text('{"endpoint": "h", "client_id": "d", "wifi": {"ssid": "x"}}')

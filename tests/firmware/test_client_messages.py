@@ -148,6 +148,14 @@ def test_wait_ends_though_the_server_never_stops_sending() -> None:
     assert len(got) == 100
 
 
+def test_a_callback_can_tell_a_retained_message() -> None:
+    client, _ = connected(b"\x31\x04\0\1tx\x30\x04\0\1tx")
+    seen: list[bool] = []
+    client.set_callback(lambda *_: seen.append(client.retained))
+    client.wait(0)
+    assert seen == [True, False]
+
+
 # A window.
 
 
