@@ -38,13 +38,13 @@ def read(path):
     for name in (path, path + ".new", path + ".old"):
         try:
             with open(name, "rb") as file:
-                said = path + " is torn, and no older version is whole"
+                said = path + " is torn, and so is every other version"
                 data = file.read()
         except (OSError, MemoryError):  # what fills the memory was not written here
             continue
         whole = data[:-_TRAILER_BYTES]
         if data[-_TRAILER_BYTES:] == _trailer(whole):
-            return whole, None if name == path else "%s is torn; taken from %s" % (path, name)
+            return whole, None if name == path else "%s is missing or torn; taken from %s" % (path, name)
     return None, said
 
 
