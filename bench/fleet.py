@@ -71,9 +71,19 @@ class Return:
         return max(self.arrivals)
 
     @property
+    def most_per_s(self) -> int:
+        """The most attempts in one second, in vain or not."""
+        return max(self.peak_per_s, self.peak_in_vain_per_s)
+
+    @property
     def all_back_s(self) -> int:
         """Seconds after the outage within which the last board was back."""
         return len(self.arrivals)
+
+
+def simulate_all() -> dict[int, dict[str, Return]]:
+    """Return how each fleet comes back from each outage."""
+    return {outage_s: {name: simulate(waits, outage_s) for name, waits in STRATEGIES.items()} for outage_s in OUTAGES_S}
 
 
 def simulate(waits: Waits, outage_s: float, boards: int = BOARDS, seed: int = SEED) -> Return:

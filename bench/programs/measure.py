@@ -1,6 +1,7 @@
-"""Runs on MicroPython: one client, ours or umqtt's, does one task and says as JSON what it took.
+"""Runs on MicroPython, in a folder of its own: one client, one task, and what it found as one line of JSON.
 
-Arguments: the client (`ours` or `umqtt`), the task, a count. config.json and ca.der lie in the working directory.
+`measure.py ours|umqtt TASK COUNT`; config.json and ca.der lie in the working directory. Beside the board's keys,
+config.json may hold "bench": {"window": messages in flight}.
 """
 
 import gc
@@ -8,14 +9,16 @@ import json
 import sys
 import time
 
-TOPIC = b"telemetry/bench-0123456789abcdef"
 PAYLOAD = b"x" * 100
+FLASH = "/flash"
+# As many as an outbox keeps in memory alone: 4,096 bytes of payload.
+IN_MEMORY = 40
 
 
 class Umqtt:
     """umqtt.simple as it is, over a plain TLS socket; it cannot do ALPN, so config.json names a domain listener."""
 
-    def __init__(self, config):
+    def __init__(self, config, options):
         from umqtt.simple import MQTTClient
 
         with open("ca.der", "rb") as file:
@@ -33,34 +36,103 @@ class Umqtt:
         self.connect = client.connect
         self.publish = client.publish
         self.disconnect = client.disconnect
+        self.window = 1
+        self.on_sent = None
 
     def close(self):
         """Close without DISCONNECT."""
         self._client.sock.close()
 
+    def queue(self, folder=""):
+        """Nothing is to be made ready: it has no outbox."""
+
+    def send(self, count):
+        """Publish count messages, each after the PUBACK of the one before it."""
+        for _ in range(count):
+            self.publish(topic, PAYLOAD, False, 1)
+            if self.on_sent:
+                self.on_sent(PAYLOAD)
+
 
 class Ours:
-    """The board's client."""
+    """The board's client, and its outbox and sender where `queue` was called."""
 
-    def __init__(self, config):
+    def __init__(self, config, options):
+        from mqtt443._port import forget
         from mqtt443.client import Client
         from mqtt443.config import validate
         from mqtt443.transport import Transport
 
-        checked = validate(config)
-        client = Client(checked, Transport(checked))
+        self._config = checked = validate(config)
+        checked.window = self.window = options.get("window", 8)
+        forget("config")  # as on a board
+        self._client = client = Client(checked, Transport(checked))
         client.set_callback(lambda topic, message: None)
         self.connect = client.connect
         self.publish = client.publish
         self.disconnect = client.disconnect
         self.close = client.close
+        self.on_sent = None
+
+    def queue(self, folder=""):
+        """Make the outbox, on flash if there is a folder, and the sender."""
+        from mqtt443.outbox import Outbox
+        from mqtt443.sender import Sender
+
+        self.outbox = Outbox(folder, 262144 if folder else 0, fail)
+        self._sender = Sender(self._client, self.outbox, self._config, self._sent)
+
+    def _sent(self, payload):
+        self._acknowledged += 1
+        if self.on_sent:
+            self.on_sent(payload)
+
+    def send(self, count, filled=0):
+        """Publish count messages, of which `filled` are in the outbox already, through outbox and sender."""
+        self._acknowledged = 0
+        self._sender.begin(False)
+        outbox, put = self.outbox.put, filled
+        while self._acknowledged < count:
+            while put < count and put - self._acknowledged < IN_MEMORY:
+                put += 1
+                outbox(PAYLOAD)
+            left_ms = self._sender.pump()
+            self._client.wait(1000 if left_ms is None else left_ms)
+        if self.outbox.dropped or not self.outbox.empty():
+            fail("the outbox dropped or kept a message")
+
+
+def fail(text):
+    """End with an error."""
+    raise SystemExit(text)
+
+
+class RamDisk:
+    """A block device in memory, with the blocks of an ESP32's flash."""
+
+    def __init__(self, blocks):
+        self._data = bytearray(blocks * 4096)
+
+    def readblocks(self, block, buf, offset=0):
+        """Read from an offset in a block."""
+        at = block * 4096 + offset
+        buf[:] = memoryview(self._data)[at : at + len(buf)]
+
+    def writeblocks(self, block, buf, offset=None):
+        """Write at an offset in a block."""
+        at = block * 4096 + (offset or 0)
+        self._data[at : at + len(buf)] = buf
+
+    def ioctl(self, op, arg):
+        """Answer how many blocks (4) of how many bytes (5); the rest needs nothing done."""
+        return {4: len(self._data) // 4096, 5: 4096}.get(op, 0)
 
 
 def connect(client, count):
     """Connect, publish count messages with the QoS given by its sign (negative: 0), and leave without a word."""
     client.connect()
     for _ in range(abs(count)):
-        client.publish(TOPIC, PAYLOAD, False, 1 if count > 0 else 0)
+        client.publish(topic, PAYLOAD, False, 1 if count > 0 else 0)
     time.sleep_ms(50)  # with QoS 0 nothing tells when the last record has passed
     client.close()
 
@@ -71,32 +143,87 @@ def round_trips(client, count):
     took = []
     for _ in range(count):
         began = time.ticks_us()
-        client.publish(TOPIC, PAYLOAD, False, 1)
+        client.publish(topic, PAYLOAD, False, 1)
         took.append(time.ticks_diff(time.ticks_us(), began))
     client.disconnect()
     return took
 
 
-def send(client, count):
-    """Return milliseconds from the first of count QoS 1 messages to the last PUBACK, one after another."""
+def rate(client, count):
+    """Return milliseconds in which count QoS 1 messages were acknowledged, those of the first window apart."""
+    took = [0, 0]
+
+    def sent(_):
+        took[0] += 1
+        if took[0] == client.window:
+            took[1] = time.ticks_ms()
+
+    client.on_sent = sent
     client.connect()
-    began = time.ticks_ms()
-    for _ in range(count):
-        client.publish(TOPIC, PAYLOAD, False, 1)
-    took = time.ticks_diff(time.ticks_ms(), began)
+    client.queue()
+    client.send(client.window + count)
+    took = time.ticks_diff(time.ticks_ms(), took[1])
     client.disconnect()
     return took
 
 
-def allocate(client, count):
-    """Return bytes of heap that one QoS 1 publish allocates, its payload and topic apart."""
+def backlog(client, count):
+    """Return milliseconds from the first of count QoS 1 messages to the last PUBACK."""
     client.connect()
-    client.publish(TOPIC, PAYLOAD, False, 1)
+    client.queue()
+    began = time.ticks_ms()
+    client.send(count)
+    took = time.ticks_diff(time.ticks_ms(), began)
+    client.close()
+    return took
+
+
+def flash_backlog(client, count):
+    """As backlog, with all messages in segments on littlefs, as after a restart in the middle of an outage."""
+    import vfs
+
+    disk = RamDisk(128)
+    vfs.VfsLfs2.mkfs(disk)
+    vfs.mount(vfs.VfsLfs2(disk), FLASH)
+    client.queue(FLASH + "/outbox")
+    for _ in range(count):
+        client.outbox.put(PAYLOAD)
+    if not client.outbox.save():
+        fail("not saved")
+    client.queue(FLASH + "/outbox")
+    client.connect()
+    began = time.ticks_ms()
+    client.send(count, count)
+    took = time.ticks_diff(time.ticks_ms(), began)
+    client.close()
+    return took
+
+
+def allocate(client, count):
+    """Return bytes of heap that one QoS 1 `publish` allocates, its payload and topic apart."""
+    client.connect()
+    client.publish(topic, PAYLOAD, False, 1)
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()
     for _ in range(count):
-        client.publish(TOPIC, PAYLOAD, False, 1)
+        client.publish(topic, PAYLOAD, False, 1)
+    after = gc.mem_alloc()
+    gc.enable()
+    client.disconnect()
+    return (after - before) // count
+
+
+def allocate_queued(client, count):
+    """Return bytes of heap that one message allocates on its way through outbox and sender, its payload apart."""
+    client.connect()
+    client.queue()
+    client.send(1)
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    for _ in range(count):
+        client.send(1)
     after = gc.mem_alloc()
     gc.enable()
     client.disconnect()
@@ -106,21 +233,24 @@ def allocate(client, count):
 def hold(client, count):
     """Return bytes of heap that the client holds while connected, count messages later, umqtt apart."""
     client.connect()
-    for _ in range(count):
-        client.publish(TOPIC, PAYLOAD, False, 1)
+    client.queue()
+    client.send(count)
     gc.collect()
     held = gc.mem_alloc() - before
     client.disconnect()
     return held
 
 
-TASKS = (connect, round_trips, send, allocate, hold)
+TASKS = (connect, round_trips, rate, backlog, flash_backlog, allocate, allocate_queued, hold)
 
 import umqtt.simple  # noqa: E402, F401 - it is frozen on a board: not counted
 
 with open("config.json") as file:
     settings = json.load(file)
+options = settings.pop("bench", {})
+topic = b"telemetry/" + settings["client_id"].encode()
+task = {task.__name__: task for task in TASKS}[sys.argv[2]]
+kind = Ours if sys.argv[1] == "ours" else Umqtt
 gc.collect()
 before = gc.mem_alloc()
-task = {task.__name__: task for task in TASKS}[sys.argv[2]]
-print(json.dumps(task((Ours if sys.argv[1] == "ours" else Umqtt)(settings), int(sys.argv[3]))))
+print(json.dumps(task(kind(settings, options), int(sys.argv[3]))))
