@@ -308,7 +308,7 @@ def run(path="config.json", root="", stop=None, write=print):
 
     app = make(path, root, stop, Uptime(write))
     del make
-    forget("setup", "start", "state", "files", "config")
+    forget("setup", "start", "state", "files", "config", "causes")
     if app:
         app.run()
     from .setup import finish

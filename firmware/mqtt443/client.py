@@ -10,7 +10,7 @@ import gc
 from umqtt.simple import MQTTClient
 
 from . import errors
-from ._port import const, ticks_diff, ticks_ms
+from ._port import const, forget, ticks_diff, ticks_ms
 from .packets import Packets
 from .transport import Transport
 
@@ -74,7 +74,9 @@ class Client(MQTTClient):
         """
         self.close()
         gc.collect()  # a TLS connection needs the largest block the heap can give
-        packet = self._connect_packet(self._clean_session if clean_session is None else clean_session)
+        from .dial import connect_packet
+
+        packet = connect_packet(self, self._clean_session if clean_session is None else clean_session)
         packets = self._packets
         try:
             stream = self.transport.open()
@@ -82,6 +84,7 @@ class Client(MQTTClient):
             packets.write(packet)
             self.transport.check(stream)
             self._deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
+            forget("dial")
             connack = packets.read(4)
             if connack[3]:
                 raise errors.ConnectRefused("CONNACK with code %d" % connack[3], code=connack[3])
@@ -96,22 +99,6 @@ class Client(MQTTClient):
         self._proven = ticks_ms()
         self._awaited.clear()
         return bool(connack[2])
-
-    def _connect_packet(self, clean_session):
-        """Return CONNECT (MQTT 3.1.1 section 3.1); the password may be absent, as AWS allows."""
-        will, user, password = self.lw_topic, self.user, self.pswd
-        if user is None and password is not None:
-            user = b""  # [MQTT-3.1.2-22]: no password without a user name
-        flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
-        if will:
-            flags |= 4 | self.lw_qos << 3 | self.lw_retain << 5
-        keepalive = self.keepalive
-        body = bytearray(b"\0\4MQTT\4")
-        body.extend(bytes((flags, keepalive >> 8, keepalive & 0xFF)))
-        for field in (self.client_id, will, will and self.lw_msg, user, password):
-            if field is not None:
-                _append(body, field)
-        return _packet(0x10, body)
 
     def _deadline(self, phase, timeout_ms=None):
         self._packets.deadline(timeout_ms or self._timeout_ms, phase)
@@ -167,10 +154,15 @@ class Client(MQTTClient):
         """
         if self.cb is None:
             raise ValueError("set_callback comes before subscribe")
+        from .dial import append_field, packet
+
         body = bytearray(self.next_pid().to_bytes(2, "big"))
-        _append(body, _bytes(topic))
+        append_field(body, _bytes(topic))
         body.append(qos)
-        return self._during("SUBACK", self._subscribe, _packet(0x82, body), bytes(body[:2]))
+        try:
+            return self._during("SUBACK", self._subscribe, packet(0x82, body), bytes(body[:2]))
+        finally:
+            forget("dial")
 
     def _subscribe(self, packet, identifier):
         self.sock.write(packet)
@@ -265,20 +257,3 @@ class Client(MQTTClient):
 
 def _bytes(text):
     return text.encode() if isinstance(text, str) else text
-
-
-def _append(body, field):
-    """Append field with its two-byte length (MQTT 3.1.1 section 1.5.3)."""
-    body.extend(len(field).to_bytes(2, "big"))
-    body.extend(field)
-
-
-def _packet(first, body):
-    """Return the control packet: first byte, remaining length (section 2.2.3), body."""
-    size = len(body)
-    head = bytearray((first,))
-    while size > 0x7F:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return head + body

@@ -1,54 +1,10 @@
-"""Bytes to and from the endpoint under a deadline: TCP, and TLS over it, verified always.
+"""Bytes to and from the endpoint under a deadline.
 
-`Stream` is the bottom of every transport. WebSocket frames and MQTT packets are other files' work.
+`Stream` is the bottom of every transport. Opening it is `dial`'s; WebSocket frames and MQTT packets are other files'.
 """
 
-import socket
-
 from . import errors
-from ._port import READ, WRITE, Channel, ticks_add, ticks_diff, ticks_ms
-
-
-def connect_tcp(host, port, timeout_ms, sockets=socket):
-    """Return a connected blocking socket to host: each address in turn, within timeout_ms in all.
-
-    Raises DnsError, ConnectFailed. Name resolution itself cannot be bounded on any port.
-    """
-    try:
-        addresses = sockets.getaddrinfo(host, port, 0, sockets.SOCK_STREAM)
-    except OSError as e:
-        raise errors.DnsError("no address for %s (%s)" % (host, e))
-    end = ticks_add(ticks_ms(), timeout_ms)
-    reason = "no address"
-    for i, address in enumerate(addresses):
-        left_ms = ticks_diff(end, ticks_ms()) // (len(addresses) - i)
-        sock = sockets.socket(address[0], address[1], address[2])
-        try:
-            # A deadline on the raw socket is right here only: once it hits a TLS socket, that one is dead.
-            sock.settimeout(max(left_ms, 1) / 1000)
-            sock.connect(address[-1])
-            return sock
-        except OSError as e:
-            from .faults import errno_name
-
-            sock.close()
-            reason = errno_name(e)
-    raise errors.ConnectFailed("no TCP connection to %s:%d (%s)" % (host, port, reason))
-
-
-def wrap_tls(sock, context, host):
-    """Return a Channel with TLS over the connected socket sock; SNI and the name to verify are host.
-
-    The handshake has not begun: it runs inside the first write, under that write's deadline.
-    """
-    try:
-        # Blocking while it is wrapped: wrapping a non-blocking socket looks connected at once.
-        return Channel(context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=host), sock)
-    except (OSError, ValueError, MemoryError) as e:
-        from .faults import fault
-
-        sock.close()
-        raise fault(e, host, True)
+from ._port import READ, WRITE, ticks_add, ticks_diff, ticks_ms
 
 
 class Stream:

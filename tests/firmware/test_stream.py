@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from mqtt443 import errors, faults, stream
-from mqtt443.stream import Stream, connect_tcp
+from mqtt443.dial import connect_tcp
+from mqtt443.stream import Stream
 
 from tests.firmware.fakes import Line, Ticks
 
