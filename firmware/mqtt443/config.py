@@ -4,149 +4,157 @@
 `ca`, not here. A board forgets this module once the config is read.
 """
 
+import io
 import json
+import os
 
 from . import errors
 from .settings import Config
 
 REQUIRED = ...
 
-_ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-# Kinds of text: the characters it may hold (None: all but control characters), in words.
-_TEXT = {
-    "str": (None, "text"),
-    "secret": (None, "text"),
-    "host": (_ALNUM + "-.", "a host name alone, no https:// and no port"),
-    # AWS IoT API reference, CreateAuthorizer and TestInvokeAuthorizer
-    "authorizer": (_ALNUM + "_=,@-", "letters, digits or _ = , @ -"),
-    "token_key": (_ALNUM + "_-", "letters, digits or _ -"),
-    "base64": (_ALNUM + "+/=%", "Base64"),
+# What words of the table stand for; digits are a number, any other word is itself.
+_WORDS = {
+    "-": None,
+    "!": REQUIRED,
+    "empty": "",
+    "true": True,
+    "false": False,
+    "doors": ("auto", "alpn", "wss", "tls"),
 }
 
 # key, kind, default (REQUIRED: no default; None: absent), low, high. Kinds of text: length in bytes of UTF-8.
-# int: value. choice: low is the tuple of choices. A "secret" or "base64" is never shown.
-FIELDS = (
-    ("wifi.ssid", "str", None, 1, 32),
-    ("wifi.password", "secret", "", 0, 64),
-    ("endpoint", "host", REQUIRED, 1, 253),
-    ("port", "int", 443, 1, 65535),
-    ("client_id", "str", REQUIRED, 1, 128),
-    ("username", "str", "", 0, 1024),
-    ("password", "secret", "", 0, 1024),
-    ("authorizer", "authorizer", None, 1, 128),
-    ("token", "secret", None, 1, 6144),
-    ("token_key", "token_key", None, 1, 128),
-    ("token_signature", "base64", None, 1, 2560),
-    ("transport", "choice", "auto", ("auto", "alpn", "wss", "tls"), None),
-    ("ca", "str", "ca.der", 1, 128),
-    ("topic", "str", "telemetry/{client_id}", 1, 256),
-    ("interval_s", "int", 60, 1, 86400),
-    ("qos", "int", 1, 0, 1),
-    ("window", "int", 8, 1, 100),
-    ("outbox_bytes", "int", 65536, 0, 1048576),
-    ("ttl_s", "int", 0, 0, 31536000),
-    ("commands", "bool", True, None, None),
-    ("keepalive_s", "int", 120, 30, 1200),
-    ("timeout_s", "int", 15, 10, 120),
-    ("clean_session", "bool", True, None, None),
-    ("will_topic", "str", None, 1, 256),
-    ("will_message", "str", "offline", 0, 1024),
-    ("max_message_bytes", "int", 1024, 512, 32768),
-    ("ntp_server", "host", "pool.ntp.org", 0, 253),
-    ("reset_after", "int", 20, 0, 1000),
-    ("watchdog_s", "int", 120, 0, 3600),
-    ("deep_sleep", "bool", False, None, None),
-    ("safe_pin", "int", None, 0, 48),
-)
+# int: value. choice: low is the tuple of choices. A "secret" or "base64" is never shown. One text, because a tuple of
+# tuples is half a kilobyte more.
+FIELDS: list = [
+    [int(word) if word.isdigit() else _WORDS.get(word, word) for word in line.split(" ")]
+    for line in """\
+wifi.ssid str - 1 32
+wifi.password secret empty 0 64
+endpoint host ! 1 253
+port int 443 1 65535
+client_id str ! 1 128
+username str empty 0 1024
+password secret empty 0 1024
+authorizer authorizer - 1 128
+token secret - 1 6144
+token_key token_key - 1 128
+token_signature base64 - 1 2560
+transport choice auto doors -
+ca str ca.der 1 128
+topic str telemetry/{client_id} 1 256
+interval_s int 60 1 86400
+qos int 1 0 1
+window int 8 1 100
+outbox_bytes int 65536 0 1048576
+ttl_s int 0 0 31536000
+commands bool true - -
+keepalive_s int 120 30 1200
+timeout_s int 15 10 120
+clean_session bool true - -
+will_topic str - 1 256
+will_message str offline 0 1024
+max_message_bytes int 1024 512 32768
+ntp_server host pool.ntp.org 0 253
+reset_after int 20 0 1000
+watchdog_s int 120 0 3600
+deep_sleep bool false - -
+safe_pin int - 0 48""".split("\n")
+]
+
+# Kinds of text that may hold ASCII letters, digits and these alone; others may hold all but control characters.
+_MORE = {
+    "host": "-.",
+    # AWS IoT API reference, CreateAuthorizer and TestInvokeAuthorizer
+    "authorizer": "_=,@-",
+    "token_key": "_-",
+    "base64": "+/=%",
+}
 
 
 def load(path="config.json", keep=False):
     """Return the `Config` in the file at path. Raises ConfigError, one line that says what to change.
 
-    keep: keep a copy of a good one as path + ".good", and take that where the file is missing or torn; the attribute
-    `said` of the result is then a line that says so, else None.
+    keep: the board's own start. A good file is kept as path + ".good", and that is taken where path is missing or no
+    JSON, as a cut leaves it. The attribute `said` of the result is a line that says so (or that nothing can be kept),
+    else None.
     """
-    said = None
+    said = kept = None
+    if keep:
+        from .files import read, write
+
+        kept = read(path + ".good")[0]
     try:
-        with open(path, "rb") as file:
-            values = _parse(file)
-    except OSError as e:  # a ConfigError is one, too
-        values = _kept(path) if keep else None
-        what = e.args[0] if isinstance(e, errors.ConfigError) else "no such file; start from config.example.json"
-        said = "%s: %s" % (path, what)
-        if values is None:
-            raise errors.ConfigError(said)
-        said += "; the last good one is used"
-    try:
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+            values = _parse(data)
+        except (OSError, MemoryError) as e:
+            if isinstance(e, errors.ConfigError):
+                said = e.args[0]
+            else:
+                said = "no such file, or no memory for it; start from config.example.json"
+            if kept is None:
+                _refuse(said)
+            said += ". The last good one is taken"
+            data = kept
+            values = _parse(kept)
         config = validate(values)
     except errors.ConfigError as e:
-        raise errors.ConfigError("%s: %s" % (path, e.args[0]))
-    config.said = said
-    if keep and not said and _kept(path) != values:
-        from .files import write
-
+        raise errors.ConfigError(path + ": " + e.args[0])
+    if keep and data != kept:
+        umask = getattr(os, "umask", int)  # on a host, its secrets are nobody else's
+        before = umask(0o77)
         try:
-            write(path + ".good", json.dumps(values).encode())
+            write(path + ".good", data)
         except OSError as e:
-            config.said = "%s.good: %s" % (path, e)
+            said = "no copy of it can be kept (%s)" % e
+        umask(before)
+    config.said = said and path + ": " + said
     return config
 
 
-def _kept(path):
-    from .files import read
-
-    data = read(path + ".good")[0]
-    return data and json.loads(data)
+def _refuse(what, *values):
+    raise errors.ConfigError(what % values)
 
 
-def _parse(file):
+def _parse(data):
+    file = io.BytesIO(data)
     try:
-        return json.load(file)
-    except ValueError as e:
+        values = json.load(file)
+        if data.strip()[-1:] not in b"}]":
+            raise ValueError  # MicroPython before 1.26 takes a file that was cut off between two members
+        return values
+    except (ValueError, RuntimeError) as e:  # the latter: nested too deep
         # CPython's error knows the line; MicroPython's parser stopped reading where the error is.
-        line = getattr(e, "lineno", 0)
-        if not line:
-            end = file.tell()
-            file.seek(0)
-            line = file.read(end).count(b"\n") + 1
-        raise errors.ConfigError("not valid JSON at line %d; check commas, quotes, brackets" % line)
+        line = getattr(e, "lineno", data[: file.tell()].count(b"\n") + 1)
+        _refuse("not valid JSON at line %d; check commas, quotes, brackets", line)
 
 
 def validate(values):
     """Return the `Config` for values, a dict as JSON gives it. Raises ConfigError that names the key and the fix."""
     if not isinstance(values, dict):
-        raise errors.ConfigError("must be one object in { }")
-    flat = _flatten(values)
-    known = [field[0] for field in FIELDS]
-    for key in flat:
-        if key not in known:
-            near = nearest(key, known)
-            fix = "did you mean %s?" % near if near else "remove it"
-            raise errors.ConfigError("unknown key %s; %s" % (json.dumps(key), fix))
-    checked = {}
-    for field in FIELDS:
-        checked[field[0]] = _value(field, flat.get(field[0]))
-    config = Config(checked)
-    _check_together(config)
-    config.mqtt_username = mqtt_username(config)
-    return config
-
-
-def _flatten(values):
+        _refuse("must be one object in { }")
     flat = {}
     for key in values:
         value = values[key]
-        if key == "wifi" and value is not None:
-            if not isinstance(value, dict) or "ssid" not in value:
-                raise errors.ConfigError('wifi must be {"ssid": ..., "password": ...} or absent')
+        if key[:4] != "wifi":
+            flat[key] = value
+        elif key != "wifi" or value is not None:
+            if key != "wifi" or not isinstance(value, dict) or "ssid" not in value:
+                _refuse('wifi must be {"ssid": ..., "password": ...} or absent')
             for name in value:
                 flat["wifi." + name] = value[name]
-        elif "." in key:
-            raise errors.ConfigError("unknown key %s; write it inside { }" % json.dumps(key))
-        elif key != "wifi":
-            flat[key] = value
-    return flat
+    for key in flat:
+        near = nearest(key)
+        if near != key:
+            _refuse("unknown key %r; %s", key, "did you mean %s?" % near if near else "remove it")
+    for field in FIELDS:
+        flat[field[0]] = _value(field, flat.get(field[0]))
+    config = Config(flat)
+    _check_together(config)
+    config.mqtt_username = mqtt_username(config)
+    return config
 
 
 def _value(field, value):
@@ -154,7 +162,7 @@ def _value(field, value):
     key, kind, default, low, high = field
     if value is None:
         if default is REQUIRED:
-            raise errors.ConfigError("%s is missing; add it" % key)
+            _refuse("%s is missing; add it", key)
         return default
     if kind == "int":
         fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
@@ -166,28 +174,36 @@ def _value(field, value):
         fits = value in low
         rule = "one of " + ", ".join(low)
     else:
-        allowed, rule = _TEXT[kind]
+        more = _MORE.get(kind)
+        # Surrogates come from \u in JSON, and are no UTF-8.
+        fits = isinstance(value, str) and all(
+            _plain(c, more) if more else " " <= c <= "\ud7ff" or "\ue000" <= c for c in value
+        )
+        fits = fits and low <= len(value.encode()) <= high
+        rule = "letters, digits or " + more if more else "text in UTF-8"
+        if kind == "host":
+            rule = "a host name alone, no https:// and no port"
         rule = "%s, %d to %d bytes" % (rule, low, high)
-        fits = isinstance(value, str) and low <= len(value.encode()) <= high
-        fits = fits and all(c >= " " if allowed is None else c in allowed for c in value)
-    if fits:
-        return value
-    if kind in ("secret", "base64"):
-        raise errors.ConfigError("%s must be %s" % (key, rule))
-    shown = json.dumps(value)
-    if len(shown) > 60:
-        shown = "%s... (%d bytes)" % (shown[:20], len(shown.encode()) - 2)
-    raise errors.ConfigError("%s is %s; it must be %s" % (key, shown, rule))
+    if not fits:
+        shown = "(hidden)" if kind in ("secret", "base64") else repr(value)[:60]
+        _refuse("%s is %s; it must be %s", key, shown, rule)
+    return value
+
+
+def _plain(c, more):
+    """Return whether c is an ASCII letter, a digit or in more."""
+    return c in more or (c < "{" and (c.isalpha() or c.isdigit()))
 
 
 def _check_together(config):
-    given = [key for key in ("token", "token_key", "token_signature") if getattr(config, key)]
-    if given and len(given) < 3:
-        raise errors.ConfigError("%s alone; token, token_key, token_signature come together" % given[0])
+    names = "token, token_key, token_signature"
+    given = [key for key in names.split(", ") if getattr(config, key)]
+    if len(given) % 3:
+        _refuse("%s alone; %s come together", given[0], names)
     if "?" in config.username:
-        raise errors.ConfigError("username must not hold ?; authorizer has its own key")
-    if config.token and any(c in "&?# " for c in config.token):
-        raise errors.ConfigError("token must not hold & ? # or spaces")
+        _refuse("username must not hold ?; authorizer has its own key")
+    if any(c in "&?# " for c in config.token or ""):
+        _refuse("token must not hold & ? # or spaces")
     if config.watchdog_s:
         # A step of timeout_s may follow another before there is progress to feed it.
         config.watchdog_s = max(config.watchdog_s, 60, 2 * config.timeout_s)
@@ -203,15 +219,18 @@ def _check_topic(key, topic):
     """Check a topic name against MQTT 3.1.1 section 4.7 and AWS's quotas (General Reference, AWS IoT Core)."""
     size = len(topic.encode())
     slashes = topic.count("/")
+    rule = None
     if topic[0] == "$":
         # Basic Ingest: the prefix $aws/rules/NAME/ counts for nothing. No other $ topic takes a device's messages.
-        if topic[:11] != "$aws/rules/":
-            raise errors.ConfigError("%s is %s; AWS keeps topics with $ to itself" % (key, json.dumps(topic)))
         slashes -= 3
+        if topic[:11] != "$aws/rules/":
+            rule = "start with $, AWS keeps those to itself"
     if any(c in topic for c in "+#{}"):
-        raise errors.ConfigError("%s is %s; it must not hold + # { }" % (key, json.dumps(topic)))
+        rule = "hold + # { }"
+    if rule:
+        _refuse("%s is %r; it must not %s", key, topic, rule)
     if size > 256 or slashes > 7:
-        raise errors.ConfigError("%s has %d bytes and %d slashes; AWS takes 256 and 7" % (key, size, slashes))
+        _refuse("%s has %d bytes and %d slashes; AWS takes 256 and 7", key, size, slashes)
 
 
 def mqtt_username(config):
@@ -220,34 +239,38 @@ def mqtt_username(config):
     AWS IoT developer guide, "Connecting to AWS IoT Core by using custom authentication". The same bytes as the official
     SDK sends: the signature is percent-encoded unless it is already, the token is left alone.
     """
-    parameters = []
+    prefix = "&x-amz-customauthorizer-"
+    parameters = ""
     if config.authorizer:
-        parameters.append("x-amz-customauthorizer-name=" + quote(config.authorizer))
+        parameters = prefix + "name=" + quote(config.authorizer)
     if config.token:
         signature = config.token_signature
-        parameters.append("x-amz-customauthorizer-signature=" + (signature if "%" in signature else quote(signature)))
-        parameters.append(config.token_key + "=" + config.token)
+        parameters += prefix + "signature=" + (signature if "%" in signature else quote(signature))
+        parameters += "&" + config.token_key + "=" + config.token
     if parameters:
-        return config.username + "?" + "&".join(parameters)
+        return config.username + "?" + parameters[1:]
     return config.username or None
 
 
 def quote(text):
     """Return text percent-encoded as UTF-8, with letters, digits and -_.~/ as they are (RFC 3986 section 2.1)."""
-    return "".join(chr(b) if chr(b) in _ALNUM + "-_.~/" else "%%%02X" % b for b in text.encode())
+    return "".join(chr(b) if _plain(chr(b), "-_.~/") else "%%%02X" % b for b in text.encode())
 
 
-def nearest(key, known):
-    """Return the name in known that differs from key by the fewest edits, or "" if none is near."""
+def nearest(key):
+    """Return the name in FIELDS that differs from key by the fewest characters in one place, or "" if none is near."""
     best = ""
     best_edits = max(len(key) // 3, 1) + 1
-    for name in known:
-        row = list(range(len(name) + 1))
-        for i, a in enumerate(key):
-            last = row
-            row = [i + 1]
-            for j, b in enumerate(name):
-                row.append(min(last[j] + (a != b), last[j + 1] + 1, row[j] + 1))
-        if row[-1] < best_edits:
-            best, best_edits = name, row[-1]
+    for field in FIELDS:
+        a = key
+        b = field[0]
+        while a and b and a[0] == b[0]:
+            a = a[1:]
+            b = b[1:]
+        while a and b and a[-1] == b[-1]:
+            a = a[:-1]
+            b = b[:-1]
+        edits = max(len(a), len(b))
+        if edits < best_edits:
+            best, best_edits = field[0], edits
     return best

@@ -149,7 +149,7 @@ def test_board_with_a_broken_config_ends_with_the_reason(tmp_path):
     (tmp_path / "config.json").write_text('{"endpoint": "localhost", "client_id": "b", "intervall_s": 5}')
     board = run("board", "--config", str(tmp_path / "config.json"))
     assert board.returncode == 1
-    assert 'unknown key "intervall_s"; did you mean interval_s?' in board.stdout
+    assert "unknown key 'intervall_s'; did you mean interval_s?" in board.stdout
     assert "prompt" in board.stderr
 
 

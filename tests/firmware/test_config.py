@@ -1,13 +1,15 @@
 """config.json: what is taken, and the one line that a person gets for what is not."""
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443 import config
+from mqtt443 import config, files
 from mqtt443.errors import ConfigError
 
 from tools.paths import ROOT
@@ -37,7 +39,7 @@ def test_defaults_fill_what_is_absent() -> None:
 
 def test_every_field_is_well_formed() -> None:
     for key, kind, default, low, high in config.FIELDS:
-        assert kind in ("int", "bool", "choice", *config._TEXT), key
+        assert kind in ("int", "bool", "choice", "str", "secret", *config._MORE), key
         if kind == "int":
             assert default is None or low <= default <= high, key
         if kind == "choice":
@@ -55,34 +57,35 @@ def test_the_example_is_valid() -> None:
     [
         ({"endpoint": None}, ["endpoint is missing", "add it"]),
         ({"client_id": None}, ["client_id is missing"]),
-        ({"port": "443"}, ['port is "443"', "a whole number from 1 to 65535"]),
+        ({"port": "443"}, ["port is '443'", "a whole number from 1 to 65535"]),
         ({"port": 0}, ["port is 0", "from 1 to 65535"]),
         ({"port": 443.5}, ["port is 443.5", "whole number"]),
-        ({"qos": True}, ["qos is true", "from 0 to 1"]),
+        ({"qos": True}, ["qos is True", "from 0 to 1"]),
         ({"qos": 2}, ["qos is 2", "from 0 to 1"]),
         ({"keepalive_s": 29}, ["keepalive_s is 29", "from 30 to 1200"]),
         ({"keepalive_s": 1201}, ["keepalive_s is 1201", "from 30 to 1200"]),
         ({"interval_s": 0}, ["interval_s is 0"]),
-        ({"transport": "mqtt"}, ['transport is "mqtt"', "auto, alpn, wss, tls"]),
+        ({"transport": "mqtt"}, ["transport is 'mqtt'", "auto, alpn, wss, tls"]),
         ({"window": 0}, ["window is 0", "from 1 to 100"]),
         ({"window": 101}, ["window is 101"]),
         ({"outbox_bytes": 1048577}, ["outbox_bytes is 1048577", "from 0 to 1048576"]),
         ({"ttl_s": -1}, ["ttl_s is -1", "from 0 to 31536000"]),
-        ({"commands": "yes"}, ['commands is "yes"', "true or false"]),
+        ({"commands": "yes"}, ["commands is 'yes'", "true or false"]),
         ({"reset_after": 1001}, ["reset_after is 1001", "from 0 to 1000"]),
         ({"watchdog_s": 3601}, ["watchdog_s is 3601", "from 0 to 3600"]),
         ({"deep_sleep": 0}, ["deep_sleep is 0", "true or false"]),
         ({"safe_pin": 49}, ["safe_pin is 49", "from 0 to 48"]),
         ({"clean_session": 1}, ["clean_session is 1", "true or false"]),
-        ({"intervall_s": 5}, ['unknown key "intervall_s"', "did you mean interval_s?"]),
-        ({"certificate_file": "x"}, ['unknown key "certificate_file"', "remove it"]),
-        ({"wifi.ssid": "x"}, ['unknown key "wifi.ssid"', "{ }"]),
-        ({"wifi": {"ssid": "x", "pasword": "y"}}, ["wifi.pasword", "did you mean wifi.password?"]),
+        ({"intervall_s": 5}, ["unknown key 'intervall_s'", "did you mean interval_s?"]),
+        ({"certificate_file": "x"}, ["unknown key 'certificate_file'", "remove it"]),
+        ({"wifi.ssid": "x"}, ["wifi must be", "ssid"]),
+        ({"wifi_ssid": None}, ["wifi must be", "ssid"]),
+        ({"wifi": {"ssid": "x", "pasword": "y"}}, ["'wifi.pasword'", "did you mean wifi.password?"]),
         ({"wifi": {"password": "y"}}, ["wifi must be", "ssid"]),
         ({"wifi": "home"}, ["wifi must be"]),
-        ({"client_id": "x" * 129}, ["client_id is", "(129 bytes)", "1 to 128 bytes"]),
+        ({"client_id": "x" * 129}, ["client_id is", "xxx", "1 to 128 bytes"]),
         ({"client_id": "ä" * 65}, ["client_id is", "1 to 128 bytes"]),
-        ({"client_id": ""}, ['client_id is ""', "1 to 128 bytes"]),
+        ({"client_id": ""}, ["client_id is ''", "1 to 128 bytes"]),
         ({"client_id": "a\nb"}, ["client_id is"]),
         ({"endpoint": "https://abc.amazonaws.com"}, ["endpoint is", "no https://"]),
         ({"endpoint": "abc.amazonaws.com:443"}, ["endpoint is", "no port"]),
@@ -186,6 +189,124 @@ def test_broken_json_names_file_and_line(tmp_path: Path) -> None:
     assert "line 3" in str(info.value)
 
 
+# As JSON writes a lone surrogate, and as bytes that CPython's json takes for one.
+@pytest.mark.parametrize("lone", [b"\\ud800", b"\\udfff", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("key", ["client_id", "password", "topic", "transport", "port", "unknown"])
+def test_a_lone_surrogate_is_one_line(tmp_path: Path, key: str, lone: bytes) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(json.dumps({**BASE, key: "HERE"}).encode().replace(b"HERE", b"a" + lone))
+    with pytest.raises(ConfigError) as info:
+        config.load(str(path))
+    assert key in str(info.value)
+    str(info.value).encode("ascii")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "\xff", ""])
+def test_hostile_json_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match="not valid JSON at line 1") as info:
+        config.load(str(path))
+    assert "\n" not in str(info.value)
+
+
+class Kept:
+    """A config.json on a board's root, and what a start makes of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "config.json"
+        self.good = folder / "config.json.good"
+
+    def put(self, text: str) -> None:
+        self.path.write_text(text)
+        self.path.chmod(0o600)
+
+    def start(self) -> Any:
+        return config.load(str(self.path), keep=True)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
+
+
+GOOD = json.dumps({**BASE, "interval_s": 7})
+NEWER = json.dumps({**BASE, "interval_s": 8})
+
+
+@pytest.mark.parametrize("torn", [None, "", GOOD[:-1], "\0" * 40])
+def test_a_torn_config_is_replaced_by_the_last_good_one_and_said(kept: Kept, torn: str | None) -> None:
+    for text in (GOOD, NEWER):
+        kept.put(text)
+        assert kept.start().said is None
+    kept.path.unlink()
+    if torn is not None:
+        kept.put(torn)
+    got = kept.start()
+    assert got.interval_s == 8
+    assert got.said.startswith(f"{kept.path}: ")
+    assert "last good one" in got.said
+    assert "\n" not in got.said
+    with pytest.raises(ConfigError):
+        config.load(str(kept.path))
+
+
+def test_a_config_that_is_refused_is_not_replaced(kept: Kept) -> None:
+    kept.put(GOOD)
+    kept.start()
+    kept.put(GOOD.replace("interval_s", "intervall_s"))
+    with pytest.raises(ConfigError, match="did you mean interval_s"):
+        kept.start()
+
+
+def test_a_copy_that_is_torn_falls_back_to_the_one_before(kept: Kept) -> None:
+    for text in (GOOD, NEWER):
+        kept.put(text)
+        kept.start()
+    kept.good.write_bytes(kept.good.read_bytes()[:-1])
+    kept.put("")
+    assert kept.start().interval_s == 7
+
+
+def test_what_is_kept_is_written_once(kept: Kept) -> None:
+    kept.put(GOOD)
+    kept.start()
+    before = kept.good.stat().st_mtime_ns
+    inode = kept.good.stat().st_ino
+    kept.start()
+    assert (kept.good.stat().st_mtime_ns, kept.good.stat().st_ino) == (before, inode)
+
+
+def test_the_copy_of_the_secrets_is_its_owner_s_alone(kept: Kept) -> None:
+    before = os.umask(0o022)
+    try:
+        for text in (GOOD, NEWER):
+            kept.put(text)
+            kept.start()
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    for path in kept.path.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+
+
+def test_flash_that_takes_no_copy_does_not_stop_the_board(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write", full)
+    kept.put(GOOD)
+    got = kept.start()
+    assert got.interval_s == 7
+    assert "No space left" in got.said
+
+
+def test_a_host_tool_keeps_nothing(kept: Kept) -> None:
+    kept.put(GOOD)
+    assert config.load(str(kept.path)).said is None
+    assert not kept.good.exists()
+
+
 def test_load_names_the_file_in_front_of_the_problem(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("[]")
@@ -213,7 +334,8 @@ def test_any_json_gives_a_config_or_one_line(values: Any) -> None:
 
 
 def test_nearest_suggests_only_what_is_near() -> None:
-    known = ["interval_s", "topic"]
-    assert config.nearest("interval", known) == "interval_s"
-    assert config.nearest("topics", known) == "topic"
-    assert config.nearest("banana", known) == ""
+    assert config.nearest("interval") == "interval_s"
+    assert config.nearest("topics") == "topic"
+    assert config.nearest("endpiont") == "endpoint"
+    assert config.nearest("wifi.password") == "wifi.password"
+    assert config.nearest("banana") == ""

@@ -1,5 +1,6 @@
 """The virtual board: power, resets, watchdog, deep sleep and what the chip's modules answer, on each interpreter."""
 
+import stat
 import textwrap
 import threading
 import time
@@ -55,6 +56,11 @@ def test_exception_in_main_is_shown_and_leaves_the_board_at_its_prompt(run):
     assert lines[-1] == "ValueError: broken"
     assert board.exit_code == 1
     assert board.resets == [PWRON_RESET]
+
+
+def test_what_the_board_writes_is_its_owner_s_alone(run, tmp_path):
+    run("open('secret', 'wb').close()")
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
 
 def test_umqtt_stands_where_frozen_modules_do(run, tmp_path):

@@ -218,6 +218,9 @@ class VirtualBoard:
             self.set_world(reset_cause=cause)
             cause = self._one_life()
             if cause == PWRON_RESET:
+                (self._folder / "rtc.bin").unlink(missing_ok=True)  # RTC memory, see shims/machine.py
+                if not self._world.get("power_returns", True):
+                    return
                 self.set_world(power_cut_at_write=0)  # the power came back, to stay
 
     def _one_life(self) -> int | None:
@@ -244,6 +247,7 @@ class VirtualBoard:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                umask=0o077,  # what a board keeps holds its secrets
                 start_new_session=True,  # Ctrl-C in a terminal reaches the board through stop() alone
             )
             with self._process as process:

@@ -88,7 +88,7 @@ def test_answers_become_a_config_that_the_board_takes(typed, tmp_path):
 
 def test_answer_that_the_board_would_refuse_is_asked_again(typed):
     shown, written = typed("", "https://x", "x.example", "x", "70000", "8443", "b1", "", "", "")
-    assert 'endpoint is "https://x"; it must be a host name alone' in shown
+    assert "endpoint is 'https://x'; it must be a host name alone" in shown
     assert "port is 70000; it must be a whole number from 1 to 65535" in shown
     assert (written["endpoint"], written["port"], written["wifi"]) == ("x.example", 8443, None)
 

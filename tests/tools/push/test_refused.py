@@ -17,7 +17,7 @@ from tools.push import link
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
-        ({"intervall_s": 5}, 'unknown key "intervall_s"; did you mean interval_s\\?; nothing was sent'),
+        ({"intervall_s": 5}, "unknown key 'intervall_s'; did you mean interval_s\\?; nothing was sent"),
         ({"client_id": ""}, "client_id is"),
         ({"ca": "../ca.der"}, "must be a file below the config's folder"),
         ({"ca": "/etc/ca.pem"}, "must be a file below the config's folder"),
