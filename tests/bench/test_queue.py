@@ -1,0 +1,30 @@
+"""The tasks that go through outbox and sender: all that was put arrives, from memory and from flash, packed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.rig import Bench, Job, bench
+from tests.support.interpreters import need
+
+MESSAGES = 60
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Bench]:
+    need("alpn")
+    with bench() as rig:
+        yield rig
+
+
+@pytest.mark.parametrize("task", ["backlog", "flash_backlog"])
+def test_a_backlog_arrives_whole_and_in_fewer_records_than_messages(rig, task):
+    run = rig.measure("ours", task, MESSAGES, rtt_s=0.05)
+    assert run.fullest_second == MESSAGES
+    connect = 1
+    assert MESSAGES / 8 <= run.passage.up.data_records - connect < MESSAGES
+
+
+def test_jobs_side_by_side_are_counted_apart(rig):
+    jobs = [Job("ours", "rate", 10, rtt_s=0.02), Job("umqtt", "rate", 5, rtt_s=0.02)]
+    assert [run.fullest_second for run in rig.side_by_side(jobs)] == [18, 6]
