@@ -10,25 +10,18 @@ import gc
 from . import errors
 from ._port import timestamp, unix_time
 
-# mbedTLS: SSL 0x7F00, X.509 0x2880, PK 0x3F80, ECP 0x4D80, MPI 0x0010, MD 0x5180, cipher 0x6180, PEM 0x1180. The
-# last may stand in the low byte below another code (RSA 0x4310).
-_ALLOC_FAILED = (0x7F00, 0x2880, 0x3F80, 0x4D80, 0x5180, 0x6180, 0x1180)
+# mbedTLS's codes for no memory without their last 7 bits: SSL 0x7F00, X.509 0x2880, PK 0x3F80, ECP 0x4D80, MD 0x5180,
+# cipher 0x6180, PEM 0x1180. MPI's 0x0010 stands in the low bits below another code (RSA 0x4310).
+_ALLOC_FAILED = (0xFE, 0x51, 0x7F, 0x9B, 0xA3, 0xC3, 0x23)
 
-# TLS's words, mbedTLS's and OpenSSL's; the error; our words behind "the certificate of HOST". In this order, since a
-# clock that is behind makes the other checks fail too.
-_BEHIND = ("ClockError", "is not valid yet, so this board's clock is behind: it says ")
-_WRONG_CA = ("WrongCa", "has a root that is not in the ca file")
-_WRONG_HOST = ("WrongHost", "is for another name")
+# The error, what the certificate is, and TLS's words for it, mbedTLS's and OpenSSL's. In this order, since a clock that
+# is behind makes the other checks fail too.
 _CERTIFICATE = (
-    ("in the future",) + _BEHIND,
-    ("not yet valid",) + _BEHIND,
-    ("not correctly signed",) + _WRONG_CA,
-    ("issuer certificate",) + _WRONG_CA,
-    ("self-signed",) + _WRONG_CA,
-    ("common name",) + _WRONG_HOST,
-    ("mismatch",) + _WRONG_HOST,
-    ("expired", "CertificateExpired", "has expired, or the clock is wrong: it says "),
-    ("", "CertificateError", "was refused: "),
+    ("ClockError", "is not valid yet, so this board's clock is behind", ("in the future", "not yet valid")),
+    ("WrongCa", "has a root that is not in the ca file", ("not correctly signed", "issuer certificate", "self-signed")),
+    ("WrongHost", "is for another name", ("common name", "mismatch")),
+    ("CertificateExpired", "has expired, or the clock is wrong", ("expired",)),
+    ("CertificateError", "was refused", ("",)),
 )
 
 
@@ -59,32 +52,27 @@ def errno_name(error):
     return str(error)
 
 
-def _is_alloc_failure(error):
-    if isinstance(error, MemoryError):
-        return True
-    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    code = abs(code)
-    return errno.errorcode.get(code) == "ENOMEM" or code & 0xFF80 in _ALLOC_FAILED or (code > 255 and code & 0x7F == 16)
-
-
-def certificate_fault(text, host):
-    """Return the error for a certificate that was refused; text is what TLS said of it."""
-    lower = text.lower()
-    kind, what = next(row[1:] for row in _CERTIFICATE if row[0] in lower)
-    if what[-6:] == " says ":
-        what += timestamp(unix_time())
-    elif what[-2:] == ": ":
-        what += text.strip()
-    return getattr(errors, kind)("the certificate of %s %s" % (host, what))
-
-
 def fault(error, host, handshaking):
     """Return the error to raise for what a socket of host raised, before or after the end of the handshake."""
-    if _is_alloc_failure(error):
+    code = error.args[0] if error.args else 0
+    code = abs(code) if isinstance(code, int) else 0
+    name = errno_name(error)
+    if (
+        isinstance(error, MemoryError)
+        or name == "ENOMEM"
+        or code >> 7 in _ALLOC_FAILED
+        or (code > 255 and code & 0x7F == 0x10)
+    ):
         return errors.OutOfMemory("out of memory (%s)" % heap_report())
     if isinstance(error, ValueError):  # MicroPython's, and ssl.SSLCertVerificationError is one too
-        return certificate_fault(str(error), host)
-    name = errno_name(error)
+        text = str(error)
+        for kind, what, marks in _CERTIFICATE:  # noqa: B007 (the last fits all; used below)
+            if any(mark in text.lower() for mark in marks):
+                break
+        return getattr(errors, kind)(
+            "the certificate of %s %s; the clock says %s (%s)"
+            % (host, what, timestamp(unix_time()), " ".join(text.split()))
+        )
     if not handshaking:
         return errors.ConnectionLost("connection lost (%s)" % name)
     if "APPLICATION_PROTOCOL" in name.upper().replace(" ", "_"):

@@ -42,7 +42,16 @@ def test_every_error_says_what_to_do(name: str) -> None:
 
 
 def test_no_text_is_for_an_error_that_does_not_exist() -> None:
-    assert set(causes._CAUSES) <= set(DRAWN)
+    named = [line.split(" ")[0] for line in causes._CAUSES.strip().split("\n")]
+    assert len(set(named)) == len(named)
+    assert {name for name in named if not name.isdigit()} <= set(DRAWN)
+
+
+def test_a_text_is_whole() -> None:
+    for name in DRAWN:
+        text = str(getattr(errors, name)("it broke"))
+        assert not set(text) & set("~@\n"), text
+        assert text.count("it broke") == 1
 
 
 SLOW = {
@@ -63,7 +72,8 @@ def test_a_close_before_connack_lists_the_likely_causes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(1, "3.1.1"), (2, "client_id"), (3, "down"), (4, "password"), (5, "iot:Connect"), (7, "policy")]
+    ("code", "words"),
+    [(1, "3.1.1"), (2, "client_id"), (3, "down"), (4, "password"), (5, "iot:Connect"), (7, "policy"), (255, "policy")],
 )
 def test_each_return_code_has_its_text(code: int, words: str) -> None:
     assert words in str(errors.ConnectRefused("refused", code=code))
