@@ -51,10 +51,14 @@ def main(
                 print(f"{name}: {error}", file=sys.stderr)
                 failed.append(name)
 
-    with bench() as rig:
-        for measure in SECTIONS:
-            section(measure.__name__, lambda measure=measure: measure(rig))  # type: ignore[misc]
-        section("size", lambda: size(rig))
+    try:
+        with bench() as rig:
+            for measure in SECTIONS:
+                section(measure.__name__, lambda measure=measure: measure(rig))  # type: ignore[misc]
+            section("size", lambda: size(rig))
+    except CommandError as error:  # it could not be set up
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
     section("authorizer", authorizer)
     returns = fleet.simulate_all() if only in "fleet" else {}
     measured["fleet"] = [fleet_figure(outage_s, backs) for outage_s, backs in returns.items()]
