@@ -137,7 +137,7 @@ def _check(value, depth):
         for item in value:
             _check(item, depth - 1)
     elif isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 (NaN is not itself)
+        if value - value != 0:  # NaN and the infinities
             raise ValueError("not a number")
     elif value is not None and not isinstance(value, (str, int, bool)):  # MicroPython's bool is no int
         raise ValueError("%s does not go into JSON" % type(value).__name__)
