@@ -1,7 +1,7 @@
 """What differs between MicroPython and CPython, and nothing else.
 
-Ticks, `const`, the TLS context, ALPN, one non-blocking socket class (`Channel`), and modules that can be unloaded. No
-other file of this package asks which interpreter it runs on; CPython's half is `_host`, which a board does not need.
+Ticks, `const`, one non-blocking socket class (`Channel`), and modules that can be unloaded; TLS and ALPN are in `_tls`.
+No other file of this package asks which interpreter it runs on; CPython's half is `_host`, which a board does not need.
 Policy (deadlines, errors, retries) lives above.
 """
 
@@ -17,18 +17,7 @@ if sys.implementation.name == "micropython":
     import gc
     from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
-    # The C module: `ssl` on a board is a shim over it that starts at CERT_NONE and is absent from small builds.
-    import tls
     from micropython import const
-
-    try:
-        import alpn  # of our image; stock firmware has no ALPN in any form
-    except ImportError:
-        alpn = None
-
-    def load_root(context, der):
-        """Trust the root certificate der in context."""
-        context.load_verify_locations(der)
 
     def forget(*modules):
         """Give back the memory of modules of this package whose work is done; they load again when needed."""
@@ -74,7 +63,7 @@ if sys.implementation.name == "micropython":
                 self.sock = self._raw = self.readinto = self.write = None
 
 else:
-    from ._host import Channel, alpn, const, forget, load_root, sleep_ms, ticks_add, ticks_diff, ticks_ms, tls  # noqa: F401
+    from ._host import Channel, const, forget, sleep_ms, ticks_add, ticks_diff, ticks_ms  # noqa: F401
 
 # No clock is right that is before this release. 2026-11-01 in unix seconds.
 BUILD_DATE = 1793491200
@@ -102,36 +91,3 @@ def random_below(limit):
     """Return a random integer in 0..limit-1 from the system's generator (limit up to 2**32)."""
     # Not the `random` module: it starts from the same seed on some ports, and a fleet would move in step.
     return int.from_bytes(os.urandom(4), "little") % limit
-
-
-def tls_context(certificates):
-    """Return a client context that verifies.
-
-    certificates: the trusted roots, each DER bytes. Raises ValueError or OSError for bytes that are no certificate.
-    """
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    # Set here whatever the module's default: the defaults differ, and only CERT_REQUIRED checks anything.
-    context.verify_mode = tls.CERT_REQUIRED
-    for der in certificates:
-        load_root(context, der)
-    return context
-
-
-def can_alpn():
-    """Return whether this interpreter can send ALPN at all."""
-    return alpn is not None or hasattr(tls.SSLContext, "set_alpn_protocols")
-
-
-def set_alpn(context, protocols):
-    """Offer protocols (a list of str) in every handshake of context."""
-    if hasattr(context, "set_alpn_protocols"):
-        context.set_alpn_protocols(protocols)
-    else:
-        alpn.set_protocols(context, protocols)
-
-
-def selected_alpn(sock):
-    """Return the protocol that the server picked, or None; sock is a TLS socket whose handshake is done."""
-    if hasattr(sock, "selected_alpn_protocol"):
-        return sock.selected_alpn_protocol()
-    return alpn.selected(sock)

@@ -7,17 +7,13 @@ forgotten.
 
 from . import errors
 from ._port import const, forget, sleep_ms, ticks_add, ticks_diff, ticks_ms
-from .backoff import STABLE_MS
 from .sender import Sender
 
 # Waits are cut into pieces, so that `stop` is asked at least once a second.
 _PIECE_MS = const(1000)
 _SYNC_AGAIN_MS = const(86400000)
-# Readings in memory go to flash at most so often while the link is down: flash wears, and a power cut costs no more.
-_SAVE_AGAIN_MS = const(60000)
 # Before deep sleep, how long a command that waited at the server may take to come.
 _LISTEN_MS = const(500)
-_DRAIN_MS = const(2000)
 # So many failures in a row are not Wi-Fi's word against ours any more: it is restarted though it says it is up.
 _DISTRUST = const(3)
 # A server that closes at SUBSCRIBE so many times has no commands for this board, and telemetry is worth more.
@@ -75,25 +71,25 @@ class App:
         self.cause = cause
         self.prepare = prepare
         self.sleep_ms = sleep_ms
-        self._sender = Sender(client, outbox, config, self._published)
+        self.sender = Sender(client, outbox, config, self._published)
         self.interval_ms = config.interval_s * 1000
         self.due = ticks_ms()
-        self._connected_at_ms = None
+        self.connected_at_ms = None
         self._sync_at_ms = 0
-        self._saved_at_ms = -_SAVE_AGAIN_MS
-        self._clock_good = False
+        self.saved_at_ms = None
+        self.clock_good = False
         self._healthy = False
         self.end = None  # why the loop is to end: a reset's cause, or "" for deep sleep
         self._subscribe = _SUBSCRIBE_TRIES if config.commands else 0
         self._subscribed = kept.get("subscribed", 0)
         self._refused = kept.get("refused", 0)
-        self._failures = kept.get("failures", 0)
+        self.failures = kept.get("failures", 0)
         self._older = 0  # published and not told of
         outbox.dropped = kept.get("dropped", 0)
         outbox.expired = kept.get("expired", 0)
         readings.seq = kept.get("seq", 0)
         readings.link = self.link
-        for _ in range(min(self._failures, 9)):
+        for _ in range(min(self.failures, 9)):
             backoff.delay_ms(True)
             backoff.delay_ms(False)
         client.set_callback(self._command)
@@ -101,18 +97,24 @@ class App:
     def run(self):
         """Connect and publish until `stop()` is True or Ctrl-C; an error means a wait and a new attempt."""
         try:
-            while not self._over():
+            while not self.over():
                 try:
                     self._connect()
-                    while not self._over():
+                    while not self.over():
                         self._step()
                 except Exception as e:
-                    self._recover(e)
+                    from .recovery import recover
+
+                    recover(self, e)
+                    forget("recovery")
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
-        self._goodbye()
+        from .recovery import goodbye
 
-    def _over(self):
+        goodbye(self)
+
+    def over(self):
+        """Return whether the loop is to end."""
         return self.end is not None or self.stop()
 
     def _connect(self):
@@ -120,17 +122,17 @@ class App:
         if not prepare:
             from .prepare import prepare
         began_ms = self.uptime.ms()
-        sync = not self._clock_good or began_ms >= self._sync_at_ms
-        prepare(self, sync, self._clock_good, self._failures >= _DISTRUST)
+        sync = not self.clock_good or began_ms >= self._sync_at_ms
+        prepare(self, sync, self.clock_good, self.failures >= _DISTRUST)
         forget("prepare")
         if sync:
-            self._clock_good = True
+            self.clock_good = True
             self._sync_at_ms = began_ms + _SYNC_AGAIN_MS
         session = self.client.connect()
         self.feed()
-        self._connected_at_ms = self.uptime.ms()
+        self.connected_at_ms = self.uptime.ms()
         self.log("connected to %s%s" % (self.config.endpoint, ", session kept" if session else ""))
-        self._sender.begin(session)
+        self.sender.begin(session)
         if self._subscribe and not (session and self._subscribed):
             try:
                 self.client.subscribe("commands/" + self.config.client_id, 1)
@@ -141,12 +143,12 @@ class App:
                 raise
             self._subscribe = _SUBSCRIBE_TRIES
             self._subscribed = 1
-        self._failures = 0
+        self.failures = 0
 
     def _step(self):
         """Do what is due on a connection that is up, then wait for what comes next."""
-        left_ms = min(self._measure(), _PIECE_MS)
-        again_ms = self._sender.pump()
+        left_ms = min(self.measure(), _PIECE_MS)
+        again_ms = self.sender.pump()
         if again_ms is not None:
             left_ms = min(left_ms, again_ms)
         left_ms = min(self.client.keep_alive(), left_ms)
@@ -154,11 +156,12 @@ class App:
         came = self.client.wait(_LISTEN_MS if drained else left_ms)
         # Progress: something came, or nothing is owed. What is owed has its deadline, and that raises.
         if came or not (self.outbox.flying or self.client.pinged):
-            self._progress()
+            self.progress()
         if drained and not came and self.end is None:
             self.end = ""
 
-    def _progress(self):
+    def progress(self):
+        """Feed the watchdog; from the first time on, this start is none that crashed."""
         self.feed()
         if not self._healthy:
             from .start import healthy
@@ -167,14 +170,14 @@ class App:
             healthy()
             forget("start", "state", "files")
 
-    def _measure(self):
+    def measure(self):
         """Take a reading if one is due; return how many ms are left to the next."""
         left_ms = ticks_diff(self.due, ticks_ms())
         if left_ms <= 0:
             payload = self.readings.payload()
             self.feed()
             self.outbox.put(payload.encode(), self.config.ttl_s)
-            if self._connected_at_ms is None:
+            if self.connected_at_ms is None:
                 self.log("kept " + payload[:200])
             # From the last due time, not from now: no drift. After a long stop from now: nothing is made up.
             now = ticks_ms()
@@ -207,7 +210,7 @@ class App:
             "expired": self.outbox.expired,
             "refused": self._refused,
             "too_large": self.client.dropped,
-            "failures": self._failures,
+            "failures": self.failures,
             "subscribed": self._subscribed,
             "seq": self.readings.seq,
         }
@@ -226,76 +229,6 @@ class App:
         except MemoryError:
             self._refused += 1
         forget("commands", "orders")
-
-    # After an error, and at the end.
-
-    def _recover(self, error):
-        """Log error, close, and wait as long as the error and the time connected call for; readings go on."""
-        self.client.close()
-        connected_ms = 0
-        if self._connected_at_ms is not None:
-            connected_ms = self.uptime.ms() - self._connected_at_ms
-            self._connected_at_ms = None
-        if isinstance(error, (errors.ClockError, errors.CertificateExpired)):
-            self._clock_good = False
-        # Anything that is not ours is a mistake in the program, or no memory: a board in the field goes on, later.
-        refused = getattr(error, "slow", True)
-        # A server that accepts and soon closes in order refuses what the board does (AWS: policy too small).
-        if getattr(error, "closed", False) and connected_ms < STABLE_MS:
-            refused = True
-        text = "%s: %s" % (type(error).__name__, error)
-        self.log(text)
-        forget("faults", "causes")
-        self._failures += 1
-        wait_ms = self.backoff.delay_ms(refused, connected_ms)
-        # A server that answers, and refuses, is no reason: a reset cannot mend that.
-        if not isinstance(error, errors.Refused) and self._failures == self.config.reset_after:
-            self.end = "%d failures; %s" % (self._failures, text[:100])
-            self._failures = 0
-        elif self.config.deep_sleep:
-            self._measure()
-            self.due = ticks_add(ticks_ms(), max(ticks_diff(self.due, ticks_ms()), wait_ms))
-            self.end = ""
-        else:
-            self.log("next attempt in %d.%d s" % (wait_ms // 1000, wait_ms % 1000 // 100))
-        while wait_ms > 0 and not self._over():
-            piece_ms = min(max(self._measure(), 1), wait_ms, _PIECE_MS)
-            self._save()
-            self.sleep_ms(piece_ms)
-            wait_ms -= piece_ms
-            self._progress()
-
-    def _save(self):
-        now_ms = self.uptime.ms()
-        if now_ms - self._saved_at_ms >= _SAVE_AGAIN_MS and self.outbox.unsaved():
-            self._saved_at_ms = now_ms
-            self.outbox.save()
-
-    def _goodbye(self):
-        if self._connected_at_ms is not None:
-            try:
-                left_ms = _DRAIN_MS
-                while self.outbox.flying and left_ms > 0:
-                    self._sender.pump()
-                    self.client.wait(100)
-                    left_ms -= 100
-                self.client.disconnect()
-                self.log("disconnected")
-            except errors.Mqtt443Error as e:
-                self.log("disconnect: %s" % e)
-        self.outbox.save()
-        if self.end is None:
-            return
-        from .ending import deep_sleep, reset
-
-        if self.end:
-            self.log("reset: " + self.end)
-            reset(self.root, self.end, self.counters(), self.log)
-        else:
-            left_ms = max(ticks_diff(self.due, ticks_ms()), 1000)
-            self.log("asleep for %d s" % (left_ms // 1000))
-            deep_sleep(left_ms, self.counters())
-        self.log("not possible here")
 
 
 def run(path="config.json", root="", stop=None, write=print):

@@ -16,8 +16,6 @@ from .transport import Transport
 
 _MAX_PAYLOAD_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
 _PUBACK = const(0x40)
-_SUBACK = const(0x90)
-_SUBACK_FAILURE = const(0x80)
 # Packets handled in one `wait`: a server that never stops must not keep the loop.
 _MOST = const(100)
 _GOODBYE_MS = const(2000)
@@ -42,11 +40,11 @@ class Client(MQTTClient):
             config.keepalive_s,
         )
         self.transport = transport or Transport(config)
-        self._clean_session = config.clean_session
-        self._timeout_ms = config.timeout_s * 1000
-        self._packets = Packets(config.max_message_bytes)
-        self._proven = self._pinged_at = ticks_ms()
-        self._awaited = []  # packet identifiers for which `publish` waits
+        self.clean_session = config.clean_session
+        self.timeout_ms = config.timeout_s * 1000
+        self.packets = Packets(config.max_message_bytes)
+        self.proven = self._pinged_at = ticks_ms()
+        self.awaited = []  # packet identifiers for which `publish` waits
         self.on_puback = None
         if config.will_topic:
             self.set_last_will(config.will_topic.encode(), config.will_message.encode())
@@ -54,17 +52,17 @@ class Client(MQTTClient):
     @property
     def dropped(self):
         """How many messages were larger than max_message_bytes and thrown away."""
-        return self._packets.dropped
+        return self.packets.dropped
 
     @property
     def pinged(self):
         """Whether a PINGRESP is due."""
-        return self._packets.pinged
+        return self.packets.pinged
 
     @property
     def retained(self):
         """Whether the message that the callback was given was retained [MQTT-3.3.1-8]."""
-        return self._packets.retained()
+        return self.packets.retained()
 
     def connect(self, clean_session=None):
         """Open the transport, send CONNECT, wait for CONNACK; return whether the server kept a session.
@@ -74,36 +72,22 @@ class Client(MQTTClient):
         """
         self.close()
         gc.collect()  # a TLS connection needs the largest block the heap can give
-        from .dial import connect_packet
+        from .dial import connect
 
-        packet = connect_packet(self, self._clean_session if clean_session is None else clean_session)
-        packets = self._packets
         try:
-            stream = self.transport.open()
-            packets.attach(stream)
-            packets.write(packet)
-            self.transport.check(stream)
-            self._deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
-            forget("dial")
-            connack = packets.read(4)
-            if connack[3]:
-                raise errors.ConnectRefused("CONNACK with code %d" % connack[3], code=connack[3])
-        except Exception as e:
+            return connect(self, self.clean_session if clean_session is None else clean_session)
+        except Exception:
             self.close()
-            if isinstance(e, errors.ConnectionLost):
-                raise errors.ClosedBeforeConnack("closed before CONNACK (%s)" % e.args[0])
-            if getattr(e, "phase", None) == "CONNACK":
-                raise errors.late(errors.ConnackTimeout, "CONNACK", self._timeout_ms // 1000)
             raise
-        self.sock = packets
-        self._proven = ticks_ms()
-        self._awaited.clear()
-        return bool(connack[2])
+        finally:
+            forget("dial", "_tls")
 
-    def _deadline(self, phase, timeout_ms=None):
-        self._packets.deadline(timeout_ms or self._timeout_ms, phase)
+    def deadline(self, phase, timeout_ms=None):
+        """Give what follows timeout_ms, config.timeout_s if None; phase names it."""
+        self.packets.deadline(timeout_ms or self.timeout_ms, phase)
 
-    def _up(self):
+    def up(self):
+        """Raise ConnectionLost if there is no connection."""
         if self.sock is None:
             raise errors.ConnectionLost("not connected")
 
@@ -121,11 +105,11 @@ class Client(MQTTClient):
         self.take(_bytes(topic), msg, pid, bool(retain))
         self.flush()
         if qos:
-            self._awaited.append(pid)
+            self.awaited.append(pid)
             self._during("PUBACK", self._await, pid)
 
     def _await(self, pid):
-        while pid in self._awaited:
+        while pid in self.awaited:
             self.wait_msg()
 
     def next_pid(self):
@@ -138,14 +122,14 @@ class Client(MQTTClient):
 
         topic, msg: bytes. flags: DUP 8, RETAIN 1 (MQTT 3.1.1 section 3.3.1).
         """
-        self._up()
-        self._deadline("PUBLISH")
-        self._packets.publish(0x30 | flags | (2 if pid else 0), topic, msg, pid)
+        self.up()
+        self.deadline("PUBLISH")
+        self.packets.publish(0x30 | flags | (2 if pid else 0), topic, msg, pid)
 
     def flush(self):
         """Send what was taken."""
-        self._up()
-        self._during("PUBLISH", self._packets.flush)
+        self.up()
+        self._during("PUBLISH", self.packets.flush)
 
     def subscribe(self, topic, qos=0):
         """Subscribe to one filter; return the QoS granted. set_callback comes first.
@@ -154,35 +138,20 @@ class Client(MQTTClient):
         """
         if self.cb is None:
             raise ValueError("set_callback comes before subscribe")
-        from .dial import append_field, packet
+        from .dial import subscribe
 
-        body = bytearray(self.next_pid().to_bytes(2, "big"))
-        append_field(body, _bytes(topic))
-        body.append(qos)
         try:
-            return self._during("SUBACK", self._subscribe, packet(0x82, body), bytes(body[:2]))
+            return self._during("SUBACK", subscribe, self, _bytes(topic), qos)
         finally:
-            forget("dial")
-
-    def _subscribe(self, packet, identifier):
-        self.sock.write(packet)
-        self._proven = ticks_ms()
-        while True:
-            if self.wait_msg() == _SUBACK:
-                suback = self.sock.read(4)
-                if suback[1:3] == identifier:
-                    break
-        if suback[3] == _SUBACK_FAILURE:
-            raise errors.SubscribeRefused("SUBACK refused the filter")
-        return suback[3]
+            forget("dial", "_tls")
 
     def _during(self, phase, call, *args):
-        self._up()
-        self._deadline(phase)
+        self.up()
+        self.deadline(phase)
         try:
             return call(*args)
         except errors.Timeout:
-            raise errors.late(errors.PeerVanished, phase, self._timeout_ms // 1000)
+            raise errors.late(errors.PeerVanished, phase, self.timeout_ms // 1000)
 
     def wait_msg(self):
         """Wait for one packet and handle it, as umqtt does; the deadline is that of the call it is part of."""
@@ -191,9 +160,9 @@ class Client(MQTTClient):
         if op == _PUBACK:
             puback = self.sock.read(3)
             pid = puback[1] << 8 | puback[2]
-            self._proven = ticks_ms()
-            if pid in self._awaited:
-                self._awaited.remove(pid)
+            self.proven = ticks_ms()
+            if pid in self.awaited:
+                self.awaited.remove(pid)
             elif self.on_puback:
                 self.on_puback(pid)
         return op
@@ -204,10 +173,10 @@ class Client(MQTTClient):
 
     def wait(self, timeout_ms):
         """Wait up to timeout_ms for something from the server, and handle all that is there; return whether it came."""
-        self._up()
+        self.up()
         for count in range(_MOST):
-            self._deadline("message")
-            if not self._packets.ready(0 if count else timeout_ms):
+            self.deadline("message")
+            if not self.packets.ready(0 if count else timeout_ms):
                 return bool(count)
             self.check_msg()
         return True
@@ -218,16 +187,16 @@ class Client(MQTTClient):
         What is only sent (QoS 0) proves no server, so it puts no ping off. Raises PeerVanished if a PINGRESP is overdue
         [MQTT-3.1.2-24], which umqtt does not notice.
         """
-        self._up()
+        self.up()
         now = ticks_ms()
         # With the half before the ping, a peer that is gone is noticed within 1.5 keep alives.
-        most_ms = min(self._timeout_ms, self.keepalive * 1000)
-        if self._packets.pinged:
+        most_ms = min(self.timeout_ms, self.keepalive * 1000)
+        if self.packets.pinged:
             left_ms = most_ms - ticks_diff(now, self._pinged_at)
             if left_ms <= 0:
                 raise errors.late(errors.PeerVanished, "PINGRESP", most_ms // 1000)
             return left_ms
-        left_ms = self.keepalive * 500 - ticks_diff(now, self._proven)
+        left_ms = self.keepalive * 500 - ticks_diff(now, self.proven)
         if left_ms > 0:
             return left_ms
         self.ping()
@@ -236,14 +205,14 @@ class Client(MQTTClient):
     def ping(self):
         """Send PINGREQ; `keep_alive` checks that PINGRESP comes."""
         self._during("PINGREQ", super().ping)
-        self._proven = self._pinged_at = ticks_ms()
-        self._packets.pinged = True
+        self.proven = self._pinged_at = ticks_ms()
+        self.packets.pinged = True
 
     def disconnect(self):
         """Send DISCONNECT, so that the server drops the will, and close."""
         if self.sock is None:
             return
-        self._deadline("DISCONNECT", _GOODBYE_MS)
+        self.deadline("DISCONNECT", _GOODBYE_MS)
         try:
             super().disconnect()
         finally:
@@ -252,7 +221,7 @@ class Client(MQTTClient):
     def close(self):
         """Close without a word; the server sends the will. Closing twice does nothing."""
         self.sock = None
-        self._packets.close()
+        self.packets.close()
 
 
 def _bytes(text):

@@ -6,10 +6,13 @@ Loaded for each attempt, then forgotten. What the connection then carries is for
 import socket
 
 from . import errors
-from ._port import Channel, forget, selected_alpn, set_alpn, ticks_add, ticks_diff, ticks_ms, tls_context
+from ._port import Channel, const, forget, ticks_add, ticks_diff, ticks_ms
+from ._tls import selected_alpn, set_alpn, tls_context
 from .stream import Stream
 
 _ALPN = "mqtt"
+_SUBACK = const(0x90)
+_SUBACK_FAILURE = const(0x80)
 
 
 def choose(wanted, alpn_here):
@@ -101,6 +104,48 @@ def check_alpn(stream, host):
     # Such a server does not break the handshake off, it only never understands MQTT.
     if selected_alpn(stream.tls_socket()) != _ALPN:
         raise errors.NoAlpn("%s picked no ALPN protocol, so it will not speak MQTT" % host)
+
+
+def connect(client, clean_session):
+    """Open the transport of client, a `Client`; send CONNECT and wait for CONNACK, as `Client.connect` says."""
+    packets = client.packets
+    try:
+        stream = client.transport.open()
+        packets.attach(stream)
+        packets.write(connect_packet(client, clean_session))
+        client.transport.check(stream)
+        client.deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
+        connack = packets.read(4)
+    except errors.ConnectionLost as e:
+        raise errors.ClosedBeforeConnack("closed before CONNACK (%s)" % e.args[0])
+    except errors.Timeout as e:
+        if e.phase != "CONNACK":
+            raise
+        raise errors.late(errors.ConnackTimeout, "CONNACK", client.timeout_ms // 1000)
+    if connack[3]:
+        raise errors.ConnectRefused("CONNACK with code %d" % connack[3], code=connack[3])
+    client.sock = packets
+    client.proven = ticks_ms()
+    client.awaited.clear()
+    return bool(connack[2])
+
+
+def subscribe(client, topic, qos):
+    """Send SUBSCRIBE (MQTT 3.1.1 section 3.8) and wait for SUBACK, as `Client.subscribe` says."""
+    identifier = client.next_pid().to_bytes(2, "big")
+    body = bytearray(identifier)
+    append_field(body, topic)
+    body.append(qos)
+    client.packets.write(packet(0x82, body))
+    client.proven = ticks_ms()
+    while True:
+        if client.wait_msg() == _SUBACK:
+            suback = client.packets.read(4)
+            if suback[1:3] == identifier:
+                break
+    if suback[3] == _SUBACK_FAILURE:
+        raise errors.SubscribeRefused("SUBACK refused the filter")
+    return suback[3]
 
 
 def connect_packet(client, clean_session):

@@ -29,6 +29,7 @@ def make(path, root, stop, uptime):
             from .transport import Transport
 
             transport = Transport(config, root)
+            forget("dial", "_tls")
         except (errors.ConfigError, errors.NoAlpn) as e:
             reason = str(e)
     if reason:

@@ -7,7 +7,7 @@
 Certificates are verified on each of them; there is no switch for that. MQTT itself begins in `client`.
 """
 
-from ._port import can_alpn, forget
+from ._port import forget
 
 
 class Transport:
@@ -19,6 +19,7 @@ class Transport:
     """
 
     def __init__(self, config, root="", alpn=None, context=None, connect=None):
+        from ._tls import can_alpn
         from .dial import choose, new_context
 
         self.host = config.endpoint

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
 
-from mqtt443 import app, config, ending, errors, orders, sender, start, state  # isort: skip
+from mqtt443 import app, config, ending, errors, orders, recovery, sender, start, state  # isort: skip
 from mqtt443.app import App, Uptime  # isort: skip
 from mqtt443.backoff import Backoff  # isort: skip
 from mqtt443.outbox import Outbox  # isort: skip
@@ -27,6 +27,7 @@ class World:
         monkeypatch.setattr(app, "ticks_ms", self.ticks)
         monkeypatch.setattr(sender, "ticks_ms", self.ticks)
         monkeypatch.setattr(orders, "ticks_ms", self.ticks)
+        monkeypatch.setattr(recovery, "ticks_ms", self.ticks)
         self.end_ms = seconds * 1000
         self.events: list[tuple[int, str]] = []
         self.lines: list[str] = []

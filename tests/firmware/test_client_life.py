@@ -8,7 +8,7 @@ from tests.firmware.clients import Opener, connected, settings
 from tests.firmware.fakes import Ticks
 
 from mqtt443 import client as client_module  # isort: skip
-from mqtt443 import errors  # isort: skip
+from mqtt443 import dial, errors  # isort: skip
 from mqtt443.client import Client  # isort: skip
 
 
@@ -16,6 +16,7 @@ from mqtt443.client import Client  # isort: skip
 def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
     clock = Ticks()
     monkeypatch.setattr(client_module, "ticks_ms", clock)
+    monkeypatch.setattr(dial, "ticks_ms", clock)
     return clock
 
 

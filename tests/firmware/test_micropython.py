@@ -42,7 +42,7 @@ try:
     report["transport"] = transport.name
     report["why"] = transport.why
     client = Client(settings, transport)
-    client._timeout_ms = transport.timeout_ms = TIMEOUT_MS
+    client.timeout_ms = transport.timeout_ms = TIMEOUT_MS
     client.set_callback(lambda topic, message: got.append(message.decode()))
     report["session"] = client.connect()
     for n in range(3):
@@ -50,9 +50,9 @@ try:
     client.subscribe("commands/dev1", 1)
     client.ping()
     for _ in range(9):  # the WebSocket server cuts its packets
-        if client._packets.pinged:
+        if client.packets.pinged:
             client.wait(1000)
-    report["pinged"] = client._packets.pinged
+    report["pinged"] = client.packets.pinged
     client.check_msg()
     client.disconnect()
 except errors.Mqtt443Error as e:

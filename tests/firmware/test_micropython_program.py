@@ -28,7 +28,7 @@ from mqtt443 import run
 turns = [0]
 def stop():
     turns[0] += 1
-    return turns[0] > 2
+    return turns[0] > 3
 print(run(stop=stop))
 """
     with serve_tls(CA, context(CA), lambda c: seen.extend(answer_mqtt(c))) as server:
@@ -38,7 +38,8 @@ print(run(stop=stop))
     assert "transport tls: as config.json says" in lines[0]
     assert seen[-1] == b"\xe0\x00"
     topic = b"telemetry/dev1"
-    message = json.loads(seen[1][seen[1].index(topic) + len(topic) + 2 :])
+    published = next(packet for packet in seen if packet[0] & 0xF0 == 0x30)
+    message = json.loads(published[published.index(topic) + len(topic) + 2 :])
     assert message["seq"] == 1
     assert message["t"] == 21.5
     assert "ZeroDivisionError" in message["errors"]["bad"]

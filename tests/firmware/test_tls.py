@@ -73,7 +73,7 @@ def test_mqtt_goes_through_with_sni_and_alpn_as_chosen(tmp_path: Path, transport
         board_client.subscribe("commands/dev1", 1)
         board_client.ping()
         board_client.wait(5000)
-        assert not board_client._packets.pinged
+        assert not board_client.packets.pinged
         board_client.disconnect()
     assert server.errors == []
     assert server.sni == [HOST]
