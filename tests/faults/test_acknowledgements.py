@@ -1,89 +1,132 @@
-"""PUBACKs that are doubled, for nobody, late or missing: each reading is published, and none twice for it."""
+"""PUBACKs doubled, for nobody, out of order, late or missing; sessions kept and lost: no reading is lost for it, and
+what comes again is what MQTT says [MQTT-4.4.0-1]."""
 
-import json
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import trustme
 
-from tests.faults.boards import PACE, TIMEOUT_S, TREE
-from tests.firmware.servers import CONNACK, Handler, context, read_packet, serve_tls
-from tests.support.faketime import board_pace
-from tests.support.interpreters import need
+from tests.faults.boards import ERROR_LINE, PACE, TIMEOUT_S
+from tests.faults.scripted import Answer, Leave, Publish, Script, at_once, board_at
 from tests.support.onboard import Board
 
-Answer = Callable[[int, bytes], list[bytes]]
-"""From the number of a PUBLISH, counted from 0, and its packet identifier: the PUBACKs' packet identifiers."""
-
 UNKNOWN = b"\xfe\xdc"
+WINDOW = 4
 
 
-def answering(answer: Answer, seen: list[bytes]) -> Handler:
-    """An MQTT server that acknowledges as `answer` says; puts the payloads into `seen`."""
+def in_groups(order: Callable[[list[bytes]], list[bytes]]) -> Answer:
+    """Acknowledge nothing until WINDOW messages are in flight, then all of them in another order."""
+    held: list[bytes] = []
 
-    def handle(connection):
-        while packet := read_packet(connection):
-            if packet[0] == 0x10:
-                connection.sendall(CONNACK)
-            elif packet[0] & 0xF6 == 0x32:
-                body = packet[2 if packet[1] < 128 else 3 :]
-                end = 2 + int.from_bytes(body[:2], "big")
-                number = len(seen)
-                seen.append(body[end + 2 :])
-                for identifier in answer(number, body[end : end + 2]):
-                    connection.sendall(b"\x40\x02" + identifier)
-            elif packet[0] == 0xC0:
-                connection.sendall(b"\xd0\x00")
-            elif packet[0] == 0xE0:
-                return
+    def answer(publish: Publish) -> list[bytes]:
+        held.append(publish.identifier)
+        if len(held) < WINDOW:
+            return []
+        group, held[:] = order(list(held)), []
+        return group
 
-    return handle
+    return answer
 
 
-ANSWERS: dict[str, Answer] = {
-    "doubled": lambda _, identifier: [identifier, identifier],
-    "after-one-for-nobody": lambda _, identifier: [UNKNOWN, identifier],
-    "before-one-for-nobody": lambda _, identifier: [identifier, UNKNOWN],
-    "many-for-nobody": lambda _, identifier: [UNKNOWN] * 50 + [identifier],
+ANSWERS: dict[str, Callable[[], Answer]] = {
+    "doubled": lambda: lambda publish: [publish.identifier] * 2,
+    "after-one-for-nobody": lambda: lambda publish: [UNKNOWN, publish.identifier],
+    "before-one-for-nobody": lambda: lambda publish: [publish.identifier, UNKNOWN],
+    "many-for-nobody": lambda: lambda publish: [UNKNOWN] * 50 + [publish.identifier],
+    "in-groups": lambda: in_groups(list),
+    "backwards": lambda: in_groups(lambda held: held[::-1]),
+    "mixed-up-and-doubled": lambda: in_groups(lambda held: [held[2], UNKNOWN, held[0], held[2], *held]),
 }
+
+
+def errors_of(board: Board) -> list[str]:
+    return [found[1] for line in board.lines if (found := ERROR_LINE.match(line))]
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock"])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_superfluous_pubacks_do_no_harm(tmp_path: Path, name: str, answer: Answer) -> None:
-    readings, lines = publish_to(tmp_path, name, answer, count=5)
-    assert [reading["seq"] for reading in readings[:5]] == [1, 2, 3, 4, 5]
-    assert not any(kind in line for kind in TREE for line in lines), lines
+def test_pubacks_in_any_order_and_number_do_no_harm(tmp_path: Path, name: str, answer: Callable[[], Answer]) -> None:
+    script = Script(answer())
+    with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
+        seen = script.wait_for(3 * WINDOW)
+        board.wait_for(f'published .*"seq": (?!{seen[0].seq}\\b)')
+    assert [publish.seq for publish in seen] == list(range(1, len(seen) + 1))
+    assert errors_of(board) == []
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock"])
-def test_a_missing_puback_is_noticed_at_its_deadline(tmp_path: Path, name: str) -> None:
-    readings, lines = publish_to(
-        tmp_path, name, lambda number, identifier: [] if number == 2 else [identifier], count=5
-    )
-    late = [line for line in lines if "PeerVanished" in line]
-    assert len(late) == 1, lines
-    assert f"no answer within {TIMEOUT_S} s: PUBACK" in late[0]
-    assert len({reading["seq"] for reading in readings}) >= 4
+def test_a_missing_puback_is_noticed_at_its_deadline_and_the_reading_comes_again(tmp_path: Path, name: str) -> None:
+    # Message 3 stays unacknowledged, and with it what was sent behind it: 4 is acknowledged all the same.
+    script = Script(lambda publish: [] if publish.seq == 3 and not publish.connection else [publish.identifier])
+    with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
+        line = board.wait_for("PeerVanished")
+        board.wait_for("published .* older")
+    assert f"no answer within {TIMEOUT_S} s: PUBACK" in line
+    assert errors_of(board) == ["PeerVanished"]
+    first, again = ([publish.seq for publish in script.seen if publish.connection == n] for n in (0, 1))
+    # The last one before the deadline may have crossed with it.
+    assert again[0] == 3
+    assert again[1] - first[-1] in {0, 1}
+    assert again[1:] == list(range(again[1], again[-1] + 1))
+    assert not any(publish.dup for publish in script.seen), "DUP, and the server has no session to know it from"
 
 
-def publish_to(folder: Path, name: str, answer: Answer, count: int) -> tuple[list[dict[str, int]], list[str]]:
-    """Run a board against such a server until it has said `count` times that a reading is published."""
-    seen: list[bytes] = []
-    ca = trustme.CA()
-    with serve_tls(ca, context(ca), answering(answer, seen)) as server:
-        config = {"port": server.port, "client_id": "dev1", "username": "u", "password": "p", "transport": "tls"}
-        with Board(
-            folder,
-            need(name),
-            ca.cert_pem.bytes(),
-            environment=board_pace(PACE),
-            timeout_s=TIMEOUT_S,
-            **config,
-        ) as board:
-            board.wait_for(f'published .*"seq": {count}')
-        # The board may leave while the last answer is on its way: that is no error of the server.
-        assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
-    return [json.loads(payload) for payload in seen], board.lines
+def silent_at_first(publish: Publish) -> list[bytes]:
+    """On the first connection acknowledge the second message alone, and leave once the window is full again."""
+    if publish.connection:
+        return at_once(publish)
+    if publish.seq == WINDOW + 1:
+        raise Leave
+    return [publish.identifier] if publish.seq == 2 else []
+
+
+@pytest.mark.parametrize("name", ["alpn", "stock"])
+def test_a_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, name: str) -> None:
+    script = Script(silent_at_first, session_present=bool)
+    with board_at(script, tmp_path, name, PACE, window=WINDOW, clean_session=False):
+        script.wait_for(2 * WINDOW + 3)
+    first = {publish.seq: publish.identifier for publish in script.seen if not publish.connection}
+    second = [publish for publish in script.seen if publish.connection == 1]
+    again = [publish for publish in second if publish.dup]
+    assert list(first) == [1, 2, 3, 4, 5]
+    assert [publish.seq for publish in again] == [1, 3, 4, 5], "in the old order, and without what was acknowledged"
+    assert again == second[:WINDOW], "DUP is for what was sent before, and for nothing else"
+    assert [publish.identifier for publish in again] == [first[seq] for seq in (1, 3, 4, 5)]
+    fresh = [publish.identifier for publish in second[WINDOW:]]
+    assert len({*fresh, *first.values()}) == len(fresh) + len(first), "an identifier of a message in flight came again"
+    assert script.subscribed == [0], "the session knows the subscription"
+
+
+def test_a_session_that_was_lost_gets_everything_afresh(tmp_path: Path) -> None:
+    script = Script(silent_at_first)
+    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW, clean_session=False):
+        script.wait_for(2 * WINDOW + 3)
+    second = [publish for publish in script.seen if publish.connection == 1]
+    assert [publish.seq for publish in second[:WINDOW]] == [1, 3, 4, 5]
+    assert not any(publish.dup for publish in script.seen)
+    assert len({publish.identifier for publish in second}) == len(second)
+    assert script.subscribed == [0, 1], "the subscription was lost with the session"
+
+
+def test_the_window_is_kept_to(tmp_path: Path) -> None:
+    script = Script(lambda publish: [] if publish.connection == 0 else at_once(publish))
+    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
+        board.wait_for("PeerVanished")
+        script.wait_for(WINDOW + 10)
+    assert [publish.seq for publish in script.seen if publish.connection == 0] == [1, 2, 3, 4]
+    assert [publish.seq for publish in script.seen if publish.connection == 1][:10] == list(range(1, 11))
+
+
+def test_a_server_that_leaves_at_each_publish_gets_each_in_the_end(tmp_path: Path) -> None:
+    def answer(publish: Publish) -> list[bytes]:
+        if publish.connection < 2:
+            raise Leave
+        return at_once(publish)
+
+    script = Script(answer)
+    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
+        seen = script.wait_for(2 + WINDOW)
+        board.wait_for("published")
+    assert [(publish.connection, publish.seq) for publish in seen[:3]] == [(0, 1), (1, 1), (2, 1)]
+    assert [publish.seq for publish in seen[2:]] == list(range(1, len(seen) - 1))
+    assert errors_of(board) == ["ConnectionLost"] * 2

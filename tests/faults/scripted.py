@@ -1,0 +1,119 @@
+"""An MQTT server that acknowledges as a test's script says, and remembers each PUBLISH; a whole board talks to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from tests.faults.boards import TIMEOUT_S
+from tests.firmware.servers import context, read_packet, serve_tls
+from tests.support.faketime import board_pace
+from tests.support.interpreters import need
+from tests.support.onboard import Board
+
+WAIT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Publish:
+    """One PUBLISH as it came: on which connection (counted from 0), its DUP flag, packet identifier, and `seq`."""
+
+    connection: int
+    dup: bool
+    identifier: bytes
+    seq: int
+
+
+class Leave(Exception):
+    """Raised by a script: the server closes the connection."""
+
+
+Answer = Callable[[Publish], list[bytes]]
+"""From a PUBLISH to the packet identifiers of the PUBACKs that are written for it; may raise Leave."""
+
+
+def at_once(publish: Publish) -> list[bytes]:
+    """Acknowledge as a good server does."""
+    return [publish.identifier]
+
+
+class Script:
+    """The server's side.
+
+    Arguments:
+        answer: what is acknowledged.
+        session_present: from the number of a connection, what its CONNACK says.
+    """
+
+    def __init__(self, answer: Answer = at_once, session_present: Callable[[int], bool] = lambda _: False) -> None:
+        self.seen: list[Publish] = []
+        self.subscribed: list[int] = []
+        """The connections on which SUBSCRIBE came."""
+        self._answer = answer
+        self._session_present = session_present
+        self._connection = -1
+        self._more = threading.Condition()
+
+    def wait_for(self, count: int) -> list[Publish]:
+        """Wait until so many PUBLISH packets have come; returns all."""
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.seen) >= count, WAIT_S), self.seen
+            return list(self.seen)
+
+    def __call__(self, connection: ssl.SSLSocket) -> None:
+        self._connection += 1
+        with contextlib.suppress(Leave):
+            while packet := read_packet(connection):
+                kind = packet[0] & 0xF0
+                if kind == 0x10:
+                    connection.sendall(bytes((0x20, 2, self._session_present(self._connection), 0)))
+                elif kind == 0x80:
+                    self.subscribed.append(self._connection)
+                    connection.sendall(b"\x90\x03" + packet[2:4] + b"\x01")
+                elif kind == 0x30:
+                    for identifier in self._take(packet):
+                        connection.sendall(b"\x40\x02" + identifier)
+                elif kind == 0xC0:
+                    connection.sendall(b"\xd0\x00")
+                elif kind == 0xE0:
+                    return
+
+    def _take(self, packet: bytes) -> list[bytes]:
+        assert packet[0] & 6 == 2, f"not QoS 1: {packet!r}"
+        body = packet[2 if packet[1] < 128 else 3 :]
+        end = 2 + int.from_bytes(body[:2], "big")
+        publish = Publish(
+            self._connection, bool(packet[0] & 8), body[end : end + 2], json.loads(body[end + 2 :])["seq"]
+        )
+        with self._more:
+            self.seen.append(publish)
+            self._more.notify_all()
+        return self._answer(publish)
+
+
+@contextlib.contextmanager
+def board_at(script: Script, folder: Path, name: str, pace: int, **config: Any) -> Iterator[Board]:
+    """A board whose endpoint is the script."""
+    ca = trustme.CA()
+    with serve_tls(ca, context(ca), script) as server:
+        config = {"port": server.port, "client_id": "dev1", "username": "u", "password": "p", **config}
+        with Board(
+            folder,
+            need(name),
+            ca.cert_pem.bytes(),
+            environment=board_pace(pace),
+            transport="tls",
+            **{"timeout_s": TIMEOUT_S, **config},
+        ) as board:
+            yield board
+        assert "Traceback" not in "\n".join(board.lines), board.lines
+        # The board may leave while the last answer is on its way: that is no error of the server.
+        assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
