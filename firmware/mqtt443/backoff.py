@@ -23,7 +23,7 @@ class Backoff:
     """
 
     def __init__(self, random_below):
-        self._random_below = random_below
+        self.random_below = random_below
         self._reset()
 
     def _reset(self):
@@ -45,4 +45,4 @@ class Backoff:
         else:
             ceiling = self._network_ms
             self._network_ms = min(ceiling * 2, NETWORK_LAST_MS)
-        return LEAST_MS + self._random_below(ceiling - LEAST_MS + 1)
+        return LEAST_MS + self.random_below(ceiling - LEAST_MS + 1)

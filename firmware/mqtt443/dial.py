@@ -89,14 +89,31 @@ def wrap_tls(sock, context, host):
         raise fault(e, host, True)
 
 
-def open_tls(host, port, timeout_ms, context, connect=None):
-    """Return a Stream over TLS to host:port whose handshake is done by its first write, within timeout_ms from now.
-
-    connect: seam, `connect_tcp`.
-    """
-    stream = Stream(wrap_tls((connect or connect_tcp)(host, port, timeout_ms), context, host), host)
+def open_tls(transport, context):
+    """Return a Stream over TLS for a `Transport`, whose handshake is done by its first write."""
+    timeout_ms = transport.timeout_ms
+    sock = (transport.connect or connect_tcp)(transport.host, transport.port, timeout_ms)
+    stream = Stream(wrap_tls(sock, context, transport.host), transport.host)
     stream.deadline(timeout_ms, "the TLS handshake")
     return stream
+
+
+def open_mqtt(transport):
+    """Return a stream for MQTT packets: TLS, and for wss the upgrade; as `Transport.open` says."""
+    stream = open_tls(transport, transport.context)
+    if transport.name != "wss":
+        return stream
+    from .upgrade import upgrade
+    from .websocket import WebSocket
+
+    try:
+        stream.deadline(transport.timeout_ms, "the WebSocket upgrade")
+        upgrade(stream, transport.host, transport.port)
+        forget("upgrade", "http")
+        return WebSocket(stream)
+    except Exception:
+        stream.close()
+        raise
 
 
 def check_alpn(stream, host):

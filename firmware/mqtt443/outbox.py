@@ -31,10 +31,10 @@ class Outbox:
         self.expired = 0
         self._ram = []  # entries that were never sent, all younger than what is on flash
         self._ram_bytes = 0
-        self._folder = folder
-        self._max_bytes = max_bytes
-        self._log = log
-        self._now = now
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self.log = log
+        self.now = now
         self._segments = None
         self._full = False
         if max_bytes:
@@ -46,7 +46,7 @@ class Outbox:
         if self._segments is None:
             from .segments import Segments
 
-            self._segments = Segments(self._folder, self._max_bytes)
+            self._segments = Segments(self.folder, self.max_bytes)
 
     def _close(self):
         if self._segments.empty:
@@ -59,12 +59,12 @@ class Outbox:
         self.dropped += segments.dropped
         segments.dropped = 0
         if segments.corrupt:
-            self._log("outbox: %d damaged segments on flash; what they still held is lost" % segments.corrupt)
+            self.log("outbox: %d damaged segments on flash; what they still held is lost" % segments.corrupt)
             segments.corrupt = 0
 
     def put(self, payload, ttl_s=0):
         """Accept payload (bytes), to be dropped if it is not sent within ttl_s seconds (0: whenever)."""
-        now = self._now()
+        now = self.now()
         # Without a right clock no age is known.
         self._ram.append([payload, now + ttl_s if ttl_s and now > BUILD_DATE else 0, None, 0, None])
         self._ram_bytes += len(payload)
@@ -80,7 +80,7 @@ class Outbox:
 
     def save(self):
         """Put on flash what is in memory alone; return whether it is safe there."""
-        if not self._max_bytes:
+        if not self.max_bytes:
             return False
         held = [entry for entry in self.flying if entry[SEGMENT] is None]
         if held or self._ram:
@@ -90,7 +90,7 @@ class Outbox:
             except (OSError, MemoryError) as e:
                 if not self._full:
                     self._full = True
-                    self._log("outbox: flash takes no more (%s); readings wait in memory" % e)
+                    self.log("outbox: flash takes no more (%s); readings wait in memory" % e)
                 return False
             self._full = False
             for i, number in enumerate(numbers):
@@ -121,7 +121,7 @@ class Outbox:
                 entry = self._take()
             else:
                 return None
-            if not 0 < entry[EXPIRES] <= self._now():
+            if not 0 < entry[EXPIRES] <= self.now():
                 self.flying.append(entry)
                 return entry
             self.expired += 1

@@ -43,7 +43,7 @@ class Packets:
 
     def attach(self, stream):
         """Begin a new connection on stream, with nothing left of the last one."""
-        self._stream = stream
+        self.stream = stream
         self._out_have = ROOM
         self._connected = False
         self.pinged = False  # a PINGRESP is due; the client sets it, the PINGRESP clears it
@@ -61,16 +61,16 @@ class Packets:
 
     def deadline(self, timeout_ms, phase):
         """Pass the deadline on to the stream."""
-        self._stream.deadline(timeout_ms, phase)
+        self.stream.deadline(timeout_ms, phase)
 
     def setblocking(self, flag):
         """Whether `read` waits for a packet; umqtt switches it around each packet."""
-        self._stream.setblocking(flag)
+        self.stream.setblocking(flag)
 
     def ready(self, timeout_ms):
         """Wait up to timeout_ms for a packet; return whether a whole one is there."""
-        self._stream.setblocking(False)
-        return self._fill() or (self._stream.poll(timeout_ms) and self._fill())
+        self.stream.setblocking(False)
+        return self._fill() or (self.stream.poll(timeout_ms) and self._fill())
 
     def write(self, buf, n=None):
         """Take the next piece of a packet (buf or its first n bytes); send the packet once it is whole."""
@@ -123,7 +123,7 @@ class Packets:
         have = self._out_have
         if have > ROOM:
             self._out_have = ROOM
-            self._stream.send(self._out, ROOM, have)
+            self.stream.send(self._out, ROOM, have)
 
     def _make_room(self, size):
         out = self._out
@@ -163,7 +163,7 @@ class Packets:
                 if not self._read_header():
                     return False
             elif self._have < min(self._size, len(self._in)):
-                n = self._stream.readinto(memoryview(self._in)[self._have : min(self._size, len(self._in))])
+                n = self.stream.readinto(memoryview(self._in)[self._have : min(self._size, len(self._in))])
                 if not n:
                     return False
                 self._have += n
@@ -177,7 +177,7 @@ class Packets:
 
     def _read_header(self):
         # Byte by byte: the length says where the packet ends, and a byte more may not have come yet.
-        n = self._stream.readinto(memoryview(self._in)[self._have : self._have + 1])
+        n = self.stream.readinto(memoryview(self._in)[self._have : self._have + 1])
         if not n:
             return False
         self._have += 1
@@ -231,7 +231,7 @@ class Packets:
         if self._have == len(scratch):  # before the first byte is overwritten
             self._dropping = self._packet_identifier()
         while self._have < self._size:
-            n = self._stream.readinto(scratch[: self._size - self._have])
+            n = self.stream.readinto(scratch[: self._size - self._have])
             if not n:
                 return False
             self._have += n
@@ -245,9 +245,9 @@ class Packets:
 
     def close(self):
         """Close the stream; closing twice does nothing."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
 
 
 def _packet_size(buf, at, end):

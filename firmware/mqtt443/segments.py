@@ -28,8 +28,8 @@ class Segments:
     """
 
     def __init__(self, folder, max_bytes):
-        self._folder = folder
-        self._max_bytes = max_bytes
+        self.folder = folder
+        self.max_bytes = max_bytes
         self.dropped = 0
         self.corrupt = 0
         self._sizes = {}  # of each segment, by number
@@ -56,7 +56,7 @@ class Segments:
         return not self._sizes
 
     def _path(self, number):
-        return "%s/%08d" % (self._folder, number)
+        return "%s/%08d" % (self.folder, number)
 
     def append(self, records, sent=0):
         """Append records, each (payload, when it expires in unix seconds or 0); return the segment of each.
@@ -78,9 +78,9 @@ class Segments:
         """Append to one segment what it takes of records, of which so many are done as numbers are there."""
         done = len(numbers)
         length = _HEADER_BYTES + len(records[done][0])
-        if length > self._max_bytes:
+        if length > self.max_bytes:
             raise OSError("a record of %d bytes" % length)
-        left = self._max_bytes - sum(self._sizes.values())
+        left = self.max_bytes - sum(self._sizes.values())
         while left < length:
             number = min(self._sizes)
             left += self._sizes[number]
@@ -88,7 +88,7 @@ class Segments:
                 self.dropped += 1
             self._remove(number)
         try:
-            os.mkdir(self._folder)
+            os.mkdir(self.folder)
         except OSError:
             pass  # it is there, or what follows says why not
         # Never behind reading, which may have passed all that is there.

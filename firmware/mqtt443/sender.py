@@ -8,8 +8,9 @@ from . import errors
 from ._port import const, ticks_add, ticks_diff, ticks_ms
 from .outbox import PAYLOAD, PID, SENT
 
-# AWS takes 100 publishes a second from a connection (General Reference, "AWS IoT Core protocol quotas").
-_A_SECOND = const(99)
+# AWS takes 100 publishes a second from a connection (General Reference, "AWS IoT Core protocol quotas"). They are
+# counted in pairs, which takes half the memory: no second begins more than 49, and ends one pair from before it.
+_PAIRS = const(49)
 _DUP = const(8)
 
 
@@ -21,16 +22,17 @@ class Sender:
     """
 
     def __init__(self, client, outbox, config, on_sent):
-        self._client = client
-        self._outbox = outbox
-        self._topic = config.topic.encode()
-        self._qos = config.qos
-        self._window = config.window
-        self._timeout_ms = config.timeout_s * 1000
-        self._on_sent = on_sent
-        # When the last 99 were sent, oldest at _at.
-        self._ticks = [ticks_add(ticks_ms(), -1000)] * _A_SECOND
+        self.client = client
+        self.outbox = outbox
+        self.topic = config.topic.encode()
+        self.qos = config.qos
+        self.window = config.window
+        self.timeout_ms = config.timeout_s * 1000
+        self.on_sent = on_sent
+        # When the last pairs were begun, the oldest at _at; whether the newest takes one more.
+        self._ticks = [ticks_add(ticks_ms(), -1000)] * _PAIRS
         self._at = 0
+        self._half = False
         self._flags = 0
         self._sent = 0  # so many of what is in flight were sent on this connection: the first ones
         client.on_puback = self._acknowledged
@@ -39,7 +41,7 @@ class Sender:
         """Begin on a new connection; session: whether the server kept the old one."""
         self._flags = _DUP if session else 0
         self._sent = 0
-        for entry in self._outbox.flying:
+        for entry in self.outbox.flying:
             entry[SENT] = None
 
     def pump(self):
@@ -47,53 +49,55 @@ class Sender:
 
         Raises PeerVanished if a PUBACK is overdue, and what sending raises.
         """
-        flying = self._outbox.flying
+        flying = self.outbox.flying
         now = ticks_ms()
         left_ms = None
         if flying and flying[0][SENT] is not None:
-            left_ms = self._timeout_ms - ticks_diff(now, flying[0][SENT])
+            left_ms = self.timeout_ms - ticks_diff(now, flying[0][SENT])
             if left_ms <= 0:
-                raise errors.late(errors.PeerVanished, "PUBACK", self._timeout_ms // 1000)
+                raise errors.late(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
         again = self._sent
-        while again < len(flying) or len(flying) < self._window:
+        while again < len(flying) or len(flying) < self.window:
             wait_ms = 1000 - ticks_diff(now, self._ticks[self._at])
-            if wait_ms > 0:
+            if wait_ms > 0 and not self._half:
                 left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
                 break
-            entry = flying[again] if again < len(flying) else self._outbox.next()
+            entry = flying[again] if again < len(flying) else self.outbox.next()
             if entry is None:
                 break
             again += 1
             self._take(entry, now)
         self._sent = again
-        self._client.flush()
-        if not self._qos:
+        self.client.flush()
+        if not self.qos:
             while flying:
                 self._finish(flying[0])
         return left_ms
 
     def _take(self, entry, now):
-        self._ticks[self._at] = now
-        self._at = (self._at + 1) % _A_SECOND
+        if not self._half:
+            self._ticks[self._at] = now
+            self._at = (self._at + 1) % _PAIRS
+        self._half = not self._half
         flags = 0
         if entry[PID]:
             flags = self._flags
-        elif self._qos:
-            taken = [other[PID] for other in self._outbox.flying]
+        elif self.qos:
+            taken = [other[PID] for other in self.outbox.flying]
             while True:
-                entry[PID] = self._client.next_pid()
+                entry[PID] = self.client.next_pid()
                 if entry[PID] not in taken:
                     break
         entry[SENT] = now
-        self._client.take(self._topic, entry[PAYLOAD], entry[PID], flags)
+        self.client.take(self.topic, entry[PAYLOAD], entry[PID], flags)
 
     def _acknowledged(self, pid):
-        for entry in self._outbox.flying:
+        for entry in self.outbox.flying:
             if entry[PID] == pid and entry[SENT] is not None:
                 self._finish(entry)
                 return
 
     def _finish(self, entry):
         self._sent -= 1
-        self._outbox.done(entry)
-        self._on_sent(entry[PAYLOAD])
+        self.outbox.done(entry)
+        self.on_sent(entry[PAYLOAD])

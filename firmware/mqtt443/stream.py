@@ -15,9 +15,9 @@ class Stream:
 
     def __init__(self, channel, host, handshaking=True):
         self.phase = "connecting"
-        self._channel = channel
-        self._host = host
-        self._handshaking = handshaking
+        self.channel = channel
+        self.host = host
+        self.handshaking = handshaking
         self._blocking = True
         self._seconds = 0
         self._end = ticks_ms()
@@ -36,14 +36,14 @@ class Stream:
         left = ticks_diff(self._end, ticks_ms())
         if left > 0:
             return left
-        if self._handshaking:
-            raise errors.late(errors.HandshakeTimeout, "the TLS handshake with " + self._host, self._seconds)
+        if self.handshaking:
+            raise errors.late(errors.HandshakeTimeout, "the TLS handshake with " + self.host, self._seconds)
         raise errors.late(errors.Timeout, self.phase, self._seconds)
 
     def _fault(self, error):
         from .faults import fault
 
-        return fault(error, self._host, self._handshaking)
+        return fault(error, self.host, self.handshaking)
 
     def readinto(self, view):
         """Read at least one byte into view (not empty); return the count, or None if not blocking and none is there.
@@ -53,7 +53,7 @@ class Stream:
         while True:
             left_ms = self._left_ms()  # also while bytes come: one at a time for ever is no answer either
             try:
-                n = self._channel.readinto(view)
+                n = self.channel.readinto(view)
             except (OSError, ValueError, MemoryError) as e:
                 raise self._fault(e)
             if n:
@@ -62,7 +62,7 @@ class Stream:
                 raise errors.ConnectionLost("the server closed the connection", closed=True)
             if not self._blocking:
                 return None
-            self._channel.wait(READ, left_ms)
+            self.channel.wait(READ, left_ms)
 
     def read(self, n):
         """Return exactly n bytes, waiting for them."""
@@ -83,27 +83,27 @@ class Stream:
         while len(view):
             left_ms = self._left_ms()
             try:
-                sent = self._channel.write(view)
+                sent = self.channel.write(view)
             except (OSError, ValueError, MemoryError) as e:
                 raise self._fault(e)
             if sent:
                 view = view[sent:]
             elif sent is None:
-                self._channel.wait(WRITE, left_ms)
+                self.channel.wait(WRITE, left_ms)
             else:
                 raise errors.ConnectionLost("the server closed the connection", closed=True)
-        self._handshaking = False
+        self.handshaking = False
 
     def poll(self, timeout_ms):
         """Wait up to timeout_ms for something to read, after a read that found nothing; return whether it came."""
-        return self._channel.wait(READ, timeout_ms)
+        return self.channel.wait(READ, timeout_ms)
 
     def tls_socket(self):
         """Return the TLS socket itself, for what TLS negotiated."""
-        if self._handshaking:
+        if self.handshaking:
             raise errors.TlsError("no handshake yet")
-        return self._channel.sock
+        return self.channel.sock
 
     def close(self):
         """Close the socket. Nothing is sent: MicroPython's TLS sends no close_notify either."""
-        self._channel.close()
+        self.channel.close()

@@ -7,8 +7,6 @@
 Certificates are verified on each of them; there is no switch for that. MQTT itself begins in `client`.
 """
 
-from ._port import forget
-
 
 class Transport:
     """Opens connections to the endpoint of a config, all with one TLS context.
@@ -37,30 +35,16 @@ class Transport:
         """
         from .dial import new_context, open_tls
 
-        context = new_context(self.path) if self.name == "alpn" else self.context
-        return open_tls(self.host, self.port, self.timeout_ms, context, self.connect)
+        return open_tls(self, new_context(self.path) if self.name == "alpn" else self.context)
 
     def open(self):
         """Return a stream that takes MQTT packets: TLS, and for wss the upgrade.
 
         Raises the errors of `stream`, and of `websocket` for wss.
         """
-        from .dial import open_tls
+        from .dial import open_mqtt
 
-        stream = open_tls(self.host, self.port, self.timeout_ms, self.context, self.connect)
-        if self.name != "wss":
-            return stream
-        from .upgrade import upgrade
-        from .websocket import WebSocket
-
-        try:
-            stream.deadline(self.timeout_ms, "the WebSocket upgrade")
-            upgrade(stream, self.host, self.port)
-            forget("upgrade", "http")
-            return WebSocket(stream)
-        except Exception:
-            stream.close()
-            raise
+        return open_mqtt(self)
 
     def check(self, stream):
         """Raise NoAlpn if ALPN was sent on stream and the server picked nothing; call it after the first write."""

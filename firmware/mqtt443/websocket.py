@@ -30,8 +30,8 @@ class WebSocket:
     """
 
     def __init__(self, stream, urandom=os.urandom):
-        self._stream = stream
-        self._urandom = urandom
+        self.stream = stream
+        self.urandom = urandom
         self.deadline = stream.deadline
         self.setblocking = stream.setblocking
         self.poll = stream.poll
@@ -54,7 +54,7 @@ class WebSocket:
     def _send(self, opcode, frame, start, end):
         at = start
         # Fresh for each frame (RFC 6455 section 5.3).
-        mask = self._urandom(4)
+        mask = self.urandom(4)
         m0, m1, m2, m3 = mask
         # Four at a time with the key in locals: a third faster than an index into the key, and nothing is allocated.
         while at + 4 <= end:
@@ -77,7 +77,7 @@ class WebSocket:
         at = start
         start -= len(head)
         frame[start:at] = head
-        self._stream.send(frame, start, end)
+        self.stream.send(frame, start, end)
 
     def readinto(self, view):
         """Read payload bytes of binary messages into view, as `Stream.readinto` does.
@@ -86,7 +86,7 @@ class WebSocket:
         """
         while True:
             if self._left and self._opcode < _CLOSE:
-                n = self._stream.readinto(view[: self._left] if len(view) > self._left else view)
+                n = self.stream.readinto(view[: self._left] if len(view) > self._left else view)
                 if n:
                     self._left -= n
                 return n
@@ -103,7 +103,7 @@ class WebSocket:
                 need = 10 if length == 127 else 4 if length == 126 else 2
             if self._have >= need:
                 break
-            n = self._stream.readinto(view[self._have : need])
+            n = self.stream.readinto(view[self._have : need])
             if not n:
                 return False
             self._have += n
@@ -140,7 +140,7 @@ class WebSocket:
     def _read_control(self):
         have = self._control_have
         have += _CONTROL_AT
-        n = self._stream.readinto(memoryview(self._control)[have : have + self._left])
+        n = self.stream.readinto(memoryview(self._control)[have : have + self._left])
         if not n:
             return False
         self._control_have += n
@@ -166,4 +166,4 @@ class WebSocket:
 
     def close(self):
         """Close the stream, without a close frame: AWS takes one for an orderly end and drops the will."""
-        self._stream.close()
+        self.stream.close()
