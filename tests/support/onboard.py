@@ -46,13 +46,16 @@ class Board:
         config = {"endpoint": "localhost", "ca": "ca.pem", "interval_s": 1, **config}
         (folder / "config.json").write_text(json.dumps(config))
         lay_out(root, folder / "config.json", compiled=compiled)
-        self.virtual = VirtualBoard(
-            interpreter,
-            root,
-            self._take,
-            world=world,
-            environment=environment,
-            flash=folder / "flash.img" if flash else None,
+        self.flash = folder / "flash.img" if flash else None
+        self.interpreter = interpreter
+        self._root = root
+        self._world = world
+        self._environment = environment
+        self.virtual = self._make(world)
+
+    def _make(self, world: dict[str, Any] | None) -> VirtualBoard:
+        return VirtualBoard(
+            self.interpreter, self._root, self._take, world=world, environment=self._environment, flash=self.flash
         )
 
     def __enter__(self) -> "Board":
@@ -63,6 +66,16 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.virtual.__exit__(kind, error, trace)
+
+    def power_on(self, **world: Any) -> None:
+        """Switch the power on again, after it was cut or the board came to its prompt; `lines` starts anew.
+
+        world: changes to what the board was made with, for this time.
+        """
+        self.virtual.__exit__(None, None, None)
+        self.lines.clear()
+        self.virtual = self._make({**(self._world or {}), **world})
+        self.virtual.__enter__()
 
     def _take(self, line: str) -> None:
         with self._more:

@@ -1,7 +1,8 @@
 """A board's flash: a littlefs on a block device that is a file of the host, so that a power cut is a real one.
 
-Nothing is cached here: what a write returned from is in the file, as on a chip. Key of world.json:
-`power_cut_at_write` (the n-th write since power-on is torn in the middle, and the power is gone).
+Nothing is cached here: what a write returned from is in the file, as on a chip. Keys of world.json:
+`power_cut_at_write` (the n-th write since power-on is torn in the middle, and the power is gone; it comes back at once
+unless `power_returns` is False).
 """
 
 import os
@@ -10,7 +11,7 @@ import _world
 import vfs
 
 BLOCK_BYTES = 4096
-BLOCKS = 64
+BLOCKS = 128
 FOLDER = "/flash"
 
 _IOCTL_BLOCK_COUNT = 4

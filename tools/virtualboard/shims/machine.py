@@ -2,6 +2,9 @@
 
 Resets, deep sleep and the watchdog are real: the supervisor ends this process and starts it again with the reset cause
 that a chip would report. RTC memory outlives all of them but a power cut.
+
+Key of world.json: `pace` (how many times faster than the host the board lives, by libfaketime; what the supervisor
+waits for it is that much shorter).
 """
 
 import time
@@ -15,6 +18,11 @@ DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
 _RTC_MEMORY_BYTES = 2048  # MICROPY_HW_RTC_USER_MEM_MAX of the ESP32 port
+
+
+def _host_ms(ms):
+    """Return how long the host waits for `ms` of the board's time; 0 stays 0."""
+    return -(-ms // _world.look("pace", 1))
 
 
 def reset_cause():
@@ -46,7 +54,7 @@ def soft_reset():
 
 def deepsleep(time_ms=0):
     """Sleep `time_ms` (0: until somebody wakes the board) and start again with DEEPSLEEP_RESET."""
-    _world.tell("deepsleep %d" % time_ms)
+    _world.tell("deepsleep %d" % _host_ms(time_ms))
     _world.wait_for_the_end()
 
 
@@ -68,7 +76,7 @@ class WDT:
             raise ValueError("WDT(%d) doesn't exist" % id)
         if timeout <= 0:
             raise ValueError("WDT timeout too short")
-        self._line = "watchdog %d" % timeout
+        self._line = "watchdog %d" % _host_ms(timeout)
         self.feed()
 
     def feed(self):
