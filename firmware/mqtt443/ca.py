@@ -8,8 +8,7 @@ import binascii
 
 from . import errors
 
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
-_END = b"-----END CERTIFICATE-----"
+_BEGIN = b"BEGIN CERTIFICATE"
 
 
 def load(path):
@@ -32,7 +31,13 @@ def load(path):
 
 
 def _from_pem(data):
-    return b"".join([binascii.a2b_base64(part.split(_END, 1)[0].strip()) for part in data.split(_BEGIN)[1:]])
+    """Return the DER of all certificates, one behind the other (RFC 7468)."""
+    parts = data.split(b"-----")
+    der = b""
+    while _BEGIN in parts:
+        parts = parts[parts.index(_BEGIN) + 1 :]
+        der += binascii.a2b_base64(parts[0].strip())
+    return der
 
 
 def _from_der(data):

@@ -8,32 +8,32 @@ gets. They are kept here, in one place, and short: a board stores them.
 # also for higher ones, as 7 that AWS once used), then its text; @ is _LOG, ~ is _ALPN.
 _CAUSES = """
 ClockError Let UDP 123 through, or set ntp_server to one that answers
-OutOfMemory Free memory or close sockets before connecting
+OutOfMemory Free memory, close sockets
 WifiError Check wifi.ssid, wifi.password, distance; 2.4 GHz only
-DnsError Check endpoint, and the network's DNS
-ConnectFailed Check endpoint and port; does a firewall block TCP 443?
-Timeout The network is slow or drops packets; timeout_s is the limit
+DnsError Check endpoint and the network's DNS
+ConnectFailed Check endpoint, port, and firewalls (TCP 443)
+Timeout The network is slow or loses packets; the limit is timeout_s
 HandshakeTimeout Does a firewall hold TLS back? Is port a TLS port?
 ConnackTimeout Likely: ~, or a slow authorizer@
 PeerVanished Wi-Fi, a router or the server is gone without a word
-ConnectionLost Likely: policy lacks iot:Publish, iot:Subscribe or iot:Receive on a topic; another device has this \
-client_id; disconnectAfterInSeconds is over; the network@
+ConnectionLost Likely: policy lacks iot:Publish, Subscribe or Receive on a topic; another device has this client_id; \
+disconnectAfterInSeconds is over; the network@
 TlsError Likely: the server does not know endpoint (SNI), refuses ALPN mqtt, or port is not TLS
 NoAlpn Ways out: firmware/image, transport wss, or transport tls with a CUSTOM_AUTH + SECURE_MQTT domain configuration
 WrongCa ca must hold Amazon Root CA 1 and 3, or ca.pem of mqtt443 local; if it does, this is not your endpoint
-WrongHost endpoint must be the name that AWS gives (iot:Data-ATS) or your domain, no IP address
-CertificateExpired Compare that date with a watch; if it is right, the certificate is old
-WebSocketError Is a proxy between? Else take transport alpn or tls
+WrongHost endpoint must be the name that AWS gives (iot:Data-ATS) or your domain
+CertificateExpired Is that the time? Then the certificate is old
+WebSocketError A proxy between? Else take transport alpn or tls
 MalformedPacket Is this an MQTT 3.1.1 server?
 ClosedBeforeConnack Likely, in this order: wrong username or password; client_id not of this username; authorizer not \
 default (set authorizer), inactive, failing or over 5 s; policy lacks iot:Connect on this client_id; ~@
 UpgradeRefused Likely: wrong credentials (401, 403), no WebSocket here (400, 404, 426), busy (429, 5xx)@
 SubscribeRefused Policy lacks iot:Subscribe on this filter, or there are over 50
-1 The server does not speak MQTT 3.1.1
-2 The server does not take this client_id
-3 The server or its authorizer is down
+1 It does not speak MQTT 3.1.1
+2 It does not take this client_id
+3 It or its authorizer is down
 4 Check username and password
-5 Check username, password, client_id, the authorizer, and iot:Connect in its policy
+5 Check username, password, client_id, authorizer, and iot:Connect in its policy
 """
 _LOG = ". The authorizer's log (CloudWatch, mqtt443 local) says which"
 _ALPN = "no ALPN mqtt (transport tls needs a domain configuration)"
