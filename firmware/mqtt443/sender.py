@@ -56,18 +56,16 @@ class Sender:
             left_ms = self.timeout_ms - ticks_diff(now, flying[0][SENT])
             if left_ms <= 0:
                 raise errors.late(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
-        again = self._sent
-        while again < len(flying) or len(flying) < self.window:
+        while self._sent < len(flying) or len(flying) < self.window:
             wait_ms = 1000 - ticks_diff(now, self._ticks[self._at])
             if wait_ms > 0 and not self._half:
                 left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
                 break
-            entry = flying[again] if again < len(flying) else self.outbox.next()
+            entry = flying[self._sent] if self._sent < len(flying) else self.outbox.next()
             if entry is None:
                 break
-            again += 1
+            self._sent += 1  # first: Ctrl-C may come in between, and nothing goes twice for it
             self._take(entry, now)
-        self._sent = again
         self.client.flush()
         if not self.qos:
             while flying:

@@ -105,6 +105,23 @@ def test_what_was_not_acknowledged_goes_again_first_in_its_old_order(rig: Rig, s
     assert rig.sent() == [("a", 1, flags), ("c", 3, flags), ("d", 4, 0)]
 
 
+def test_ctrl_c_in_the_middle_sends_nothing_twice(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The app still drains what is in flight before it disconnects.
+    rig.put("a", "b", "c")
+    take = rig.client.take
+
+    def interrupted(topic: bytes, payload: bytes, pid: int, flags: int) -> None:
+        take(topic, payload, pid, flags)
+        if payload == b"b":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(rig.client, "take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rig.sender.pump()
+    rig.sender.pump()
+    assert rig.sent() == [("a", 1, 0), ("b", 2, 0), ("c", 3, 0)]
+
+
 def test_a_puback_from_before_the_reconnect_acknowledges_nothing(rig: Rig) -> None:
     rig.put("a")
     rig.sender.pump()
