@@ -146,9 +146,10 @@ def validate(values):
             for name in value:
                 flat["wifi." + name] = value[name]
     for key in flat:
-        near = nearest(key)
+        shown = key[:60]
+        near = nearest(shown)
         if near != key:
-            _refuse("unknown key %r; %s", key, "did you mean %s?" % near if near else "remove it")
+            _refuse("unknown key %r; %s", shown, "did you mean %s?" % near if near else "remove it")
     for field in FIELDS:
         flat[field[0]] = _value(field, flat.get(field[0]))
     config = Config(flat)
@@ -165,7 +166,7 @@ def _value(field, value):
             _refuse("%s is missing; add it", key)
         return default
     if kind == "int":
-        fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        fits = type(value) is int and low <= value <= high
         rule = "a whole number from %d to %d" % (low, high)
     elif kind == "bool":
         fits = isinstance(value, bool)
@@ -196,13 +197,12 @@ def _plain(c, more):
 
 
 def _check_together(config):
-    names = "token, token_key, token_signature"
-    given = [key for key in names.split(", ") if getattr(config, key)]
-    if len(given) % 3:
-        _refuse("%s alone; %s come together", given[0], names)
+    token = (config.token, config.token_key, config.token_signature)
+    if any(token) and not all(token):
+        _refuse("token, token_key, token_signature come together")
     if "?" in config.username:
         _refuse("username must not hold ?; authorizer has its own key")
-    if any(c in "&?# " for c in config.token or ""):
+    if _holds(config.token or "", "&?# "):
         _refuse("token must not hold & ? # or spaces")
     if config.watchdog_s:
         # A step of timeout_s may follow another before there is progress to feed it.
@@ -211,26 +211,29 @@ def _check_together(config):
         topic = getattr(config, key)
         if topic:
             topic = topic.replace("{client_id}", config.client_id)
-            _check_topic(key, topic)
             setattr(config, key, topic)
+            # A topic name, by MQTT 3.1.1 section 4.7 and AWS's quotas (General Reference, AWS IoT Core).
+            size = len(topic.encode())
+            slashes = topic.count("/")
+            rule = None
+            if topic[0] == "$":
+                # Basic Ingest: $aws/rules/NAME/ counts for nothing. No other $ topic takes a device's messages.
+                slashes -= 3
+                if topic[:11] != "$aws/rules/":
+                    rule = "start with $, AWS keeps those to itself"
+            if _holds(topic, "+#{}"):
+                rule = "hold + # { }"
+            if rule:
+                _refuse("%s is %r; it must not %s", key, topic, rule)
+            if size > 256 or slashes > 7:
+                _refuse("%s has %d bytes and %d slashes; AWS takes 256 and 7", key, size, slashes)
 
 
-def _check_topic(key, topic):
-    """Check a topic name against MQTT 3.1.1 section 4.7 and AWS's quotas (General Reference, AWS IoT Core)."""
-    size = len(topic.encode())
-    slashes = topic.count("/")
-    rule = None
-    if topic[0] == "$":
-        # Basic Ingest: the prefix $aws/rules/NAME/ counts for nothing. No other $ topic takes a device's messages.
-        slashes -= 3
-        if topic[:11] != "$aws/rules/":
-            rule = "start with $, AWS keeps those to itself"
-    if any(c in topic for c in "+#{}"):
-        rule = "hold + # { }"
-    if rule:
-        _refuse("%s is %r; it must not %s", key, topic, rule)
-    if size > 256 or slashes > 7:
-        _refuse("%s has %d bytes and %d slashes; AWS takes 256 and 7", key, size, slashes)
+def _holds(text, characters):
+    for c in characters:
+        if c in text:
+            return True
+    return False
 
 
 def mqtt_username(config):
@@ -254,23 +257,26 @@ def mqtt_username(config):
 
 def quote(text):
     """Return text percent-encoded as UTF-8, with letters, digits and -_.~/ as they are (RFC 3986 section 2.1)."""
-    return "".join(chr(b) if _plain(chr(b), "-_.~/") else "%%%02X" % b for b in text.encode())
+    quoted = ""
+    for b in text.encode():
+        c = chr(b)
+        quoted += c if _plain(c, "-_.~/") else "%%%02X" % b
+    return quoted
 
 
 def nearest(key):
-    """Return the name in FIELDS that differs from key by the fewest characters in one place, or "" if none is near."""
+    """Return the name in FIELDS that differs from key by the fewest letters, in any order; "" if none is near."""
     best = ""
-    best_edits = max(len(key) // 3, 1) + 1
+    least = max(len(key) // 3, 1) + 1
     for field in FIELDS:
-        a = key
-        b = field[0]
-        while a and b and a[0] == b[0]:
-            a = a[1:]
-            b = b[1:]
-        while a and b and a[-1] == b[-1]:
-            a = a[:-1]
-            b = b[:-1]
-        edits = max(len(a), len(b))
-        if edits < best_edits:
-            best, best_edits = field[0], edits
+        rest = field[0]
+        added = 0
+        for c in key:
+            if c in rest:
+                rest = rest.replace(c, "", 1)
+            else:
+                added += 1
+        edits = max(added, len(rest))
+        if edits < least:
+            best, least = field[0], edits
     return best
