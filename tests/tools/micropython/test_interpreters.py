@@ -1,12 +1,16 @@
 """The interpreters themselves: each is the MicroPython that its name promises."""
 
 import json
+import re
 import subprocess
 
 import pytest
 
 from tests.support import interpreters
 from tools.micropython import RECIPES
+from tools.paths import ROOT, UMQTT
+
+SHIMS = ROOT / "tools" / "virtualboard" / "shims"
 
 REPORT = """
 import gc, json, struct, sys, tls
@@ -25,6 +29,14 @@ print(json.dumps({
     "double": 1 + 2 ** -40 != 1,
 }))
 """
+# What plays the chip is imported between the two; its names must be in ROM, as they are on a chip.
+NAMES = """
+import micropython, sys
+sys.path += %r
+micropython.qstr_info()
+import machine, network, esp32, ntptime, umqtt.simple, _flash
+micropython.qstr_info()
+"""
 PROMISES = {
     "stock": {"bits": 64, "alpn": False, "double": True},
     "alpn": {"bits": 64, "alpn": True, "double": True},
@@ -40,3 +52,12 @@ def test_interpreter_is_what_its_name_promises(name):
     assert report.pop("mbedtls").startswith("Mbed TLS 3.6.")
     assert report.pop("version").removeprefix("v") in {source.version for source in RECIPES[name].micropython}
     assert report == PROMISES[name]
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_what_plays_the_chip_adds_no_names_to_the_heap(name):
+    command = [*interpreters.need(name).command, "-c", NAMES % [str(SHIMS), str(UMQTT)]]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    before, after = (int(count) for count in re.findall(r"n_qstr=(\d+)", told))
+    # Names of files and short texts come on top; without the frozen names it is over 200.
+    assert after - before <= 24

@@ -7,9 +7,8 @@ MICROPY_PY_THREAD_GIL = 1
 MICROPY_PY_BTREE = 0
 MICROPY_PY_FFI = 0
 
-# Frozen on the ESP32 too. The rest that is frozen there comes from micropython-lib, which Debian leaves out; make
-# wants a folder for it all the same, with a README.md in it.
-FROZEN_MANIFEST = $(TOP)/extmod/asyncio/manifest.py
+FROZEN_MANIFEST = $(VARIANT_DIR)/manifest.py
+# micropython-lib, which Debian leaves out; make wants a folder for it all the same, with a README.md in it.
 MPY_LIB_DIR = $(TOP)/lib
 
 MBEDTLS_CONFIG_FILE = \"tls_config.h\"
