@@ -136,8 +136,8 @@ class App:
         if self._subscribe and not (session and self._subscribed):
             try:
                 self.client.subscribe("commands/" + self.config.client_id, 1)
-            except (errors.SubscribeRefused, errors.ConnectionLost):
-                self._subscribe -= 1
+            except (errors.SubscribeRefused, errors.ConnectionLost) as e:
+                self._subscribe -= e.closed or e.slow  # AWS refuses by closing; a reset is the network's
                 if not self._subscribe:
                     self.log("no commands: the server does not let this board subscribe to commands/<client id>")
                 raise

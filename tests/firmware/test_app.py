@@ -500,6 +500,16 @@ def test_a_server_that_refuses_the_subscription_twice_is_asked_no_more(
     assert world.published
 
 
+def test_a_network_that_fails_at_the_subscription_twice_does_not_cost_the_commands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(monkeypatch, 400, commands=True, interval_s=60)
+    world.subscribes = [LOST, LOST]
+    world.run()
+    assert len(world.when("subscribe")) == 3
+    assert not any("no commands" in line for line in world.lines)
+
+
 @pytest.mark.parametrize("message", [b"", b"\xff", b"[]", b'{"command": "no such"}', b"[" * 5000])
 def test_a_command_that_is_refused_is_counted_and_the_board_goes_on(
     monkeypatch: pytest.MonkeyPatch, message: bytes
