@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.support.onboard import Board
 from tests.support.relay import Relay, Treatment
 
 PACE = 40
+WAIT_S = 20.0
 TIMEOUT_S = 40  # a second of real time, so that a busy machine is no fault
 
 # What the log says of an error: its class, which must be one of our tree, and its text.
@@ -34,12 +36,16 @@ TREE = {
 class Rig:
     """One board behind a relay, and the endpoint that its telemetry reaches."""
 
-    def __init__(self, core: RunningCore, relay: Relay, board: Board, client_id: str, password: str) -> None:
+    def __init__(
+        self, core: RunningCore, relay: Relay, board: Board, client_id: str, password: str, *, qos: int, window: int
+    ) -> None:
         self.core = core
         self.relay = relay
         self.board = board
         self.client_id = client_id
         self.password = password
+        self._qos = qos
+        self._window = window
 
     @property
     def arrived(self) -> list[int]:
@@ -53,18 +59,47 @@ class Rig:
             while self.core.next_message().topic != f"telemetry/{self.client_id}":
                 pass
 
+    def wait_for_errors(self, count: int) -> None:
+        """Wait until the log names so many errors."""
+        deadline = time.monotonic() + WAIT_S
+        while len(self.errors) < count:
+            assert time.monotonic() < deadline, f"{count} errors wanted:\n" + "\n".join(self.board.lines)
+            time.sleep(0.02)
+
     @property
     def errors(self) -> list[str]:
         """The classes of the errors that the board's log names, in their order."""
         return [found[1] for line in self.board.lines if (found := ERROR_LINE.match(line))]
 
     def check(self) -> None:
-        """No traceback, no error that is not of our tree, and no reading that arrives out of nowhere."""
+        """No traceback, no error that is not of our tree, no reset, and with QoS 1 no reading lost."""
         lines = "\n".join(self.board.lines)
         assert "Traceback" not in lines, lines
         strange = set(self.errors) - TREE
         assert not strange, f"{strange} in\n{lines}"
         assert self.board.virtual.exit_code in (None, 0), lines
+        assert len(self.board.virtual.resets) == 1, lines
+        if self._qos:
+            self.check_readings()
+
+    def check_readings(self) -> int:
+        """Every reading arrived, in its order; what came twice was in flight when a connection ended.
+
+        Returns how many came twice.
+        """
+        arrived = self.arrived
+        assert list(dict.fromkeys(arrived)) == list(range(1, max(arrived, default=0) + 1)), arrived
+        again = 0
+        ends = 0
+        for n in range(1, len(arrived)):
+            # A step back is a new connection, which begins with what was not acknowledged on the one before.
+            back = arrived[n - 1] + 1 - arrived[n]
+            assert back <= self._window, f"{back} messages sent again; the window is {self._window}: {arrived}"
+            again += max(back, 0)
+            ends += back > 0
+        assert len(arrived) - len(set(arrived)) == again, arrived
+        assert ends < max(len(self.relay.passages), 1), f"{ends} times again, and no fault for it: {arrived}"
+        return again
 
 
 @contextlib.contextmanager
@@ -103,7 +138,7 @@ def rig(
             password=password,
             **config,
         )
-        running = Rig(core, relay, board, client_id, password)
+        running = Rig(core, relay, board, client_id, password, qos=config.get("qos", 1), window=config.get("window", 8))
         with board:
             yield running
         running.check()

@@ -20,8 +20,11 @@ def endpoint(tmp_path: Path) -> Iterator[RunningCore]:
         yield core
 
 
+# Up: CONNECT, SUBSCRIBE, PUBLISH; down: CONNACK, SUBACK, PUBACK.
 CLOSE_AFTER_CONNACK = Treatment(Fault("close", "down", 1, "data_records"))
-CLOSE_AFTER_PUBLISH = Treatment(Fault("close", "up", 2, "data_records"))
+RESET_AFTER_CONNACK = Treatment(Fault("reset", "down", 1, "data_records"))
+CLOSE_AFTER_PUBLISH = Treatment(Fault("close", "up", 3, "data_records"))
+CLOSE_AFTER_PUBACK = Treatment(Fault("close", "down", 3, "data_records"))
 RESET_AT_ONCE = Treatment(Fault("reset"))
 
 
@@ -32,10 +35,22 @@ def test_a_close_right_after_connack_is_asked_about_slowly(endpoint: RunningCore
     assert len(running.relay.passages) == 3
 
 
-def test_a_close_after_each_publish_still_gets_the_readings_through(endpoint: RunningCore, tmp_path: Path) -> None:
-    with rig(endpoint, tmp_path / "cut", lambda n: UNHARMED if n > 1 else CLOSE_AFTER_PUBLISH) as running:
+@pytest.mark.parametrize("close", [CLOSE_AFTER_PUBLISH, CLOSE_AFTER_PUBACK], ids=["publish", "puback"])
+def test_a_close_after_each_publish_still_gets_the_readings_through(
+    endpoint: RunningCore, tmp_path: Path, close: Treatment
+) -> None:
+    with rig(endpoint, tmp_path / "cut", lambda n: UNHARMED if n > 1 else close) as running:
+        running.wait_for_errors(2)
         running.wait_for_more(4)
     assert running.errors == ["ConnectionLost"] * 2
+
+
+def test_resets_at_subscribe_do_not_cost_the_commands(endpoint: RunningCore, tmp_path: Path) -> None:
+    # A server that refuses SUBSCRIBE closes; a reset is the network's.
+    with rig(endpoint, tmp_path / "torn", lambda n: UNHARMED if n > 2 else RESET_AFTER_CONNACK) as running:
+        running.wait_for_more()
+    assert len(running.relay.passages) == 4
+    assert not any("no commands" in line for line in running.board.lines)
 
 
 def test_an_endpoint_that_is_down_for_a_while_is_found_again(endpoint: RunningCore, tmp_path: Path) -> None:
