@@ -1,4 +1,4 @@
-"""A connection that is reset, or ends, at any byte of a connect and a QoS 1 publish: named, and the next one works."""
+"""A connection that is reset, or ends, at any byte of a connect and of QoS 1 messages: nothing is lost for it."""
 
 import functools
 from collections.abc import Iterator
@@ -12,7 +12,14 @@ from tests.support.core import RunningCore
 from tests.support.interpreters import need
 from tests.support.relay import UNHARMED, Direction, Fault, Harm, Treatment
 
-WAYS = [("alpn", "alpn"), ("alpn32", "alpn"), ("alpn", "wss"), ("alpn32", "tls")]
+# Interpreter, transport, messages in flight at a time, clean session.
+WAYS = [
+    ("alpn", "alpn", 1, True),
+    ("alpn", "alpn", 5, False),
+    ("alpn32", "alpn", 3, True),
+    ("alpn", "wss", 3, False),
+    ("alpn32", "tls", 1, False),
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,38 +28,54 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
         yield core
 
 
-def of_one_connection(endpoint: RunningCore, folder: Path, name: str, transport: str) -> dict[Direction, int]:
-    """How many bytes a connection without a fault has in each direction, up to the PUBACK."""
+def attempt(
+    endpoint: RunningCore,
+    folder: Path,
+    treatments: list[Treatment],
+    *,
+    name: str,
+    transport: str,
+    messages: int,
+    clean_session: bool,
+) -> Trials:
     folder.mkdir()
-    trials = attempt(endpoint, folder, name, transport, [UNHARMED])
-    passage = trials.trials[0].passage
-    return {"up": passage.up.bytes, "down": passage.down.bytes}
-
-
-def attempt(endpoint: RunningCore, folder: Path, name: str, transport: str, treatments: list[Treatment]) -> Trials:
     return run_trials(
         endpoint,
         need(name),
         folder,
         treatments,
+        messages=messages,
         transport=transport,
+        clean_session=clean_session,
         port=endpoint.domain_port if transport == "tls" else endpoint.port,
         limit_s=50 + len(treatments) / 5,
     )
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-@pytest.mark.parametrize(("name", "transport"), WAYS)
+@pytest.mark.parametrize(("name", "transport", "messages", "clean"), WAYS)
 @pytest.mark.parametrize("harm", ["reset", "close"])
-def test_an_end_at_any_byte_is_named_and_the_next_connection_works(
-    endpoint: RunningCore, tmp_path: Path, form: Form, harm: Harm, name: str, transport: str, direction: Direction
+def test_an_end_at_any_byte_is_named_and_loses_nothing(
+    endpoint: RunningCore,
+    tmp_path: Path,
+    form: Form,
+    harm: Harm,
+    name: str,
+    transport: str,
+    messages: int,
+    clean: bool,
+    direction: Direction,
 ) -> None:
-    folder = functools.partial(tmp_path.joinpath)
-    tag = f"{harm}-{name}-{transport}-{direction}"
-    size = of_one_connection(endpoint, folder(f"measure-{tag}"), name, transport)[direction]
-    offsets = form.sample(tag, range(size), 12)
-    folder(tag).mkdir()
-    trials = attempt(endpoint, folder(tag), name, transport, [Treatment(Fault(harm, direction, n)) for n in offsets])
+    run = functools.partial(attempt, endpoint, name=name, transport=transport, messages=messages, clean_session=clean)
+    tag = f"{harm}-{name}-{transport}-{messages}-{direction}"
+    # A connection without a fault, up to DISCONNECT, tells how many bytes there are.
+    whole = run(tmp_path / f"measure-{tag}", [UNHARMED]).trials[0].passage
+    meter = whole.up if direction == "up" else whole.down
+    handshake = meter.bytes - sum(meter.sizes)
+    offsets = form.sample(tag, range(handshake), 4) + form.sample(tag, range(handshake, meter.bytes), 8)
+    form.random(tag).shuffle(offsets)
+    trials = run(tmp_path / tag, [Treatment(Fault(harm, direction, n)) for n in offsets])
     trials.check()
     # The last offsets lie in DISCONNECT, when the endpoint may be the first to leave.
     assert sum(trial.passage.harmed for trial in trials.trials) >= len(offsets) * 0.7
+    assert not (clean and any(trial.session for trial in trials.trials))
