@@ -8,9 +8,14 @@ from . import errors
 from ._port import const, ticks_add, ticks_diff, ticks_ms
 from .outbox import PAYLOAD, PID, SENT
 
-# AWS takes 100 publishes a second from a connection (General Reference, "AWS IoT Core protocol quotas"). They are
-# counted in pairs, which takes half the memory: no second begins more than 49, and ends one pair from before it.
-_PAIRS = const(49)
+# AWS takes 100 publishes a second from a connection, and discards more (General Reference, "AWS IoT Core protocol
+# quotas"). Its second is the one in which they arrive; 5 ms for what is rounded. Those that are acknowledged are
+# counted in pairs, which takes half the memory.
+_A_SECOND = const(100)
+_SECOND_MS = const(1005)
+_PAIRS = const(50)
+# With QoS 0 nothing tells when they arrived: so much longer may one be under way than another.
+_UNTOLD_MS = const(100)
 _DUP = const(8)
 
 
@@ -29,10 +34,11 @@ class Sender:
         self.window = config.window
         self.timeout_ms = config.timeout_s * 1000
         self.on_sent = on_sent
-        # When the last pairs were begun, the oldest at _at; whether the newest takes one more.
-        self._ticks = [ticks_add(ticks_ms(), -1000)] * _PAIRS
+        # When the last pairs were acknowledged, the oldest at _at: both had arrived then. Whether half of one more is.
+        self._ticks = [ticks_add(ticks_ms(), -2000)] * _PAIRS
         self._at = 0
-        self._half = False
+        self._half = 0
+        self._least_ms = self.timeout_ms if self.qos else -_UNTOLD_MS  # the shortest round trip so far
         self._flags = 0
         self._sent = 0  # so many of what is in flight were sent on this connection: the first ones
         client.on_puback = self._acknowledged
@@ -57,8 +63,15 @@ class Sender:
             if left_ms <= 0:
                 raise errors.late(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
         while self._sent < len(flying) or len(flying) < self.window:
-            wait_ms = 1000 - ticks_diff(now, self._ticks[self._at])
-            if wait_ms > 0 and not self._half:
+            # Besides those of which nothing or too little is known, so many pairs may be from within a second.
+            pairs = (_A_SECOND - 1 - self._sent - self._half) // 2
+            if pairs < 0:
+                break
+            # The last pair that may not: it had arrived when its PUBACK left, and what is sent now is under way too.
+            # Both ways take the shortest round trip at least, which need not be waited for.
+            wait_ms = _SECOND_MS - self._least_ms - ticks_diff(now, self._ticks[self._at - 1 - pairs])
+            # More than it can be: that was days ago, and the counter has come round since.
+            if 0 < wait_ms <= _SECOND_MS + _UNTOLD_MS:
                 left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
                 break
             entry = flying[self._sent] if self._sent < len(flying) else self.outbox.next()
@@ -73,10 +86,6 @@ class Sender:
         return left_ms
 
     def _take(self, entry, now):
-        if not self._half:
-            self._ticks[self._at] = now
-            self._at = (self._at + 1) % _PAIRS
-        self._half = not self._half
         flags = 0
         if entry[PID]:
             flags = self._flags
@@ -97,5 +106,12 @@ class Sender:
 
     def _finish(self, entry):
         self._sent -= 1
+        now = ticks_ms()
+        if self.qos:
+            self._least_ms = min(self._least_ms, ticks_diff(now, entry[SENT]))
+        if self._half:
+            self._ticks[self._at] = now
+            self._at = (self._at + 1) % _PAIRS
+        self._half ^= 1
         self.outbox.done(entry)
         self.on_sent(entry[PAYLOAD])
