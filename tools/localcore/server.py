@@ -129,6 +129,8 @@ class LocalCore:
                 self._shared.log(f"cannot accept a connection: {error}")
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
+            # asyncio does it for sockets that name their protocol alone. Without it a PUBACK waits for the one before.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection_id = str(uuid.uuid4())
             journal = Journal(self._shared.decide, self._shared.clock, address[0], connection_id)
             if len(self._connections) >= self._settings.max_connections:

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.support.mqtt import (
 )
 from tools.localcore.certificates import LeafSpec
 from tools.localcore.settings import Settings
+from tools.localcore.tls import accept_tls
 
 PASSWORD = "secret"
 
@@ -203,6 +205,21 @@ def test_a_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
             decision = core.next_decision("closed")
             assert (decision.client_id, decision.reason) == ("sub", "CONNECTION_LOST")
             assert "does not read" in decision.detail
+
+
+def test_an_answer_does_not_wait_until_the_client_has_the_one_before(
+    registered: RunningCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[socket.socket] = []
+
+    async def accept(sock: socket.socket, *rest: Any) -> Any:
+        accepted.append(sock)
+        return await accept_tls(sock, *rest)
+
+    monkeypatch.setattr("tools.localcore.server.accept_tls", accept)
+    with RawClient(registered) as client:
+        client.connect("dev-1", PASSWORD)
+        assert [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in accepted] == [1]
 
 
 def test_a_client_that_vanishes_is_noticed(registered: RunningCore) -> None:
