@@ -177,7 +177,7 @@ LOG = b"""[    0.006] transport alpn: this image can send ALPN mqtt\r
 [   10.002] ConnectionLost: the server closed the connection\r
 [   10.003] next attempt in 1.8 s\r
 Traceback (most recent call last):\r
-  File "main.py", line 6, in <module>\r
+  File "main.py", line 8, in <module>\r
   File "own.py", line 3, in f\r
 ValueError: \x1b[2Jbad\r
 >>> """
