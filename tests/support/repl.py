@@ -5,6 +5,7 @@ passes bytes between the pipes and a PTY, turns Ctrl-C into a signal and line fe
 starts the interpreter anew when its program resets the board.
 """
 
+import math
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ import select
 import signal
 import subprocess
 import threading
+import time
 import tty
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,6 +31,7 @@ BLOCKS = 256
 SOFT_RESET_RAW, SOFT_RESET = 10, 11  # as repl_board.py
 UP, CTRL_C = b"\0", b"\x03"
 WAIT_S = 20.0
+LONG_S = 3600.0
 
 
 class SerialBoard:
@@ -135,16 +138,24 @@ class SerialBoard:
         ):
             assert process.stdin
             assert process.stdout
-            output, up = process.stdout.fileno(), False
+            output, up, bites_at = process.stdout.fileno(), False, math.inf
             while True:
                 sources = [output, self._stop_read, chip.fileno(), *([master] if up else [])]
-                ready, _, _ = select.select(sources, [], [], None)
+                left_s = min(bites_at - time.monotonic(), LONG_S)
+                ready, _, _ = select.select(sources, [], [], max(left_s, 0))
                 if self._stop_read in ready:
                     process.kill()
                     return ""
-                if chip.fileno() in ready:
+                if time.monotonic() >= bites_at:
                     process.kill()
-                    return "" if chip.readline() == b"power_cut\n" else "run"
+                    return "run"
+                if chip.fileno() in ready:
+                    order, _, number = chip.readline().decode().strip().partition(" ")
+                    if order == "watchdog":
+                        bites_at = time.monotonic() + int(number) / 1000
+                        continue
+                    process.kill()
+                    return "" if order == "power_cut" else "run"
                 if output in ready:
                     data = os.read(output, 4096)
                     if not data:
