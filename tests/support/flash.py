@@ -40,18 +40,21 @@ print(json.dumps(found))
 """
 _WRITE = """
 for name, data in order["files"].items():
-    with open(name, "wb") as file:
-        file.write(binascii.unhexlify(data))
+    if data is None:
+        os.remove(name)
+    else:
+        with open(name, "wb") as file:
+            file.write(binascii.unhexlify(data))
 """
 _FILL = """
-with open("filler", "wb") as file:
+for piece in (_flash.BLOCK_BYTES, 64):
     try:
-        while os.statvfs(".")[3] > order["blocks"]:
-            file.write(bytes(_flash.BLOCK_BYTES))
-            file.flush()
+        with open("filler%d" % piece, "wb") as file:
+            while True:
+                file.write(bytes(piece))
+                file.flush()
     except OSError:
         pass
-print(os.statvfs(".")[3])
 """
 
 
@@ -87,15 +90,14 @@ def read(interpreter: Interpreter, image: Path, *folders: str) -> dict[str, byte
     return {path: bytes.fromhex(data) for path, data in found.items()}
 
 
-def write(interpreter: Interpreter, image: Path, files: Mapping[str, bytes]) -> None:
-    """Put these files there, as they are: torn ones, too."""
-    _run(interpreter, image, _WRITE, files={name: data.hex() for name, data in files.items()})
+def write(interpreter: Interpreter, image: Path, files: Mapping[str, bytes | None]) -> None:
+    """Put these files there, as they are: torn ones, too. None removes a file."""
+    _run(interpreter, image, _WRITE, files={name: None if data is None else data.hex() for name, data in files.items()})
 
 
-def fill(interpreter: Interpreter, image: Path, blocks: int) -> int:
-    """Fill the flash until at most so many blocks are free; returns how many are."""
-    free: int = _run(interpreter, image, _FILL, blocks=blocks)
-    return free
+def fill(interpreter: Interpreter, image: Path) -> None:
+    """Fill the flash until it takes no more; the files' names begin with `filler`."""
+    _run(interpreter, image, _FILL)
 
 
 def segments(interpreter: Interpreter, image: Path) -> list[list[str]]:

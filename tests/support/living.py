@@ -19,6 +19,7 @@ from tests.support import flash
 from tests.support.core import RunningCore
 from tests.support.faketime import board_pace
 from tests.support.interpreters import need
+from tests.support.mqtt import Puback, RawClient, client_publish
 from tests.support.onboard import Board
 from tests.support.relay import UNHARMED, Fault, Relay, Treatment
 
@@ -39,11 +40,13 @@ LOGGED = re.compile(r'^\[ *(\d+\.\d{3})\] kept .*"id": "([0-9a-f]{12})')
 class Living:
     """One board with a flash, behind a relay, and the endpoint that its telemetry reaches."""
 
-    def __init__(self, core: RunningCore, relay: Relay, board: Board, client_id: str) -> None:
+    def __init__(self, core: RunningCore, relay: Relay, board: Board, client_id: str, operator: str) -> None:
         self.core = core
         self.relay = relay
         self.board = board
         self.client_id = client_id
+        self.operator = operator
+        """Password of who sends its commands."""
         self.since = 0
         """Messages of the endpoint before this one are of no interest."""
 
@@ -98,11 +101,35 @@ class Living:
         self.relay.plan = lambda _: GONE
         self.relay.strike("reset")
 
+    def send(self, command: dict[str, Any] | bytes) -> None:
+        """Send the board a command, as an operator does; returns once the endpoint has it."""
+        payload = command if isinstance(command, bytes) else json.dumps(command).encode()
+        operator = f"operator-{self.client_id}"
+        with RawClient(self.core) as client:
+            assert client.connect(operator, self.operator).code == 0
+            client.send(client_publish(f"commands/{self.client_id}", payload, qos=1))
+            assert isinstance(client.receive(), Puback)
+
+    def report(self) -> dict[str, Any]:
+        """Ask for a report, and return it."""
+        seen = len(self.readings)
+        self.send({"command": "report"})
+        self.wait_until(lambda: any("report" in message for message in self.readings[seen:]))
+        found: dict[str, Any] = next(message["report"] for message in self.readings[seen:] if "report" in message)
+        return found
+
     def off(self) -> None:
         """Cut the power; returns once the endpoint has taken what was on its way."""
         self.board.virtual.cut_power()
         assert self.board.virtual.wait(WAIT_S)
         self.settle()
+
+    def to_the_prompt(self) -> str:
+        """Wait until the program has ended by itself; returns the last line it said."""
+        assert self.board.virtual.wait(WAIT_S), self.board.lines
+        assert self.board.virtual.exit_code == 0
+        self.settle()
+        return self.board.lines[-1]
 
     def settle(self) -> None:
         """Wait until the endpoint has taken what was on its way from a board that is off."""
@@ -118,6 +145,14 @@ class Living:
     def put(self, name: str, data: bytes) -> None:
         """Put a file on the flash of a board that is off."""
         flash.write(self.board.interpreter, self.image, {name: data})
+
+    def remove(self, name: str) -> None:
+        """Remove a file from the flash of a board that is off."""
+        flash.write(self.board.interpreter, self.image, {name: None})
+
+    def has(self, name: str) -> bool:
+        """Return whether a file is in the root of a board that is off."""
+        return name in flash.read(self.board.interpreter, self.image, "")
 
     def file(self, name: str) -> bytes:
         """Return a file of the root of a board that is off."""
@@ -147,7 +182,6 @@ def living(
     on: bool = True,
     pace: int = PACE,
     world: dict[str, Any] | None = None,
-    policy: dict[str, Any] | None = None,
     **config: Any,
 ) -> Iterator[Living]:
     """A board in `folder`, whose name becomes the client id.
@@ -156,14 +190,14 @@ def living(
         pad: how many bytes longer each reading is.
         sensors: its sensors.py, instead of that with the ids.
         on: whether it is switched on now; else with `Living.on`, and until then its flash can be changed.
-        policy: arguments of `RunningCore.add_device`.
         world, compiled, config: see Board.
     """
     client_id = folder.name
-    password = core.add_device(client_id, **(policy or {}))
+    password = core.add_device(client_id)
+    operator = core.add_device(f"operator-{client_id}", publish=[f"commands/{client_id}"])
     folder.mkdir(parents=True)
     (folder / "sensors.py").write_text(SENSORS % pad if sensors is None else sensors)
-    config = {"timeout_s": TIMEOUT_S, "keepalive_s": 60, "interval_s": 1, **config}
+    config = {"timeout_s": TIMEOUT_S, "keepalive_s": 60, "interval_s": 1, "watchdog_s": 1200, **config}
     with Relay(core.port, lambda _: UNHARMED if online else GONE) as relay:
         board = Board(
             folder,
@@ -179,7 +213,7 @@ def living(
             password=password,
             **config,
         )
-        running = Living(core, relay, board, client_id)
+        running = Living(core, relay, board, client_id, operator)
         flash.make(board.interpreter, running.image, folder / "root")
         with contextlib.ExitStack() as stack:
             if on:

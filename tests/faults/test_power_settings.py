@@ -1,0 +1,88 @@
+"""config.json and the state file, torn: a whole board says so and goes on with what it knew last."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.core import RunningCore
+from tests.support.living import Living, living
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
+    with RunningCore(tmp_path_factory.mktemp("state"), publish_rate_per_s=0) as core:
+        yield core
+
+
+@pytest.fixture(scope="module")
+def started(endpoint: RunningCore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    """A board that is off and has been online."""
+    with living(endpoint, tmp_path_factory.mktemp("settings") / "started") as board:
+        board.wait_for_more(1)
+        board.off()
+        yield board
+
+
+def test_board_goes_on_with_the_last_good_config_where_config_json_is_torn(started: Living) -> None:
+    whole = started.file("config.json")
+    for size in (0, 1, len(whole) // 2, len(whole) - 1):
+        started.put("config.json", whole[:size])
+        started.on()
+        started.wait_for_more(2)
+        started.off()
+        assert any(
+            "config.json: not valid JSON at line 1" in line and line.endswith("The last good one is taken")
+            for line in started.board.lines
+        ), started.board.lines
+    started.remove("config.json")
+    started.on()
+    started.wait_for_more(2)
+    started.off()
+    started.put("config.json", whole)
+
+
+def test_torn_copy_of_the_config_is_made_anew(started: Living) -> None:
+    copy = started.file("config.json.good")
+    started.put("config.json.good", copy[: len(copy) // 2])
+    started.on()
+    started.wait_for_more(1)
+    started.off()
+    assert started.file("config.json.good") == copy
+
+
+def test_board_without_any_whole_config_stays_at_its_prompt_and_says_why(started: Living) -> None:
+    names = ("config.json", "config.json.good", "config.json.good.old", "config.json.good.new")
+    whole = {name: started.file(name) for name in names if started.has(name)}
+    for name, data in whole.items():
+        started.put(name, data[:-1])
+    connections = len(started.relay.passages)
+    started.on()
+    assert "config.json: not valid JSON at line 1" in started.to_the_prompt()
+    assert len(started.relay.passages) == connections
+    for name, data in whole.items():
+        started.put(name, data)
+
+
+def test_board_goes_on_with_the_state_before_where_the_state_file_is_torn(
+    endpoint: RunningCore, tmp_path: Path
+) -> None:
+    with living(endpoint, tmp_path / "state-torn") as board:
+        board.wait_for_more(1)
+        for seconds in (5, 7):
+            board.send({"command": "interval", "interval_s": seconds})
+            board.wait_until(lambda seconds=seconds: board.report()["interval_s"] == seconds)
+        board.off()
+        whole = board.file("state")
+        board.put("state", whole[: len(whole) // 2])
+        board.on()
+        board.wait_for_more(1)
+        assert board.report()["interval_s"] == 5
+        board.off()
+        assert any(line.endswith("state is missing or torn; taken from state.old") for line in board.board.lines)
+        board.put("state.old", b"")
+        board.on()
+        board.wait_for_more(1)
+        assert board.report()["interval_s"] == 1, "what config.json says"
+        board.off()
+        assert any(line.endswith("state is torn, and so is every other version") for line in board.board.lines)
