@@ -1,0 +1,32 @@
+"""docs/reliability.md names tests; each of them is there."""
+
+import re
+
+from tools.paths import ROOT
+
+TEXT = (ROOT / "docs" / "reliability.md").read_text()
+
+
+def named() -> list[tuple[str, str]]:
+    """Each test that the page names, as (file, function); `::name` alone is in the file named before it."""
+    file, found = "", []
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)?::(\w+)`", TEXT):
+        file = path or file
+        found.append((file, name))
+    return found
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    missing = [
+        f"{file}::{name}"
+        for file, name in named()
+        if f"def {name}(" not in ((ROOT / file).read_text() if (ROOT / file).exists() else "")
+    ]
+    assert missing == []
+
+
+def test_every_promise_has_a_test() -> None:
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ") and not line.startswith(("| promise", "| ---"))]
+    promises = [row for row in rows if row.count("|") == 3]
+    assert len(promises) > 20
+    assert [row for row in promises if "::" not in row] == []
