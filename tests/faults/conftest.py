@@ -7,6 +7,7 @@ which is printed; MQTT443_SEED=N repeats it.
 import os
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -35,10 +36,15 @@ class Form:
 
 
 @pytest.fixture
-def form(request: pytest.FixtureRequest) -> Form:
-    if SOAK:
-        request.node.add_marker(pytest.mark.timeout(LONGEST_S))
+def form() -> Form:
     return Form(SOAK, SEED)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the long form its time, whatever a test says of the short one."""
+    for item in items:
+        if SOAK and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(LONGEST_S), append=False)
 
 
 def pytest_report_header() -> str:
