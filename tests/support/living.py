@@ -88,6 +88,13 @@ class Living:
         wanted = len(self.payloads) + count
         self.wait_until(lambda: len(self.payloads) >= wanted)
 
+    def wait_for_lines(self, text: str, count: int) -> None:
+        """Wait until the board has said so many lines with this text."""
+        deadline = time.monotonic() + WAIT_S
+        while sum(text in line for line in tuple(self.board.lines)) < count:
+            assert time.monotonic() < deadline, "\n".join(self.board.lines)
+            time.sleep(0.01)
+
     def forget(self) -> None:
         """Let what follows be all that counts."""
         self.since = len(self.core.messages)
