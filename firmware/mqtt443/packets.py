@@ -37,6 +37,7 @@ class Packets:
 
     def __init__(self, max_bytes):
         self._in = bytearray(max_bytes)
+        self._view = memoryview(self._in)  # made once: slices of it are all that a packet allocates
         self._out = bytearray(ROOM + _OUT_BYTES)
         self.dropped = 0
         self.attach(None)
@@ -143,7 +144,7 @@ class Packets:
         if at + n > self._limit:
             raise errors.MalformedPacket("a packet is too short")
         self._at = at + n
-        return bytes(memoryview(self._in)[at : at + n])
+        return bytes(self._view[at : at + n])
 
     def retained(self):
         """Return whether the PUBLISH that umqtt reads has the RETAIN flag."""
@@ -163,7 +164,7 @@ class Packets:
                 if not self._read_header():
                     return False
             elif self._have < min(self._size, len(self._in)):
-                n = self.stream.readinto(memoryview(self._in)[self._have : min(self._size, len(self._in))])
+                n = self.stream.readinto(self._view[self._have : min(self._size, len(self._in))])
                 if not n:
                     return False
                 self._have += n
@@ -177,7 +178,7 @@ class Packets:
 
     def _read_header(self):
         # Byte by byte: the length says where the packet ends, and a byte more may not have come yet.
-        n = self.stream.readinto(memoryview(self._in)[self._have : self._have + 1])
+        n = self.stream.readinto(self._view[self._have : self._have + 1])
         if not n:
             return False
         self._have += 1
@@ -227,7 +228,7 @@ class Packets:
 
     def _drain(self):
         """Read away the rest of a PUBLISH larger than the buffer; return False if not blocking and more is due."""
-        scratch = memoryview(self._in)
+        scratch = self._view
         if self._have == len(scratch):  # before the first byte is overwritten
             self._dropping = self._packet_identifier()
         while self._have < self._size:
