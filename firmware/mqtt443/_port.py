@@ -20,11 +20,17 @@ if sys.implementation.name == "micropython":
     from micropython import const
 
     def forget(*modules):
-        """Give back the memory of modules of this package whose work is done; they load again when needed."""
+        """Give back the memory of modules of this package whose work is done; they load again when needed.
+
+        What was made in such a module must not be used any more.
+        """
         package = sys.modules["mqtt443"]
         for name in modules:
-            if sys.modules.pop("mqtt443." + name, None):
+            module = sys.modules.pop("mqtt443." + name, None)
+            if module:
                 delattr(package, name)
+                # A stale word on the stack may keep the module from the collector: so it keeps no more than the word.
+                module.__dict__.clear()
         gc.collect()
 
     class Channel:
