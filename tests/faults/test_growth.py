@@ -1,0 +1,189 @@
+"""Memory on the 32-bit interpreter, with the heap of a plain ESP32: nothing grows, and a publish costs little."""
+
+import json
+import socket
+import ssl
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.faults.conftest import Form
+from tests.firmware.micropython import prepare
+from tests.firmware.servers import CONNACK, Handler, answer_mqtt, context, read_packet, serve_tls
+from tests.support.board import FIRMWARE
+from tests.support.interpreters import need
+from tools.paths import UMQTT
+
+A_CONNECTION = 100  # messages acknowledged on each connection
+LIMIT_S = 1800.0
+
+# On a connection all but its end is the same: the board leaves, with a word or without, or the server does, with a FIN
+# or a RST, while a message is in flight that then goes again on the next one.
+ENDINGS = 4
+FIRST_FAULT_BYTES = 512
+
+# Allocated by a message on its way from outbox to PUBACK, in blocks of 16 bytes. Raise it for a reason only: what is
+# allocated, the collector has to find again, with the board standing still.
+ALONE_BYTES = 600
+OF_EIGHT_BYTES = 480
+
+COMMON = """
+import gc, json
+from mqtt443 import config, errors, sender
+from mqtt443._port import forget, ticks_ms
+from mqtt443.client import Client
+from mqtt443.outbox import Outbox
+from mqtt443.transport import Transport
+
+settings = config.load()
+forget("config")
+settings.timeout_s = 3600
+# AWS's pace, 64 times as fast.
+sender.ticks_ms = lambda: (ticks_ms() & 0xFFFFFF) << 6
+client = Client(settings, Transport(settings))
+client.set_callback(print)
+outbox = Outbox("outbox", 0, print)
+PAYLOAD = b"x" * 100
+acknowledged = 0
+
+def sent(payload):
+    global acknowledged
+    acknowledged += 1
+
+link = sender.Sender(client, outbox, settings, sent)
+
+def send(count):
+    # Up to eight at a time, as a backlog goes.
+    wanted = acknowledged + count
+    put = acknowledged + len(outbox.flying)
+    while acknowledged < wanted:
+        while put < wanted and put - acknowledged < 8:
+            outbox.put(PAYLOAD)
+            put += 1
+        left_ms = link.pump()
+        client.wait(1000 if left_ms is None else left_ms)
+"""
+
+GROWTH = """
+from array import array
+# What a first error leaves: its class, and names.
+errors.ConnectionLost
+from mqtt443 import causes, faults
+forget("faults", "causes")
+heap = array("I", [0] * CONNECTIONS)
+for n in range(CONNECTIONS):
+    link.begin(client.connect())
+    try:
+        send(A_CONNECTION)
+        if n % ENDINGS == 0:
+            client.disconnect()
+        elif n % ENDINGS > 1:
+            send(1)
+            raise ValueError("the server did not leave")
+    except errors.ConnectionLost as e:
+        if n % ENDINGS < 2:
+            raise
+        str(e)
+        forget("faults", "causes")
+    client.close()
+    gc.collect()
+    heap[n] = gc.mem_alloc()
+print(json.dumps({"heap": list(heap), "acknowledged": acknowledged, "dropped": outbox.dropped}))
+"""
+
+ALLOCATION = """
+link.begin(client.connect())
+send(16)
+told = []
+for window, step in ((1, 1), (8, 8)):
+    settings.window = window
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    for _ in range(48 // step):
+        send(step)
+    after = gc.mem_alloc()
+    gc.enable()
+    told.append((after - before) // 48)
+client.disconnect()
+print(json.dumps(told))
+"""
+
+
+def run(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> object:
+    """Run a program on the 32-bit interpreter; returns what its last line says."""
+    with serve_tls(ca, context(ca), handler) as server:
+        prepare(folder, server, transport="tls", keepalive_s=1200)
+        (folder / "program.py").write_text(COMMON + program)
+        result = subprocess.run(
+            [*need("alpn32").command, "program.py"],
+            check=False,
+            cwd=folder,
+            env={"MICROPYPATH": f"{folder}:{FIRMWARE}:{UMQTT}"},
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+        )
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+        # The board closes without a word here and there.
+        assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+class Endings:
+    """A server that acknowledges so many messages on each connection and ends it as ENDINGS says; counts messages."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.published = 0
+
+    def __call__(self, connection: ssl.SSLSocket) -> None:
+        n, here = self.connections, 0
+        self.connections += 1
+        while packet := read_packet(connection):
+            if packet[0] == 0x10:
+                connection.sendall(CONNACK)
+            elif packet[0] == 0x32:
+                if here == A_CONNECTION and n % ENDINGS > 1:
+                    if n % ENDINGS == 2:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+                here += 1
+                self.published += 1
+                end = 4 + int.from_bytes(packet[2:4], "big")
+                connection.sendall(b"\x40\x02" + packet[end : end + 2])
+            elif packet[0] == 0xE0:
+                return
+
+
+def test_the_heap_after_many_messages_and_connections_is_what_it_was(
+    tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connections = form.pick(20, 1000)
+    server = Endings()
+    program = f"CONNECTIONS, A_CONNECTION, ENDINGS = {connections}, {A_CONNECTION}, {ENDINGS}\n{GROWTH}"
+    said = run(tmp_path, trustme.CA(), server, program, form.pick(50, int(LIMIT_S)))
+    heap = said["heap"]
+    with capsys.disabled():
+        print(f"\n{said['acknowledged']} messages on {connections} connections: heap in use {heap[0]} bytes after the")
+        print(f"first {A_CONNECTION}, {heap[-1]} in the end, {max(heap)} at most")
+    assert server.connections == connections
+    assert said["acknowledged"] == connections * A_CONNECTION
+    assert said["dropped"] == 0
+    # What a first fault leaves, and a message that is in flight at the end of some connections.
+    assert max(heap) <= heap[0] + FIRST_FAULT_BYTES, heap
+    for n in range(2 * ENDINGS, connections):
+        assert heap[n] <= heap[ENDINGS + n % ENDINGS], f"it grew by connection {n}: {heap}"
+
+
+def test_a_message_allocates_next_to_nothing_besides_its_payload(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone, eight = run(tmp_path, trustme.CA(), answer_mqtt, ALLOCATION)
+    with capsys.disabled():
+        print(f"\nallocated from outbox to PUBACK: {alone} bytes a message alone, {eight} where eight go together")
+    assert alone <= ALONE_BYTES
+    assert eight <= OF_EIGHT_BYTES
