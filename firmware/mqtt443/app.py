@@ -5,19 +5,12 @@ Modules that are needed now and then only (setup, prepare, commands, error texts
 forgotten.
 """
 
-from . import errors
-from ._port import const, forget, sleep_ms, ticks_add, ticks_diff, ticks_ms
-from .sender import Sender
+from ._port import const, forget, ticks_add, ticks_diff, ticks_ms
 
 # Waits are cut into pieces, so that `stop` is asked at least once a second.
 _PIECE_MS = const(1000)
-_SYNC_AGAIN_MS = const(86400000)
 # Before deep sleep, how long a command that waited at the server may take to come.
 _LISTEN_MS = const(500)
-# So many failures in a row are not Wi-Fi's word against ours any more: it is restarted though it says it is up.
-_DISTRUST = const(3)
-# A server that closes at SUBSCRIBE so many times has no commands for this board, and telemetry is worth more.
-_SUBSCRIBE_TRIES = const(2)
 
 
 class Uptime:
@@ -48,58 +41,28 @@ class Uptime:
 class App:
     """One board. `run()` sets one up from config.json; tests pass their own parts.
 
-    config: a `Config`. client: a `Client`. outbox: an `Outbox`. readings: a `Readings`. backoff: a `Backoff`.
-    uptime: an `Uptime`, which is the log, too. stop: a function, True ends the loop. feed: the watchdog's, called at
-    each progress. root: folder in front of file names. cause: why the board started, for the next message. kept:
-    counters from before a reset. prepare, sleep_ms: seams.
+    kept: counters from before a reset. The other parts become attributes. config: a `Config`. client: a `Client`.
+    outbox: an `Outbox`. readings: a `Readings`. uptime: an `Uptime`, which is the log, too. stop: a function, True ends
+    the loop. feed: the watchdog's, called at each progress. root: folder in front of file names. cause: why the board
+    started, for the next message.
     """
 
-    def __init__(
-        self, config, client, outbox, readings, *, backoff, uptime, stop, feed, root, cause, kept, prepare=None,
-        sleep_ms=sleep_ms,
-    ):  # fmt: skip
-        self.config = config
-        self.client = client
-        self.outbox = outbox
-        self.readings = readings
-        self.backoff = backoff
-        self.uptime = uptime
-        self.log = uptime.log
-        self.stop = stop
-        self.feed = feed
-        self.root = root
-        self.cause = cause
-        self.prepare = prepare
-        self.sleep_ms = sleep_ms
-        self.sender = Sender(client, outbox, config, self._published)
-        self.interval_ms = config.interval_s * 1000
-        self.due = ticks_ms()
-        self.connected_at_ms = None
-        self._sync_at_ms = 0
-        self.saved_at_ms = None
-        self.clock_good = False
-        self._healthy = False
-        self.end = None  # why the loop is to end: a reset's cause, or "" for deep sleep
-        self._subscribe = _SUBSCRIBE_TRIES if config.commands else 0
-        self._subscribed = kept.get("subscribed", 0)
-        self._refused = kept.get("refused", 0)
-        self.failures = kept.get("failures", 0)
-        self._older = 0  # published and not told of
-        outbox.dropped = kept.get("dropped", 0)
-        outbox.expired = kept.get("expired", 0)
-        readings.seq = kept.get("seq", 0)
-        readings.link = self.link
-        for _ in range(min(self.failures, 9)):
-            backoff.delay_ms(True)
-            backoff.delay_ms(False)
-        client.set_callback(self._command)
+    def __init__(self, kept, **parts):
+        from .setup import begin
+
+        for name, part in parts.items():
+            setattr(self, name, part)
+        begin(self, kept)
 
     def run(self):
         """Connect and publish until `stop()` is True or Ctrl-C; an error means a wait and a new attempt."""
         try:
             while not self.over():
                 try:
-                    self._connect()
+                    from .prepare import connect
+
+                    connect(self)
+                    forget("prepare")
                     while not self.over():
                         self._step()
                 except Exception as e:
@@ -116,34 +79,6 @@ class App:
     def over(self):
         """Return whether the loop is to end."""
         return self.end is not None or self.stop()
-
-    def _connect(self):
-        prepare = self.prepare
-        if not prepare:
-            from .prepare import prepare
-        began_ms = self.uptime.ms()
-        sync = not self.clock_good or began_ms >= self._sync_at_ms
-        prepare(self, sync, self.clock_good, self.failures >= _DISTRUST)
-        forget("prepare")
-        if sync:
-            self.clock_good = True
-            self._sync_at_ms = began_ms + _SYNC_AGAIN_MS
-        session = self.client.connect()
-        self.feed()
-        self.connected_at_ms = self.uptime.ms()
-        self.log("connected to %s%s" % (self.config.endpoint, ", session kept" if session else ""))
-        self.sender.begin(session)
-        if self._subscribe and not (session and self._subscribed):
-            try:
-                self.client.subscribe("commands/" + self.config.client_id, 1)
-            except (errors.SubscribeRefused, errors.ConnectionLost) as e:
-                self._subscribe -= e.closed or e.slow  # AWS refuses by closing; a reset is the network's
-                if not self._subscribe:
-                    self.log("no commands: the server does not let this board subscribe to commands/<client id>")
-                raise
-            self._subscribe = _SUBSCRIBE_TRIES
-            self._subscribed = 1
-        self.failures = 0
 
     def _step(self):
         """Do what is due on a connection that is up, then wait for what comes next."""
@@ -163,10 +98,10 @@ class App:
     def progress(self):
         """Feed the watchdog; from the first time on, this start is none that crashed."""
         self.feed()
-        if not self._healthy:
+        if not self.healthy:
             from .start import healthy
 
-            self._healthy = True
+            self.healthy = True
             healthy()
             forget("start", "state", "files")
 
@@ -185,12 +120,13 @@ class App:
             left_ms = max(ticks_diff(self.due, now), 0)
         return left_ms
 
-    def _published(self, payload):
-        self._older += 1
-        if self.outbox.empty() or self._older > 99:
-            older = " and %d older" % (self._older - 1) if self._older > 1 else ""
+    def published(self, payload):
+        """Log payload (bytes), which was acknowledged, or of a backlog one in a hundred."""
+        self.older += 1
+        if self.outbox.empty() or self.older > 99:
+            older = " and %d older" % (self.older - 1) if self.older > 1 else ""
             self.log("published %s%s" % (payload.decode()[:200], older))
-            self._older = 0
+            self.older = 0
 
     def link(self):
         """Return what the next message tells of the link, by name: what was lost, and why the board started."""
@@ -208,14 +144,15 @@ class App:
         return {
             "dropped": self.outbox.dropped,
             "expired": self.outbox.expired,
-            "refused": self._refused,
+            "refused": self.refused,
             "too_large": self.client.dropped,
             "failures": self.failures,
-            "subscribed": self._subscribed,
+            "subscribed": self.subscribed,
             "seq": self.readings.seq,
         }
 
-    def _command(self, _, message):
+    def command(self, _, message):
+        """Run the command in message (bytes), whose topic is the only one there is."""
         try:
             from .commands import run
             from .orders import Orders
@@ -224,10 +161,10 @@ class App:
                 raise ValueError("retained: it would come again at each start")
             self.log(run(message, Orders(self)))
         except ValueError as e:
-            self._refused += 1
+            self.refused += 1
             self.log("command refused: %s" % e)
         except MemoryError:
-            self._refused += 1
+            self.refused += 1
         forget("commands", "orders")
 
 

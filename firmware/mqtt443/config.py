@@ -54,7 +54,7 @@ timeout_s int 15 10 120
 clean_session bool true - -
 will_topic str - 1 256
 will_message str offline 0 1024
-max_message_bytes int 1024 512 32768
+max_message_bytes int 512 512 32768
 ntp_server host pool.ntp.org 0 253
 reset_after int 20 0 1000
 watchdog_s int 120 0 3600

@@ -31,17 +31,6 @@
 Slow ones most likely end the same way at once: the reconnect loop gives them time.
 """
 
-# Parent, its children, ! for slow. One text, because 26 classes or a dict of them are kilobytes of heap.
-_TREE = (
-    "Mqtt443Error ConfigError ClockError OutOfMemory NetworkError TlsError ProtocolError !Refused"
-    "/NetworkError WifiError DnsError ConnectFailed Timeout ConnectionLost"
-    "/Timeout HandshakeTimeout !ConnackTimeout PeerVanished"
-    "/TlsError !NoAlpn !CertificateError"
-    "/CertificateError WrongCa WrongHost CertificateExpired"
-    "/ProtocolError WebSocketError MalformedPacket"
-    "/Refused ClosedBeforeConnack ConnectRefused UpgradeRefused SubscribeRefused"
-)
-
 
 class Mqtt443Error(OSError):
     """Base of all.
@@ -69,15 +58,13 @@ class Mqtt443Error(OSError):
 
 def __getattr__(name):
     """Make the class name of the tree when it is first asked for: a board that works needs few of them."""
-    made = globals()
-    for family in _TREE.split("/"):
-        names = family.split(" ")
-        slow = "!" + name in names
-        if slow or name in names[1:]:
-            base = made.get(names[0]) or __getattr__(names[0])
-            made[name] = type(name, (base,), {"slow": True} if slow else {})
-            return made[name]
-    raise AttributeError(name)
+    from ._port import forget
+    from .tree import make
+
+    try:
+        return make(name, globals())
+    finally:
+        forget("tree")
 
 
 def late(kind, phase, seconds):

@@ -1,8 +1,8 @@
 """What the board does after an error, and when its loop ends. Loaded for that moment, then forgotten."""
 
 from . import errors
-from ._port import const, forget, ticks_add, ticks_diff, ticks_ms
-from .backoff import STABLE_MS
+from ._port import const, forget, random_below, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from .backoff import STABLE_MS, Backoff
 
 # Waits are cut into pieces, so that `stop` is asked at least once a second.
 _PIECE_MS = const(1000)
@@ -12,7 +12,7 @@ _DRAIN_MS = const(2000)
 
 
 def recover(app, error):
-    """Log error, close, and wait as long as the error and the time connected call for; readings go on. app: an `App`."""
+    """Log error, close, and wait as long as it and the time connected call for; readings go on. app: an `App`."""
     app.client.close()
     connected_ms = 0
     if app.connected_at_ms is not None:
@@ -29,6 +29,11 @@ def recover(app, error):
     app.log(text)
     forget("faults", "causes")
     app.failures += 1
+    if not app.backoff:
+        app.backoff = Backoff(random_below)
+        for _ in range(min(app.failures - 1, 9)):  # from before a reset
+            app.backoff.delay_ms(True)
+            app.backoff.delay_ms(False)
     wait_ms = app.backoff.delay_ms(refused, connected_ms)
     # A server that answers, and refuses, is no reason: a reset cannot mend that.
     if not isinstance(error, errors.Refused) and app.failures == app.config.reset_after:
@@ -46,7 +51,7 @@ def recover(app, error):
         if app.outbox.unsaved() and (app.saved_at_ms is None or now_ms - app.saved_at_ms >= _SAVE_AGAIN_MS):
             app.saved_at_ms = now_ms
             app.outbox.save()
-        app.sleep_ms(piece_ms)
+        sleep_ms(piece_ms)
         wait_ms -= piece_ms
         app.progress()
 

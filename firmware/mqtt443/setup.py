@@ -6,7 +6,7 @@ Functions that live as long as the app must not be made here: each would keep th
 import gc
 
 from . import errors
-from ._port import forget, random_below
+from ._port import forget, ticks_ms
 
 # The watchdog of an ESP32 cannot be stopped, only put off: so long at the prompt.
 _AT_THE_PROMPT_S = 3600
@@ -41,28 +41,52 @@ def make(path, root, stop, uptime):
     forget("start", "state", "files")
     log("transport %s: %s" % (transport.name, transport.why))
     from .app import App
-    from .backoff import Backoff
     from .client import Client
     from .outbox import Outbox
     from .readings import Readings, reader
 
     gc.collect()
     app = App(
-        config,
-        Client(config, transport),
-        Outbox(root + "outbox", config.outbox_bytes, log),
-        Readings(reader(uptime.ms), dict),
-        backoff=Backoff(random_below),
+        kept,
+        config=config,
+        client=Client(config, transport),
+        outbox=Outbox(root + "outbox", config.outbox_bytes, log),
+        readings=Readings(reader(uptime.ms), dict),
         uptime=uptime,
         stop=stop or bool,  # bool() is False
         feed=_watchdog(config.watchdog_s),
         root=root,
         cause=cause,
-        kept=kept,
     )
     if isinstance(interval_s, int):
         app.interval_ms = interval_s * 1000
     return app
+
+
+def begin(app, kept):
+    """Set what app, an `App` with its parts, starts from. kept: counters from before a reset, by name."""
+    from .sender import Sender
+
+    config = app.config
+    app.log = app.uptime.log
+    app.sender = Sender(app.client, app.outbox, config, app.published)
+    app.interval_ms = config.interval_s * 1000
+    app.due = ticks_ms()
+    app.connected_at_ms = app.saved_at_ms = None
+    app.sync_at_ms = 0
+    app.clock_good = app.healthy = False
+    app.end = None  # why the loop is to end: a reset's cause, or "" for deep sleep
+    app.backoff = None  # made when there is something to wait for
+    app.closed = 0  # how often the server closed at SUBSCRIBE
+    app.older = 0  # published and not told of
+    app.subscribed = kept.get("subscribed", 0)
+    app.refused = kept.get("refused", 0)
+    app.failures = kept.get("failures", 0)
+    app.outbox.dropped = kept.get("dropped", 0)
+    app.outbox.expired = kept.get("expired", 0)
+    app.readings.seq = kept.get("seq", 0)
+    app.readings.link = app.link
+    app.client.set_callback(app.command)
 
 
 def _config(root, path, log):

@@ -11,9 +11,8 @@ import pytest
 
 from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
 
-from mqtt443 import app, config, ending, errors, orders, recovery, sender, start, state  # isort: skip
+from mqtt443 import app, config, ending, errors, orders, prepare, recovery, sender, setup, start, state  # isort: skip
 from mqtt443.app import App, Uptime  # isort: skip
-from mqtt443.backoff import Backoff  # isort: skip
 from mqtt443.outbox import Outbox  # isort: skip
 
 from tests.firmware.fakes import Ticks  # isort: skip
@@ -28,6 +27,10 @@ class World:
         monkeypatch.setattr(sender, "ticks_ms", self.ticks)
         monkeypatch.setattr(orders, "ticks_ms", self.ticks)
         monkeypatch.setattr(recovery, "ticks_ms", self.ticks)
+        monkeypatch.setattr(setup, "ticks_ms", self.ticks)
+        monkeypatch.setattr(recovery, "random_below", lambda limit: limit - 1)
+        monkeypatch.setattr(recovery, "sleep_ms", self.sleep_ms)
+        monkeypatch.setattr(prepare, "prepare", self.prepare)
         self.end_ms = seconds * 1000
         self.events: list[tuple[int, str]] = []
         self.lines: list[str] = []
@@ -156,19 +159,16 @@ class World:
 
     def run(self) -> "World":
         self.app = App(
-            self.config,
-            self,
-            Outbox("", 0, self.lines.append),
-            self,
-            backoff=Backoff(lambda limit: limit - 1),
+            self.kept,
+            config=self.config,
+            client=self,
+            outbox=Outbox("", 0, self.lines.append),
+            readings=self,
             uptime=Uptime(lambda line: self.lines.append(line[12:]), self.ticks),
             stop=self.stop,
             feed=lambda: self.fed.append(self.ticks.now_ms),
             root=self.root,
             cause=self.cause,
-            kept=self.kept,
-            prepare=self.prepare,
-            sleep_ms=self.sleep_ms,
         )
         self.app.run()
         return self

@@ -4,13 +4,13 @@ import re
 
 import mqtt443
 import pytest
-from mqtt443 import causes, errors
+from mqtt443 import causes, errors, tree
 
 DRAWN = re.findall(r"[+]-- (\w+)", errors.__doc__ or "")
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    assert set(DRAWN) == {part.lstrip("!") for part in errors._TREE.replace("/", " ").split()} - {"Mqtt443Error"}
+    assert set(DRAWN) == {part.lstrip("!") for part in tree._TREE.replace("/", " ").split()} - {"Mqtt443Error"}
     parents = {0: errors.Mqtt443Error}
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"    ((?:[|] )? *)[+]-- (\w+)", line)
