@@ -58,7 +58,8 @@ for n in range(COUNT):
         while not outbox.empty():
             left_ms = sender.pump()
             client.wait(1000 if left_ms is None else left_ms)
-        client.disconnect()
+        if GOODBYE:
+            client.disconnect()
     except errors.Mqtt443Error as e:
         error = type(e).__name__
         text = str(e)
@@ -125,6 +126,7 @@ def run_trials(
     treatments: Sequence[Treatment],
     *,
     messages: int = 1,
+    goodbye: bool = True,
     timeout_s: float = 5,
     limit_s: float = 50.0,
     port: int | None = None,
@@ -135,6 +137,7 @@ def run_trials(
     Arguments:
         folder: an empty one; its name becomes the client id.
         messages: how many a trial has to send; up to the window they are in flight together.
+        goodbye: end each connection with DISCONNECT.
         timeout_s: the client's deadline for each step; lower than a config may have it.
         limit_s: how long all of it may take: a hang ends here.
         port: of the endpoint, if not its default one.
@@ -145,7 +148,13 @@ def run_trials(
     with Relay(port or core.port, lambda n: plan[n]) as relay:
         server = Server(relay.port, core.ca.read_bytes())
         prepare(folder, server, client_id=folder.name, username=folder.name, password=password, **config)
-        constants = {"COUNT": len(plan), "MESSAGES": messages, "TIMEOUT_S": timeout_s, "PAYLOAD_BYTES": PAYLOAD_BYTES}
+        constants = {
+            "COUNT": len(plan),
+            "MESSAGES": messages,
+            "GOODBYE": goodbye,
+            "TIMEOUT_S": timeout_s,
+            "PAYLOAD_BYTES": PAYLOAD_BYTES,
+        }
         (folder / "program.py").write_text(
             "".join(f"{name} = {value}\n" for name, value in constants.items()) + PROGRAM
         )
