@@ -1,0 +1,236 @@
+"""Commands that reach whole boards: what each does, what is refused and counted, and subscriptions that come back."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from authorizer.policy import DEFAULT_PATH
+from tests.support.core import RunningCore
+from tests.support.living import Living, living
+from tools.localcore.account import DEVICES_FILE
+from tools.localcore.authorizers import Authorizer
+from tools.localcore.lambda_runtime import LambdaFunction
+from tools.localcore.mqtt import MqttConnection
+from tools.paths import ROOT
+from tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET
+
+HANDLERS = """
+from mqtt443 import command
+
+@command("relay")
+def relay(arguments):
+    return {"on": arguments["on"]}
+
+@command("count")
+def count(arguments):
+    return len(arguments)
+
+@command("exit")
+def leave(arguments):
+    raise SystemExit
+
+def read():
+    return {"id": 0}
+"""
+# Of a board that takes its next reading in an hour: what it sends, it was asked for.
+QUIET = {"interval_s": 3600, "keepalive_s": 1200}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
+    with RunningCore(tmp_path_factory.mktemp("state"), publish_rate_per_s=0, replay_rate_per_s=0) as core:
+        yield core
+
+
+@pytest.fixture
+def subscribes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The client id of each SUBSCRIBE that the endpoint takes from here on."""
+    taken = []
+    subscribe: Callable[..., None] = MqttConnection._subscribe
+
+    def spy(self: MqttConnection, packet: object, up: object) -> None:
+        taken.append(up.session.client_id)
+        subscribe(self, packet, up)
+
+    monkeypatch.setattr(MqttConnection, "_subscribe", spy)
+    return taken
+
+
+def restart(board: Living) -> None:
+    """Restart the board by command, until its first message."""
+    seen = len(board.readings)
+    board.send({"command": "restart"})
+    why = {"started": "command restart"}
+    board.wait_until(lambda: any(message.get("link") == why for message in board.readings[seen:]))
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
+def test_interval_holds_until_it_is_taken_back_and_over_restarts(
+    endpoint: RunningCore, tmp_path: Path, compiled: bool
+) -> None:
+    with living(endpoint, tmp_path / f"interval-{compiled}", compiled=compiled, **QUIET) as board:
+        board.wait_for_more(1)
+        assert board.report()["interval_s"] == 3600
+        board.send({"command": "interval", "interval_s": 5})
+        board.wait_for_more(2)
+        assert board.report()["interval_s"] == 5
+        restart(board)
+        assert board.report()["interval_s"] == 5
+        board.send({"command": "interval", "interval_s": None})
+        board.wait_until(lambda: board.report()["interval_s"] == 3600)
+        restart(board)
+        assert board.report()["interval_s"] == 3600
+
+
+def test_send_now_takes_a_reading_at_once(endpoint: RunningCore, tmp_path: Path) -> None:
+    with living(endpoint, tmp_path / "now", **QUIET) as board:
+        board.wait_for_more(1)
+        board.send({"command": "send_now"})
+        board.wait_for_more(1)
+        assert [reading["seq"] for reading in board.readings] == [1, 2]
+
+
+@pytest.mark.parametrize("clean_session", [True, False])
+def test_restart_comes_once_and_says_why(endpoint: RunningCore, tmp_path: Path, clean_session: bool) -> None:
+    with living(endpoint, tmp_path / f"restart-{clean_session}", clean_session=clean_session, **QUIET) as board:
+        board.wait_for_more(1)
+        restart(board)
+        assert board.readings[-1]["link"] == {"started": "command restart"}
+        # Were it to come again, it would come before what was sent later.
+        for _ in range(3):
+            board.report()
+        assert board.board.virtual.resets == [PWRON_RESET, HARD_RESET]
+
+
+def test_handlers_of_sensors_py_answer_under_report(endpoint: RunningCore, tmp_path: Path) -> None:
+    with living(endpoint, tmp_path / "handlers", sensors=HANDLERS, **QUIET) as board:
+        board.wait_for_more(1)
+        board.send({"command": "relay", "on": True})
+        board.wait_for_more(1)
+        assert board.readings[-1]["report"] == {"on": True}
+        board.send({"command": "count", "a": 1, "b": 2})
+        board.wait_for_more(1)
+        assert board.readings[-1]["report"] == {"count": 2}
+
+
+REFUSED = [
+    b"",
+    b"\xff\xfe",
+    b"[" * 400,
+    b'"restart"',
+    b'{"command": ["restart"]}',
+    b'{"command": "reboot"}',
+    b'{"command": "interval", "interval_s": 0}',
+    b'{"command": "interval", "interval_s": true}',
+    b'{"command": "interval", "interval_s": 1e9}',
+    b'{"command": "relay"}',
+    b'{"command": "exit"}',
+]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
+def test_refused_commands_are_counted_and_stop_nothing(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
+    folder = tmp_path / f"refused-{compiled}"
+    with living(endpoint, folder, compiled=compiled, sensors=HANDLERS, **QUIET) as board:
+        board.wait_for_more(1)
+        for command in REFUSED:
+            board.send(command)
+        board.send({"command": "send_now"})
+        board.wait_for_more(1)
+        assert board.readings[-1]["link"] == {"refused": len(REFUSED)}
+        assert sum("command refused: " in line for line in board.board.lines) == len(REFUSED)
+        assert board.board.virtual.resets == [PWRON_RESET]
+        assert len(board.relay.passages) == 1
+
+
+def test_huge_commands_are_read_away_and_counted(endpoint: RunningCore, tmp_path: Path) -> None:
+    with living(endpoint, tmp_path / "huge", clean_session=False, max_message_bytes=512, **QUIET) as board:
+        board.wait_for_more(1)
+        for size in (600, 20_000, 128 * 1024):
+            board.send(b'{"command": "restart", "pad": "%s"}' % (b"x" * (size - 33)))
+        board.send({"command": "send_now"})
+        board.wait_for_more(1)
+        assert board.readings[-1]["link"] == {"too_large": 3}
+        # Acknowledged all the same: they do not come again.
+        board.relay.strike("reset")
+        board.send({"command": "send_now"})
+        board.wait_for_more(1)
+        assert board.report()["too_large"] == 3
+        assert board.board.virtual.resets == [PWRON_RESET]
+
+
+def test_commands_that_came_while_the_link_was_down_run_once_it_is_up(
+    endpoint: RunningCore, tmp_path: Path, subscribes: list[str]
+) -> None:
+    folder = tmp_path / "kept"
+    with living(endpoint, folder, clean_session=False, sensors=HANDLERS, **QUIET) as board:
+        board.wait_for_more(1)
+        board.offline()
+        board.board.wait_for("next attempt in")
+        for n in range(3):
+            board.send({"command": "relay", "on": n})
+        board.online()
+        board.wait_for_more(3)
+        assert [message["report"] for message in board.readings[1:]] == [{"on": n} for n in range(3)]
+        assert any("session kept" in line for line in board.board.lines)
+        assert subscribes == [folder.name], "a kept session has its subscription"
+
+
+def test_lost_session_is_subscribed_again(endpoint: RunningCore, tmp_path: Path, subscribes: list[str]) -> None:
+    folder = tmp_path / "lost"
+    with living(endpoint, folder, clean_session=False, **QUIET) as board:
+        board.wait_for_more(1)
+        board.offline()
+        board.board.wait_for("next attempt in")
+        board.settle()
+        endpoint.run(lambda: endpoint.core.broker._expire(folder.name))
+        board.online()
+        board.wait_for_lines("connected to", 2)
+        # Until it has subscribed anew, commands go nowhere.
+        while len(subscribes) < 2:
+            endpoint.run(lambda: None)
+        assert "version" in board.report()
+        assert not any("session kept" in line for line in board.board.lines)
+
+
+def test_kept_session_is_trusted_over_a_restart_but_not_over_a_power_cut(
+    endpoint: RunningCore, tmp_path: Path, subscribes: list[str]
+) -> None:
+    folder = tmp_path / "restarted"
+    with living(endpoint, folder, clean_session=False, **QUIET) as board:
+        board.wait_for_more(1)
+        restart(board)
+        assert "version" in board.report()
+        assert subscribes == [folder.name]
+        board.off()
+        board.on()
+        board.wait_for_more(1)
+        assert "version" in board.report()
+        assert subscribes == [folder.name] * 2, "it cannot know that the session was its own"
+
+
+def test_board_that_may_not_subscribe_sends_its_telemetry_all_the_same(tmp_path: Path) -> None:
+    state, policy = tmp_path / "state", tmp_path / "policy.json"
+    state.mkdir()
+    policy.write_text(DEFAULT_PATH.read_text().replace("iot:Subscribe", "iot:RetainPublish"))
+    function = LambdaFunction(
+        ROOT,
+        "authorizer.handler.handler",
+        environment={"MQTT443_STORE": f"file:{state / DEVICES_FILE}", "MQTT443_POLICY": str(policy)},
+        name="mute",
+        region="eu-west-1",
+        account="123456789012",
+        on_log=print,
+    )
+    authorizers = [Authorizer("mute", function)]
+    with (
+        RunningCore(state, authorizers=authorizers, publish_rate_per_s=0) as core,
+        living(core, tmp_path / "b") as board,
+    ):
+        board.wait_for_more(3)
+        assert sum("no commands: " in line for line in board.board.lines) == 1
+        seqs = [reading["seq"] for reading in board.readings]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert board.board.virtual.resets == [PWRON_RESET]
+        assert len(board.relay.passages) == 3
