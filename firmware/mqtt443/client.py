@@ -80,7 +80,7 @@ class Client(MQTTClient):
             self.close()
             raise
         finally:
-            forget("dial", "_tls")
+            forget("dial", "_tls", "control")
 
     def deadline(self, phase, timeout_ms=None):
         """Give what follows timeout_ms, config.timeout_s if None; phase names it."""
