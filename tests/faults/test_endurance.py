@@ -178,17 +178,22 @@ class Endurance:
         self.running.relay.strike("reset")
         lines = self.running.board.lines
         before = len(lines)
-        self.wait(lambda: sum("published" in line for line in lines[before:]) > QUIET_READINGS, "PUBACKs")
+        self.wait(
+            lambda: sum("published" in line and "older" not in line for line in lines[before:]) > QUIET_READINGS,
+            "PUBACKs",
+        )
         messages = self.running.core.messages
         heap = min(json.loads(message.payload)["heap_bytes"] for message in messages[-QUIET_READINGS // 2 :])
         self.course.calm = False
         self.running.relay.strike("reset")
         return heap
 
-    def longest_silence_s(self) -> float:
-        """The longest time between two lines of the log, by the board's clock."""
-        found = (re.match(r"\[ *(\d+\.\d+)\]", line) for line in self.running.board.lines)
-        return max(b - a for a, b in itertools.pairwise(float(at[1]) for at in found if at))
+    def longest_silence(self) -> tuple[float, str]:
+        """The longest time between two lines of the log in seconds, by the board's clock, and the line that ended it."""
+        lines = [
+            (float(at[1]), line) for line in self.running.board.lines if (at := re.match(r"\[ *(\d+\.\d+)\]", line))
+        ]
+        return max((b - a, line) for (a, _), (b, line) in itertools.pairwise(lines))
 
 
 @pytest.mark.timeout(3 * WAIT_S + STARVED_S)
@@ -220,13 +225,13 @@ def test_a_board_loses_nothing_hangs_nowhere_and_does_not_grow(
         after = run.rest()
     took_s = time.monotonic() - began
     messages = [json.loads(message.payload) for message in core.messages]
-    again, silence_s = running.check_readings(), run.longest_silence_s()
+    again, (silence_s, ended_by) = running.check_readings(), run.longest_silence()
     with capsys.disabled():
         print(
             f"\nseed {form.seed}: {len(set(running.arrived))} readings through {run.faults.total()} faults and "
             f"{len(running.relay.passages)} connections in {took_s:.0f} s: none lost, {again} came twice; "
             f"longest silence of the log {silence_s:.1f} s; heap in use {before} bytes at half time, {after} in the end"
-            f"\n{dict(sorted(run.faults.items()))}\n{dict(Counter(running.errors))}"
+            f"\n{ended_by[:100]}\n{dict(sorted(run.faults.items()))}\n{dict(Counter(running.errors))}"
         )
     assert not [message for message in messages if "dropped" in message.get("link", {})]
     assert run.faults.total() >= faults
