@@ -189,7 +189,7 @@ class Endurance:
         return heap
 
     def longest_silence(self) -> tuple[float, str]:
-        """The longest time between two lines of the log in seconds, by the board's clock, and the line that ended it."""
+        """The longest time between two lines of the log, in seconds of the board, and the line that ended it."""
         lines = [
             (float(at[1]), line) for line in self.running.board.lines if (at := re.match(r"\[ *(\d+\.\d+)\]", line))
         ]
