@@ -11,6 +11,12 @@ from ._port import forget, ticks_ms
 # The watchdog of an ESP32 cannot be stopped, only put off: so long at the prompt.
 _AT_THE_PROMPT_S = 3600
 
+# What is read of a config once the parts of the app are made; the rest is not kept.
+KEPT = (
+    "wifi_ssid wifi_password endpoint port client_id interval_s ttl_s commands ntp_server reset_after watchdog_s "
+    "deep_sleep"
+)
+
 
 def make(path, root, stop, uptime):
     """Return the `App` for the config in the file root + path; None, and a line in the log, if it is not to run.
@@ -44,6 +50,7 @@ def make(path, root, stop, uptime):
     from .client import Client
     from .outbox import Outbox
     from .readings import Readings, reader
+    from .settings import Config
 
     gc.collect()
     app = App(
@@ -60,6 +67,7 @@ def make(path, root, stop, uptime):
     )
     if isinstance(interval_s, int):
         app.interval_ms = interval_s * 1000
+    app.config = Config({key: getattr(config, key) for key in KEPT.split(" ")})
     return app
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -585,3 +586,11 @@ def test_wifi_on_a_board_without_it_is_one_line(tmp_path: Path, monkeypatch: pyt
     lines: list[str] = []
     assert app.run(root=f"{tmp_path}/", write=lines.append) is False
     assert "no module network" in lines[0]
+
+
+def test_all_of_the_config_that_the_loop_reads_is_kept() -> None:
+    read = {"port", "watchdog_s"}  # by Config itself, and by setup.finish
+    for module in (app, orders, prepare, recovery):
+        read.update(re.findall(r"\bconfig\.(?!json)(\w+)", Path(module.__file__ or "").read_text()))
+    assert set(setup.KEPT.split(" ")) == read
+    assert read & {"password", "token", "mqtt_username"} == set()
