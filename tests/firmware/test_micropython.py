@@ -203,6 +203,24 @@ def test_a_refused_port_is_named(micropython: Interpreter, tmp_path: Path) -> No
     assert "ECONNREFUSED" in report["text"]
 
 
+FORGET = """
+import sys
+import mqtt443
+from mqtt443 import http
+from mqtt443._port import forget
+
+forget("http", "dial")
+print(len(http.__dict__), "mqtt443.http" in sys.modules, "http" in mqtt443.__dict__)
+from mqtt443.http import read_head
+print(callable(read_head))
+"""
+
+
+def test_a_forgotten_module_is_empty_and_loads_again(micropython: Interpreter, tmp_path: Path) -> None:
+    # Empty: the collector takes any word on the stack for a reference, and a stale one kept the whole module.
+    assert run(micropython, tmp_path, FORGET).split("\n") == ["0 False False", "True", ""]
+
+
 RECONNECTS = """
 import gc
 from mqtt443 import config
