@@ -70,7 +70,7 @@ def test_watchdog_ends_a_sensor_that_hangs_and_the_next_message_says_so(
     endpoint: RunningCore, tmp_path: Path, compiled: bool
 ) -> None:
     folder = tmp_path / f"hangs-{compiled}"
-    with living(endpoint, folder, compiled=compiled, sensors=HANGS_ONCE, watchdog_s=60, timeout_s=30) as board:
+    with living(endpoint, folder, compiled=compiled, sensors=HANGS_ONCE, watchdog_s=120) as board:
         board.wait_for_more(2)
         assert board.board.virtual.resets == [PWRON_RESET, WDT_RESET]
         assert board.readings[0]["link"] == {"started": "watchdog"}
@@ -93,13 +93,11 @@ def test_three_bites_in_a_row_are_safe_mode_and_the_next_start_tries_again(
 
 def test_silent_server_meets_the_deadline_before_the_watchdog(endpoint: RunningCore, tmp_path: Path) -> None:
     sensors = NO_DEADLINES.replace('"mended" not in os.listdir()', "False")
-    with living(
-        endpoint, tmp_path / "deadline", sensors=sensors, on=False, watchdog_s=60, timeout_s=30, interval_s=3600
-    ) as board:
+    with living(endpoint, tmp_path / "deadline", sensors=sensors, on=False, watchdog_s=240, interval_s=3600) as board:
         board.relay.plan = lambda n: UNHARMED if n else NO_PUBACK
         board.on()
         board.board.wait_for("PeerVanished: .*PUBACK")
-        board.wait_until(lambda: len(board.payloads) == 2)
+        board.wait_until(lambda: len(board.payloads) >= 2)
         assert board.board.virtual.resets == [PWRON_RESET]
 
 
@@ -110,7 +108,7 @@ def test_watchdog_bites_where_a_deadline_fails(endpoint: RunningCore, tmp_path: 
         board.relay.plan = lambda n: UNHARMED if n else NO_PUBACK
         board.on()
         board.board.wait_for(BIT)
-        board.wait_until(lambda: len(board.payloads) == 2)
+        board.wait_until(lambda: len(board.payloads) >= 2)
         assert board.board.virtual.resets == [PWRON_RESET, WDT_RESET]
         assert started(board) == ["watchdog"]
 
@@ -165,7 +163,7 @@ def test_board_whose_pin_is_held_stays_at_its_prompt(endpoint: RunningCore, tmp_
 def test_each_wake_sends_one_reading_and_says_goodbye(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
     folder = tmp_path / f"sleeps-{compiled}"
     will = f"telemetry/{folder.name}/will"
-    with living(endpoint, folder, compiled=compiled, deep_sleep=True, interval_s=40, will_topic=will) as board:
+    with living(endpoint, folder, compiled=compiled, deep_sleep=True, interval_s=60, will_topic=will) as board:
         board.wait_for_lines("asleep for", 4)
         board.off()  # while it sleeps
         assert [reading["seq"] for reading in board.readings] == [1, 2, 3, 4]
