@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mqtt443 import _port
 from mqtt443.outbox import PAYLOAD, RAM_BYTES, Outbox
 
