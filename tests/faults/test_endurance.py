@@ -68,7 +68,7 @@ class Course:
 
     def patience(self, n: int) -> int:
         """How many readings arrive before something happens around the n-th connection."""
-        return self._form.random(f"patience {n}").randrange(2, self._longest)
+        return self._form.random(f"patience {n}").randrange(8, self._longest)
 
     def treatment(self, n: int) -> Treatment:
         """The relay's, for the n-th connection."""
@@ -102,10 +102,14 @@ class Endurance:
     def __init__(self, running: Rig, course: Course) -> None:
         self.running = running
         self.course = course
-        self.arrived = 0
         self._struck: Counter[str] = Counter()
         self._last = -1
         self._since = 0
+
+    @property
+    def arrived(self) -> int:
+        """How many messages have come, those that came twice among them."""
+        return len(self.running.core.messages)
 
     @property
     def faults(self) -> Counter[str]:
@@ -119,7 +123,7 @@ class Endurance:
     def run(self, readings: int, faults: int) -> None:
         """Go on until so many readings have arrived, and so many faults have happened."""
         while self.arrived < readings or self.faults.total() < faults:
-            self.take()
+            self.running.core.next_message(STARVED_S)
             n = len(self.running.relay.passages) - 1
             if n != self._last:
                 self._last, self._since = n, self.arrived
@@ -129,10 +133,6 @@ class Endurance:
                 self._struck[kind] += 1
                 # The connection on which it happened has had its fault: whatever comes next is another one.
                 self.wait(lambda n=n: len(self.running.relay.passages) > n + 1, "a new connection")
-
-    def take(self) -> None:
-        self.running.core.next_message(STARVED_S)
-        self.arrived += 1
 
     def strike(self, kind: str) -> None:
         """Let it happen, now."""
