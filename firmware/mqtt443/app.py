@@ -56,6 +56,7 @@ class App:
 
     def run(self):
         """Connect and publish until `stop()` is True or Ctrl-C; an error means a wait and a new attempt."""
+        drain = True
         try:
             while not self.over():
                 try:
@@ -72,9 +73,10 @@ class App:
                     forget("recovery")
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
+            drain = False  # it may have come between the bytes of a packet: nothing more can be read
         from .recovery import goodbye
 
-        goodbye(self)
+        goodbye(self, drain)
 
     def over(self):
         """Return whether the loop is to end."""

@@ -56,11 +56,14 @@ def recover(app, error):
         app.progress()
 
 
-def goodbye(app):
-    """Give what is in flight a moment, disconnect, save what is left; then reset or sleep if that is how app ends."""
+def goodbye(app, drain):
+    """Disconnect, and save what is left; then reset or sleep if that is how app ends.
+
+    app: an `App`. drain: give what is in flight a moment before.
+    """
     if app.connected_at_ms is not None:
         try:
-            left_ms = _DRAIN_MS
+            left_ms = _DRAIN_MS if drain else 0
             while app.outbox.flying and left_ms > 0:
                 app.sender.pump()
                 app.client.wait(100)

@@ -280,7 +280,24 @@ def test_ctrl_c_leaves_with_a_disconnect(monkeypatch: pytest.MonkeyPatch) -> Non
     assert world.events[-1][1] == "disconnect"
     assert "stopped by Ctrl-C" in world.lines
     assert world.lines[-1] == "disconnected"
-    assert world.lines[-2].startswith("published"), "what was in flight has two seconds"
+    assert len(world.when("publish")) == 1
+
+
+def test_nothing_is_read_after_ctrl_c_which_may_have_come_between_the_bytes_of_a_packet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(monkeypatch, 100)
+    world.waits = [KeyboardInterrupt(), errors.MalformedPacket("packet type 0x02")]
+    world.run()
+    assert world.lines[-2:] == ["stopped by Ctrl-C", "disconnected"]
+
+
+def test_what_is_in_flight_at_an_ordered_end_has_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 1, interval_s=60)
+    world.publishes = [1000]
+    world.run()
+    assert world.lines[-2].startswith("published")
+    assert world.lines[-1] == "disconnected"
 
 
 def test_a_goodbye_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
