@@ -86,7 +86,8 @@ class Course:
             case "cut after a stall":
                 return Treatment(Fault("stall", direction, random.randrange(last), seconds=2 / PACE))
             case "silence of a slow link":
-                return Treatment(rtt_s=random.choice([0.2, 1.0]) / PACE)
+                # Shorter than the interval: a reading is told of once no other is on its way.
+                return Treatment(rtt_s=random.choice([0.1, 0.4]) / PACE)
             case "cut of a crawling link":
                 return Treatment(piece_bytes=random.choice([1, 7, 100]))
         if when == "while connecting":
