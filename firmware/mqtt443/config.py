@@ -205,8 +205,8 @@ def _check_together(config):
     if _holds(config.token or "", "&?# "):
         _refuse("token must not hold & ? # or spaces")
     if config.watchdog_s:
-        # A step of timeout_s may follow another before there is progress to feed it.
-        config.watchdog_s = max(config.watchdog_s, 60, 2 * config.timeout_s)
+        # Connecting is four steps (TCP, TLS, upgrade, CONNACK) of up to timeout_s before there is progress to feed it.
+        config.watchdog_s = max(config.watchdog_s, 60, 5 * config.timeout_s)
     for key in ("topic", "will_topic"):
         topic = getattr(config, key)
         if topic:
