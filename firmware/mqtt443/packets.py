@@ -126,6 +126,10 @@ class Packets:
             self._out_have = ROOM
             self.stream.send(self._out, ROOM, have)
 
+    def drop(self):
+        """Forget what was taken and not sent."""
+        self._out_have = ROOM
+
     def _make_room(self, size):
         out = self._out
         if size > len(out):

@@ -63,14 +63,15 @@ def goodbye(app, drain):
     """
     if app.connected_at_ms is not None:
         try:
-            left_ms = _DRAIN_MS if drain else 0
-            while app.outbox.flying and left_ms > 0:
+            left_ms = _DRAIN_MS
+            while drain and app.outbox.flying and left_ms > 0:
                 app.sender.pump()
                 app.client.wait(100)
                 left_ms -= 100
+            app.client.packets.drop()
             app.client.disconnect()
             app.log("disconnected")
-        except errors.Mqtt443Error as e:
+        except Exception as e:  # whatever it is: the readings are still to be saved
             app.log("disconnect: %s" % e)
     app.outbox.save()
     if app.end is None:

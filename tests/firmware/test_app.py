@@ -36,7 +36,7 @@ class World:
         self.events: list[tuple[int, str]] = []
         self.lines: list[str] = []
         self.connects: list[Exception | None] = []
-        self.publishes: list[Exception | int | None] = []
+        self.publishes: list[BaseException | int | None] = []
         self.waits: list[BaseException | None] = []
         self.clock_good: list[bool | None] = []
         self.distrust: list[bool] = []
@@ -106,7 +106,7 @@ class World:
         self.pids.append(pid)
         self.note("publish")
         outcome = self.publishes.pop(0) if self.publishes else None
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         self.ticks.now_ms += outcome or 0
 
@@ -131,6 +131,13 @@ class World:
 
     def close(self) -> None:
         self.note("close")
+
+    @property
+    def packets(self) -> "World":
+        return self
+
+    def drop(self) -> None:
+        self.note("drop")
 
     def disconnect(self) -> None:
         self.note("disconnect")
@@ -290,6 +297,22 @@ def test_nothing_is_read_after_ctrl_c_which_may_have_come_between_the_bytes_of_a
     world.waits = [KeyboardInterrupt(), errors.MalformedPacket("packet type 0x02")]
     world.run()
     assert world.lines[-2:] == ["stopped by Ctrl-C", "disconnected"]
+
+
+def test_what_ctrl_c_left_half_done_does_not_spoil_the_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 100)
+    world.publishes = [KeyboardInterrupt()]
+    world.run()
+    assert world.events[-2:] == [(100, "drop"), (100, "disconnect")]
+
+
+def test_readings_are_saved_whatever_fails_at_the_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 1)
+    saved: list[bool] = []
+    monkeypatch.setattr(Outbox, "save", lambda _: saved.append(True))
+    monkeypatch.setattr(world, "disconnect", lambda: 1 / 0)
+    world.run()
+    assert saved == [True]
 
 
 def test_what_is_in_flight_at_an_ordered_end_has_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

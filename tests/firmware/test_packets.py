@@ -74,6 +74,14 @@ def test_publishes_are_packed_into_records_and_come_out_whole(messages: list[tup
     assert all(len(a) + len(b) > 4080 - max(map(len, expected)) for a, b in itertools.pairwise(wire.writes))
 
 
+def test_what_is_dropped_does_not_leave_with_the_next_packet() -> None:
+    packets, wire = attached()
+    packets.publish(0x32, b"t", b"x", 7)
+    packets.drop()
+    packets.write(b"\xe0\x00")
+    assert wire.writes == [b"\xe0\x00"]
+
+
 def test_the_count_of_a_piece_is_kept_to() -> None:
     packets, wire = attached()
     packets.write(bytearray(b"\x30\x03\0\0\0"), 2)
