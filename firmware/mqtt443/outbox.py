@@ -1,7 +1,7 @@
 """What waits to be published: in memory while the link is up, on flash when it is not.
 
 A message leaves when it is acknowledged, when its time to live is over, or as the oldest when there is no room; the
-last two are counted. How it lies on flash is `segments`' work, how it is sent `sender`'s, when it is saved `app`'s.
+last two are counted. How it lies on flash is `segments`' work; `sender` sends it, `recovery` says when it is saved.
 """
 
 from ._port import BUILD_DATE, const, forget, unix_time
