@@ -5,20 +5,20 @@ BIN := .venv/bin
 .PHONY: demo test soak bench lint clean
 
 demo: .venv/.demo
-	@$(BIN)/python -m tools.micropython build alpn || echo "demo: without real MicroPython, CPython plays the board"
-	@$(BIN)/python -m tools.demo $(ARGS)
+	@$(BIN)/python -m mqtt443_tools.micropython build alpn || echo "demo: without real MicroPython, CPython plays the board"
+	@$(BIN)/python -m mqtt443_tools.demo $(ARGS)
 
 test: .venv/.test lint
-	@$(BIN)/python -m tools.micropython build || echo "test: without real MicroPython, its tests are skipped"
+	@$(BIN)/python -m mqtt443_tools.micropython build || echo "test: without real MicroPython, its tests are skipped"
 	$(BIN)/python -m pytest $(ARGS)
 
 # The long form of the faults, for a night; the seed that it prints repeats it.
 soak: .venv/.test
-	@$(BIN)/python -m tools.micropython build
+	@$(BIN)/python -m mqtt443_tools.micropython build
 	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/faults $(ARGS)
 
 bench: .venv/.test
-	@$(BIN)/python -m tools.micropython build
+	@$(BIN)/python -m mqtt443_tools.micropython build
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: .venv/.test
@@ -31,9 +31,9 @@ lint: .venv/.test
 	    { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "python3 cannot make a venv; on Debian: apt install python3-venv" >&2; exit 1; }
 
-.venv/.demo: pyproject.toml tools/fetch_umqtt.py | .venv/bin/pip
+.venv/.demo: pyproject.toml tools/mqtt443_tools/support/fetch_umqtt.py | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[umqtt]'
-	@$(BIN)/python -m tools.fetch_umqtt
+	@$(BIN)/python -m mqtt443_tools.support.fetch_umqtt
 	@touch $@
 
 .venv/.test: pyproject.toml .venv/.demo

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT
 from rich.console import Console
 from rich.table import Table
 
@@ -24,8 +26,6 @@ from bench.authorizer import authorizer
 from bench.figures import Figure
 from bench.rig import bench
 from bench.size import size
-from tools.errors import CommandError
-from tools.paths import ROOT
 
 RESULTS = ROOT / "bench" / "results"
 PICTURE = ROOT / "docs" / "fleet.svg"

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import time
 
-from authorizer.device import Device
-from authorizer.handler import Authorizer
-from authorizer.memorystore import MemoryStore
-from authorizer.policy import Template
+from mqtt443_authorizer.device import Device
+from mqtt443_authorizer.handler import Authorizer
+from mqtt443_authorizer.memorystore import MemoryStore
+from mqtt443_authorizer.policy import Template
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT
+
 from bench.figures import Figure
-from tests.support.logins import CHOSEN, CONTEXT, GENERATED, device, event
-from tools.errors import CommandError
-from tools.paths import ROOT
+from tests.support.aws.logins import CHOSEN, CONTEXT, GENERATED, device, event
 
 RUNS = 7
 DECISIONS = 200

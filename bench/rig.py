@@ -13,12 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.support.core import RunningCore
-from tests.support.relay import UNHARMED, Passage, Relay, Treatment
-from tools.errors import CommandError
-from tools.mpy import compile_package
-from tools.paths import ROOT, UMQTT
-from tools.virtualboard import interpreters
+from mqtt443_tools.support.compile_mpy import compile_package
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT, UMQTT
+from mqtt443_tools.virtualboard import interpreters
+
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Passage, Relay, Treatment
 
 PROGRAMS = ROOT / "bench" / "programs"
 PACKAGE = ROOT / "firmware" / "mqtt443"
@@ -131,7 +132,9 @@ class Bench:
     def _run(self, kind: str, task: str, count: int, interpreter: str, config: dict[str, Any]) -> Any:
         found = interpreters.find(interpreter)
         if found is None:
-            raise CommandError(f"the interpreter {interpreter} is not built; run `python -m tools.micropython build`")
+            raise CommandError(
+                f"the interpreter {interpreter} is not built; run `python -m mqtt443_tools.micropython build`"
+            )
         with TemporaryDirectory(prefix="mqtt443-bench-") as folder:
             root = Path(folder)
             (root / "config.json").write_text(json.dumps(config))

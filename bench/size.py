@@ -6,20 +6,21 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mqtt443_tools.support import package_size as sizes
+from mqtt443_tools.support.compile_mpy import compile_package
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import UMQTT
+from mqtt443_tools.virtualboard import interpreters
+
 from bench.figures import Figure
 from bench.rig import Bench
-from tools import sizes
-from tools.errors import CommandError
-from tools.mpy import compile_package
-from tools.paths import UMQTT
-from tools.virtualboard import interpreters
 
 
 def size(bench: Bench) -> list[Figure]:
     """A row a module, then the sums; umqtt's heap is in the memory figures."""
     interpreter = interpreters.find("alpn32")
     if interpreter is None:
-        raise CommandError("the interpreter alpn32 is not built; run `python -m tools.micropython build`")
+        raise CommandError("the interpreter alpn32 is not built; run `python -m mqtt443_tools.micropython build`")
     budget = json.loads(sizes.BUDGET.read_text())
     modules = sizes.mpy_bytes()
     with TemporaryDirectory(prefix="mqtt443-bench-") as folder:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.core import RunningCore
+from tests.support.mqtt.endpoint import RunningCore
 
 
 @pytest.fixture

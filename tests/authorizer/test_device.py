@@ -5,8 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from authorizer.device import (
+from mqtt443_authorizer.device import (
     from_json,
     to_json,
     validate_client_id,
@@ -15,8 +14,9 @@ from authorizer.device import (
     validate_subscribe_filter,
     validate_username,
 )
-from authorizer.errors import DeviceError
-from tests.support.logins import CHOSEN, GENERATED, device
+from mqtt443_authorizer.errors import DeviceError
+
+from tests.support.aws.logins import CHOSEN, GENERATED, device
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import threading
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from mqtt443_authorizer.dynamostore import DynamoStore
+from mqtt443_authorizer.errors import StoreError
 
-from authorizer.dynamostore import DynamoStore
-from authorizer.errors import StoreError
-from tests.support.failing import Failing
-from tests.support.logins import device
-from tests.support.table import dynamodb_table
+from tests.support.aws.failing import Failing
+from tests.support.aws.logins import device
+from tests.support.aws.table import dynamodb_table
 
 
 @pytest.fixture

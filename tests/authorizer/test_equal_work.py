@@ -5,15 +5,7 @@ import hashlib
 
 import pytest
 
-from tests.support.logins import (
-    CHOSEN,
-    GENERATED,
-    OTHER_CHOSEN,
-    OTHER_GENERATED,
-    Desk,
-    device,
-    event,
-)
+from tests.support.aws.logins import CHOSEN, GENERATED, OTHER_CHOSEN, OTHER_GENERATED, Desk, device, event
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import base64
 
 import pytest
+from mqtt443_authorizer.errors import Refused
+from mqtt443_authorizer.event import Login, describe, parse, printable
 
-from authorizer.errors import Refused
-from authorizer.event import Login, describe, parse, printable
-from tests.support.logins import event
+from tests.support.aws.logins import event
 
 LOGIN = Login("dev1", b"p@ss", "sensor-1")
 

@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.logins import Desk, device, event
+from tests.support.aws.logins import Desk, device, event
 
 NAMES = ["mqtt", "mqtt_sdk_metrics", "mqtt_no_password", "wss", "wss_headers", "http"]
 JSON = st.recursive(

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from mqtt443_authorizer.errors import StoreError
+from mqtt443_authorizer.files import write_private
+from mqtt443_authorizer.filestore import LOCK_PAUSE_S, LOCK_TRIES, FileStore
 
-from authorizer.errors import StoreError
-from authorizer.files import write_private
-from authorizer.filestore import LOCK_PAUSE_S, LOCK_TRIES, FileStore
-from tests.support.logins import device
+from tests.support.aws.logins import device
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,7 +166,7 @@ def test_processes_at_once_lose_no_change(path):
             "import sys",
             "from pathlib import Path",
             "from authorizer.filestore import FileStore",
-            "from tests.support.logins import device",
+            "from tests.support.aws.logins import device",
             f"store = FileStore(Path({str(path)!r}))",
             "print('ready', flush=True)",
             "sys.stdin.readline()",

@@ -4,17 +4,17 @@ import json
 import re
 from types import SimpleNamespace
 
+import mqtt443_authorizer.handler as module
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mqtt443_authorizer.errors import StoreError
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.handler import handler, principal_id
+from mqtt443_authorizer.policy import Template
 
-import authorizer.handler as module
-from authorizer.errors import StoreError
-from authorizer.filestore import FileStore
-from authorizer.handler import handler, principal_id
-from authorizer.policy import Template
-from tests.support.failing import Failing
-from tests.support.logins import CHOSEN, CONTEXT, GENERATED, IOT_ARN, OTHER_GENERATED, Desk, device, event
+from tests.support.aws.failing import Failing
+from tests.support.aws.logins import CHOSEN, CONTEXT, GENERATED, IOT_ARN, OTHER_GENERATED, Desk, device, event
 
 REFUSAL = {"isAuthenticated": False, "principalId": "refused"}
 

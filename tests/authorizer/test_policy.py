@@ -6,11 +6,11 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mqtt443_authorizer.device import validate_client_id
+from mqtt443_authorizer.errors import DeviceError, PolicyError
+from mqtt443_authorizer.policy import LONGEST_ARN, Template, iot_arn
 
-from authorizer.device import validate_client_id
-from authorizer.errors import DeviceError, PolicyError
-from authorizer.policy import LONGEST_ARN, Template, iot_arn
-from tests.support.logins import IOT_ARN, device
+from tests.support.aws.logins import IOT_ARN, device
 
 DEFAULT = Template.load()
 

@@ -1,10 +1,10 @@
 """What the rendered policy lets a device do, as the local endpoint's evaluator reads it."""
 
 import pytest
+from mqtt443_authorizer.policy import Template
+from mqtt443_tools.localcore.policy.engine import PolicySet
 
-from authorizer.policy import Template
-from tests.support.logins import IOT_ARN, device
-from tools.localcore.policy import PolicySet
+from tests.support.aws.logins import IOT_ARN, device
 
 OWN = device("myClientName", publish=("site/door",), subscribe=("site/+/state", "news/#"))
 

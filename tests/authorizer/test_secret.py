@@ -3,10 +3,10 @@
 import hashlib
 
 import pytest
+from mqtt443_authorizer.errors import DeviceError
+from mqtt443_authorizer.secret import SCRYPT, SHA256, ScryptCost, make_secret, match, validate_secret
 
-from authorizer.errors import DeviceError
-from authorizer.secret import SCRYPT, SHA256, ScryptCost, make_secret, match, validate_secret
-from tests.support.logins import CHOSEN, GENERATED, OTHER_CHOSEN, OTHER_GENERATED
+from tests.support.aws.logins import CHOSEN, GENERATED, OTHER_CHOSEN, OTHER_GENERATED
 
 SALT = bytes(range(16))
 

@@ -1,14 +1,14 @@
 """The contract of every credential store, on all three; and the choice of one by its setting."""
 
 import pytest
+from mqtt443_authorizer.dynamostore import DynamoStore
+from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, NotRegistered, SettingsError
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.memorystore import MemoryStore
+from mqtt443_authorizer.store import open_store
 
-from authorizer.dynamostore import DynamoStore
-from authorizer.errors import AlreadyRegistered, Conflict, NotRegistered, SettingsError
-from authorizer.filestore import FileStore
-from authorizer.memorystore import MemoryStore
-from authorizer.store import open_store
-from tests.support.logins import CHOSEN, GENERATED, device
-from tests.support.table import dynamodb_table
+from tests.support.aws.logins import CHOSEN, GENERATED, device
+from tests.support.aws.table import dynamodb_table
 
 
 @pytest.fixture(params=["memory", "file", "dynamodb"])

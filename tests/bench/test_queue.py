@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.rig import Bench, Job, bench
-from tests.support.interpreters import need
+from tests.support.board.interpreters import need
 
 MESSAGES = 60
 

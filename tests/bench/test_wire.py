@@ -6,7 +6,7 @@ import pytest
 
 from bench.figures import wire
 from bench.rig import bench
-from tests.support.interpreters import need
+from tests.support.board.interpreters import need
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import interpreters
-from tests.support.core import RunningCore
-from tests.support.onboard import Board
+from tests.support.board import interpreters
+from tests.support.board.virtual import Board
+from tests.support.mqtt.endpoint import RunningCore
 
 CAN_ALPN = ("cpython", "alpn", "alpn32")
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import trustme
+from mqtt443_tools.virtualboard.interpreters import find
 
 from tests.firmware.servers import CONNACK, Server, context, read_packet, serve_tcp, serve_tls
-from tests.support import faketime, interpreters
-from tests.support.core import RunningCore
-from tests.support.onboard import Board
-from tools.virtualboard.interpreters import find
+from tests.support.board import fake_time as faketime
+from tests.support.board import interpreters
+from tests.support.board.virtual import Board
+from tests.support.mqtt.endpoint import RunningCore
 
 LOGIN = {"client_id": "board", "username": "user", "password": "pa55-phrase", "transport": "tls"}
 LONG_AGO, LONG_FROM_NOW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2080, 1, 1, tzinfo=UTC)

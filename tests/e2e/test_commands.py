@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from tools.paths import ROOT
+from mqtt443_tools.support.paths import ROOT
 
 MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
 PAHO = (ROOT / "docs" / "examples" / "paho_publish.py").read_text()
@@ -189,7 +188,7 @@ def test_help_has_an_example(command):
 
 
 def demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tools.demo", "--state", str(state), *arguments]
+    command = [sys.executable, "-m", "mqtt443_tools.demo", "--state", str(state), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False, cwd=ROOT)
 
 

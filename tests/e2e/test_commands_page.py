@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from mqtt443 import commands
+from mqtt443_tools.support.paths import ROOT
 
-from tests.support import interpreters
-from tests.support.core import RunningCore
-from tests.support.onboard import Board
-from tools.paths import ROOT
+from tests.support.board import interpreters
+from tests.support.board.virtual import Board
+from tests.support.mqtt.endpoint import RunningCore
 
 TEXT = (ROOT / "docs" / "commands.md").read_text()
 DEADLINE_S = 30

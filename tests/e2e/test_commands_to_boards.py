@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mqtt443_authorizer.policy import DEFAULT_PATH
+from mqtt443_tools.localcore.auth.account import DEVICES_FILE
+from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.mqtt.connection import MqttConnection
+from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET
 
-from authorizer.policy import DEFAULT_PATH
-from tests.support.core import RunningCore
-from tests.support.living import Living, living
-from tools.localcore.account import DEVICES_FILE
-from tools.localcore.authorizers import Authorizer
-from tools.localcore.lambda_runtime import LambdaFunction
-from tools.localcore.mqtt import MqttConnection
-from tools.paths import ROOT
-from tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET
+from tests.support.board.lives import Living, living
+from tests.support.mqtt.endpoint import RunningCore
 
 HANDLERS = """
 from mqtt443 import command
@@ -216,7 +216,7 @@ def test_board_that_may_not_subscribe_sends_its_telemetry_all_the_same(tmp_path:
     policy.write_text(DEFAULT_PATH.read_text().replace("iot:Subscribe", "iot:RetainPublish"))
     function = LambdaFunction(
         ROOT,
-        "authorizer.handler.handler",
+        "mqtt443_authorizer.handler.handler",
         environment={"MQTT443_STORE": f"file:{state / DEVICES_FILE}", "MQTT443_POLICY": str(policy)},
         name="mute",
         region="eu-west-1",

@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from tools.paths import ROOT
+from mqtt443_tools.support.paths import ROOT
 
 # `make demo` is run by test_commands.py as the module behind it; `make test` is what runs this.
 BY_OTHERS = {"make demo\n", "make test\n"}

@@ -2,7 +2,7 @@
 
 import re
 
-from tools.paths import ROOT
+from mqtt443_tools.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "reliability.md").read_text()
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.core import RunningCore
-from tests.support.faketime import board_pace
-from tests.support.interpreters import need
-from tests.support.onboard import Board
-from tests.support.relay import Relay, Treatment
+from tests.support.board.fake_time import board_pace
+from tests.support.board.interpreters import need
+from tests.support.board.virtual import Board
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import Relay, Treatment
 
 PACE = 40
 WAIT_S = 20.0

@@ -15,9 +15,9 @@ import trustme
 
 from tests.faults.boards import TIMEOUT_S
 from tests.firmware.servers import context, read_packet, serve_tls
-from tests.support.faketime import board_pace
-from tests.support.interpreters import need
-from tests.support.onboard import Board
+from tests.support.board.fake_time import board_pace
+from tests.support.board.interpreters import need
+from tests.support.board.virtual import Board
 
 WAIT_S = 20.0
 

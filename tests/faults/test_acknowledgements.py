@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.boards import ERROR_LINE, PACE, TIMEOUT_S
 from tests.faults.scripted import Answer, Leave, Publish, Script, at_once, board_at
-from tests.support.onboard import Board
+from tests.support.board.virtual import Board
 
 UNKNOWN = b"\xfe\xdc"
 WINDOW = 4

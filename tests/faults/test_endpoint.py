@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mqtt443_authorizer.store import FileStore
+from mqtt443_tools.device.registration import set_enabled
+from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 
-from authorizer.store import FileStore
 from tests.faults.boards import rig
-from tests.support.core import RunningCore
-from tests.support.mqtt import RawClient
-from tests.support.relay import UNHARMED, Fault, Treatment
-from tools.devices import set_enabled
-from tools.localcore.account import DEVICES_FILE
+from tests.support.mqtt.client import RawClient
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Fault, Treatment
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mqtt443_authorizer.store import FileStore
+from mqtt443_tools.device.registration import set_enabled
+from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 
-from authorizer.store import FileStore
 from tests.faults.boards import PACE, TIMEOUT_S, WAIT_S, Rig, rig
 from tests.faults.conftest import Form
-from tests.support.core import RunningCore
-from tests.support.mqtt import RawClient
-from tests.support.relay import UNHARMED, Fault, Harm, Treatment
-from tools.devices import set_enabled
-from tools.localcore.account import DEVICES_FILE
+from tests.support.mqtt.client import RawClient
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Fault, Harm, Treatment
 
 KEEPALIVE_S = 60
 # The log says something each second; it is silent only while something is waited for that has a deadline.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import flash
-from tests.support.core import RunningCore
-from tests.support.living import Living, living
+from tests.support.board import flash_image as flash
+from tests.support.board.lives import Living, living
+from tests.support.mqtt.endpoint import RunningCore
 
 
 @pytest.fixture(scope="module")

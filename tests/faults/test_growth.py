@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from mqtt443_tools.support.paths import UMQTT
 
 from tests.faults.conftest import Form
 from tests.firmware.micropython import prepare
 from tests.firmware.servers import CONNACK, Handler, answer_mqtt, context, read_packet, serve_tls
-from tests.support.board import FIRMWARE
-from tests.support.interpreters import need
-from tools.paths import UMQTT
+from tests.support.board.interpreters import need
+from tests.support.board.package import FIRMWARE
 
 A_CONNECTION = 100  # messages acknowledged on each connection
 LIMIT_S = 1800.0

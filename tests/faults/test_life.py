@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET, WDT_RESET
 
-from tests.support.core import RunningCore
-from tests.support.living import GONE, Living, living
-from tests.support.relay import UNHARMED, Fault, Treatment
-from tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET, WDT_RESET
+from tests.support.board.lives import GONE, Living, living
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Fault, Treatment
 
 BIT = "the watchdog bit"
 

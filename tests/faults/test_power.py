@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Form
-from tests.support.core import RunningCore
-from tests.support.living import PACE, WAIT_S, WINDOW, Living, living
+from tests.support.board.lives import PACE, WAIT_S, WINDOW, Living, living
+from tests.support.mqtt.endpoint import RunningCore
 
 # How readings come (interval_s and bytes more in each), how many may be in memory alone when the power goes (4,096
 # bytes of them, or those of a minute; and the one that is just being taken), and how many there are when it goes.

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.supervisor import VirtualBoard
 
 from tests.faults.conftest import Form
-from tests.support.board import FIRMWARE
-from tests.support.interpreters import need
-from tools.virtualboard.interpreters import Interpreter
-from tools.virtualboard.supervisor import VirtualBoard
+from tests.support.board.interpreters import need
+from tests.support.board.package import FIRMWARE
 
 DEADLINE_S = 30
 BLOCK_BYTES = 4096

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.core import RunningCore
-from tests.support.living import Living, living
+from tests.support.board.lives import Living, living
+from tests.support.mqtt.endpoint import RunningCore
 
 
 @pytest.fixture(scope="module")

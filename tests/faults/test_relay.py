@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.records import Meter
-from tests.support.relay import Fault, Relay, Treatment
+from tests.support.mqtt.relay import Fault, Relay, Treatment
+from tests.support.mqtt.tls_records import Meter
 
 WAIT_S = 10.0
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.faults.conftest import Form
 from tests.faults.trials import Trials, run_trials
-from tests.support.core import RunningCore
-from tests.support.interpreters import need
-from tests.support.relay import UNHARMED, Direction, Fault, Harm, Treatment
+from tests.support.board.interpreters import need
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Direction, Fault, Harm, Treatment
 
 # Interpreter, transport, messages in flight at a time, clean session.
 WAYS = [

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.trials import run_trials
-from tests.support.core import RunningCore
-from tests.support.interpreters import need
-from tests.support.relay import UNHARMED
+from tests.support.board.interpreters import need
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED
 
 
 @pytest.fixture(scope="module")

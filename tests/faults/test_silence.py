@@ -7,8 +7,8 @@ import pytest
 
 from tests.faults.boards import PACE, TIMEOUT_S, rig
 from tests.faults.conftest import Form
-from tests.support.core import RunningCore
-from tests.support.relay import UNHARMED, Fault, Treatment
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Fault, Treatment
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.boards import rig
-from tests.support.core import RunningCore
-from tests.support.faketime import board_clock
-from tests.support.relay import UNHARMED, Fault, Treatment
+from tests.support.board.fake_time import board_clock
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Fault, Treatment
 
 WIFI = {"ssid": "a network", "password": "its password"}
 LOST = Treatment(Fault("silence"))

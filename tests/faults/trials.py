@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mqtt443_tools.support.paths import UMQTT
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+
 from tests.firmware.micropython import prepare
 from tests.firmware.servers import Server
-from tests.support.board import FIRMWARE
-from tests.support.core import RunningCore
-from tests.support.relay import UNHARMED, Passage, Relay, Treatment
-from tools.paths import UMQTT
-from tools.virtualboard.interpreters import Interpreter
+from tests.support.board.package import FIRMWARE
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.relay import UNHARMED, Passage, Relay, Treatment
 
 PAYLOAD_BYTES = 100
 ENOUGH_TRIALS = 40

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
+from tests.support.board import package as board  # noqa: F401 (umqtt, before mqtt443.client)
 
 from mqtt443 import config  # isort: skip
 from mqtt443.client import Client  # isort: skip

@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.board import FIRMWARE
-from tools.virtualboard.interpreters import Interpreter
-from tools.virtualboard.supervisor import VirtualBoard
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.supervisor import VirtualBoard
+
+from tests.support.board.package import FIRMWARE
 
 DEADLINE_S = 30
 

@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from mqtt443_tools.support.paths import UMQTT
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+
 from tests.firmware.servers import HOST, Server
-from tests.support.board import FIRMWARE
-from tools.paths import UMQTT
-from tools.virtualboard.interpreters import Interpreter
+from tests.support.board.package import FIRMWARE
 
 TIMEOUT_S = 30
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
+from tests.support.board import package as board  # noqa: F401 (umqtt, before mqtt443.client)
 
 from mqtt443 import app, config, ending, errors, orders, prepare, recovery, sender, setup, start, state  # isort: skip
 from mqtt443.app import App, Uptime  # isort: skip

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from mqtt443_tools.support import package_size as sizes
 
-from tests.support import interpreters
-from tests.support.core import RunningCore
-from tools import sizes
+from tests.support.board import interpreters
+from tests.support.mqtt.endpoint import RunningCore
 
 BUDGET = json.loads(sizes.BUDGET.read_text())
 

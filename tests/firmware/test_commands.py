@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mqtt443 import commands
 
 from tests.firmware.micropython import run
-from tests.support.interpreters import MICROPYTHON, need
+from tests.support.board.interpreters import MICROPYTHON, need
 
 Handler = Callable[[dict[str, Any]], Any]
 

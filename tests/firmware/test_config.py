@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443 import config, files
 from mqtt443.errors import ConfigError
-
-from tools.paths import ROOT
+from mqtt443_tools.support.paths import ROOT
 
 BASE = {"endpoint": "abc-ats.iot.eu-west-1.amazonaws.com", "client_id": "dev1", "username": "u", "password": "p"}
 

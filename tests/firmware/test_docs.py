@@ -5,8 +5,7 @@ import re
 
 import pytest
 from mqtt443 import backoff, clock, config, wifi
-
-from tools.paths import ROOT
+from mqtt443_tools.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "config.md").read_text()
 ROWS = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from mqtt443 import ending, state
+from mqtt443_tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET
 
 from tests.firmware.lives import live
-from tests.support.interpreters import ALL, need
-from tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET
+from tests.support.board.interpreters import ALL, need
 
 
 class Chip:

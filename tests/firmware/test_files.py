@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mqtt443 import files
 
 from tests.firmware.micropython import run
-from tests.support.interpreters import MICROPYTHON, need
+from tests.support.board.interpreters import MICROPYTHON, need
 
 NAMES = ("state", "state.new", "state.old")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trustme
+from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import (
@@ -22,8 +23,7 @@ from tests.firmware.servers import (
     serve_tls,
     websocket_server,
 )
-from tests.support.interpreters import MICROPYTHON, need
-from tools.virtualboard.interpreters import Interpreter
+from tests.support.board.interpreters import MICROPYTHON, need
 
 CA = trustme.CA()
 

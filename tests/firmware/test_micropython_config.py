@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.firmware.micropython import run
-from tests.support.interpreters import MICROPYTHON, need
-from tools.virtualboard.interpreters import Interpreter
+from tests.support.board.interpreters import MICROPYTHON, need
 
 # One line for each file: what `load` made of it.
 LOAD_ALL = """

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import answer_mqtt, context, serve_tls
-from tests.support.interpreters import MICROPYTHON, need
-from tools.paths import ROOT
-from tools.virtualboard.interpreters import Interpreter
+from tests.support.board.interpreters import MICROPYTHON, need
 
 CA = trustme.CA()
 

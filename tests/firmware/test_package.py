@@ -9,11 +9,11 @@ import pytest
 from mpremote import mip
 from mpremote.transport_serial import SerialTransport
 from mqtt443 import __version__
+from mqtt443_tools.support.compile_mpy import HOST_ONLY
+from mqtt443_tools.support.paths import ROOT
 
-from tests.support import interpreters
-from tests.support.repl import SerialBoard
-from tools.mpy import HOST_ONLY
-from tools.paths import ROOT
+from tests.support.board import interpreters
+from tests.support.chip.repl import SerialBoard
 
 PACKAGE = json.loads((ROOT / "package.json").read_text())
 MODULES = {

@@ -5,7 +5,7 @@ import sys
 
 import mqtt443
 
-from tests.support import board
+from tests.support.board import package as board
 
 PUBLIC = {"run", "App", "Client", "Transport", "Backoff", "Config"}
 

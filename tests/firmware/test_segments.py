@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mqtt443 import segments as module
 from mqtt443.segments import Segments
+from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.firmware.micropython import run
-from tests.support.interpreters import MICROPYTHON, need
-from tools.virtualboard.interpreters import Interpreter
+from tests.support.board.interpreters import MICROPYTHON, need
 
 SEGMENT_BYTES = 4096
 FOREIGN = ["0000001", "notes.txt", "\u0660" * 8]  # eight digits, too, but not ours

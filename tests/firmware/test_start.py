@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from mqtt443 import errors, start, state
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET, SOFT_RESET, WDT_RESET
 
 from tests.firmware.lives import lay_out, live
 from tests.firmware.micropython import run
-from tests.support.interpreters import ALL, MICROPYTHON, need
-from tools.virtualboard.interpreters import Interpreter
-from tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET, SOFT_RESET, WDT_RESET
+from tests.support.board.interpreters import ALL, MICROPYTHON, need
 
 SAFE = "safe mode: three crashes in a row; the last: %s. Press RESET to try again"
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443 import files, state
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET, VirtualBoard, lay_out
 
 from tests.firmware.micropython import run
-from tests.support.interpreters import MICROPYTHON, need
-from tools.virtualboard.interpreters import Interpreter
-from tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET, VirtualBoard, lay_out
+from tests.support.board.interpreters import MICROPYTHON, need
 
 DEADLINE_S = 30
 RTC_BYTES = 2048

@@ -11,7 +11,7 @@ from mqtt443.dial import connect_tcp
 from mqtt443.stream import Stream
 
 from tests.firmware.fakes import Line, Ticks
-from tests.support import board  # noqa: F401 (its esp32)
+from tests.support.board import package as board  # noqa: F401 (its esp32)
 
 READ, WRITE = 1, 4
 

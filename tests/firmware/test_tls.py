@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.support import board  # noqa: F401 (umqtt, before mqtt443.client)
+from tests.support.board import package as board  # noqa: F401 (umqtt, before mqtt443.client)
 
 from mqtt443 import config, errors  # isort: skip
 from mqtt443.client import Client  # isort: skip

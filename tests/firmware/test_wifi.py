@@ -11,7 +11,7 @@ from mqtt443 import errors, wifi
 
 from tests.firmware.fakes import Ticks
 from tests.firmware.micropython import run
-from tests.support.interpreters import MICROPYTHON, need
+from tests.support.board.interpreters import MICROPYTHON, need
 
 
 class Network:

@@ -6,16 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mqtt443_authorizer.device import Device
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.secret import match
+from mqtt443_tools.device.device_command import app
+from mqtt443_tools.support.errors import CommandError
 from typer.testing import CliRunner
 
-from authorizer.device import Device
-from authorizer.filestore import FileStore
-from authorizer.secret import match
-from tools.device import app
-from tools.errors import CommandError
-
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-c", "from tools.device import app; app()"]
+PROGRAM = [sys.executable, "-c", "from mqtt443_tools.device.device_command import app; app()"]
 
 
 class DeviceCommand:

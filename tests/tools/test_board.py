@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tools.localcore.certificates import CA_FILE, local_ca
+from mqtt443_tools.localcore.front.certificates import CA_FILE, local_ca
 
 WAIT_S = 30.0
-MQTT443 = (sys.executable, "-c", "from tools.cli import main; main()")
+MQTT443 = (sys.executable, "-c", "from mqtt443_tools.cli import main; main()")
 
 
 @pytest.fixture

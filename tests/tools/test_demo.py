@@ -7,8 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
-from tools import demo
+from mqtt443_tools.demo import __main__ as demo
 
 WAIT_S = 20.0
 PARTS = """
@@ -53,7 +52,7 @@ def test_what_watch_complains_about_is_no_telemetry(tmp_path: Path, capfd: pytes
 
 @pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "soon"])
 def test_a_time_that_cannot_be_is_wrong_use(tmp_path: Path, seconds: str) -> None:
-    command = [sys.executable, "-m", "tools.demo", "--state", str(tmp_path), f"--seconds={seconds}"]
+    command = [sys.executable, "-m", "mqtt443_tools.demo", "--state", str(tmp_path), f"--seconds={seconds}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--seconds" in done.stderr

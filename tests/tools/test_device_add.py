@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from mqtt443_tools.support.errors import CommandError, UsageError
 
+from tests.support.aws.logins import CONTEXT
 from tests.support.device_command import ROOT, DeviceCommand
-from tests.support.logins import CONTEXT
-from tools.errors import CommandError, UsageError
 
 
 @pytest.fixture

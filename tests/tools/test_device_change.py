@@ -6,11 +6,12 @@ import pty
 from types import SimpleNamespace
 
 import pytest
+from mqtt443_tools.device import backends as places
+from mqtt443_tools.device import device_command as device
+from mqtt443_tools.localcore.control.control_client import ControlError
+from mqtt443_tools.support.errors import CommandError, UsageError
 
 from tests.support.device_command import DeviceCommand
-from tools import device, places
-from tools.errors import CommandError, UsageError
-from tools.localcore.control_client import ControlError
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import base64
 
 import pytest
+from mqtt443_authorizer.device import Device
+from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, PolicyError
+from mqtt443_authorizer.memorystore import MemoryStore
+from mqtt443_authorizer.policy import Template
+from mqtt443_authorizer.secret import SCRYPT, SHA256, match
+from mqtt443_tools.device.registration import MAX_ATTEMPTS, add_device, drop_old, remove, rotate, set_enabled, take_back
 
-from authorizer.device import Device
-from authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, PolicyError
-from authorizer.memorystore import MemoryStore
-from authorizer.policy import Template
-from authorizer.secret import SCRYPT, SHA256, match
-from tests.support.logins import Desk, event
-from tools.devices import MAX_ATTEMPTS, add_device, drop_old, remove, rotate, set_enabled, take_back
+from tests.support.aws.logins import Desk, event
 
 NOW = 1_700_000_000.9
 

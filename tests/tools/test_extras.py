@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 import pytest
-
-from tools.paths import ROOT
+from mqtt443_tools.support.paths import ROOT
 
 EXTRAS = ("esptool", "serial", "mpremote", "littlefs", "segno", "boto3", "botocore", "awscrt")
 
@@ -15,7 +14,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({EXTRAS}))
-from tools.cli import main
+from mqtt443_tools.cli import main
 sys.argv[1:] = {list(arguments)}
 main()
 """

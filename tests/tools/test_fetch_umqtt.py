@@ -4,9 +4,8 @@ import io
 import tarfile
 
 import pytest
-
-from tools import fetch_umqtt
-from tools.paths import UMQTT
+from mqtt443_tools.support import fetch_umqtt
+from mqtt443_tools.support.paths import UMQTT
 
 
 def archive(path, content=b"class MQTTClient: pass\n"):

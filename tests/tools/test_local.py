@@ -16,17 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mqtt443_authorizer.store import FileStore
+from mqtt443_tools.cli import app
+from mqtt443_tools.cloud.lambda_zip import build
+from mqtt443_tools.device.registration import add_device
+from mqtt443_tools.local.local_command import parse_settings
+from mqtt443_tools.localcore.settings import SettingError, Settings
 from typer.testing import CliRunner
 
-from authorizer.store import FileStore
-from tests.support.mqtt import Connack, Inbox, client_connect, client_publish
-from tools.cli import app
-from tools.cloud.code import build
-from tools.devices import add_device
-from tools.local import parse_settings
-from tools.localcore.settings import SettingError, Settings
+from tests.support.mqtt.client import Connack, Inbox, client_connect, client_publish
 
-MQTT443 = (sys.executable, "-c", "from tools.cli import main; main()")
+MQTT443 = (sys.executable, "-c", "from mqtt443_tools.cli import main; main()")
 WAIT_S = 20.0
 READY = re.compile(r"ready host=(\S+) port=(\d+) ca=(\S+)(?: domain=(\S+) domain_port=(\d+))?\n")
 
@@ -234,7 +234,9 @@ def test_the_authorizer_of_a_zip_decides(tmp_path: Path) -> None:
 def test_the_zip_is_what_runs_and_not_the_checkout(tmp_path: Path) -> None:
     code = tmp_path / "authorizer.zip"
     with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("authorizer/handler.py", "def handler(event, context): raise RuntimeError('of the zip')")
+        archive.writestr(
+            "authorizer/mqtt443_authorizer/handler.py", "def handler(event, context): raise RuntimeError('of the zip')"
+        )
     with local(tmp_path / "state", "--zip", str(code)) as (process, ready):
         context = ssl.create_default_context(cafile=ready.group(3))
         context.set_alpn_protocols(["mqtt"])

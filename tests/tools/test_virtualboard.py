@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.support import faketime, interpreters
-from tools.errors import CommandError
-from tools.virtualboard.interpreters import Interpreter
-from tools.virtualboard.supervisor import (
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.supervisor import (
     DEEPSLEEP_RESET,
     HARD_RESET,
     PWRON_RESET,
@@ -21,6 +19,9 @@ from tools.virtualboard.supervisor import (
     VirtualBoard,
     lay_out,
 )
+
+from tests.support.board import fake_time as faketime
+from tests.support.board import interpreters
 
 DEADLINE_S = 20
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.cli import app
+from mqtt443_tools.localcore.mqtt.session import Message
+from mqtt443_tools.watch.watch_command import describe
 from typer.testing import CliRunner, Result
 
-from tests.support.core import RunningCore
-from tools.cli import app
-from tools.localcore.session import Message
-from tools.watch import describe
+from tests.support.mqtt.endpoint import RunningCore
 
 WAIT_S = 20.0
 
@@ -90,7 +90,7 @@ def test_it_ends_with_a_note_where_the_endpoint_goes_away(core: RunningCore) -> 
 
 def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", "from tools.cli import main; main()", "watch", "--state", str(tmp_path)],
+        [sys.executable, "-c", "from mqtt443_tools.cli import main; main()", "watch", "--state", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=WAIT_S,
@@ -108,7 +108,7 @@ def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
 )
 def test_a_wrong_option_is_wrong_use(tmp_path: Path, option: str, value: str, problem: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", "from tools.cli import main; main()", "watch", option, value],
+        [sys.executable, "-c", "from mqtt443_tools.cli import main; main()", "watch", option, value],
         capture_output=True,
         text=True,
         timeout=WAIT_S,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.firmware.image.alpnserver import DEADLINE_S, AlpnServer
-from tests.support import interpreters
+from tests.support.board import interpreters
 
 # What every program starts with: connect() does the handshake, with a verified certificate.
 PRELUDE = """

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.support import interpreters
+from tests.support.board import interpreters
 
 
 def test_server_sees_the_name_and_the_client_its_choice(run, serve):

@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES, VARIANT
+from mqtt443_tools.micropython.unpack import source_tree
 
 from tests.firmware.image.needs import absent
-from tests.support import interpreters
-from tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES, VARIANT
-from tools.micropython.tree import source_tree
+from tests.support.board import interpreters
 
 MODULE = USER_MODULES / "alpn" / "alpn.c"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wpointer-arith", "-Wdouble-promotion", "-Wfloat-conversion"]

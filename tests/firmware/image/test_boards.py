@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES
+from mqtt443_tools.micropython.unpack import source_tree
+from mqtt443_tools.support.paths import ROOT
 
 from tests.firmware.image.needs import absent
-from tests.support import interpreters
-from tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES
-from tools.micropython.tree import source_tree
-from tools.paths import ROOT
+from tests.support.board import interpreters
 
 # The chip as ESP-IDF calls it; ESP32 is its default, which the stock board leaves unsaid.
 BOARDS = {"ESP32": "", "ESP32_S3": "esp32s3", "ESP32_C3": "esp32c3", "ESP32_C6": "esp32c6"}

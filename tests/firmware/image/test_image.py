@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES
+from mqtt443_tools.micropython.unpack import source_tree
+from mqtt443_tools.support.paths import ROOT
 
-from tests.support import interpreters
-from tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES
-from tools.micropython.tree import source_tree
-from tools.paths import ROOT
+from tests.support.board import interpreters
 
 PAGE = (ROOT / "docs" / "image.md").read_text()
 SCRIPT = (USER_MODULES / "build.sh").read_text()

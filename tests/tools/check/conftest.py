@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.check.step import Step
+from mqtt443_tools.check.walk import Options, walk
 
-from tests.support.core import RunningCore
-from tools.check.step import Step
-from tools.check.walk import Options, walk
+from tests.support.mqtt.endpoint import RunningCore
 
 PASSWORD = "a password of my own"
 

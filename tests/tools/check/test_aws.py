@@ -4,11 +4,11 @@ import json
 
 import pytest
 from mqtt443 import config
+from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.support.errors import CommandError, UsageError
 
-from tests.support.aws import ACCOUNT, ENVIRONMENT, REGION, Answers, Refuse
+from tests.support.aws.stubs import ACCOUNT, ENVIRONMENT, REGION, Answers, Refuse
 from tests.tools.check.conftest import PASSWORD
-from tools.cloud.aws import Aws
-from tools.errors import CommandError, UsageError
 
 ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mine"

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 import trustme
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_tools.device.registration import set_enabled
+from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.front.certificates import LeafSpec
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
 
-from authorizer.filestore import FileStore
-from tests.support.faketime import board_clock
-from tests.support.lambdas import ACCOUNT, REGION
-from tools.devices import set_enabled
-from tools.localcore.authorizers import Authorizer
-from tools.localcore.certificates import LeafSpec
-from tools.localcore.lambda_runtime import LambdaFunction
+from tests.support.aws.lambda_functions import ACCOUNT, REGION
+from tests.support.board.fake_time import board_clock
 
 
 def function(folder: Path, source: str, **options) -> LambdaFunction:

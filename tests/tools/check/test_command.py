@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.check import mqtt_steps as board
+from mqtt443_tools.check.causes import CAUSES
+from mqtt443_tools.cli import app
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT
 from typer.testing import CliRunner
 
 from tests.tools.check.conftest import PASSWORD
-from tools.check import board
-from tools.check.causes import CAUSES
-from tools.cli import app
-from tools.errors import CommandError
-from tools.paths import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -82,7 +82,7 @@ def test_umqtt_that_was_never_fetched(way, core, monkeypatch, tmp_path):
     monkeypatch.setattr(board, "UMQTT", tmp_path)
     done = check(way.to(core))
     assert isinstance(done.exception, CommandError)
-    assert "tools.fetch_umqtt" in str(done.exception)
+    assert "mqtt443_tools.support.fetch_umqtt" in str(done.exception)
 
 
 def test_every_cause_is_in_the_document():

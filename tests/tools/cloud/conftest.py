@@ -10,8 +10,8 @@ import yaml
 from moto import mock_aws
 from moto.cloudformation.utils import yaml_tag_constructor
 
-from tests.support.aws import ENVIRONMENT
-from tests.support.cloud import Cloud
+from tests.support.aws.account import Cloud
+from tests.support.aws.stubs import ENVIRONMENT
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import botocore.exceptions as boto
 import pytest
+from mqtt443_tools.cloud.aws import MAX_PAGES, MAX_TRIES, Aws, AwsError, open_aws
+from mqtt443_tools.support.errors import CommandError, UsageError
 
-from tests.support.aws import Answers, Refuse, new_session
-from tests.support.failing import Failing
-from tools.cloud.aws import MAX_PAGES, MAX_TRIES, Aws, AwsError, open_aws
-from tools.errors import CommandError, UsageError
+from tests.support.aws.failing import Failing
+from tests.support.aws.stubs import Answers, Refuse, new_session
 
 
 def refused(error: Refuse, service: str = "iot", operation: str = "describe_endpoint") -> AwsError:

@@ -10,9 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-from authorizer.errors import PolicyError
-from tools.cloud.code import PACKAGE, build, key, read_policy
+from mqtt443_authorizer.errors import PolicyError
+from mqtt443_tools.cloud.lambda_zip import PACKAGE, build, key, read_policy
 
 
 def names(content: bytes) -> list[str]:
@@ -40,7 +39,10 @@ def test_another_byte_gives_another_key(tmp_path: Path) -> None:
 
 
 def test_the_zip_holds_the_package_and_its_policy_and_nothing_else() -> None:
-    expected = [*(f"authorizer/{path.name}" for path in PACKAGE.glob("*.py")), "authorizer/policy.json"]
+    expected = [
+        *(f"mqtt443_authorizer/{path.name}" for path in PACKAGE.glob("*.py")),
+        "mqtt443_authorizer/policy.json",
+    ]
     assert names(build()) == sorted(expected)
 
 
@@ -57,7 +59,7 @@ def test_a_policy_of_ones_own_takes_the_place_of_the_default(tmp_path: Path) -> 
         '"Resource": "<arn>:client/<client_id>"}]}'
     )
     with zipfile.ZipFile(io.BytesIO(build(policy=read_policy(own)))) as archive:
-        assert archive.read("authorizer/policy.json") == own.read_bytes()
+        assert archive.read("mqtt443_authorizer/policy.json") == own.read_bytes()
 
 
 def test_a_policy_that_breaks_the_rules_is_refused(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.cli import app
+from mqtt443_tools.cloud import cloud_command as command
+from mqtt443_tools.cloud.lambda_zip import build, key
+from mqtt443_tools.support.errors import CommandError, UsageError
 from typer.testing import CliRunner, Result
 
-from tests.support.aws import ENVIRONMENT, Refuse
-from tests.support.awsiot import ENDPOINT
-from tests.support.cloud import STACK, Cloud
-from tools.cli import app
-from tools.cloud import command
-from tools.cloud.code import build, key
-from tools.errors import CommandError, UsageError
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.iot_control_plane import ENDPOINT
+from tests.support.aws.stubs import ENVIRONMENT, Refuse
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 Run = Callable[..., Result]
@@ -161,7 +161,7 @@ def test_without_credentials_it_is_one_line_on_stderr() -> None:
     for name in hidden:
         environment.pop(name, None)
     result = subprocess.run(
-        [sys.executable, "-c", "from tools.cli import main; main()", "cloud", "status"],
+        [sys.executable, "-c", "from mqtt443_tools.cli import main; main()", "cloud", "status"],
         env=environment,
         capture_output=True,
         text=True,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tools.cloud.cost import monthly
+from mqtt443_tools.cloud.cost import monthly
 
 
 def test_a_connected_device_that_says_nothing_costs_its_minutes() -> None:

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.cloud.aws import AwsError
+from mqtt443_tools.cloud.lambda_zip import build, key
+from mqtt443_tools.support.errors import CommandError, UsageError
 
-from tests.support.aws import ACCOUNT, Refuse
-from tests.support.cloud import STACK, Cloud
-from tools.cloud.aws import AwsError
-from tools.cloud.code import build, key
-from tools.errors import CommandError, UsageError
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.stubs import ACCOUNT, Refuse
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")  # what moto has not got
 

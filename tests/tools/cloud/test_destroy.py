@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from mqtt443_tools.support.errors import CommandError
 
-from tests.support.changesets import set_status
-from tests.support.cloud import STACK, Cloud
-from tools.errors import CommandError
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.change_sets import set_status
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 

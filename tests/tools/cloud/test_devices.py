@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from mqtt443 import ca as board_ca
 from mqtt443.config import load
+from mqtt443_authorizer.dynamostore import DynamoStore
+from mqtt443_authorizer.secret import match
+from mqtt443_tools.cli import app
+from mqtt443_tools.support.amazon_roots import amazon_roots
+from mqtt443_tools.support.errors import CommandError, UsageError
 from typer.testing import CliRunner, Result
 
-from authorizer.dynamostore import DynamoStore
-from authorizer.secret import match
-from tests.support.aws import Refuse
-from tests.support.awsiot import DOMAIN, ENDPOINT
-from tests.support.cloud import STACK, Cloud
-from tools.amazon_roots import amazon_roots
-from tools.cli import app
-from tools.errors import CommandError, UsageError
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.iot_control_plane import DOMAIN, ENDPOINT
+from tests.support.aws.stubs import Refuse
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 Run = Callable[..., Result]
@@ -28,7 +28,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a subcommand on the stack."""
-    monkeypatch.setattr("tools.cloud.aws.open_aws", lambda *_: cloud.aws)
+    monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: cloud.aws)
     monkeypatch.delenv("MQTT443_PASSWORD", raising=False)
     cloud.answers.on("logs", "filter_log_events", {"events": []})
 

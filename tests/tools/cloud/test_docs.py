@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import typer.main
+from mqtt443_tools.cli import app
+from mqtt443_tools.cloud.aws_backend import Fleet
+from mqtt443_tools.cloud.cost import monthly
+from mqtt443_tools.device.registration import add_device, remove, rotate
+from mqtt443_tools.support.paths import ROOT
 
-from tests.support.cloud import STACK, Cloud
-from tools.cli import app
-from tools.cloud.cost import monthly
-from tools.cloud.fleet import Fleet
-from tools.devices import add_device, remove, rotate
-from tools.paths import ROOT
+from tests.support.aws.account import STACK, Cloud
 
 PAGE = (ROOT / "docs" / "aws.md").read_text()
 COMMANDS = re.findall(r"^\.venv/bin/mqtt443 (.*)$", PAGE, re.MULTILINE)

@@ -18,17 +18,17 @@ from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
+from mqtt443_tools.cli import app
+from mqtt443_tools.cloud import cloud_command as command
+from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from typer.testing import CliRunner
 
-from tests.support.aws import ACCOUNT, REGION
-from tests.support.cloud import STACK, Cloud
-from tests.support.core import RunningCore
-from tools.cli import app
-from tools.cloud import command
-from tools.localcore.authorizers import Authorizer
-from tools.localcore.lambda_runtime import LambdaFunction
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.stubs import ACCOUNT, REGION
+from tests.support.mqtt.endpoint import RunningCore
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 WAIT_S = 20.0
@@ -45,7 +45,7 @@ def cloud(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     try:
         made = Cloud(tmp_path / "state")
         monkeypatch.setattr(command, "open_aws", lambda *_: made.aws)
-        monkeypatch.setattr("tools.cloud.aws.open_aws", lambda *_: made.aws)
+        monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: made.aws)
         made.answers.on("logs", "filter_log_events", {"events": []})
         yield made
     finally:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from mqtt443_tools.cloud import iot_authorizer as authorizer
+from mqtt443_tools.support.errors import CommandError
 
-from tests.support.aws import Refuse
-from tests.support.awsiot import DOMAIN, ENDPOINT
-from tests.support.cloud import STACK, Cloud
-from tools.cloud import authorizer
-from tools.errors import CommandError
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.iot_control_plane import DOMAIN, ENDPOINT
+from tests.support.aws.stubs import Refuse
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 

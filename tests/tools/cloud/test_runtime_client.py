@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_tools.cloud.lambda_zip import build
 
-from authorizer.filestore import FileStore
-from tests.support.logins import device, event
-from tests.support.runtime_api import Lambda
-from tools.cloud.code import build
+from tests.support.aws.lambda_runtime_api import Lambda
+from tests.support.aws.logins import device, event
 
 ALLOWED = ["mqtt", "mqtt_authorizer_name", "mqtt_sdk_metrics", "mqtt_signed", "wss", "wss_headers", "http"]
 REFUSED = ["mqtt_no_client_id", "mqtt_no_password"]
@@ -65,7 +65,7 @@ def test_without_its_settings_it_refuses_and_the_log_says_so(unpacked: Path) -> 
 
 
 def test_it_is_the_code_of_the_zip_that_runs(unpacked: Path, environment: dict[str, str]) -> None:
-    handler = unpacked / "authorizer" / "handler.py"
+    handler = unpacked / "mqtt443_authorizer" / "handler.py"
     handler.write_text(handler.read_text() + "\nprint('of the zip')\n")
     with Lambda(unpacked, environment) as function:
         function.invoke(event("mqtt"))

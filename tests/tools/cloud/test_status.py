@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from mqtt443_tools.cloud import lambda_zip as code
+from mqtt443_tools.cloud.aws_backend import Fleet
+from mqtt443_tools.support.errors import CommandError
 
-from tests.support.aws import Refuse
-from tests.support.changesets import set_status
-from tests.support.cloud import STACK, Cloud
-from tools.cloud import code
-from tools.cloud.fleet import Fleet
-from tools.errors import CommandError
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.change_sets import set_status
+from tests.support.aws.stubs import Refuse
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 
@@ -176,7 +176,7 @@ def test_a_log_that_may_not_be_read_is_a_problem_and_not_the_end(quiet: Cloud) -
 
 
 def test_when_both_passwords_were_used_is_read_from_the_log(quiet: Cloud) -> None:
-    from tools.devices import add_device, rotate
+    from mqtt443_tools.device.registration import add_device, rotate
 
     fleet = Fleet(quiet.aws, STACK, quiet.state)
     made_at = (quiet.iot.now - timedelta(hours=3)).timestamp()

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 from cfnlint.decode.cfn_yaml import loads
-
-from authorizer.settings import MAX_S, MIN_S
-from authorizer.settings import from_environment as authorizer_settings
-from tools.cloud.deploy import STORE_TEMPLATE, TEMPLATE
-from tools.cloud.options import PARAMETERS, Options
-from tools.cloud.tokens import TOKEN_KEY
+from mqtt443_authorizer.settings import MAX_S, MIN_S
+from mqtt443_authorizer.settings import from_environment as authorizer_settings
+from mqtt443_tools.cloud.deploy import STORE_TEMPLATE, TEMPLATE
+from mqtt443_tools.cloud.deploy_options import PARAMETERS, Options
+from mqtt443_tools.cloud.token_signing import TOKEN_KEY
 
 MAX_BODY_BYTES = 51_200  # CreateChangeSet, TemplateBody
 
@@ -66,7 +65,7 @@ def test_aws_iot_may_call_the_function_for_this_authorizer_alone(template: dict[
 def test_the_function_is_on_arm64_and_bounded_as_aws_iot_bounds_it(properties: Any) -> None:
     function = properties("Function")
     assert (function["Architectures"], function["Timeout"]) == (["arm64"], 5)
-    assert function["Handler"] == "authorizer.handler.handler"
+    assert function["Handler"] == "mqtt443_authorizer.handler.handler"
     assert function["LoggingConfig"] == {"LogGroup": {"Ref": "Log"}}
 
 

@@ -11,13 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mqtt443.config import validate
+from mqtt443_tools.cloud.aws_backend import Fleet
+from mqtt443_tools.cloud.token_signing import SigningKey, key_path
+from mqtt443_tools.localcore.auth.signing import TokenVerifier
+from mqtt443_tools.support.errors import CommandError, UsageError
 
-from tests.support.aws import ACCOUNT, REGION
-from tests.support.cloud import STACK, Cloud
-from tools.cloud.fleet import Fleet
-from tools.cloud.tokens import SigningKey, key_path
-from tools.errors import CommandError, UsageError
-from tools.localcore.authorizer_signing import TokenVerifier
+from tests.support.aws.account import STACK, Cloud
+from tests.support.aws.stubs import ACCOUNT, REGION
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 

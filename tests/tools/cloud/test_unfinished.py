@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from mqtt443_tools.cloud import change_sets as changes
+from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.cloud.stacks import DEADLINE_S, Stacks
+from mqtt443_tools.cloud.talk import Talk
+from mqtt443_tools.support.errors import CommandError
 
-from tests.support.aws import REGION, Answers, Refuse
-from tests.support.changesets import set_status
-from tests.support.cloud import STACK, Cloud, Patience
-from tools.cloud import changes
-from tools.cloud.aws import Aws
-from tools.cloud.stacks import DEADLINE_S, Stacks
-from tools.cloud.talk import Talk
-from tools.errors import CommandError
+from tests.support.aws.account import STACK, Cloud, Patience
+from tests.support.aws.change_sets import set_status
+from tests.support.aws.stubs import REGION, Answers, Refuse
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 

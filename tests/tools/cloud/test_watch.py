@@ -17,19 +17,19 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from mqtt443_tools.cli import app
+from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.mqtt.session import Message
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.watch import aws_messages as watching
+from mqtt443_tools.watch.aws_messages import AwsWatcher
 from typer.testing import CliRunner
 
-from tests.support.awsiot import ENDPOINT
-from tests.support.cloud import Cloud
-from tests.support.core import RunningCore
-from tests.support.lambdas import ACCOUNT, REGION
-from tools.cli import app
-from tools.cloud import watching
-from tools.cloud.watching import AwsWatcher
-from tools.errors import CommandError
-from tools.localcore.authorizers import Authorizer
-from tools.localcore.lambda_runtime import LambdaFunction
-from tools.localcore.session import Message
+from tests.support.aws.account import Cloud
+from tests.support.aws.iot_control_plane import ENDPOINT
+from tests.support.aws.lambda_functions import ACCOUNT, REGION
+from tests.support.mqtt.endpoint import RunningCore
 
 EVERYBODY = """
     import json
@@ -147,7 +147,7 @@ def test_the_command_takes_the_stacks_account(cloud: Cloud, monkeypatch: pytest.
             yield message
 
     monkeypatch.setattr(watching, "AwsWatcher", Watcher)
-    monkeypatch.setattr("tools.cloud.aws.open_aws", lambda *_: cloud.aws)
+    monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: cloud.aws)
     result = CliRunner().invoke(app, ["watch", "--stack", "mqtt443", "--count", "1"], catch_exceptions=False)
     assert result.stdout.endswith(" telemetry/a 21\n")
     ((endpoint, region, credentials),) = opened

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from mqtt443 import config as board
+from mqtt443_tools.cli import app
+from mqtt443_tools.config.config_command import ask
+from mqtt443_tools.support.errors import CommandError, UsageError
 from typer.testing import CliRunner
-
-from tools.cli import app
-from tools.config import ask
-from tools.errors import CommandError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
 SECRET = "hunter2-hunter2"

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mqtt443 import config, errors
+from mqtt443_tools.cli import app
+from mqtt443_tools.config.json_schema import SECRET_KINDS, schema
+from mqtt443_tools.support.paths import ROOT
 from typer.testing import CliRunner
-
-from tools.cli import app
-from tools.config_schema import SECRET_KINDS, schema
-from tools.paths import ROOT
 
 SCHEMA = schema()
 KINDS = {field[0]: field for field in config.FIELDS}

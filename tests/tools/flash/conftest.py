@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.flash.download import Downloads, https_opener
+from mqtt443_tools.flash.loader import Board, connect
+from mqtt443_tools.flash.ports import open_port
 
-from tests.support.fileserver import Server, serving
-from tests.support.rom import FakeRom
-from tools.flash.board import Board, connect
-from tools.flash.download import Downloads, https_opener
-from tools.flash.ports import open_port
+from tests.support.chip.file_server import Server, serving
+from tests.support.chip.rom import FakeRom
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from dataclasses import replace
 import esptool.loader
 import pytest
 import serial
+from mqtt443_tools.flash.flash_errors import BoardError, NoAnswerError, PortError, WriteError
+from mqtt443_tools.flash.loader import connect
+from mqtt443_tools.flash.ports import open_port
 
-from tests.support.esp_image import image, table
-from tests.support.rom import FLASH_MD5, Faults
-from tests.support.romchip import CHIPS, ESP32, ESP32_C3, ESP32_S3, ESP8266, NorFlash
-from tools.flash.board import connect
-from tools.flash.errors import BoardError, NoAnswerError, PortError, WriteError
-from tools.flash.ports import open_port
+from tests.support.chip.esp_image import image, table
+from tests.support.chip.rom import FLASH_MD5, Faults
+from tests.support.chip.rom_chip import CHIPS, ESP32, ESP32_C3, ESP32_S3, ESP8266, NorFlash
 
 NOISE = os.urandom(50_000)  # does not compress, so every byte is on the wire
 

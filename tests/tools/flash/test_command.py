@@ -15,14 +15,16 @@ from pathlib import Path
 
 import pytest
 import serial
+from mqtt443_tools import cli
+from mqtt443_tools.flash import flash_command as command
+from mqtt443_tools.flash import image_sources as sources
+from mqtt443_tools.flash import loader as boards
+from mqtt443_tools.flash import ports
+from mqtt443_tools.flash.ports import Port
 
-from tests.support.esp_image import WITH_VFS, app, file_system, image, table
-from tests.support.rom import Faults
-from tests.support.romchip import ESP32, ESP32_C3, ESP32_S3, NorFlash
-from tools import cli
-from tools.flash import board as boards
-from tools.flash import command, ports, sources
-from tools.flash.ports import Port
+from tests.support.chip.esp_image import WITH_VFS, app, file_system, image, table
+from tests.support.chip.rom import Faults
+from tests.support.chip.rom_chip import ESP32, ESP32_C3, ESP32_S3, NorFlash
 
 GOLDEN = Path(__file__).with_name("golden")
 Run = Callable[..., str]

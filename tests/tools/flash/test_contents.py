@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mqtt443_tools.flash.contents import MAX_NAMES, held
+from mqtt443_tools.flash.flash_errors import PortError
+from mqtt443_tools.flash.partitions import SECTOR_BYTES, parse_table
 
-from tests.support.esp_image import WITH_VFS, WITHOUT_VFS, file_system, table
-from tools.flash.contents import MAX_NAMES, held
-from tools.flash.errors import PortError
-from tools.flash.partitions import SECTOR_BYTES, parse_table
+from tests.support.chip.esp_image import WITH_VFS, WITHOUT_VFS, file_system, table
 
 FLASH = 4 << 20
 PLACE = 0x200000

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-
-from tools.flash import sources
-from tools.flash.command import flash
-from tools.paths import ROOT
+from mqtt443_tools.flash import image_sources as sources
+from mqtt443_tools.flash.flash_command import flash
+from mqtt443_tools.support.paths import ROOT
 
 SECTION = re.split(r"^## ", (ROOT / "docs" / "board.md").read_text(), flags=re.MULTILINE)
 FLASH = next(section for section in SECTION if section.startswith("Flash\n"))

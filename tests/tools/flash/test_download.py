@@ -3,11 +3,11 @@
 import hashlib
 
 import pytest
+from mqtt443_tools.flash import download
+from mqtt443_tools.flash.download import Downloads, https_opener
+from mqtt443_tools.flash.flash_errors import DownloadError
 
-from tests.support.esp_image import image
-from tools.flash import download
-from tools.flash.download import Downloads, https_opener
-from tools.flash.errors import DownloadError
+from tests.support.chip.esp_image import image
 
 IMAGE = image()
 SHA256 = hashlib.sha256(IMAGE).hexdigest()

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt443_tools.flash.flash_errors import ImageError
+from mqtt443_tools.flash.image import MAX_BYTES, Bundle, Image, parse_image, read_file, read_image
+from mqtt443_tools.flash.partitions import TABLE_OFFSET, Partition, parse_table
+from mqtt443_tools.flash.partitions import file_system as place_of_files
 
-from tests.support.esp_image import APP, WITH_VFS, WITHOUT_VFS, app, file_system, image
-from tests.support.romchip import CHIPS, ESP32, ESP32_C3, ESP32_S3
-from tools.flash.errors import ImageError
-from tools.flash.image import MAX_BYTES, Bundle, Image, parse_image, read_file, read_image
-from tools.flash.partitions import TABLE_OFFSET, Partition, parse_table
-from tools.flash.partitions import file_system as place_of_files
+from tests.support.chip.esp_image import APP, WITH_VFS, WITHOUT_VFS, app, file_system, image
+from tests.support.chip.rom_chip import CHIPS, ESP32, ESP32_C3, ESP32_S3
 
 
 @dataclass(frozen=True)

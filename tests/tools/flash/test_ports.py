@@ -8,11 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import serial
-
-from tools.errors import UsageError
-from tools.flash import ports
-from tools.flash.errors import PortError
-from tools.flash.ports import Port, choose, open_port, usb_ports
+from mqtt443_tools.flash import ports
+from mqtt443_tools.flash.flash_errors import PortError
+from mqtt443_tools.flash.ports import Port, choose, open_port, usb_ports
+from mqtt443_tools.support.errors import UsageError
 
 USB0, USB1 = Port("/dev/ttyUSB0", "CP2102"), Port("/dev/ttyACM0", "USB JTAG")
 

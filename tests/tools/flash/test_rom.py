@@ -11,12 +11,12 @@ import pytest
 from esptool.targets import ROM_LIST
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt443_tools.flash.esplog import FatalError, cmds
+from mqtt443_tools.flash.loader import ROM_BAUD
+from mqtt443_tools.flash.ports import open_port
 
-from tests.support.rom import ERASE_FLASH, FakeRom
-from tests.support.romchip import CHIPS, ESP32, ESP32_S3, SECTOR, NorFlash
-from tools.flash.board import ROM_BAUD
-from tools.flash.esplog import FatalError, cmds
-from tools.flash.ports import open_port
+from tests.support.chip.rom import ERASE_FLASH, FakeRom
+from tests.support.chip.rom_chip import CHIPS, ESP32, ESP32_S3, SECTOR, NorFlash
 
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)

@@ -3,13 +3,13 @@
 import hashlib
 
 import pytest
+from mqtt443_tools.flash.flash_errors import DownloadError, ImageError
+from mqtt443_tools.flash.image_sources import OURS, STOCK, STOCK_DATES, Release, Stock, check_sha256
+from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.paths import ROOT
 
-from tests.support.esp_image import image
-from tests.support.romchip import CHIPS, ESP32_S3
-from tools.errors import UsageError
-from tools.flash.errors import DownloadError, ImageError
-from tools.flash.sources import OURS, STOCK, STOCK_DATES, Release, Stock, check_sha256
-from tools.paths import ROOT
+from tests.support.chip.esp_image import image
+from tests.support.chip.rom_chip import CHIPS, ESP32_S3
 
 IMAGE = image(ESP32_S3)
 SHA256 = hashlib.sha256(IMAGE).hexdigest()

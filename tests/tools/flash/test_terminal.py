@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.esp_image import file_system, image
-from tests.support.rom import DEFL_DATA, Faults
-from tests.support.romchip import NorFlash
+from tests.support.chip.esp_image import file_system, image
+from tests.support.chip.rom import DEFL_DATA, Faults
+from tests.support.chip.rom_chip import NorFlash
 
 MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
 WAIT_S = 40

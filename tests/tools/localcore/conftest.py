@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.auth.registry import Authorizer
 
-from tests.support.core import RunningCore
-from tests.support.engine import Engine, InProcessFunction, MakeEngine
-from tools.localcore.authorizers import Authorizer
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.engine import Engine, InProcessFunction, MakeEngine
 
 
 @pytest.fixture

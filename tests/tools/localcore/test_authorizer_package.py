@@ -7,17 +7,17 @@ import dataclasses
 import json
 from pathlib import Path
 
+import mqtt443_authorizer
 import pytest
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_tools.device.registration import add_device, set_enabled
+from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, Grant, Refused, Request
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
 
-import authorizer
-from authorizer.filestore import FileStore
-from tests.support.clock import ManualClock
-from tests.support.lambdas import ACCOUNT, REGION, LogLines
-from tools.devices import add_device, set_enabled
-from tools.localcore.authorizers import Authorizer, AuthorizerRegistry, Grant, Refused, Request
-from tools.localcore.lambda_runtime import LambdaFunction
+from tests.support.aws.lambda_functions import ACCOUNT, REGION, LogLines
+from tests.support.mqtt.manual_clock import ManualClock
 
-CODE = Path(authorizer.__file__).resolve().parent.parent
+CODE = Path(mqtt443_authorizer.__file__).resolve().parent.parent
 ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 REQUEST = Request("localhost", ("tls", "mqtt"), None, None, "username", b"test", "myClientName", "id-1", "127.0.0.1")
 
@@ -32,7 +32,7 @@ def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[l
         log = LogLines()
         function = LambdaFunction(
             CODE,
-            "authorizer.handler.handler",
+            "mqtt443_authorizer.handler.handler",
             environment={"MQTT443_STORE": f"file:{folder}/devices.json", "MQTT443_REFRESH_S": "300"},
             name="mqtt443",
             region=REGION,

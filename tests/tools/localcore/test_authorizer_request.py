@@ -8,8 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tools.localcore.authorizer_request import (
+from mqtt443_tools.localcore.auth.request import (
     NAME_KEY,
     SIGNATURE_KEY,
     Parameter,

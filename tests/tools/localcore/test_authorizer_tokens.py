@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from tests.support.authorizers import REQUEST, ask, chosen
-from tests.support.lambdas import public_pem, signing_key
+from tests.support.aws.authorizers import REQUEST, ask, chosen
+from tests.support.aws.lambda_functions import public_pem, signing_key
 
 TOKEN = "abc+/=1"
 SIGNATURE = base64.b64encode(signing_key().sign(TOKEN.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()

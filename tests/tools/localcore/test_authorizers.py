@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.support.authorizers import ALLOW, REQUEST, ask, chosen, named, registry_of
-from tests.support.clock import ManualClock
-from tests.support.lambdas import public_pem, signing_key
-from tools.localcore.authorizers import (
+from mqtt443_tools.localcore.auth.registry import (
     Authorizer,
     AuthorizerRegistry,
     AuthorizerRules,
@@ -22,7 +18,11 @@ from tools.localcore.authorizers import (
     Request,
     Source,
 )
-from tools.localcore.lambda_runtime import LambdaFunction
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
+
+from tests.support.aws.authorizers import ALLOW, REQUEST, ask, chosen, named, registry_of
+from tests.support.aws.lambda_functions import public_pem, signing_key
+from tests.support.mqtt.manual_clock import ManualClock
 
 CLIENT = "arn:aws:iot:eu-west-1:123456789012:client/"
 DENY = "def handler(event, context): return {'isAuthenticated': False}"

@@ -18,8 +18,8 @@ from awscrt import http, mqtt
 from awscrt.exceptions import AwsCrtError
 from awsiot import mqtt_connection_builder as builder
 
-from tests.support.core import RunningCore
-from tests.support.mqtt import RawClient, client_publish
+from tests.support.mqtt.client import RawClient, client_publish
+from tests.support.mqtt.endpoint import RunningCore
 
 WAIT_S = 20.0
 CLIENT_ID, PASSWORD = "sdk-1", "p@ss word"

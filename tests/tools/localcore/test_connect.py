@@ -6,9 +6,9 @@ import base64
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.auth.peer import Endpoint
 
-from tests.support.engine import Engine, MakeEngine, allow
-from tests.support.mqtt import (
+from tests.support.mqtt.client import (
     DISCONNECT,
     PINGREQ,
     Connack,
@@ -17,7 +17,7 @@ from tests.support.mqtt import (
     client_subscribe,
     frame,
 )
-from tools.localcore.peer import Endpoint
+from tests.support.mqtt.engine import Engine, MakeEngine, allow
 
 
 def refused(engine: Engine, connect: bytes, **peer: Any) -> tuple[list[Any], str, str]:

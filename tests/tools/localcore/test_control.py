@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from mqtt443_tools.localcore.control.control_client import ControlClient, ControlError
+from mqtt443_tools.localcore.mqtt.session import Message
 
-from tests.support.core import RunningCore
-from tests.support.mqtt import RawClient, client_connect, client_publish
-from tools.localcore.control_client import ControlClient, ControlError
-from tools.localcore.session import Message
+from tests.support.mqtt.client import RawClient, client_connect, client_publish
+from tests.support.mqtt.endpoint import RunningCore
 
 
 def control_of(core: RunningCore) -> dict[str, Any]:

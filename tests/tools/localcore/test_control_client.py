@@ -6,8 +6,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-
-from tools.localcore.control_client import ControlError, disconnect_live
+from mqtt443_tools.localcore.control.control_client import ControlError, disconnect_live
 
 
 @contextmanager

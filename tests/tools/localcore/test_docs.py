@@ -3,9 +3,8 @@
 import dataclasses
 
 import pytest
-
-from tools.localcore.settings import Settings
-from tools.paths import ROOT
+from mqtt443_tools.localcore.settings import Settings
+from mqtt443_tools.support.paths import ROOT
 
 DOCUMENT = (ROOT / "docs" / "localcore.md").read_text()
 

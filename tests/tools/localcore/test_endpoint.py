@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.front.certificates import LeafSpec
+from mqtt443_tools.localcore.front.tls import accept_tls
+from mqtt443_tools.localcore.settings import Settings
 
-from tests.support.core import RunningCore
-from tests.support.mqtt import (
+from tests.support.mqtt.client import (
     PINGREQ,
     Connack,
     Got,
@@ -22,9 +24,7 @@ from tests.support.mqtt import (
     client_publish,
     client_subscribe,
 )
-from tools.localcore.certificates import LeafSpec
-from tools.localcore.settings import Settings
-from tools.localcore.tls import accept_tls
+from tests.support.mqtt.endpoint import RunningCore
 
 PASSWORD = "secret"
 
@@ -216,7 +216,7 @@ def test_an_answer_does_not_wait_until_the_client_has_the_one_before(
         accepted.append(sock)
         return await accept_tls(sock, *rest)
 
-    monkeypatch.setattr("tools.localcore.server.accept_tls", accept)
+    monkeypatch.setattr("mqtt443_tools.localcore.front.server.accept_tls", accept)
     with RawClient(registered) as client:
         client.connect("dev-1", PASSWORD)
         assert [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in accepted] == [1]

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
+from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.front.http import HttpConnection
 
-from tests.support.clock import ManualClock
-from tests.support.core import RunningCore
-from tests.support.engine import EVERYTHING, InProcessFunction, MakeEngine, allow
-from tests.support.mqtt import RawClient
-from tools.localcore.authorizers import Authorizer
-from tools.localcore.http import HttpConnection
-from tools.localcore.journal import Journal
-from tools.localcore.peer import Endpoint, Peer
+from tests.support.mqtt.client import RawClient
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.engine import EVERYTHING, InProcessFunction, MakeEngine, allow
+from tests.support.mqtt.manual_clock import ManualClock
 
 PASSWORD = "secret"
 

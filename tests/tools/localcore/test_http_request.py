@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tools.localcore.http_request import HttpError, HttpRequest, RequestParser
-from tools.localcore.settings import Settings
+from mqtt443_tools.localcore.front.http_request import HttpError, HttpRequest, RequestParser
+from mqtt443_tools.localcore.settings import Settings
 
 SETTINGS = Settings(max_http_head_bytes=1000, max_payload_bytes=100)
 HOST = b"Host: localhost\r\n"

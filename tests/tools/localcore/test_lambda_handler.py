@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.localcore.function.runtime import MAX_PAYLOAD_BYTES, FunctionError, LambdaFunction
 
-from tests.support.lambdas import COUNTING, LogLines, assert_failed, call, lambda_function
-from tools.localcore.lambda_runtime import MAX_PAYLOAD_BYTES, FunctionError, LambdaFunction
+from tests.support.aws.lambda_functions import COUNTING, LogLines, assert_failed, call, lambda_function
 
 
 def test_exception_gives_its_class_but_not_its_text_and_keeps_the_worker(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_function_sees_no_installed_package_but_those_in_its_layers(tmp_path: Pa
         import importlib.util, sdk
 
         def handler(event, context):
-            return [sdk.name, importlib.util.find_spec("cryptography"), importlib.util.find_spec("tools")]
+            return [sdk.name, importlib.util.find_spec("cryptography"), importlib.util.find_spec("mqtt443_tools")]
     """
     (answer,), _ = call(code, source, 0, layers=[layer])
     assert answer == ["layer", None, None]

@@ -6,8 +6,7 @@ import asyncio
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tools.localcore.lambda_log import MAX_LINE_BYTES, carry_log
+from mqtt443_tools.localcore.function.function_log import MAX_LINE_BYTES, carry_log
 
 
 def carry(*chunks: bytes) -> list[str]:

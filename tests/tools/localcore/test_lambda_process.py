@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tools.localcore.lambda_process import WorkerProcess
+from mqtt443_tools.localcore.function.process import WorkerProcess
 
 
 class Unnoticed:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.function.runtime import FunctionError, LambdaFunction
 
-from tests.support.lambdas import COUNTING, assert_failed, call, lambda_function
-from tools.localcore.lambda_runtime import FunctionError, LambdaFunction
+from tests.support.aws.lambda_functions import COUNTING, assert_failed, call, lambda_function
 
 # A handler that waits until a file exists, or for ever.
 WAITING = """

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.localcore import lambda_runtime
+from mqtt443_tools.localcore.function import runtime as lambda_runtime
 
 WORKER = Path(lambda_runtime.__file__).with_name("lambda_worker.py")
 ENVIRONMENT = {

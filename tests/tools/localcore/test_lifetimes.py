@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.engine import EVERYTHING, Engine, EngineClient, MakeEngine, allow
-from tests.support.mqtt import PINGREQ, Pingresp, client_connect, client_publish
+from tests.support.mqtt.client import PINGREQ, Pingresp, client_connect, client_publish
+from tests.support.mqtt.engine import EVERYTHING, Engine, EngineClient, MakeEngine, allow
 
 
 def test_no_connect_in_time_closes(engine: Engine) -> None:

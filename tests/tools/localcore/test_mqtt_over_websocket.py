@@ -9,9 +9,17 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from tests.support.core import RunningCore
-from tests.support.engine import InProcessFunction
-from tests.support.mqtt import PINGREQ, Connack, Inbox, Pingresp, RawClient, client_connect, client_publish
+from tests.support.mqtt.client import (
+    PINGREQ,
+    Connack,
+    Inbox,
+    Pingresp,
+    RawClient,
+    client_connect,
+    client_publish,
+)
+from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.engine import InProcessFunction
 
 
 def open_websocket(core: RunningCore, **options: Any) -> Any:

@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mqtt443_tools.localcore.mqtt import packets
+from mqtt443_tools.localcore.mqtt.packets import (
+    Connect,
+    Malformed,
+    Packet,
+    Parser,
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    Will,
+)
 
-from tests.support.mqtt import (
+from tests.support.mqtt.client import (
     Connack,
     Got,
     Inbox,
@@ -22,8 +33,6 @@ from tests.support.mqtt import (
     frame,
     text,
 )
-from tools.localcore import packets
-from tools.localcore.packets import Connect, Malformed, Packet, Parser, Publish, Subscribe, Unsubscribe, Will
 
 MAX = 1000
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from mqtt443_tools.localcore.mqtt.session import Message
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.support.core import RunningCore
-from tools.localcore.session import Message
+from tests.support.mqtt.endpoint import RunningCore
 
 CLIENT_ID, USERNAME, PASSWORD, TOPIC = "myClientName", "username", "test", "telemetry/myClientName"
 WAIT_S = 20.0

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from tools.localcore.policy import PolicyError, PolicySet
+from mqtt443_tools.localcore.policy.engine import PolicyError, PolicySet
 
 ARN = "arn:aws:iot:eu-west-1:123456789012:client/dev"
 VARIABLES = {"iot:ClientId": "dev", "aws:SourceIp": "10.1.2.3", "iot:DomainName": "iot.example.com"}

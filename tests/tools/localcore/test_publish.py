@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.engine import Engine, EngineClient, MakeEngine, allow
-from tests.support.mqtt import Got, Puback, client_publish, client_subscribe, frame
+from tests.support.mqtt.client import Got, Puback, client_publish, client_subscribe, frame
+from tests.support.mqtt.engine import Engine, EngineClient, MakeEngine, allow
 
 
 def closed_with(engine: Engine, client: EngineClient, reason: str, part: str) -> None:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.engine import Engine, MakeEngine, allow
-from tests.support.mqtt import (
-    DISCONNECT,
-    Connack,
-    Got,
-    client_connect,
-    client_puback,
-    client_publish,
-)
+from tests.support.mqtt.client import DISCONNECT, Connack, Got, client_connect, client_puback, client_publish
+from tests.support.mqtt.engine import Engine, MakeEngine, allow
 
 
 def back(engine: Engine, client_id: str = "sub", *, clean: bool = False) -> tuple[Connack, list[object]]:

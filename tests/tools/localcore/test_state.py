@@ -13,13 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.events import Decision, printable
+from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, CertificateError, LeafSpec, issue_leaf, load_ca
+from mqtt443_tools.localcore.settings import SettingError, Settings
+from mqtt443_tools.localcore.state_folder import StateFolderError, owned_folder
 
-from tests.support.clock import ManualClock
-from tools.localcore.certificates import GOOD_LEAF, CertificateError, LeafSpec, issue_leaf, load_ca
-from tools.localcore.decisions import Decision, printable
-from tools.localcore.journal import Journal
-from tools.localcore.settings import SettingError, Settings
-from tools.localcore.state import StateFolderError, owned_folder
+from tests.support.mqtt.manual_clock import ManualClock
 
 NOW = 1_800_000_000.0
 

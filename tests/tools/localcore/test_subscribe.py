@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.engine import Engine, MakeEngine, allow
-from tests.support.mqtt import (
+from tests.support.mqtt.client import (
     PINGREQ,
     Got,
     Pingresp,
@@ -15,6 +14,7 @@ from tests.support.mqtt import (
     client_subscribe,
     client_unsubscribe,
 )
+from tests.support.mqtt.engine import Engine, MakeEngine, allow
 
 
 def test_suback_answers_each_filter_in_order_with_its_qos(engine: Engine) -> None:

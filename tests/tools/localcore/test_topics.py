@@ -7,8 +7,7 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from tools.localcore.topics import TopicError, check_filter, check_topic, is_basic_ingest, matches
+from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, check_topic, is_basic_ingest, matches
 
 levels = st.sampled_from(["", "a", "b", "$x", "a b"])
 topics = st.lists(levels, min_size=1, max_size=4).map("/".join).filter(bool)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mqtt443_tools.localcore.front.websocket import SUBPROTOCOL, WebSocketFrames, negotiate
+from mqtt443_tools.localcore.mqtt.packets import Malformed, Parser
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from tests.support.mqtt import client_connect, client_publish, client_subscribe
-from tools.localcore.packets import Malformed, Parser
-from tools.localcore.websocket import SUBPROTOCOL, WebSocketFrames, negotiate
+from tests.support.mqtt.client import client_connect, client_publish, client_subscribe
 
 STREAM = client_connect() + client_subscribe(("a", 1)) + client_publish("t", bytes(range(256)) * 2, 1)
 

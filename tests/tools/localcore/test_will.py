@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.engine import Engine, EngineClient
-from tests.support.mqtt import DISCONNECT, Got, client_connect, client_publish
+from tests.support.mqtt.client import DISCONNECT, Got, client_connect, client_publish
+from tests.support.mqtt.engine import Engine, EngineClient
 
 WILL = ("last/words", b"bye", 1, False)
 

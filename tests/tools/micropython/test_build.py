@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from tools.micropython import BuildError, build, find, missing, recipes
-from tools.micropython.builder import check_tools
+from mqtt443_tools.micropython import BuildError, build, find, missing, recipes
+from mqtt443_tools.micropython.builder import check_tools
 
 # Both gcc and make: writes down its arguments, says two lines, and makes what make would.
 FAKE_TOOL = """#!/bin/sh
@@ -157,7 +156,7 @@ def test_compiler_without_its_library_is_named_with_its_package(bits, package, t
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "tools.micropython", *arguments]
+    line = [sys.executable, "-m", "mqtt443_tools.micropython", *arguments]
     return subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
 
 
@@ -174,4 +173,4 @@ def test_command_lists_the_interpreters():
 
 
 def test_command_shows_an_example_in_its_help():
-    assert "Example: python -m tools.micropython build stock alpn" in command("build", "--help").stdout
+    assert "Example: python -m mqtt443_tools.micropython build stock alpn" in command("build", "--help").stdout

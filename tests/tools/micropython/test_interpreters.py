@@ -5,12 +5,12 @@ import re
 import subprocess
 
 import pytest
+from mqtt443_tools.micropython import RECIPES
+from mqtt443_tools.support.paths import ROOT, UMQTT
 
-from tests.support import interpreters
-from tools.micropython import RECIPES
-from tools.paths import ROOT, UMQTT
+from tests.support.board import interpreters
 
-SHIMS = ROOT / "tools" / "virtualboard" / "shims"
+SHIMS = ROOT / "tools" / "mqtt443_tools" / "virtualboard" / "shims"
 
 REPORT = """
 import gc, json, struct, sys, tls

@@ -5,8 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from tools.micropython.sources import APT_HELPER, BuildError, Source, apt_download, fetch, mirrors, parse_mirrors
+from mqtt443_tools.micropython.sources import (
+    APT_HELPER,
+    BuildError,
+    Source,
+    apt_download,
+    fetch,
+    mirrors,
+    parse_mirrors,
+)
 
 CONTENT = b"a tarball"
 NEW = Source("thing", "2.0", "pool/main/t/thing/thing_2.0+ds.orig.tar.xz", hashlib.sha256(CONTENT).hexdigest())

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt443_tools.monitor.monitor_command import View
+from mqtt443_tools.push import board_tree as tree
+from mqtt443_tools.support.paths import ROOT
 from rich.console import Console
 
-from tests.support import interpreters
-from tests.support.repl import SerialBoard
-from tools.monitor import View
-from tools.paths import ROOT
-from tools.push import tree
+from tests.support.board import interpreters
+from tests.support.chip.repl import SerialBoard
 
 GOLDEN = Path(__file__).parent / "golden"
 WAIT_S = 20.0

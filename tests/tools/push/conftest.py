@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.cli import app
+from mqtt443_tools.push import board_tree as tree
+from mqtt443_tools.support import compile_mpy as mpy
+from mqtt443_tools.support.errors import CommandError
 from typer.testing import CliRunner
 
-from tests.support import interpreters
-from tests.support.repl import SerialBoard
-from tools import mpy
-from tools.cli import app
-from tools.errors import CommandError
-from tools.push import tree
+from tests.support.board import interpreters
+from tests.support.chip.repl import SerialBoard
 
 OLD_MAIN = b"import time\nprint('old main')\nwhile True:\n    time.sleep(0.05)\n"
 WORLD = {"wifi_up": False}

@@ -6,15 +6,15 @@ import shutil
 import stat
 
 import pytest
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_tools.flash.image import littlefs_blocks
+from mqtt443_tools.push import bundle
+from mqtt443_tools.support.errors import CommandError, UsageError
 
-from authorizer.filestore import FileStore
-from tests.support import interpreters
-from tests.support.core import RunningCore
-from tests.support.repl import BLOCK_BYTES, BLOCKS, SerialBoard, files_of
+from tests.support.board import interpreters
+from tests.support.chip.repl import BLOCK_BYTES, BLOCKS, SerialBoard, files_of
+from tests.support.mqtt.endpoint import RunningCore
 from tests.tools.push.conftest import SECRET
-from tools.errors import CommandError, UsageError
-from tools.flash.image import littlefs_blocks
-from tools.push import bundle
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ The cable is cut at a byte, and that ends the interpreter; what is left is the l
 import json
 
 import pytest
+from mqtt443_tools.push.board_programs import NEW
+from mqtt443_tools.push.serial_repl import LinkError
+from mqtt443_tools.support.errors import CommandError
 
 from tests.tools.push.conftest import OLD_MAIN, WORLD
-from tools.errors import CommandError
-from tools.push.link import LinkError
-from tools.push.remote import NEW
 
 OLD = {"main.py": OLD_MAIN, "lib/mqtt443/app.py": b"# of an earlier version\n", "config.json": b"{}"}
 

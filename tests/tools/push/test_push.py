@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from mqtt443 import __version__
+from mqtt443_tools.push import serial_repl as link
+from mqtt443_tools.support.amazon_roots import amazon_roots
+from mqtt443_tools.support.compile_mpy import HOST_ONLY
+from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.paths import ROOT, UMQTT
 
-from tests.support.core import RunningCore
-from tests.support.repl import filesystem
-from tools.amazon_roots import amazon_roots
-from tools.errors import CommandError, UsageError
-from tools.mpy import HOST_ONLY
-from tools.paths import ROOT, UMQTT
-from tools.push import link
+from tests.support.chip.repl import filesystem
+from tests.support.mqtt.endpoint import RunningCore
 
 GOLDEN = Path(__file__).parent / "golden"
 MODULES = {path.stem for path in (ROOT / "firmware" / "mqtt443").glob("*.py") if path.name not in HOST_ONLY}

@@ -7,11 +7,10 @@ import pty
 import tty
 
 import pytest
-
-from tools.errors import CommandError
-from tools.flash.errors import PortError
-from tools.paths import ROOT
-from tools.push import link
+from mqtt443_tools.flash.flash_errors import PortError
+from mqtt443_tools.push import serial_repl as link
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -70,4 +69,4 @@ def test_mpremote_is_known_to_one_file():
         for path in (ROOT / "tools").rglob("*.py")
         if "import mpremote" in (text := path.read_text()) or "from mpremote" in text
     ]
-    assert [path.relative_to(ROOT).as_posix() for path in knowing] == ["tools/push/link.py"]
+    assert [path.relative_to(ROOT).as_posix() for path in knowing] == ["tools/mqtt443_tools/push/serial_repl.py"]

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tools.errors import CommandError
-from tools.push import remote
-from tools.push.plan import compare, doubt, note
-from tools.push.tree import Settings
+from mqtt443_tools.push import board_programs as remote
+from mqtt443_tools.push.board_tree import Settings
+from mqtt443_tools.push.plan import compare, doubt, note
+from mqtt443_tools.support.errors import CommandError
 
 SETTINGS = Settings(b'{"a": 1}', "ca.der", "host", "b1", 1_700_000_000)
 

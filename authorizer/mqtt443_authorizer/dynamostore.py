@@ -1,0 +1,183 @@
+"""A credential store in one DynamoDB table, for the cloud. The table itself is made by whoever deploys.
+
+Partition key `pk` (string). A device is two items, written together: `user#<user name>` holds the device, as this is
+what a login brings; `client#<client id>` holds its user name and keeps the client id unique.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mqtt443_authorizer.device import Device, from_json, to_json
+from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, StoreError
+
+# Two tries of at most two seconds each stay within the five that AWS IoT Core gives the Lambda.
+CONNECT_TIMEOUT_S = 1
+READ_TIMEOUT_S = 1
+MAX_TRIES = 2
+
+_CONDITION_FAILED = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}  # alone, in a transaction
+
+Item = dict[str, dict[str, str]]
+
+
+class DynamoStore:
+    """A CredentialStore (see store.py, also for the methods) in a DynamoDB table.
+
+    :param table: name of the table
+    :param client: a DynamoDB client of boto3; without it one is made at the first use, as importing boto3 takes longer
+        than all the rest of a cold start
+    """
+
+    def __init__(self, table: str, client: Any = None) -> None:
+        self._table = table
+        self._given_client = client
+
+    def by_username(self, username: str) -> Device | None:
+        """Give the device of a user name, None if there is none."""
+        item = self._get(_user_key(username))
+        return None if item is None else self._device(item)
+
+    def by_client_id(self, client_id: str) -> Device | None:
+        """Give the device of a client id, None if there is none."""
+        item = self._get(_client_key(client_id))
+        return None if item is None else self.by_username(self._text(item, "username"))
+
+    def add(self, device: Device) -> None:
+        """Keep a new device."""
+        new = {"ConditionExpression": "attribute_not_exists(pk)"}
+        claim = {**_client_key(device.client_id), "username": {"S": device.username}}
+        taken = AlreadyRegistered(
+            f"the client id {device.client_id} or the user name {device.username} is already registered"
+        )
+        with self._reported(taken) as client:
+            client.transact_write_items(
+                TransactItems=[
+                    {"Put": {"TableName": self._table, "Item": claim, **new}},
+                    {"Put": {"TableName": self._table, "Item": _item(device), **new}},
+                ]
+            )
+
+    def replace(self, device: Device) -> Device:
+        """Change a device."""
+        changed = device._replace(version=device.version + 1)
+        conflict = Conflict(f"{device.client_id} was changed in the meantime: run the command again")
+        try:
+            with self._reported(conflict) as client:
+                client.put_item(
+                    TableName=self._table,
+                    Item=_item(changed),
+                    ConditionExpression="version = :version AND client_id = :client_id",
+                    ExpressionAttributeValues={
+                        ":version": {"N": str(device.version)},
+                        ":client_id": {"S": device.client_id},
+                    },
+                )
+        except Conflict:
+            self._registered(device.client_id)
+            raise
+        return changed
+
+    def remove(self, client_id: str) -> None:
+        """Forget a device."""
+        device = self._registered(client_id)
+        conflict = Conflict(f"{client_id} was changed in the meantime: run the command again")
+        unchanged = {
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeValues": {":version": {"N": str(device.version)}},
+        }
+        with self._reported(conflict) as client:
+            client.transact_write_items(
+                TransactItems=[
+                    {"Delete": {"TableName": self._table, "Key": _user_key(device.username), **unchanged}},
+                    {"Delete": {"TableName": self._table, "Key": _client_key(client_id)}},
+                ]
+            )
+
+    def all(self) -> list[Device]:
+        """Give all devices in the order of their client ids."""
+        with self._reported() as client:
+            pages = client.get_paginator("scan").paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                FilterExpression="begins_with(pk, :user)",
+                ExpressionAttributeValues={":user": {"S": "user#"}},
+            )
+            devices = [self._device(item) for page in pages for item in page["Items"]]
+        return sorted(devices, key=lambda device: device.client_id)
+
+    def _registered(self, client_id: str) -> Device:
+        device = self.by_client_id(client_id)
+        if device is None:
+            raise NotRegistered(f"no device with the client id {client_id} is registered")
+        return device
+
+    def _get(self, key: Item) -> Item | None:
+        with self._reported() as client:
+            item: Item | None = client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+            return item
+
+    def _device(self, item: Item) -> Device:
+        text = self._text(item, "device")
+        try:
+            return from_json(json.loads(text))
+        except (ValueError, RecursionError, DeviceError) as error:
+            raise StoreError(f"DynamoDB table {self._table}: a broken device: {error}") from error
+
+    def _text(self, item: Item, name: str) -> str:
+        text = item.get(name, {}).get("S")
+        if text is None:
+            raise StoreError(f"DynamoDB table {self._table}: an item without {name}: is it a table of mqtt443?")
+        return text
+
+    @contextmanager
+    def _reported(self, condition_failed: StoreError | None = None) -> Iterator[Any]:
+        """Lend the client, and turn its errors into ours: a failed condition into the given one."""
+        from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415  only with DynamoDB
+            BotoCoreError,
+            ClientError,
+        )
+
+        try:
+            yield self._client()
+        except ClientError as error:
+            codes = [error.response["Error"]["Code"]]
+            codes += [reason["Code"] for reason in error.response.get("CancellationReasons", []) if "Code" in reason]
+            if condition_failed and not _CONDITION_FAILED.isdisjoint(codes):
+                raise condition_failed from error
+            raise StoreError(f"DynamoDB table {self._table}: {' '.join(codes)}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"DynamoDB table {self._table}: {type(error).__name__}") from error
+
+    def _client(self) -> Any:
+        if self._given_client is None:
+            import boto3  # type: ignore[import-untyped]  # noqa: PLC0415
+            from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
+
+            self._given_client = boto3.client(
+                "dynamodb",
+                config=Config(
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=READ_TIMEOUT_S,
+                    retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
+                ),
+            )
+        return self._given_client
+
+
+def _user_key(username: str) -> Item:
+    return {"pk": {"S": f"user#{username}"}}
+
+
+def _client_key(client_id: str) -> Item:
+    return {"pk": {"S": f"client#{client_id}"}}
+
+
+def _item(device: Device) -> Item:
+    return {
+        **_user_key(device.username),
+        "client_id": {"S": device.client_id},
+        "version": {"N": str(device.version)},
+        "device": {"S": json.dumps(to_json(device))},
+    }

@@ -1,0 +1,1 @@
+"""Chips and serial ports for tests."""

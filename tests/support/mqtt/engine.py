@@ -1,0 +1,210 @@
+"""The MQTT engine without sockets: clients whose bytes go straight in, a manual clock, a Lambda in-process."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
+from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
+from mqtt443_tools.localcore.context import Shared
+from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.mqtt.broker import Broker
+from mqtt443_tools.localcore.mqtt.connect import Admission
+from mqtt443_tools.localcore.mqtt.connection import MqttConnection
+from mqtt443_tools.localcore.mqtt.session import Message
+from mqtt443_tools.localcore.settings import Settings
+
+from tests.support.mqtt.client import Connack, Got, Inbox, Received, Suback, client_connect, client_subscribe
+from tests.support.mqtt.manual_clock import ManualClock
+
+ARN = "arn:aws:iot:eu-west-1:123456789012"
+
+
+def allow(*statements: tuple[str, str], effect: str = "Allow") -> list[dict[str, Any]]:
+    """Statements of a policy: pairs of action (without `iot:`) and resource (without the ARN's start)."""
+    return [{"Effect": effect, "Action": f"iot:{a}", "Resource": f"{ARN}:{r}"} for a, r in statements]
+
+
+EVERYTHING = allow(("*", "*"))
+
+
+class InProcessFunction:
+    """Stands where a LambdaFunction does; answers what it is told to and keeps the events."""
+
+    def __init__(self) -> None:
+        self.arn = "arn:aws:lambda:eu-west-1:123456789012:function:test"
+        self.events: list[Any] = []
+        self.answer: Any = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.allow(EVERYTHING)
+
+    def allow(self, statements: list[dict[str, Any]], *, refresh_s: int = 86_400, disconnect_s: int = 86_400) -> None:
+        self.answer = {
+            "isAuthenticated": True,
+            "principalId": "test",
+            "policyDocuments": [{"Version": "2012-10-17", "Statement": statements}],
+            "refreshAfterInSeconds": refresh_s,
+            "disconnectAfterInSeconds": disconnect_s,
+        }
+
+    def refuse(self) -> None:
+        self.answer = {"isAuthenticated": False}
+
+    def on_log(self, line: str) -> None:
+        raise AssertionError(line)
+
+    async def invoke(self, event: Any) -> Any:
+        self.events.append(event)
+        await self.gate.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def close(self) -> None:
+        return
+
+
+class Engine:
+    """One account without a network."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.settings = Settings(**{"connect_rate_per_s": 0, **settings})
+        self.clock = ManualClock()
+        self.function = InProcessFunction()
+        function: Any = self.function
+        registry = AuthorizerRegistry([Authorizer("test", function)], "test", self.clock)
+        self.decisions: list[Decision] = []
+        self.log: list[str] = []
+        self.messages: list[Message] = []
+        self.broker = Broker(self.settings, self.clock, self._drop)
+        self.broker.watch(self.messages.append)
+        admission = Admission(self.settings, registry, self.clock)
+        self.shared = Shared(
+            self.settings, self.clock, registry, admission, self.broker, self.decisions.append, self.log.append
+        )
+
+    def close(self) -> None:
+        self.broker.close("SERVER_INITIATED_DISCONNECT", "the test ends")
+        self.settle()
+        self.loop.close()
+
+    def client(self, **peer: Any) -> EngineClient:
+        """A client that has done its TLS handshake."""
+        return EngineClient(self, **peer)
+
+    def connected(self, client_id: str = "dev-1", **connect: Any) -> EngineClient:
+        """A client whose CONNECT was accepted."""
+        client = self.client()
+        client.send(client_connect(client_id, **connect))
+        (answer,) = client.take(1)
+        assert isinstance(answer, Connack)
+        assert answer.code == 0
+        return client
+
+    def subscriber(self, *filters: tuple[str, int], client_id: str = "sub", **connect: Any) -> EngineClient:
+        """A client that has connected and subscribed; what was retained is still to be taken."""
+        client = self.connected(client_id, **connect)
+        client.send(client_subscribe(*filters))
+        assert isinstance(client.next(), Suback)
+        return client
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and what it sets off run."""
+
+        async def pass_time() -> None:
+            self.clock.advance(seconds)
+
+        self.loop.run_until_complete(pass_time())
+        self.settle()
+
+    def settle(self) -> None:
+        """Run the event loop until nothing is ready any more (the in-process Lambda needs a few rounds)."""
+
+        async def rounds() -> None:
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(rounds())
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """All decisions so far, as outcome and reason."""
+        return [(decision.outcome, decision.reason) for decision in self.decisions]
+
+    def payloads(self) -> list[bytes]:
+        """The payloads of all messages that were published."""
+        return [message.payload for message in self.messages]
+
+    def _drop(self, client_id: str | None, reason: str, detail: str) -> None:
+        journal = Journal(self.decisions.append, self.clock, "the broker", "")
+        journal.client_id = client_id
+        journal.write("dropped", reason, detail)
+
+
+MakeEngine = Callable[..., Engine]
+"""Makes an Engine with these settings, closed when the test ends."""
+
+
+class EngineClient:
+    """A Wire and the client at its other end."""
+
+    def __init__(self, engine: Engine, **peer: Any) -> None:
+        self.closed = False
+        self.reads = True
+        self._engine = engine
+        self._inbox = Inbox()
+        self._received: list[Received] = []
+        endpoint = peer.pop("endpoint", Endpoint("localhost", is_domain=False))
+        connection_id = str(uuid.uuid4())
+        self.mqtt = MqttConnection(
+            _Wire(self),
+            Peer(endpoint, "127.0.0.1", endpoint.name, connection_id, **peer),
+            Journal(engine.decisions.append, engine.clock, "127.0.0.1", connection_id),
+            engine.shared,
+        )
+
+    def send(self, data: bytes) -> None:
+        """Have bytes arrive at the endpoint."""
+        self._engine.loop.run_until_complete(self.mqtt.receive(data))
+
+    def vanish(self) -> None:
+        """Close the connection without a word."""
+        self.mqtt.end("CONNECTION_LOST", "gone")
+
+    def take(self, count: int | None = None) -> list[Received]:
+        """All packets that have come since; fails if there are not `count`."""
+        received, self._received = self._received, []
+        assert count is None or len(received) == count, f"expected {count} packets, got {received}"
+        return received
+
+    def next(self) -> Received:
+        """The first packet that has come since."""
+        return self._received.pop(0)
+
+    def payloads(self) -> list[bytes]:
+        """The payloads of the PUBLISH packets that have come since."""
+        return [packet.payload for packet in self.take() if isinstance(packet, Got)]
+
+    def deliver(self, data: bytes) -> bool:
+        if not self.reads:
+            self.closed = True
+            return False
+        assert not self.closed, "sent after the close"
+        self._received += self._inbox.feed(data)
+        return True
+
+
+class _Wire:
+    def __init__(self, client: EngineClient) -> None:
+        self._client = client
+
+    def send(self, data: bytes) -> bool:
+        return self._client.deliver(data)
+
+    def close(self) -> None:
+        self._client.closed = True

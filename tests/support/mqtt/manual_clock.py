@@ -1,0 +1,57 @@
+"""A clock that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+
+
+class ManualHandle:
+    """A call that has been arranged."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ManualClock:
+    """A mqtt443_tools.localcore.clock.Clock; `advance` fires what is due, in order, at its time.
+
+    It begins at the machine's date, by which clients judge the certificates that are made from it.
+    """
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._unix_offset = time.time() - self._now
+        self._order = itertools.count()
+        self._due: list[tuple[float, int, ManualHandle, Callable[[], object]]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def time(self) -> float:
+        return self._now + self._unix_offset
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> ManualHandle:
+        handle = ManualHandle()
+        heapq.heappush(self._due, (self._now + max(0.0, delay_s), next(self._order), handle, callback))
+        return handle
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass. Call it in the event loop's thread."""
+        end = self._now + seconds
+        while self._due and self._due[0][0] <= end:
+            due, _, handle, callback = heapq.heappop(self._due)
+            self._now = due
+            if not handle.cancelled:
+                callback()
+        self._now = end
+
+    @property
+    def pending(self) -> int:
+        """Calls that are arranged and not called off."""
+        return sum(not handle.cancelled for _, _, handle, _ in self._due)

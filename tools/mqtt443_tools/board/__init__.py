@@ -1,0 +1,1 @@
+"""`mqtt443 board`: one virtual board."""

@@ -1,0 +1,108 @@
+"""What the local endpoint knows about a refusal: its last decisions, and its devices, where it runs on this computer.
+
+AWS tells a client nothing, and so does localcore; but who owns the state folder may ask.
+"""
+
+import base64
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.handler import Authorizer
+from mqtt443_authorizer.policy import Template
+
+from mqtt443_tools.check.step import BoardConfig, Broken
+from mqtt443_tools.localcore.auth.account import DEVICES_FILE
+from mqtt443_tools.localcore.control.control_client import ControlClient, ControlError
+from mqtt443_tools.localcore.front.certificates import CA_FILE
+
+MIN_S = 300
+_FUNCTION = SimpleNamespace(invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:mqtt443")
+
+# Reasons of the endpoint and of the authorizer (mqtt443_authorizer/handler.py), and the causes they stand for.
+_BY_REASON = {
+    "AUTHORIZATION_FAILURE": "connect_not_allowed",
+    "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR": "authorizer_crashes",
+    "CUSTOM_AUTHORIZER_NOT_FOUND": "no_default_authorizer",
+    "CUSTOM_AUTHORIZER_PARAMETER_INVALID": "no_such_authorizer",
+    "NOT_AUTHENTICATED": "not_authenticated",
+    "NO_ALPN": "no_alpn",
+    "SECURITY_TOKEN_INVALID": "token_refused",
+    "SECURITY_TOKEN_SIGNATURE_MISMATCH": "token_refused",
+    "SNI_MISUSED": "wrong_endpoint",
+    "THROTTLED": "throttled",
+}
+_BY_DETAIL = {
+    "did not answer within": "authorizer_slow",
+    "there is no authorizer named": "no_such_authorizer",
+    "is INACTIVE": "authorizer_inactive",
+    "allows iot:Publish": "topic_not_allowed",
+    "denies iot:Publish": "topic_not_allowed",
+}
+_BY_LOGIN = {
+    "unknown user name": "unknown_user",
+    "wrong password": "wrong_password",
+    "the device is disabled": "device_disabled",
+    "the client id is not that of the user name": "client_id_not_allowed",
+}
+
+
+class LocalEndpoint:
+    """The local endpoint on a state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._before: set[object] = set()
+
+    def is_meant(self, roots: list[bytes], load: Callable[[str], list[bytes]]) -> bool:
+        """Whether a config with these roots leads here; `load` reads a CA file as the board does."""
+        ca = self._state / CA_FILE
+        return ca.exists() and load(str(ca)) == roots
+
+    def mark(self) -> None:
+        """Forget what was decided up to now."""
+        self._before = {decision.get("connection_id") for decision in self._decisions()}
+
+    def why(self, config: BoardConfig) -> Broken | None:
+        """Return why the endpoint refused this client since the mark, None if it does not say."""
+        for decision in reversed(self._decisions()):
+            known = None if decision.get("connection_id") in self._before else _known(decision, config.client_id)
+            if known is not None:
+                code, detail = known
+                is_login = code == "not_authenticated"
+                return self._login(config) if is_login else Broken(code, f"the endpoint says: {detail}")
+        return None
+
+    def _decisions(self) -> list[dict[str, Any]]:
+        try:
+            with ControlClient(self._state) as control:
+                return control.decisions()
+        except ControlError:
+            return []
+
+    def _login(self, config: BoardConfig) -> Broken:
+        """Ask the deployed authorizer, in this process, about the login of a config."""
+        lines: list[dict[str, Any]] = []
+        mqtt = {"username": config.mqtt_username or "", "clientId": config.client_id}
+        if config.password:
+            mqtt["password"] = base64.b64encode(config.password.encode()).decode()
+        store = FileStore(self._state / DEVICES_FILE)
+        authorizer = Authorizer(store, Template.load(), MIN_S, MIN_S, time.monotonic, lines.append)
+        authorizer.decide({"protocols": ["tls", "mqtt"], "protocolData": {"mqtt": mqtt}}, _FUNCTION)
+        reason = str(lines[-1]["reason"])
+        return Broken(_BY_LOGIN.get(reason, "not_authenticated"), f"the authorizer says: {reason}")
+
+
+def _known(decision: dict[str, Any], client_id: str) -> tuple[str, str] | None:
+    """Return the cause and the detail of a decision about this client, None if it is none of its failures."""
+    reason, detail = decision.get("reason"), decision.get("detail")
+    if not isinstance(reason, str) or not isinstance(detail, str) or decision.get("outcome") == "accepted":
+        return None
+    if decision.get("client_id") not in {client_id, None}:
+        return None
+    by_detail = next((code for part, code in _BY_DETAIL.items() if part in detail), None)
+    code = by_detail or _BY_REASON.get(reason)
+    return None if code is None else (code, detail)

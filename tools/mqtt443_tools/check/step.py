@@ -1,0 +1,62 @@
+"""One step of the way: what it is called, how it ended, and how a failure is told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mqtt443_tools.check.causes import CAUSES, Cause
+from mqtt443_tools.localcore.events import printable
+
+BoardConfig = Any
+"""A `mqtt443.settings.Config`: the board's code carries no types."""
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was taken, or not.
+
+    Attributes:
+        name: a word or two.
+        status: how it ended.
+        detail: one line for people, without secrets.
+        seconds: that it took.
+        cause: of a failure.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    seconds: float
+    cause: Cause | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        cause = self.cause and {"code": self.cause.code, "text": self.cause.text, "fix": self.cause.fix}
+        milliseconds = round(self.seconds * 1000, 1)
+        return {"step": self.name, "status": self.status, "detail": self.detail, "ms": milliseconds, "cause": cause}
+
+
+class Broken(Exception):
+    """This link is broken."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.cause = CAUSES[code]
+
+
+class Skipped(Exception):
+    """This step has nothing to look at."""
+
+
+def take(name: str, step: Callable[[], str], clock: Callable[[], float]) -> Step:
+    """Take a step, which returns its detail or raises Broken or Skipped. `clock` gives seconds from any start."""
+    began = clock()
+    try:
+        status, detail, cause = "ok", step(), None
+    except Broken as error:
+        status, detail, cause = "failed", str(error), error.cause
+    except Skipped as error:
+        status, detail, cause = "skipped", str(error), None
+    return Step(name, status, printable(detail), clock() - began, cause)  # type: ignore[arg-type]  # the three above

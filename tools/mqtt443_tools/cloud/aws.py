@@ -1,0 +1,207 @@
+"""Every call to AWS goes through here: time-bound, retried as AWS wants it, its errors turned into one line.
+
+What the calls are for is left to the modules around. Credentials are boto3's business and are never looked at.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+from mqtt443_tools.support.errors import CommandError, UsageError
+
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 30
+MAX_TRIES = 6
+MAX_PAGES = 1000
+MAX_MESSAGE_CHARS = 400
+
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ForbiddenException",
+    "UnauthorizedException",
+    "UnauthorizedOperation",
+}
+_BAD_CREDENTIALS = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+_IAM_PREFIXES = {"iot-data": "iot"}
+
+
+class AwsError(CommandError):
+    """AWS did not do it; the text is the whole message for a person.
+
+    :ivar code: AWS's error code, such as `ResourceNotFoundException`
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def missing_permission(text: str) -> str | None:
+    """Find the IAM action that AWS says is missing, such as `iam:CreateRole`."""
+    found = _ACTION.search(text)
+    return found[1] if found else None
+
+
+class Aws:
+    """One account and region.
+
+    :param session: a boto3 session
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def region(self) -> str:
+        """The region, such as eu-west-1. Raises UsageError if none is set."""
+        region = self._session.region_name
+        if not region:
+            raise UsageError("no AWS region is set: add --region, such as --region eu-west-1, or set AWS_REGION")
+        return str(region)
+
+    @cached_property
+    def account(self) -> str:
+        """The account's 12 digits; the first call of all, so it also tells whether the credentials work."""
+        return str(self.call("sts", "get_caller_identity")["Account"])
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call an operation.
+
+        :param service: as boto3 names it; `iot-data` is the data plane at the account's own endpoint
+        :param operation: as boto3 names it, such as `describe_authorizer`
+        :return: AWS's answer
+        :raises AwsError: AWS refused, or cannot be reached
+        """
+        return dict(self._reported(service, operation, lambda client: getattr(client, operation)(**parameters)))
+
+    def find(self, service: str, operation: str, *not_found: str, **parameters: Any) -> dict[str, Any] | None:
+        """Call an operation that may have nothing to give: None for these error codes.
+
+        Default: ResourceNotFoundException. Raises AwsError for all others.
+        """
+        try:
+            return self.call(service, operation, **parameters)
+        except AwsError as error:
+            if error.code in (not_found or ("ResourceNotFoundException",)):
+                return None
+            raise
+
+    def items(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        """Give the items of all pages, at most 1,000 pages; fetches a page when it is needed.
+
+        :param key: of the items in a page
+        :raises AwsError: as `call`
+        """
+        pages = self._reported(
+            service, operation, lambda client: iter(client.get_paginator(operation).paginate(**parameters))
+        )
+        for _ in range(MAX_PAGES):
+            page = self._reported(service, operation, lambda _: next(pages, None))
+            if page is None:
+                return
+            yield from page.get(key, ())
+
+    def credentials(self) -> Any:
+        """Give boto3's credentials for a library that signs by itself. Raises AwsError if there are none."""
+        found = self._session.get_credentials()
+        if found is None:
+            raise _no_credentials()
+        return found.get_frozen_credentials()
+
+    def client(self, service: str) -> Any:
+        """Give a boto3 client, for what calls AWS by itself."""
+        if service not in self._clients:
+            from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415  only with AWS
+
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
+                user_agent_appid="mqtt443",
+            )
+            place = {"region_name": self.region, "config": config}
+            if service == "iot-data":
+                endpoint = self.call("iot", "describe_endpoint", endpointType="iot:Data-ATS")["endpointAddress"]
+                place["endpoint_url"] = f"https://{endpoint}"
+            self._clients[service] = self._session.client(service, **place)
+        return self._clients[service]
+
+    def _reported(self, service: str, operation: str, use: Callable[[Any], Any]) -> Any:
+        import botocore.exceptions as boto  # type: ignore[import-untyped]  # noqa: PLC0415  only with AWS
+
+        try:
+            return use(self.client(service))
+        except boto.ClientError as error:
+            raise _explain(service, operation, error.response["Error"]) from error
+        except (boto.EndpointConnectionError, boto.HTTPClientError) as error:
+            raise AwsError(
+                "Unreachable",
+                f"{service} in {self.region} does not answer: check the network and the region's name, "
+                "then run the command again",
+            ) from error
+        except boto.InvalidRegionError as error:
+            raise UsageError(f"{self.region} is no region: add --region, such as --region eu-west-1") from error
+        except (
+            boto.NoCredentialsError,
+            boto.PartialCredentialsError,
+            boto.CredentialRetrievalError,
+            boto.TokenRetrievalError,
+            boto.SSOError,
+        ) as error:
+            raise _no_credentials() from error
+        except boto.BotoCoreError as error:
+            raise AwsError(type(error).__name__, f"{service} {operation} failed: {type(error).__name__}") from error
+
+
+def _no_credentials() -> AwsError:
+    return AwsError(
+        "NoCredentials",
+        "no AWS credentials that work: log in with `aws sso login` or `aws configure`, and name the profile with "
+        "--profile or AWS_PROFILE",
+    )
+
+
+def _explain(service: str, operation: str, error: dict[str, Any]) -> AwsError:
+    code, message = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())
+    name = "".join(word.capitalize() for word in operation.split("_"))
+    if code in _DENIED or missing_permission(message):
+        action = missing_permission(message) or f"{_IAM_PREFIXES.get(service, service)}:{name}"
+        return AwsError(
+            code, f"the permission {action} is missing: add it to your IAM user or role (docs/aws.md has the list)"
+        )
+    if code in _BAD_CREDENTIALS:
+        return AwsError(code, f"AWS does not accept the credentials ({code}): log in again, then run the command again")
+    if "Throttl" in code or code in {"TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}:
+        return AwsError(code, f"AWS is throttling {service} {name}: run the command again in a minute")
+    return AwsError(code, f"{service} {name}: {code}: {message[:MAX_MESSAGE_CHARS]}")
+
+
+def open_aws(profile: str | None = None, region: str | None = None) -> Aws:
+    """Open the account that the environment, or a profile, names.
+
+    :raises CommandError: boto3 is not installed, or the profile is not there
+    """
+    try:
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  an extra: the local mode does without
+        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise CommandError("the AWS commands need boto3: run `pip install 'mqtt443[cloud]'`") from error
+    try:
+        return Aws(boto3.Session(profile_name=profile, region_name=region))
+    except ProfileNotFound as error:
+        raise UsageError(f"there is no AWS profile {profile}: see `aws configure list-profiles`") from error

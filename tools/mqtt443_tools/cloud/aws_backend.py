@@ -1,0 +1,106 @@
+"""The devices of a deployed stack, for `mqtt443 device --stack`: their table, their connections, their config.json."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from mqtt443_authorizer.dynamostore import DynamoStore
+from mqtt443_authorizer.policy import Template
+from mqtt443_authorizer.secret import MAX_SECRETS
+
+from mqtt443_tools.cloud import authorizer_log as decisions
+from mqtt443_tools.cloud import lambda_zip as code
+from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.cloud.stack_outputs import Deployed, locate
+from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name
+from mqtt443_tools.cloud.token_signing import SigningKey, key_path
+from mqtt443_tools.device.backends import put_amazon_ca
+from mqtt443_tools.support.errors import CommandError
+
+
+class Fleet:
+    """The devices of one stack, as a Place (places.py).
+
+    :param state: folder with the key that signs tokens
+    """
+
+    if_not_cut = "run the command again"
+
+    def __init__(self, aws: Aws, name: str, state: Path) -> None:
+        check_name(name)
+        self._aws = aws
+        self._name = name
+        self._state = state
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The authorizer's stack. Raises CommandError if it is not deployed."""
+        stack = Stacks(self._aws, lambda _: None, Pace()).find(self._name)
+        if stack is None or "TableName" not in stack.outputs:
+            raise CommandError(
+                f"there is no deployed stack {self._name} in {self._aws.region}: "
+                f"run `mqtt443 cloud deploy --stack {self._name}`, or name another --region"
+            )
+        return stack
+
+    @cached_property
+    def store(self) -> DynamoStore:
+        """The table of its devices."""
+        return DynamoStore(self.stack.outputs["TableName"], self._aws.client("dynamodb"))
+
+    @cached_property
+    def deployed(self) -> Deployed:
+        """What leads a device there."""
+        return locate(self._aws, self._name, self.stack)
+
+    def template(self) -> Template:
+        """See Place: the one that was deployed."""
+        own = code.deployed_policy(self._aws, self.stack)
+        if own is None:
+            return Template.load()
+        try:
+            return Template(json.loads(own))
+        except (ValueError, RecursionError) as error:
+            raise CommandError(f"the deployed policy of {self._name} is not JSON: deploy with --policy FILE") from error
+
+    def config(self) -> dict[str, object]:
+        """See Place: with a new signed token where one is needed."""
+        config = self.deployed.config()
+        if self.deployed.signing:
+            path = key_path(self._state, self._name, self._aws.account, self._aws.region)
+            try:
+                config |= SigningKey.load(path).issue().config()
+            except FileNotFoundError:
+                raise CommandError(
+                    f"{path} is not there: tokens are signed where `mqtt443 cloud deploy --signing` made that key"
+                ) from None
+        return config
+
+    def put_ca(self, out: Path) -> str:
+        """See Place."""
+        return put_amazon_ca(out)
+
+    def disconnect(self, client_id: str) -> bool:
+        """See Place."""
+        return self._aws.find("iot-data", "delete_connection", clientId=client_id) is not None
+
+    def password_uses(self, client_id: str) -> str | None:
+        """See Place: from the authorizer's log."""
+        device = self.store.by_client_id(client_id)
+        if device is None or len(device.secrets) < MAX_SECRETS:
+            return None
+        since = datetime.fromtimestamp(device.secrets[0].created_at, UTC)
+        uses = decisions.last_uses(self._aws, self.stack.outputs["LogGroup"], client_id, since)
+        return (
+            f"{client_id}: since {_minute(since)} the new password was {_used(uses, 0)}, the old one {_used(uses, 1)}"
+        )
+
+
+def _used(uses: Mapping[int, datetime], index: int) -> str:
+    return f"last used at {_minute(uses[index])}" if index in uses else "not used"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,102 @@
+"""What can be chosen for a deploy, and how it becomes the parameters of authorizer/mqtt443_authorizer/template.yaml.
+
+What is not chosen stays as the last deploy left it; on a first one the template's default holds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
+
+from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.cloud.stacks import Stack
+from mqtt443_tools.support.errors import UsageError
+
+Mode = Literal["default", "named", "domain"]
+DEFAULT_MODE: Final[Mode] = "default"
+
+DEFAULT_CONCURRENCY = 10
+KEPT_UNRESERVED = 100
+"""Concurrency that Lambda keeps for functions without a reserve (Lambda Developer Guide, "Reserved concurrency")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The choices; None is no choice. Their ranges are the template's.
+
+    :ivar mode: how devices come to the authorizer, see modes.py
+    :ivar refresh_s: 300..86,400, until AWS asks the authorizer again
+    :ivar disconnect_s: 300..86,400, until AWS ends a connection
+    :ivar memory_mb: 256..3,008, of the Lambda function
+    :ivar concurrency: 0..1,000 calls at once, reserved and at most; 0 reserves none
+    :ivar log_days: that the authorizer's log is kept
+    :ivar auth_errors_per_minute: refused connections that raise an alarm
+    :ivar alarm_topic: ARN of an SNS topic, "" for none
+    """
+
+    mode: Mode | None = None
+    refresh_s: int | None = None
+    disconnect_s: int | None = None
+    memory_mb: int | None = None
+    concurrency: int | None = None
+    log_days: int | None = None
+    auth_errors_per_minute: int | None = None
+    alarm_topic: str | None = None
+
+    def parameters(self) -> dict[str, str]:
+        """The template's parameters that were chosen."""
+        chosen = ((_PARAMETERS[field.name], getattr(self, field.name)) for field in fields(self))
+        return {parameter: str(value) for parameter, value in chosen if value is not None}
+
+
+_PARAMETERS = {
+    "mode": "Mode",
+    "refresh_s": "RefreshSeconds",
+    "disconnect_s": "DisconnectSeconds",
+    "memory_mb": "MemoryMb",
+    "concurrency": "ReservedConcurrency",
+    "log_days": "LogRetentionDays",
+    "auth_errors_per_minute": "AuthErrorsPerMinute",
+    "alarm_topic": "AlarmTopicArn",
+}
+
+# Beside the choices: what deploy.py finds out.
+PARAMETERS = {
+    *_PARAMETERS.values(),
+    "TableName",
+    "CodeBucket",
+    "CodeKey",
+    "OwnPolicy",
+    "SigningPublicKey",
+    "PreviousDefaultAuthorizer",
+}
+
+
+def kept(before: Stack | None) -> dict[str, str]:
+    """The parameters of a deployed stack that this template still knows."""
+    deployed = before.parameters if before else {}
+    return {name: value for name, value in deployed.items() if name in PARAMETERS}
+
+
+def reserve(aws: Aws, chosen: int | None, before: Mapping[str, str] | None, say: Callable[[str], Any]) -> int:
+    """Decide how much concurrency to reserve.
+
+    :param chosen: what was asked for, None for what is sensible
+    :param before: the deployed stack's parameters, None on a first deploy
+    :raises UsageError: the account has not got that much
+    """
+    deployed = int((before or {}).get("ReservedConcurrency", 0))
+    if chosen == 0 or (chosen is None and before is not None):
+        return deployed if chosen is None else 0
+    wanted = DEFAULT_CONCURRENCY if chosen is None else chosen
+    limit = aws.call("lambda", "get_account_settings")["AccountLimit"]
+    free = int(limit["UnreservedConcurrentExecutions"]) + deployed - KEPT_UNRESERVED
+    if wanted <= free:
+        return wanted
+    why = (
+        f"this account runs at most {limit['ConcurrentExecutions']} Lambda calls at once, of which "
+        f"{KEPT_UNRESERVED} must stay unreserved"
+    )
+    if chosen is not None:
+        raise UsageError(f"--concurrency {chosen}: {why}; take 0, or ask AWS for a higher quota")
+    say(f"no concurrency is reserved: {why}; deploy with --concurrency {wanted} once AWS has raised that quota")
+    return 0

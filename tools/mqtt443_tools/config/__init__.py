@@ -1,0 +1,1 @@
+"""`mqtt443 config`: makes and shows a board's config.json."""

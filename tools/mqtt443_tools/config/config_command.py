@@ -1,0 +1,137 @@
+"""`mqtt443 config`: makes a board's config.json, shows it, and describes it for editors.
+
+Keys, defaults and ranges are the board's own (`mqtt443.config`); its validator judges every value here, too.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from mqtt443 import config as board
+from mqtt443 import errors
+
+from mqtt443_tools.config.json_schema import SECRET_KINDS, schema
+from mqtt443_tools.localcore.events import printable
+from mqtt443_tools.support.config_file import read_config, update_config
+from mqtt443_tools.support.errors import CommandError, UsageError
+
+app = typer.Typer(
+    help="Make a board's config.json, show it, describe it.",
+    epilog="Example: mqtt443 config init --out config.json",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+FIELDS = {field[0]: field for field in board.FIELDS}
+LEAST = {"endpoint": "host", "client_id": "id"}
+"""A config that is valid with nothing else in it, to judge one key alone."""
+
+QUESTIONS = (
+    ("wifi.ssid", "Wi-Fi network (empty: none, Ethernet)"),
+    ("wifi.password", "Its password (empty: an open network)"),
+    ("endpoint", "Endpoint, as `mqtt443 cloud status` shows it (localhost: mqtt443 local)"),
+    ("port", "Port"),
+    ("client_id", "Client id"),
+    ("username", "User name (empty: none yet, `mqtt443 device add --out` sets it)"),
+    ("password", "Password (empty: none yet)"),
+    ("interval_s", "Seconds from one reading to the next"),
+)
+
+File = Annotated[Path, typer.Argument(help="The file.")]
+
+
+@app.command(epilog="Example: mqtt443 config init --out config.json")
+def init(
+    *, out: Annotated[Path, typer.Option(help="The file; what it holds already stays.")] = Path("config.json")
+) -> None:
+    """Ask what a board needs, and write it; the file can be read by its owner alone."""
+    if not sys.stdin.isatty():
+        raise UsageError("config init asks questions, and nobody is there to answer: write the file yourself")
+    update_config(out, ask(read_config(out)))
+    typer.echo(f"wrote {out}; `mqtt443 check --config {out}` tries it")
+
+
+@app.command(epilog="Example: mqtt443 config show config.json")
+def show(
+    path: File = Path("config.json"),
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
+    """Show what a board makes of a config.json, defaults included; secrets stay hidden."""
+    try:
+        checked = board.load(str(path))
+    except errors.ConfigError as error:
+        raise CommandError(str(error.args[0])) from error
+    values = {key: _hidden(key, getattr(checked, key.replace(".", "_"))) for key in FIELDS}
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    given = _flat(read_config(path))
+    width = max(map(len, values)) + 2
+    for key, value in values.items():
+        shown = printable(value) if isinstance(value, str) and value else json.dumps(value)
+        typer.echo(f"{key:{width}}{shown}{'' if given.get(key) is not None else '  (default)'}")
+
+
+@app.command("schema", epilog="Example: mqtt443 config schema > config.schema.json")
+def print_schema() -> None:
+    """Print a JSON Schema of config.json, for editors."""
+    typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+def ask(config: dict[str, object]) -> dict[str, object]:
+    """Ask a person for what a board needs; returns the keys to set.
+
+    Args:
+        config: what is there already, offered again; a secret is not shown.
+    """
+    given = _flat(config)
+    answers: dict[str, object] = {}
+    for key, question in QUESTIONS:
+        if key == "wifi.password" and not answers["wifi.ssid"]:
+            continue
+        answers[key] = _ask_one(key, question, given.get(key))
+    wifi = {name: answers.pop(f"wifi.{name}", None) for name in ("ssid", "password")}
+    return {**({"wifi": wifi} if wifi["ssid"] else {"wifi": None}), **answers}
+
+
+def _ask_one(key: str, question: str, given: object) -> object:
+    """Ask until the board takes the answer; Enter keeps what is there."""
+    _, kind, default, *_ = FIELDS[key]
+    secret = kind in SECRET_KINDS
+    old = given if given is not None else ("" if default is None or default is board.REQUIRED else default)
+    while True:
+        answer = typer.prompt(
+            f"{question}{' [unchanged]' if secret and given else ''}",
+            default=old,
+            show_default=not secret and old != "",
+            hide_input=secret,
+            type=str,
+        )
+        if answer == "" and default is None:
+            return None
+        value: object = int(answer) if kind == "int" and answer.isdecimal() else answer
+        try:
+            board.validate({**LEAST, **_nested(key, value)})
+        except errors.ConfigError as error:
+            typer.echo(printable(str(error.args[0])), err=True)
+        else:
+            return value
+
+
+def _nested(key: str, value: object) -> dict[str, Any]:
+    if key == "wifi.password":
+        return {"wifi": {"ssid": "name", "password": value}}
+    return {"wifi": {"ssid": value}} if key == "wifi.ssid" else {key: value}
+
+
+def _flat(config: dict[str, object]) -> dict[str, object]:
+    wifi = config.get("wifi")
+    inside = {f"wifi.{name}": value for name, value in wifi.items()} if isinstance(wifi, dict) else {}
+    return {**config, **inside}
+
+
+def _hidden(key: str, value: object) -> object:
+    return "(hidden)" if value and FIELDS[key][1] in SECRET_KINDS else value

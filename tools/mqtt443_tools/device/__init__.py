@@ -1,0 +1,1 @@
+"""`mqtt443 device`: registers devices and changes them."""

@@ -1,0 +1,102 @@
+"""What `mqtt443 device` asks for and says, and the exit codes of what can go wrong; the commands are in device.py."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from mqtt443_authorizer.errors import AlreadyRegistered, AuthorizerError, DeviceError, NotRegistered
+from mqtt443_authorizer.secret import MAX_PASSWORD_BYTES
+
+from mqtt443_tools.device.backends import Place
+from mqtt443_tools.device.registration import Added
+from mqtt443_tools.support.errors import CommandError, UsageError
+
+
+def read_password(given: str | None) -> str | None:
+    """Give the chosen password; where it is to come from standard input, read one line of it."""
+    if given != "-":
+        return given
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    try:
+        return sys.stdin.readline(MAX_PASSWORD_BYTES + 2).removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise UsageError("the password on standard input is not UTF-8") from None
+
+
+def credentials(added: Added) -> dict[str, object]:
+    """The keys of config.json that a device logs in with."""
+    return {"client_id": added.device.client_id, "username": added.device.username, "password": added.password}
+
+
+def show_secret(
+    done: str,
+    added: Added,
+    out: Path | None,
+    config: Mapping[str, object],
+    *,
+    is_chosen: bool,
+    as_json: bool,
+) -> None:
+    """Say what was done; the password only if it was generated and is written nowhere else, a token likewise."""
+    shown = credentials(added)
+    if is_chosen or out is not None:
+        del shown["password"]
+    if out is not None:
+        shown["out"] = str(out)
+    else:
+        shown |= {key: value for key, value in config.items() if key.startswith("token")}
+    old_ends_at = added.device.secrets[-1].expires_at
+    if old_ends_at:
+        shown["old_password_ends_at"] = old_ends_at
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    typer.echo(f"{done} {added.device.client_id}, user name {added.device.username}")
+    if "password" in shown:
+        typer.echo(f"password {added.password}  (not stored: it cannot be shown again)")
+    for key in ("token", "token_key", "token_signature"):
+        if key in shown:
+            typer.echo(f"{key} {shown[key]}")
+    if old_ends_at:
+        typer.echo(f"the old password works until {minute(old_ends_at)}")
+    if out is not None:
+        typer.echo(f"wrote {out}")
+
+
+def minute(unix_s: int) -> str:
+    """A time for people."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def cut(place: Place, client_id: str, done: str, *, as_json: bool) -> None:
+    """Cut the device's live connection, and say what was done."""
+    try:
+        was_connected = place.disconnect(client_id)
+    except CommandError as error:
+        raise CommandError(
+            f"{client_id} {done}, but its connection may still be up: {error}; {place.if_not_cut}"
+        ) from error
+    if as_json:
+        typer.echo(json.dumps({"client_id": client_id, "disconnected": was_connected}))
+    else:
+        typer.echo(f"{client_id} {done}{'; its connection was cut' if was_connected else ''}")
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn the library's errors into those of a command: wrong values are wrong use, the rest has failed."""
+    try:
+        yield
+    except DeviceError as error:
+        raise UsageError(str(error)) from error
+    except NotRegistered as error:
+        raise CommandError(f"{error}: see `mqtt443 device list`") from error
+    except AlreadyRegistered as error:
+        raise CommandError(f"{error}: choose another, or see `mqtt443 device rotate`") from error
+    except AuthorizerError as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,160 @@
+"""Registers devices and changes them: the library under `mqtt443 device`.
+
+It makes passwords and decides how they are stored; where the devices are kept is the store's business
+(authorizer.store), and what a name or a topic may look like is checked by authorizer.device.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from mqtt443_authorizer.device import Device, validate_device
+from mqtt443_authorizer.errors import Conflict, DeviceError, NotRegistered
+from mqtt443_authorizer.policy import LONGEST_ARN, Template
+from mqtt443_authorizer.secret import SALT_BYTES, SCRYPT, SHA256, Secret, make_secret
+from mqtt443_authorizer.store import CredentialStore
+
+GENERATED_PASSWORD_BYTES = 24  # 192 random bits, 32 characters
+MAX_ATTEMPTS = 5
+KEEP_S = 7 * 86_400  # the old password after a rotation: long enough to reach a board once a week
+
+
+@dataclass(frozen=True)
+class Added:
+    """A device as stored, and the password of its newest secret, which is stored nowhere in the clear."""
+
+    device: Device
+    password: str = field(repr=False)
+
+
+def add_device(
+    store: CredentialStore,
+    client_id: str,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    publish: Iterable[str] = (),
+    subscribe: Iterable[str] = (),
+    now: float,
+    template: Template | None = None,
+    token: Callable[[int], str] = secrets.token_urlsafe,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Added:
+    """Register a device.
+
+    :param username: the client id if not given
+    :param password: one that a person chose, stored with scrypt; if not given one is generated, stored as SHA-256
+    :param publish: topics of its own, beside those of the policy template
+    :param subscribe: topic filters of its own
+    :param now: Unix seconds
+    :param template: of its policy; the default one if not given
+    :raises DeviceError: a name, a topic or the password cannot be registered
+    :raises PolicyError: the device's policy would exceed AWS's limits
+    :raises StoreError: the client id or user name is taken (AlreadyRegistered), or the store fails
+    """
+    text, secret = _new_secret(password, now, token, random_bytes)
+    device = Device(
+        client_id,
+        client_id if username is None else username,
+        (secret,),
+        publish=tuple(publish),
+        subscribe=tuple(subscribe),
+        created_at=int(now),
+    )
+    validate_device(device)
+    (template or Template.load()).render(device, LONGEST_ARN)
+    store.add(device)
+    return Added(device, text)
+
+
+def rotate(
+    store: CredentialStore,
+    client_id: str,
+    *,
+    password: str | None = None,
+    now: float,
+    keep_s: int = KEEP_S,
+    token: Callable[[int], str] = secrets.token_urlsafe,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Added:
+    """Give a device a new secret; the newest one so far stays valid for a while, or until the next rotation.
+
+    :param keep_s: seconds until the old secret ends by itself; `drop_old` ends it at once
+    :raises DeviceError: the password cannot be registered
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    text, secret = _new_secret(password, now, token, random_bytes)
+    ends_at = secret.created_at + keep_s
+
+    def edit(stored: Device) -> Device:
+        return stored._replace(secrets=(secret, stored.secrets[0]._replace(expires_at=ends_at)))
+
+    return Added(_change(store, client_id, edit), text)
+
+
+def take_back(store: CredentialStore, rotated: Added) -> Device:
+    """Undo a rotation whose new password reached nobody, so that the next one does not end the one in use.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    lost = rotated.device.secrets[0]
+
+    def edit(stored: Device) -> Device:
+        # A device is never left without a secret, even if somebody dropped the old one in the meantime.
+        kept = tuple(each._replace(expires_at=0) for each in stored.secrets if each != lost)
+        return stored._replace(secrets=kept or stored.secrets)
+
+    return _change(store, rotated.device.client_id, edit)
+
+
+def drop_old(store: CredentialStore, client_id: str) -> Device:
+    """End a rotation: only the newest secret stays.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    return _change(store, client_id, lambda old: old._replace(secrets=old.secrets[:1]))
+
+
+def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device:
+    """Let a device log in, or not; its live connection is another matter, see live.py.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    return _change(store, client_id, lambda old: old._replace(enabled=enabled))
+
+
+def remove(store: CredentialStore, client_id: str) -> None:
+    """Forget a device.
+
+    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    """
+    store.remove(client_id)
+
+
+def _new_secret(
+    password: str | None, now: float, token: Callable[[int], str], random_bytes: Callable[[int], bytes]
+) -> tuple[str, Secret]:
+    kind = SHA256 if password is None else SCRYPT
+    text = token(GENERATED_PASSWORD_BYTES) if password is None else password
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise DeviceError("the password is not valid UTF-8") from None
+    return text, make_secret(kind, encoded, random_bytes(SALT_BYTES), int(now))
+
+
+def _change(store: CredentialStore, client_id: str, edit: Callable[[Device], Device]) -> Device:
+    for _ in range(MAX_ATTEMPTS - 1):
+        with suppress(Conflict):  # somebody else was faster: again, on what is stored now
+            return _change_once(store, client_id, edit)
+    return _change_once(store, client_id, edit)
+
+
+def _change_once(store: CredentialStore, client_id: str, edit: Callable[[Device], Device]) -> Device:
+    device = store.by_client_id(client_id)
+    if device is None:
+        raise NotRegistered(f"no device with the client id {client_id} is registered")
+    changed = edit(device)
+    return device if changed == device else store.replace(changed)

@@ -1,0 +1,1 @@
+"""Many boards from a table."""

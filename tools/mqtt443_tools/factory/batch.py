@@ -1,0 +1,185 @@
+"""Many devices from a table: each one registered, with a bundle of its own, and a sheet of labels.
+
+Can be run again after a failure: a device that is registered and has its bundle is done.
+"""
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mqtt443_authorizer.device import (
+    validate_client_id,
+    validate_publish_topic,
+    validate_subscribe_filter,
+    validate_username,
+)
+from mqtt443_authorizer.errors import AuthorizerError
+from mqtt443_authorizer.files import write_private
+
+from mqtt443_tools.device import registration as devices
+from mqtt443_tools.device.backends import Place
+from mqtt443_tools.factory.labels import sheet
+from mqtt443_tools.push import bundle
+from mqtt443_tools.push.board_tree import CONFIG, SENSORS, own_files, read_settings
+from mqtt443_tools.support.errors import CommandError, UsageError
+
+COLUMNS = ("client_id", "username", "publish", "subscribe")
+MAX_BYTES = 4 * 1024 * 1024
+LABELS = "labels.html"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A device of the table; `publish` and `subscribe` are its own topics and filters."""
+
+    client_id: str
+    username: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all devices have in common.
+
+    Attributes:
+        config: keys of config.json; those of the device are added.
+        beside: folder of the CA file and of sensors.py.
+        blocks: see bundle.py.
+        source: the package as source.
+    """
+
+    config: Mapping[str, object]
+    beside: Path
+    blocks: int
+    source: bool
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the table: CSV with a header; topics in one cell are separated by spaces.
+
+    Raises UsageError that names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+    table = csv.DictReader(io.StringIO(text, newline=""))
+    if "client_id" not in (table.fieldnames or ()) or not set(table.fieldnames or ()) <= set(COLUMNS):
+        raise UsageError(
+            f"{path}: the first line must name columns: client_id, and if need be {', '.join(COLUMNS[1:])}"
+        )
+    rows: list[Row] = []
+    try:
+        for cells in table:
+            rows.append(_row(cells))
+    except (csv.Error, AuthorizerError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} line {table.line_num}: {error}") from error
+    for name in ("client_id", "username"):
+        seen = [getattr(row, name) for row in rows]
+        if twice := next((each for each in seen if seen.count(each) > 1), None):
+            raise UsageError(f"{path}: the {name} {twice} is there twice")
+    return rows
+
+
+def make(
+    rows: Sequence[Row], place: Place, recipe: Recipe, folder: Path, *, now: float, progress: Callable[[int, int], None]
+) -> tuple[list[Path], int]:
+    """Register devices and write their bundles and the labels.
+
+    Args:
+        rows: the devices.
+        place: where they are registered.
+        recipe: what they have in common.
+        folder: for the bundles and labels.html.
+        now: unix seconds.
+        progress: takes how many of how many are done.
+
+    Returns:
+        The bundles that were written, and how many had been there.
+
+    Raises:
+        CommandError: a device cannot be registered, or a bundle not be written; those before it are done.
+        AuthorizerError: the store fails.
+    """
+    waiting = _waiting(rows, place, folder)
+    written = []
+    for number, row in enumerate(waiting, 1):
+        written.append(_make_one(row, place, recipe, folder, now))
+        progress(number, len(waiting))
+    try:
+        write_private(folder / LABELS, sheet([row.client_id for row in rows]).encode())
+    except OSError as error:
+        raise CommandError(f"{folder / LABELS}: {error.strerror}") from error
+    return written, len(rows) - len(waiting)
+
+
+def _row(cells: Mapping[str, str]) -> Row:
+    if None in cells:  # csv's place for what is too much
+        raise TypeError("there are more cells than columns")
+    client_id = cells["client_id"].strip()
+    topics = [tuple((cells.get(name) or "").split()) for name in ("publish", "subscribe")]
+    row = Row(client_id, (cells.get("username") or "").strip() or client_id, *topics)
+    validate_client_id(row.client_id)
+    validate_username(row.username)
+    for topic in row.publish:
+        validate_publish_topic(topic)
+    for topic_filter in row.subscribe:
+        validate_subscribe_filter(topic_filter)
+    return row
+
+
+def _waiting(rows: Sequence[Row], place: Place, folder: Path) -> list[Row]:
+    """Return the rows that are not done; nothing is registered before all are known to be possible."""
+    registered = {device.client_id for device in place.store.all()}
+    lost = [row.client_id for row in rows if row.client_id in registered and not _path(folder, row).exists()]
+    if lost:
+        raise CommandError(
+            f"{lost[0]} is registered and has no bundle in {folder}, so nobody knows its password"
+            f"{f', and {len(lost) - 1} more' if len(lost) > 1 else ''}: run `mqtt443 device remove {lost[0]}` first"
+        )
+    return [row for row in rows if row.client_id not in registered]
+
+
+def _make_one(row: Row, place: Place, recipe: Recipe, folder: Path, now: float) -> Path:
+    added = devices.add_device(
+        place.store,
+        row.client_id,
+        username=row.username,
+        publish=row.publish,
+        subscribe=row.subscribe,
+        now=now,
+        template=place.template(),
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="mqtt443-bundle-") as scratch:
+            keys = {"client_id": row.client_id, "username": row.username, "password": added.password}
+            config = _lay_out(Path(scratch), {**recipe.config, **keys}, recipe.beside)
+            settings = read_settings(config)
+            files = bundle.contents(settings, own_files(config, settings), source=recipe.source)
+            bundle.write(_path(folder, row), files, recipe.blocks)
+    except BaseException:  # Ctrl-C too
+        devices.remove(place.store, row.client_id)  # nobody knows its password
+        raise
+    return _path(folder, row)
+
+
+def _lay_out(scratch: Path, config: Mapping[str, object], beside: Path) -> Path:
+    """Put a device's config, its CA file and sensors.py into an empty folder that nobody else can read."""
+    path = scratch / CONFIG
+    path.write_text(json.dumps(config, ensure_ascii=False))
+    for name in (str(config.get("ca", "ca.der")), SENSORS):
+        if (beside / name).is_file() and not Path(name).is_absolute() and ".." not in Path(name).parts:
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(beside / name, scratch / name)
+    return path
+
+
+def _path(folder: Path, row: Row) -> Path:
+    return folder / f"{row.client_id}.bin"

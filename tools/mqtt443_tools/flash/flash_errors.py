@@ -1,0 +1,46 @@
+"""What can go wrong on the way to a flashed board; each text says what happened and what to do.
+
+CommandError
+ └── FlashError
+      ├── PortError        the port is missing, busy, not permitted, or went away
+      ├── NoAnswerError    the port is open, and no ESP32 answers
+      ├── BoardError       the board cannot take any image: locked, or its flash does not answer
+      ├── ImageError       the image does not fit the board, or is none; nothing was erased
+      ├── DownloadError    an image could not be had, or is not the expected one; nothing was erased
+      ├── KeptError        the person wants to keep what is on the board; nothing was erased
+      └── WriteError       the board was erased, and holds no whole image now
+"""
+
+from mqtt443_tools.support.errors import CommandError
+
+
+class FlashError(CommandError):
+    """A board could not be flashed."""
+
+
+class PortError(FlashError):
+    """The serial port cannot be used."""
+
+
+class NoAnswerError(FlashError):
+    """Nothing on the port speaks as an ESP32's loader does."""
+
+
+class BoardError(FlashError):
+    """This board takes no image."""
+
+
+class ImageError(FlashError):
+    """The image is no image for this board; nothing was erased."""
+
+
+class DownloadError(FlashError):
+    """The image could not be downloaded, or is not what it should be; nothing was erased."""
+
+
+class KeptError(FlashError):
+    """The board keeps what it holds, as the person said."""
+
+
+class WriteError(FlashError):
+    """Erasing, writing or verifying failed; the board can always be flashed again."""

@@ -1,0 +1,1 @@
+"""`mqtt443 local`: runs the local AWS IoT Core endpoint."""

@@ -1,0 +1,26 @@
+"""What all connections of one local endpoint share, so that it can be passed in as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
+from mqtt443_tools.localcore.clock import Clock
+from mqtt443_tools.localcore.events import DecisionSink
+from mqtt443_tools.localcore.mqtt.broker import Broker
+from mqtt443_tools.localcore.mqtt.connect import Admission
+from mqtt443_tools.localcore.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The account behind every listener. `log` takes lines that are no decision, such as a traceback."""
+
+    settings: Settings
+    clock: Clock
+    registry: AuthorizerRegistry
+    admission: Admission
+    broker: Broker
+    decide: DecisionSink
+    log: Callable[[str], None]

@@ -1,0 +1,1 @@
+"""The control channel of a running endpoint, both sides."""

@@ -1,0 +1,135 @@
+"""The client's side of the control channel (`control.py`), for commands: blocking, with a deadline for every wait."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mqtt443_tools.localcore.control.control_server import CONTROL_FILE
+from mqtt443_tools.support.errors import CommandError
+
+ANSWER_S = 2.0
+MAX_LINE_BYTES = 1024 * 1024
+
+
+class ControlError(CommandError):
+    """An endpoint seems to run, but does not do what it was asked for."""
+
+
+class NotRunning(ControlError):
+    """No endpoint runs on the state folder."""
+
+
+class ControlClient:
+    """A connection to the endpoint that runs on a state folder. Raises NotRunning or ControlError when it is made."""
+
+    def __init__(self, state: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buffer = bytearray()
+        try:
+            control = _parse((state / CONTROL_FILE).read_bytes())
+            port, self._token = control.get("port"), control.get("token")
+            if type(port) is not int or not 0 < port < 65536 or not isinstance(self._token, str):
+                raise ControlError(f"{state / CONTROL_FILE}: no port and token in it")
+            self._socket = socket.create_connection(("127.0.0.1", port), ANSWER_S)
+        except (FileNotFoundError, ConnectionRefusedError):  # where it crashed, its file is still there
+            raise NotRunning(f"no localcore runs on {state}; start one with: mqtt443 local --state {state}") from None
+        except OSError as error:
+            raise ControlError(f"the local endpoint did not answer: {error.strerror or type(error).__name__}") from None
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
+        """Yield messages and `{"dropped": N}` until the endpoint ends or `deadline` (by the clock) has come."""
+        try:
+            self._ask({"op": "watch", "filter": topic_filter})
+            while (line := self._line(deadline)).endswith(b"\n"):
+                message = _parse(line)
+                if "error" in message:
+                    raise ControlError("the local endpoint refused the request")
+                yield message
+        except OSError:  # TimeoutError is one: the deadline; a reset: the endpoint has gone
+            return
+
+    def disconnect(self, client_id: str) -> bool:
+        """Cut a device's connection; returns whether there was one. Raises ControlError if it may still be up."""
+        disconnected = self._answer({"op": "disconnect", "client_id": client_id}).get("disconnected")
+        if not isinstance(disconnected, bool):
+            raise ControlError("the local endpoint did not do it")
+        return disconnected
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return the last decisions, oldest first, each with the fields of `Decision`. Raises ControlError."""
+        decisions = self._answer({"op": "decisions"}).get("decisions")
+        if not isinstance(decisions, list) or not all(isinstance(each, dict) for each in decisions):
+            raise ControlError("the local endpoint did not do it")
+        return decisions
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask for one line, and wait for it."""
+        deadline = self._clock() + ANSWER_S
+        try:
+            self._ask(request)
+            return _parse(self._line(deadline))
+        except OSError as error:
+            raise ControlError(
+                f"the local endpoint did not answer: {error.strerror or type(error).__name__}"
+            ) from error
+
+    def _ask(self, request: dict[str, Any]) -> None:
+        self._socket.sendall(json.dumps({"token": self._token, **request}).encode() + b"\n")
+
+    def _line(self, deadline: float | None) -> bytes:
+        """Return the next line with its line feed, or without one what came before the end of the stream.
+
+        Raises TimeoutError at the deadline, OSError for a connection that breaks, ControlError for an endless line.
+        """
+        while (end := self._buffer.find(b"\n") + 1) == 0:
+            left_s = None if deadline is None else deadline - self._clock()
+            if left_s is not None and left_s <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left_s)
+            data = self._socket.recv(65536)
+            if not data:
+                end = len(self._buffer)
+                break
+            self._buffer += data
+            if len(self._buffer) > MAX_LINE_BYTES:
+                raise ControlError("the local endpoint says a line without an end")
+        line = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        return line
+
+
+def disconnect_live(state: Path, client_id: str, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Ask the local endpoint to cut the connection of a client id; waits at most a few seconds.
+
+    Returns whether there was such a connection; False too if no endpoint runs there. Raises ControlError if it runs,
+    but the connection may still be up.
+    """
+    try:
+        with ControlClient(state, clock) as control:
+            return control.disconnect(client_id)
+    except NotRunning:
+        return False
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ControlError("what the local endpoint says is not JSON") from None
+    if not isinstance(value, dict):
+        raise ControlError("what the local endpoint says is not a JSON object")
+    return value

@@ -1,0 +1,172 @@
+"""The control channel: other commands watch messages and cut connections of a running endpoint through it.
+
+JSON lines over TCP on loopback. `control.json` in the state folder (mode 0600) holds port, token and process id; who
+can read it may ask. The first line from a client says what it wants; see `ControlServer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import hmac
+import json
+import os
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mqtt443_authorizer.files import write_private
+
+from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.mqtt.broker import Broker
+from mqtt443_tools.localcore.mqtt.session import Message
+from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, matches
+
+CONTROL_FILE = "control.json"
+FIRST_LINE_TIMEOUT_S = 5.0
+MAX_CLIENTS = 64
+
+
+class ControlServer:
+    """Serves control clients.
+
+    Requests, each with `"token"`:
+
+    - `{"op": "watch", "filter": F}`: then one line for each message, `{"topic", "payload" (Base64), "qos", "retain",
+      "client_id", "received_at"}`; where the client is too slow, `{"dropped": N}` in place of the oldest.
+    - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
+    - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`.
+
+    A request that cannot be served gets `{"error": "..."}`.
+    """
+
+    def __init__(self, state: Path, broker: Broker, max_waiting: int, decisions: Sequence[Decision]) -> None:
+        self._file = state / CONTROL_FILE
+        self._broker = broker
+        self._max_waiting = max_waiting
+        self._decisions = decisions
+        self._token = secrets.token_urlsafe(32)
+        self._server: asyncio.Server | None = None
+        self._is_announced = False
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen, then write the control file."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        control = {"port": port, "token": self._token, "pid": os.getpid()}
+        write_private(self._file, json.dumps(control).encode())
+        self._is_announced = True
+
+    async def stop(self) -> None:
+        """Remove the control file, stop listening, let the clients go."""
+        if self._is_announced:
+            self._file.unlink(missing_ok=True)
+        if self._server is not None:
+            self._server.close()
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) >= MAX_CLIENTS:
+            writer.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(FIRST_LINE_TIMEOUT_S):
+                request = _parse(await reader.readline())
+            await self._answer(request, reader, writer)
+        except (ControlRequestError, TopicError) as error:
+            writer.write(_line({"error": str(error)}))
+        except (OSError, ValueError):  # gone, too slow (TimeoutError), or a first line beyond the reader's limit
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    async def _answer(
+        self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if not hmac.compare_digest(request["token"].encode(), self._token.encode()):
+            raise ControlRequestError("wrong token")
+        match request:
+            case {"op": "watch", "filter": str(topic_filter)}:
+                check_filter(topic_filter)
+                await self._watch(topic_filter, reader, writer)
+            case {"op": "disconnect", "client_id": str(client_id)}:
+                found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
+                writer.write(_line({"disconnected": found}))
+            case {"op": "decisions"}:
+                writer.write(_line({"decisions": [dataclasses.asdict(decision) for decision in self._decisions]}))
+            case _:
+                raise ControlRequestError("unknown request")
+
+    async def _watch(self, topic_filter: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waiting: deque[Message] = deque()
+        dropped = 0
+        news = asyncio.Event()
+
+        def take(message: Message) -> None:
+            nonlocal dropped
+            if matches(topic_filter, message.topic):
+                if len(waiting) >= self._max_waiting:
+                    waiting.popleft()
+                    dropped += 1
+                waiting.append(message)
+                news.set()
+
+        gone = asyncio.get_running_loop().create_task(reader.read(1))  # a watcher has nothing more to say
+        gone.add_done_callback(lambda _: news.set())
+        unwatch = self._broker.watch(take)
+        try:
+            while not gone.done():
+                await news.wait()
+                news.clear()
+                if dropped:
+                    writer.write(_line({"dropped": dropped}))
+                    dropped = 0
+                while waiting:
+                    writer.write(_line(_public(waiting.popleft())))
+                    await writer.drain()
+        finally:
+            unwatch()
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await gone
+
+
+class ControlRequestError(Exception):
+    """A request on the control channel that cannot be served; the text goes back to the client."""
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ControlRequestError("not JSON") from None
+    if not isinstance(request, dict) or not isinstance(request.get("token"), str):
+        raise ControlRequestError("no token")
+    return request
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _public(message: Message) -> dict[str, Any]:
+    return {
+        "topic": message.topic,
+        "payload": base64.b64encode(message.payload).decode(),
+        "qos": message.qos,
+        "retain": message.retain,
+        "client_id": message.client_id,
+        "received_at": message.received_at,
+    }

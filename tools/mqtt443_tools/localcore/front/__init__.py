@@ -1,0 +1,1 @@
+"""The network side of the endpoint: TLS, HTTP, WebSocket, certificates."""

@@ -1,0 +1,1 @@
+"""The MQTT engine: packets, sessions, the broker."""

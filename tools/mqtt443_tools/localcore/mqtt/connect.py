@@ -1,0 +1,123 @@
+"""May this CONNECT come in? Client id, will, authorizer, policy and rate, in this order.
+
+Refuses what AWS refuses; how a refusal looks to the client, and everything after CONNACK, is the connection's business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+
+from mqtt443_tools.localcore.auth.access import Access
+from mqtt443_tools.localcore.auth.peer import Peer
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry, Refused, Request
+from mqtt443_tools.localcore.clock import Clock
+from mqtt443_tools.localcore.mqtt.packets import ID_REJECTED, NOT_AUTHORIZED, Connect, Will
+from mqtt443_tools.localcore.mqtt.topics import TopicError, check_topic, is_reserved
+from mqtt443_tools.localcore.rate import RateWindow
+from mqtt443_tools.localcore.settings import Settings
+
+
+class AdmissionRefusedError(Exception):
+    """A CONNECT that does not come in.
+
+    Attributes:
+        reason: AWS's word for it.
+        detail: one line, without secrets.
+        connack: return code that MQTT 3.1.1 has for it.
+        always_connack: whether the standard demands that the code is sent, whatever the settings say.
+    """
+
+    def __init__(self, reason: str, detail: str, connack: int | None = None, *, always_connack: bool = False) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.connack = connack
+        self.always_connack = always_connack
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Admitted:
+    """A client that may come in: its client id (assigned, if it sent none), and what it may do."""
+
+    client_id: str
+    access: Access
+
+
+class Admission:
+    """The gate, shared by all connections of one endpoint."""
+
+    def __init__(self, settings: Settings, registry: AuthorizerRegistry, clock: Clock) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._clock = clock
+        self._rates: dict[str, RateWindow] = {}
+
+    async def admit(self, connect: Connect, peer: Peer) -> Admitted:
+        """Judge a CONNECT. Raises AdmissionRefusedError; takes as long as the authorizer does, 5 s at most."""
+        self._check_client_id(connect)
+        if connect.will is not None:
+            self._check_will(connect.will)
+        request = Request(
+            server_name=peer.server_name,
+            protocols=("tls", "http", "mqtt") if peer.over_websocket else ("tls", "mqtt"),
+            http_headers=peer.http_headers,
+            http_query=peer.http_query,
+            mqtt_username=connect.username,
+            mqtt_password=connect.password,
+            mqtt_client_id=connect.client_id or None,
+            connection_id=peer.connection_id,
+            source_ip=peer.source_ip,
+        )
+        try:
+            grant = await peer.endpoint.authorize(request, self._registry, self._settings)
+        except Refused as refused:
+            raise AdmissionRefusedError(refused.reason, refused.detail, NOT_AUTHORIZED) from None
+        client_id = connect.client_id or uuid.uuid4().hex
+        access = Access(grant, self._settings.arn_prefix, client_id, peer.source_ip, peer.server_name)
+        self._check_policy(access, client_id, connect.will)
+        self._check_rate(client_id)
+        return Admitted(client_id, access)
+
+    def _check_client_id(self, connect: Connect) -> None:
+        client_id, problem = connect.client_id, None
+        if not client_id:
+            # An empty id asks for a new one, which needs a clean session [MQTT-3.1.3-7].
+            if self._settings.empty_client_id == "refuse" or not connect.clean_session:
+                problem = "the client id is empty [MQTT-3.1.3-8]"
+        elif (size := len(client_id.encode())) > self._settings.max_client_id_bytes:
+            problem = f"the client id has {size} bytes, the limit is {self._settings.max_client_id_bytes}"
+        elif client_id.startswith("$"):
+            problem = "client ids that begin with $ are AWS's own"
+        if problem is not None:  # [MQTT-3.1.3-9]: return code 2, then close
+            raise AdmissionRefusedError("CLIENT_ERROR", problem, ID_REJECTED, always_connack=True)
+
+    def _check_will(self, will: Will) -> None:
+        settings = self._settings
+        try:
+            check_topic(will.topic, max_bytes=settings.max_topic_bytes, max_slashes=settings.max_topic_slashes)
+        except TopicError as error:
+            raise AdmissionRefusedError("CLIENT_ERROR", f"will topic: {error}") from None
+        if is_reserved(will.topic):
+            raise AdmissionRefusedError("CLIENT_ERROR", f"will topic: {will.topic} is reserved")
+        if will.qos == 2:
+            raise AdmissionRefusedError("CLIENT_ERROR", "a will with QoS 2, which AWS does not support")
+        if (size := len(will.payload)) > settings.max_payload_bytes:
+            raise AdmissionRefusedError("CLIENT_ERROR", f"a will of {size} bytes, over {settings.max_payload_bytes}")
+
+    @staticmethod
+    def _check_policy(access: Access, client_id: str, will: Will | None) -> None:
+        """iot:Connect, and for a will iot:Publish and iot:RetainPublish (Developer Guide, "Policy actions")."""
+        verdict = access.connect(client_id)
+        if verdict.allowed and will is not None:
+            verdict = access.publish(will.topic, retain=will.retain)
+        if not verdict.allowed:
+            raise AdmissionRefusedError("AUTHORIZATION_FAILURE", verdict.explanation, NOT_AUTHORIZED)
+
+    def _check_rate(self, client_id: str) -> None:
+        self._rates = {known: rate for known, rate in self._rates.items() if not rate.idle()}
+        rate = self._rates.setdefault(client_id, RateWindow(self._settings.connect_rate_per_s, self._clock))
+        if not rate.take():
+            raise AdmissionRefusedError(
+                "THROTTLED", f"over {self._settings.connect_rate_per_s} CONNECT a second for one client id"
+            )

@@ -1,0 +1,127 @@
+"""Messages from the broker to one connected client: QoS, window, rates, redelivery, iot:Receive.
+
+Everything that AWS bounds on the way out is bounded here; the session holds what waits and what is on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mqtt443_tools.localcore.clock import Clock, Handle
+from mqtt443_tools.localcore.mqtt import packets
+from mqtt443_tools.localcore.mqtt.session import InFlight, Message, Session
+from mqtt443_tools.localcore.rate import RateWindow
+from mqtt443_tools.localcore.settings import Settings
+
+
+class Outbound:
+    """The way out to one connection.
+
+    Arguments:
+        session: the client's session.
+        send: writes bytes to the client.
+        may_receive: tells whether the policy allows iot:Receive on a topic; checked at every delivery.
+        on_drop: told (reason, detail) about a message that is not delivered.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        settings: Settings,
+        clock: Clock,
+        *,
+        send: Callable[[bytes], None],
+        may_receive: Callable[[str], bool],
+        on_drop: Callable[[str, str], None],
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._clock = clock
+        self._send = send
+        self._may_receive = may_receive
+        self._on_drop = on_drop
+        self._rate = RateWindow(settings.publish_rate_per_s, clock)
+        self._replay_rate = RateWindow(settings.replay_rate_per_s, clock)
+        self._pump_timer: Handle | None = None
+        self._retry_timer: Handle | None = None
+        self._closed = False
+
+    def resume(self) -> None:
+        """Send again what was not acknowledged before the client went away [MQTT-4.4.0-1], then what is stored."""
+        for packet_id in list(self._session.in_flight):
+            self._send_again(packet_id)
+        self._arm_retry()
+        self.pump()
+
+    def deliver(self, message: Message, qos: int) -> None:
+        """Deliver a message at a QoS of 0 or 1; QoS 1 waits its turn behind what is stored."""
+        if qos == 0:
+            if not self._may_receive(message.topic):
+                return
+            if not self._rate.take():
+                self._on_drop("THROTTLED", f"over {self._settings.publish_rate_per_s} messages a second to the client")
+                return
+            self._send(packets.publish(packets.Publish(message.topic, message.payload, 0, message.retain)))
+            return
+        if self._session.enqueue(message, stored=False, settings=self._settings):
+            self.pump()
+        else:
+            self._on_drop("QUEUE_FULL", "too many QoS 1 messages wait for the client")
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Take a PUBACK; one for a message that is not in flight is ignored."""
+        if self._session.in_flight.pop(packet_id, None) is not None:
+            self.pump()
+
+    def pump(self) -> None:
+        """Send what waits, as far as window and rates allow."""
+        session = self._session
+        while session.queue and len(session.in_flight) < self._settings.max_in_flight and not self._closed:
+            rate = self._replay_rate if session.queue[0].stored else self._rate
+            if (wait_s := rate.wait_s()) > 0:
+                self._pump_later(wait_s)
+                return
+            message = session.dequeue()
+            if self._may_receive(message.topic):
+                rate.take()
+                self._send_first(message)
+
+    def close(self) -> None:
+        """Stop; what is not acknowledged stays in the session."""
+        self._closed = True
+        for timer in (self._pump_timer, self._retry_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def _send_first(self, message: Message) -> None:
+        packet_id = self._session.next_packet_id()
+        self._session.in_flight[packet_id] = InFlight(message, self._clock.now())
+        self._send(packets.publish(self._packet(message, packet_id, dup=False)))
+        self._arm_retry()
+
+    def _send_again(self, packet_id: int) -> None:
+        entry = self._session.in_flight[packet_id]
+        entry.sent_at = self._clock.now()
+        self._send(packets.publish(self._packet(entry.message, packet_id, dup=self._settings.dup_on_redelivery)))
+
+    @staticmethod
+    def _packet(message: Message, packet_id: int, *, dup: bool) -> packets.Publish:
+        return packets.Publish(message.topic, message.payload, 1, message.retain, dup, packet_id)
+
+    def _pump_later(self, wait_s: float) -> None:
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+        self._pump_timer = self._clock.call_later(wait_s, self.pump)
+
+    def _arm_retry(self) -> None:
+        if self._retry_timer is None and self._session.in_flight and not self._closed:
+            oldest = min(entry.sent_at for entry in self._session.in_flight.values())
+            self._retry_timer = self._clock.call_later(oldest + self._settings.retry_s - self._clock.now(), self._retry)
+
+    def _retry(self) -> None:
+        """Send again what waits for its PUBACK for too long: AWS does, though MQTT 3.1.1 does not ask for it."""
+        self._retry_timer = None
+        due = self._clock.now() - self._settings.retry_s
+        for packet_id in [i for i, entry in self._session.in_flight.items() if entry.sent_at <= due]:
+            self._send_again(packet_id)
+        self._arm_retry()

@@ -1,0 +1,1 @@
+"""AWS IoT policy documents: parsing and evaluation."""

@@ -1,0 +1,39 @@
+"""At most so many events in any second: publishes, replayed messages, retained messages, CONNECTs."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from mqtt443_tools.localcore.clock import Clock
+
+
+class RateWindow:
+    """Counts events in the second behind now.
+
+    Arguments:
+        per_s: how many events any one second may hold; 0 is no limit.
+        clock: where the time comes from.
+    """
+
+    def __init__(self, per_s: int, clock: Clock) -> None:
+        self._per_s = per_s
+        self._clock = clock
+        self._taken: deque[float] = deque(maxlen=per_s)
+
+    def wait_s(self) -> float:
+        """Return the seconds until the next event is allowed, 0 if it is now."""
+        if len(self._taken) < self._per_s or not self._per_s:
+            return 0.0
+        return max(0.0, self._taken[0] + 1 - self._clock.now())
+
+    def idle(self) -> bool:
+        """Tell whether the last second holds no event, so that the window can be forgotten."""
+        return not self._taken or self._taken[-1] + 1 <= self._clock.now()
+
+    def take(self) -> bool:
+        """Count an event if it is allowed now; return whether it is."""
+        if self.wait_s() > 0:
+            return False
+        if self._per_s:
+            self._taken.append(self._clock.now())
+        return True

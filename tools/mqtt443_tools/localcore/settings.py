@@ -1,0 +1,227 @@
+"""Every number and every choice of the local endpoint, with its default and the reason for it.
+
+Three kinds of field, told apart by `metadata["kind"]`:
+
+- `place`: where this endpoint lives;
+- `limit`: a quota that AWS documents (General Reference, "AWS IoT Core endpoints and quotas");
+- `undocumented`: AWS does not say (or its pages differ), so it is a choice here, and `metadata["why"]` says why;
+- `guard`: protects this machine; AWS has something of the kind, but not this number.
+
+Documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
+
+Not settings, because only one behaviour is played: MQTT 5 is answered with CONNACK 1 and a close (this endpoint speaks
+MQTT 3.1.1 only); packets that a client sends before its CONNACK are handled after it, as MQTT 3.1.1 section 3.1.4
+allows, although AWS asks clients to wait; a will is checked against the policy at CONNECT, not again when it is sent;
+shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is not held.
+Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes after the
+101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open about choosing
+and asking authorizers is in `authorizers.AuthorizerRules`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from mqtt443_tools.support.paths import STATE
+
+T = TypeVar("T")
+
+PACKET_IDS = 0xFFFF
+
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)
+
+
+def _field(kind: str, default: T, why: str, choices: tuple[object, ...] = (), low: float | None = None) -> T:
+    metadata = {"kind": kind, "why": why, "choices": choices, "low": low}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _place(default: T, why: str) -> T:
+    return _field("place", default, why)
+
+
+def _limit(default: T, source: str, *, low: float = 0) -> T:
+    return _field("limit", default, source, low=low)
+
+
+def _guard(default: T, why: str, *, low: float = 0) -> T:
+    return _field("guard", default, why, low=low)
+
+
+def _choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
+    return _field("undocumented", default, why, choices, low)
+
+
+class SettingError(ValueError):
+    """A setting that is unknown, of the wrong type or out of range; the text is one line for people."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one local endpoint. Raises SettingError where a value does not fit its field."""
+
+    name: str = _place("localhost", "the endpoint's host name: SNI must be exactly this")
+    bind: str = _place("127.0.0.1", "the address to listen on; another one lets real boards in")
+    port: int = _place(8443, "TCP port of the default endpoint; 0 takes a free one")
+    state: Path = _place(STATE, "folder with the CA, the devices and the control file")  # noqa: RUF009 - a Path is immutable
+    region: str = _place("eu-west-1", "the region in the ARNs that policies are evaluated against")
+    account: str = _place("123456789012", "the account in those ARNs")
+    domain_name: str | None = _place(
+        None,
+        "host name of a CUSTOM_AUTH + SECURE_MQTT domain configuration; none: absent. AWS finds it by SNI alone; "
+        "here it has a port of its own, so its name may be the endpoint's",
+    )
+    domain_port: int = _place(0, "TCP port of that domain configuration; 0 takes a free one")
+    domain_authorizer: str | None = _place("mqtt443", "its defaultAuthorizerName; none: it has no default")
+    domain_allow_override: bool = _place(False, "its allowAuthorizerOverride: may a device name another authorizer?")
+    domain_enabled: bool = _place(True, "its status; a disabled one refuses with DOMAIN_CONFIGURATION_DISABLED")
+
+    keep_alive_min_s: int = _limit(30, "a shorter keep alive counts as this", low=1)
+    keep_alive_max_s: int = _limit(1200, "a longer keep alive, or 0, counts as this", low=1)
+    max_client_id_bytes: int = _limit(128, "client id, UTF-8")
+    max_payload_bytes: int = _limit(128 * 1024, "payload of a publish or a will")
+    max_packet_bytes: int = _limit(146 * 1024, "one MQTT packet; documented for MQTT 5, used for all")
+    max_topic_bytes: int = _limit(256, "topic or filter, UTF-8")
+    max_topic_slashes: int = _limit(7, "slashes in a topic or filter")
+    max_filters: int = _limit(8, "topic filters in one SUBSCRIBE")
+    max_subscriptions: int = _limit(50, "subscriptions of one connection; the excess gets SUBACK 0x80")
+    max_in_flight: int = _limit(100, "unacknowledged QoS 1 messages to one client")
+    publish_rate_per_s: int = _limit(100, "publishes of one connection, each way; excess is discarded; 0: no limit")
+    connect_rate_per_s: int = _limit(
+        1,
+        "CONNECTs of a client id, counted after authentication so that no stranger locks a device out; 0: no limit",
+    )
+    session_expiry_s: int = _limit(3600, "a persistent session ends so long after its connection")
+    replay_rate_per_s: int = _limit(10, "stored messages sent to a client that came back; 0 is no limit")
+    retry_s: int = _limit(960, "an unacknowledged QoS 1 message is sent again after this time", low=1)
+    websocket_lifetime_s: int = _limit(86_400, "longest life of a WebSocket connection", low=1)
+    max_retained: int = _limit(500_000, "topics with a retained message")
+    retained_rate_per_s: int = _limit(1, "retained messages stored per topic; 0 is no limit")
+
+    refusal: Literal["close", "connack"] = _choice(
+        "close",
+        "a refused CONNECT: field reports for MQTT 3.1.1 agree on a bare close; `connack` sends return code 5 first",
+        "close",
+        "connack",
+    )
+    empty_client_id: Literal["refuse", "assign"] = _choice(
+        "refuse",
+        "an empty client id in MQTT 3.1.1: a policy names literal ids, so there is nothing it could match",
+        "refuse",
+        "assign",
+    )
+    refused_publish: Literal["close", "ignore"] = _choice(
+        "close",
+        "a publish that the policy refuses: AWS staff confirm the close (sdk-js #191)",
+        "close",
+        "ignore",
+    )
+    refused_subscribe: Literal["close", "suback"] = _choice(
+        "close", "a subscribe that the policy refuses: same source; `suback` answers 0x80", "close", "suback"
+    )
+    qos2: Literal["close", "ignore"] = _choice(
+        "close", "QoS 2 gets no PUBACK and no SUBACK, AWS says; a close shows the mistake at once", "close", "ignore"
+    )
+    reserved_topics: Literal["close", "ignore"] = _choice(
+        "close", "use of a `$` topic that is not Basic Ingest `can` end the connection", "close", "ignore"
+    )
+    over_payload: Literal["close", "ignore"] = _choice(
+        "close",
+        "a larger publish: CLIENT_ERROR disconnect on one page, `rejected` on another",
+        "close",
+        "ignore",
+    )
+    over_filters: Literal["close", "suback"] = _choice(
+        "close",
+        "more filters than a SUBSCRIBE may have: no page says; `suback` refuses the excess",
+        "close",
+        "suback",
+    )
+    dup_on_redelivery: bool = _choice(
+        False, "AWS says it does not support DUP; MQTT 3.3.1-1 wants it set on a redelivery", False, True
+    )
+    refresh_idle_lateness_s: int = _choice(
+        0, "a refresh on an idle connection may come up to 300 s late at AWS; 0 is the strictest", low=0
+    )
+    recheck_connect: bool = _choice(
+        True,
+        "iot:Connect is evaluated again with each refreshed policy (reported: MQTTnet #1729)",
+        True,
+        False,
+    )
+    domain_alpn: Literal["tolerate", "refuse"] = _choice(
+        "tolerate", "ALPN `mqtt` offered to a domain configuration that needs none", "tolerate", "refuse"
+    )
+    http_refused_status: int = _choice(403, "status of an HTTP publish that authorizer or policy refuses", 403, 401)
+    connect_timeout_s: int = _choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
+
+    handshake_timeout_s: int = _guard(10, "time for a TLS handshake", low=1)
+    http_timeout_s: int = _guard(30, "time for one HTTP request to arrive, the wait on a kept connection included")
+    max_http_head_bytes: int = _guard(16 * 1024, "request line and headers of one HTTP request")
+    max_write_buffer_bytes: int = _guard(1024 * 1024, "bytes waiting for one peer; one that does not read is dropped")
+    max_queued_messages: int = _guard(1000, "QoS 1 messages waiting for one client; newer ones are dropped")
+    max_queued_bytes: int = _guard(16 * 1024 * 1024, "payload bytes waiting for one client")
+    max_retained_bytes: int = _guard(64 * 1024 * 1024, "payload bytes of all retained messages")
+    max_connections: int = _guard(900, "connections at a time: below the usual 1,024 file descriptors")
+    max_watcher_messages: int = _guard(1000, "messages waiting for one watcher; the oldest are dropped")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._check(field, getattr(self, field.name))
+        for name in (self.name, self.domain_name):
+            if name is not None and not HOST_NAME.fullmatch(name):
+                raise SettingError(f"{name!r} is no host name; SNI carries names, not addresses")
+        try:
+            ipaddress.IPv4Address(self.bind)
+        except ValueError:
+            raise SettingError(f"bind={self.bind}: must be an IPv4 address of this machine, or 0.0.0.0") from None
+        if not re.fullmatch(r"[a-z0-9-]{1,32}", self.region):
+            raise SettingError(f"region={self.region}: must be a region's name, such as eu-west-1")
+        if not re.fullmatch(r"[0-9]{12}", self.account):
+            raise SettingError(f"account={self.account}: must be 12 digits")
+        if self.max_in_flight > PACKET_IDS:
+            raise SettingError(f"max_in_flight={self.max_in_flight}: there are {PACKET_IDS} packet identifiers")
+
+    @staticmethod
+    def _check(field: dataclasses.Field[Any], value: object) -> None:
+        choices, low = field.metadata["choices"], field.metadata["low"]
+        if choices and value not in choices:
+            raise SettingError(f"{field.name}={value!r}: must be one of {', '.join(map(str, choices))}")
+        if low is not None and (not isinstance(value, (int, float)) or value < low):
+            raise SettingError(f"{field.name}={value!r}: must be a number, at least {low:g}")
+        if field.name.endswith("port") and (not isinstance(value, int) or not 0 <= value <= 65535):
+            raise SettingError(f"{field.name}={value!r}: must be a port, 0 to 65535")
+
+    @property
+    def arn_prefix(self) -> str:
+        """The start of every ARN of this account and region, `arn:aws:iot:REGION:ACCOUNT`."""
+        return f"arn:aws:iot:{self.region}:{self.account}"
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """Parse `key=value` as given on the command line.
+
+    Returns the field's name and the value in the field's type. Raises SettingError for an unknown key or a value of
+    another type; ranges are checked by Settings.
+    """
+    key, equals, value = text.partition("=")
+    field = {f.name: f for f in dataclasses.fields(Settings)}.get(key)
+    if field is None or not equals:
+        raise SettingError(f"{text!r}: expected key=value with a known key, such as qos2=ignore")
+    if isinstance(field.default, bool):
+        if value not in {"true", "false"}:
+            raise SettingError(f"{key}={value}: must be true or false")
+        return key, value == "true"
+    if isinstance(field.default, int):
+        if not re.fullmatch(r"[0-9]{1,12}", value):
+            raise SettingError(f"{key}={value}: must be a whole number")
+        return key, int(value)
+    if value == "none" and "None" in str(field.type):
+        return key, None
+    return key, Path(value) if isinstance(field.default, Path) else value

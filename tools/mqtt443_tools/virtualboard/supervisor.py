@@ -1,0 +1,285 @@
+"""A virtual board: its flash, its power, its watchdog. Starts the interpreter and does what a chip's reset logic does.
+
+The board's root is a folder with the unchanged boot.py, main.py and lib/mqtt443, the config and its CA; the program in
+it is started again on reset, deep sleep and watchdog with the reset cause that a chip would report. What the chip's
+modules (`shims/`) need from outside comes through two paths in the environment, described in shims/_world.py.
+"""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mqtt443_tools.support.compile_mpy import compile_package
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.paths import ROOT, UMQTT
+from mqtt443_tools.virtualboard.interpreters import Interpreter
+
+HERE = Path(__file__).resolve().parent
+STOP_S = 3.0  # from a polite end (Ctrl-C: the board says DISCONNECT) to a hard one
+MAX_LINE_BYTES = 4096
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = range(1, 6)
+REQUESTS = {
+    "power_cut": PWRON_RESET,
+    "reset": HARD_RESET,
+    "deepsleep": DEEPSLEEP_RESET,
+    "soft_reset": SOFT_RESET,
+}
+
+
+def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
+    """Put onto a board's flash what a push would: our files from the checkout, the config and its CA.
+
+    Args:
+        root: an empty folder, the board's root.
+        config: a config.json; a relative `ca` in it, and a sensors.py, are taken from beside it.
+        compiled: put the package there as .mpy files, as on a board (MicroPython only).
+    Raises:
+        CommandError: the config or its CA cannot be read.
+    """
+    for name in ("boot.py", "main.py"):
+        shutil.copy(ROOT / name, root / name)
+    package, installed = ROOT / "firmware" / "mqtt443", root / "lib" / "mqtt443"
+    if compiled:
+        compile_package(package, installed)
+    else:
+        shutil.copytree(package, installed, ignore=shutil.ignore_patterns("__pycache__"))
+    if (sensors := config.parent / "sensors.py").exists():
+        shutil.copy(sensors, root / "sensors.py")
+    try:
+        text = config.read_bytes()
+    except OSError as error:
+        raise CommandError(
+            f"{config}: {error.strerror}; make one with `mqtt443 device add CLIENT_ID --out {config}`"
+        ) from error
+    copy = root / "config.json"
+    copy.touch(mode=0o600)
+    copy.write_bytes(text)
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):  # what is wrong in it, the board says best
+        ca = Path(str(json.loads(text).get("ca", "ca.der")))
+        if not ca.is_absolute() and (config.parent / ca).is_file():
+            shutil.copy(config.parent / ca, root / ca.name)
+
+
+class _ResetLogic:
+    """What the board's program asked of its chip, and when its watchdog bites."""
+
+    def __init__(self) -> None:
+        self.cause: int | None = None
+        self.sleep_s = 0.0
+        self.bites_at: float | None = None
+
+    def obey(self, request: str) -> None:
+        """Take one line of the program (see shims/machine.py)."""
+        word, _, value = request.partition(" ")
+        if word == "watchdog":
+            self.bites_at = time.monotonic() + int(value) / 1000
+        else:
+            self.cause = REQUESTS[word]
+            self.sleep_s = int(value or 0) / 1000
+
+    def patience_s(self) -> float | None:
+        """Return how long the watchdog still waits; None where there is none."""
+        return None if self.bites_at is None else max(0.0, self.bites_at - time.monotonic())
+
+    def bite(self) -> bool:
+        """Return whether the watchdog's time is up, which is then the cause of the reset."""
+        if self.cause is not None or self.patience_s() != 0.0:
+            return False
+        self.cause = WDT_RESET
+        return True
+
+
+class _Lines:
+    """Cuts what comes through a pipe into lines of bounded length."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.ended = False
+        self._rest = b""
+
+    def read(self) -> list[str]:
+        """Return the lines that are complete now; at the end also the one that is not."""
+        data = os.read(self.descriptor, MAX_LINE_BYTES)
+        self.ended = not data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self._rest and (self.ended or len(self._rest) >= MAX_LINE_BYTES):
+            lines.append(self._rest)
+            self._rest = b""
+        return [line.decode(errors="replace").rstrip("\r") for line in lines]
+
+
+class VirtualBoard:
+    """One board under power; use it as a context manager.
+
+    Args:
+        interpreter: what runs the board's program.
+        root: the board's flash, laid out.
+        on_line: called with each line that the board prints, from a thread of this object.
+        world: how the surroundings behave, see shims/; `set_world` changes it.
+        environment: more environment variables for the program.
+        flash: a file that is the board's flash (see shims/_flash.py; MicroPython only); made from `root` if it is
+            new. None: the board works in `root` itself.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        root: Path,
+        on_line: Callable[[str], None],
+        *,
+        world: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+        flash: Path | None = None,
+    ) -> None:
+        self.interpreter = interpreter
+        self.root = root
+        self.exit_code: int | None = None
+        self.resets: list[int] = []
+        self._on_line = on_line
+        self._world = dict(world or {})
+        self._world_lock = threading.Lock()
+        self._environment = environment or {}
+        self._flash = flash
+        self._folder = Path(tempfile.mkdtemp(prefix="mqtt443-board-"))
+        self._pipe_path = self._folder / "supervisor"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._problem: Exception | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="virtual board", daemon=True)
+
+    def __enter__(self) -> "VirtualBoard":
+        """Switch the power on."""
+        os.mkfifo(self._pipe_path, 0o600)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the program, politely first, and forget everything but the flash."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def set_world(self, **changes: Any) -> None:
+        """Change how the surroundings behave from now on."""
+        with self._world_lock:  # a reset, in the board's thread, tells its cause here too
+            self._world.update(changes)
+            new = self._folder / "world.json.new"
+            new.write_text(json.dumps(self._world))
+            new.rename(self._folder / "world.json")
+
+    def stop(self) -> None:
+        """Interrupt the program as Ctrl-C on a board's console does; end it where it does not listen."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(2)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self._thread.join(STOP_S)
+
+    def cut_power(self) -> None:
+        """End the program in the middle of whatever it does, for good."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.kill()
+        self._thread.join(STOP_S)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the board is at its prompt; returns whether it is. Raises what `on_line` raised, which ends it."""
+        self._thread.join(timeout_s)
+        if self._problem is not None:
+            raise self._problem
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._live()
+        except Exception as error:
+            self._problem = error
+
+    def _live(self) -> None:
+        cause: int | None = PWRON_RESET
+        while cause is not None and not self._stopping.is_set():
+            self.resets.append(cause)
+            self.set_world(reset_cause=cause)
+            cause = self._one_life()
+            if cause == PWRON_RESET:
+                (self._folder / "rtc.bin").unlink(missing_ok=True)  # RTC memory, see shims/machine.py
+                if not self._world.get("power_returns", True):
+                    return
+                self.set_world(power_cut_at_write=0)  # the power came back, to stay
+
+    def _one_life(self) -> int | None:
+        """Run the program until it ends; returns the cause of the reset that follows, None for none."""
+        environment = {
+            "MICROPYPATH": ".frozen",
+            "MQTT443_WORLD": str(self._folder),
+            "MQTT443_SUPERVISOR": str(self._pipe_path),
+            **self._environment,
+        }
+        chip = _ResetLogic()
+        requests = _Lines(os.open(self._pipe_path, os.O_RDWR))  # both ends: no end of file between two writers
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *self.interpreter.command,
+                    str(HERE / "startup.py"),
+                    str(self._flash or ""),
+                    str(UMQTT),
+                    str(HERE / "shims"),
+                ],
+                cwd=self.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                umask=0o077,  # what a board keeps holds its secrets
+                start_new_session=True,  # Ctrl-C in a terminal reaches the board through stop() alone
+            )
+            with self._process as process:
+                if self._stopping.is_set():
+                    process.kill()
+                try:
+                    self._watch(process, requests, chip)
+                except BaseException:
+                    process.kill()
+                    raise
+            self.exit_code = process.returncode
+        finally:
+            os.close(requests.descriptor)
+        if chip.cause == DEEPSLEEP_RESET:
+            self._stopping.wait(chip.sleep_s or None)
+        return chip.cause
+
+    def _watch(self, process: subprocess.Popen[bytes], requests: _Lines, chip: _ResetLogic) -> None:
+        """Pass the program's lines on and play its chip until its output ends."""
+        if process.stdout is None:
+            raise AssertionError("the program was started with a pipe for its output")
+        output = _Lines(process.stdout.fileno())
+        while not output.ended:
+            ready, _, _ = select.select([output.descriptor, requests.descriptor], [], [], chip.patience_s())
+            if requests.descriptor in ready:
+                for request in requests.read():
+                    chip.obey(request)
+                if chip.cause is not None:
+                    process.kill()
+            if output.descriptor in ready:
+                for line in output.read():
+                    self._on_line(line)
+            if chip.bite():
+                self._on_line("(the watchdog bit: it was not fed in time)")
+                process.kill()

@@ -1,0 +1,1 @@
+"""`mqtt443 watch`: shows messages as they arrive."""

@@ -1,0 +1,138 @@
+"""What arrives at AWS IoT Core, live, with the caller's own credentials: SigV4 over WebSocket, by AWS's own SDK.
+
+The SDK's threads put messages into a bounded queue; `watch` gives them as the local endpoint's control channel does.
+"""
+
+import base64
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty, Full, Queue
+from types import TracebackType
+from typing import Any
+
+from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.cloud.stacks import Pace, Stacks, check_name
+from mqtt443_tools.support.errors import CommandError
+
+MAX_WAITING = 1000
+ANSWER_S = 20.0
+LOOK_S = 0.5  # so often Ctrl-C and the deadline are looked at
+PORT = 443
+
+
+class AwsWatcher:
+    """A connection to an account's endpoint. Raises CommandError when it is made and refused.
+
+    :param region: to sign for
+    :param credentials: gives boto3's frozen credentials, asked for at every connect, as some expire
+    :param ca: CA file, None for the system's
+    """
+
+    def __init__(
+        self, endpoint: str, region: str, credentials: Callable[[], Any], *, port: int = PORT, ca: Path | None = None
+    ) -> None:
+        try:
+            # An extra: the local mode does without.
+            from awscrt import auth, mqtt  # type: ignore[import-untyped]  # noqa: PLC0415
+            from awscrt.exceptions import AwsCrtError  # type: ignore[import-untyped]  # noqa: PLC0415
+            from awsiot import mqtt_connection_builder  # type: ignore[import-untyped]  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise CommandError("to watch AWS, run `pip install 'mqtt443[cloud]'`") from error
+
+        def give() -> auth.AwsCredentials:
+            given = credentials()
+            return auth.AwsCredentials(given.access_key, given.secret_key, given.token)
+
+        self._mqtt, self._crt_error = mqtt, AwsCrtError
+        self._waiting: Queue[dict[str, Any]] = Queue(MAX_WAITING)
+        self._dropped = 0
+        self._broke: str | None = None
+        self._connection = mqtt_connection_builder.websockets_with_default_aws_signing(
+            region,
+            auth.AwsCredentialsProvider.new_delegate(give),
+            endpoint=endpoint,
+            port=port,
+            ca_filepath=None if ca is None else str(ca),
+            client_id=f"mqtt443-watch-{secrets.token_hex(8)}",
+            clean_session=True,
+            keep_alive_secs=60,
+            enable_metrics_collection=False,
+            on_connection_interrupted=self._interrupted,
+        )
+        self._result(self._connection.connect(), "iot:Connect on client/mqtt443-watch-*")
+
+    def __enter__(self) -> "AwsWatcher":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.disconnect()
+
+    def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
+        """Subscribe, and give messages and `{"dropped": N}` until `deadline` (monotonic seconds).
+
+        :raises CommandError: the subscription was refused, or, while it gives messages, the connection broke
+        """
+        subscribed, _ = self._connection.subscribe(topic_filter, self._mqtt.QoS.AT_LEAST_ONCE, self._take)
+        self._result(subscribed, "iot:Subscribe and iot:Receive on the topics of --filter")
+        return self._messages(deadline)
+
+    def _messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
+        while deadline is None or time.monotonic() < deadline:
+            left_s = LOOK_S if deadline is None else min(LOOK_S, max(0.0, deadline - time.monotonic()))
+            try:
+                message = self._waiting.get(timeout=left_s)
+            except Empty:
+                if self._broke is not None:
+                    raise CommandError(
+                        f"the connection to AWS broke ({self._broke}): run the command again; if it breaks at once, "
+                        "your IAM user or role may not do that (docs/aws.md)"
+                    ) from None
+                continue
+            yield message
+            if dropped := self._dropped:
+                self._dropped -= dropped
+                yield {"dropped": dropped}
+
+    def _take(self, topic: str, payload: bytes, qos: Any, retain: bool, **_: Any) -> None:
+        message = {
+            "topic": topic,
+            "payload": base64.b64encode(payload).decode(),
+            "qos": int(qos),
+            "retain": retain,
+            "client_id": None,  # AWS does not say who published
+            "received_at": time.time(),
+        }
+        try:
+            self._waiting.put_nowait(message)
+        except Full:
+            self._dropped += 1
+
+    def _interrupted(self, error: Exception, **_: Any) -> None:
+        self._broke = getattr(error, "name", type(error).__name__)
+
+    def _result(self, future: "Future[Any]", permission: str) -> Any:
+        try:
+            return future.result(ANSWER_S)
+        except TimeoutError as error:
+            raise CommandError(f"AWS IoT did not answer within {ANSWER_S:.0f} s: run the command again") from error
+        except self._crt_error as error:
+            raise CommandError(
+                f"AWS IoT refused it ({error.name}): your IAM user or role needs {permission} (docs/aws.md)"
+            ) from error
+
+
+def open_watcher(aws: Aws, stack: str) -> AwsWatcher:
+    """Connect to the account of a stack; all endpoints of an account and region share their topics.
+
+    :raises CommandError: there is no such stack, or AWS refuses
+    """
+    check_name(stack)
+    if Stacks(aws, lambda _: None, Pace()).find(stack) is None:
+        raise CommandError(f"there is no stack {stack} in {aws.region}: run `mqtt443 cloud deploy --stack {stack}`")
+    endpoint = aws.call("iot", "describe_endpoint", endpointType="iot:Data-ATS")["endpointAddress"]
+    return AwsWatcher(str(endpoint), aws.region, aws.credentials)

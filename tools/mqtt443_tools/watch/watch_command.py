@@ -1,0 +1,93 @@
+"""The command `mqtt443 watch`: shows what arrives at a running local endpoint, or at AWS IoT, one line a message."""
+
+import base64
+import json
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from mqtt443_tools.localcore.control.control_client import ControlClient
+from mqtt443_tools.localcore.events import printable
+from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter
+from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.paths import STATE
+
+if TYPE_CHECKING:
+    from mqtt443_tools.watch.aws_messages import AwsWatcher
+
+MAX_SHOWN = 500
+"""Longest payload shown, in characters of text or in bytes of hex."""
+
+
+def watch(
+    *,
+    topic_filter: Annotated[str, typer.Option("--filter", help="Topic filter, as AWS matches it.")] = "telemetry/#",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    state: Annotated[Path, typer.Option(help="Folder of the running local endpoint.")] = STATE,
+    stack: Annotated[
+        str | None, typer.Option(help="Watch the AWS account of this stack instead, with your own credentials.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="For --stack: the AWS region.")] = None,
+    profile: Annotated[str | None, typer.Option(help="For --stack: the AWS profile.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+) -> None:
+    """Show the messages that arrive at the local endpoint, or at AWS IoT.
+
+    Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
+    """
+    try:
+        check_filter(topic_filter)
+    except TopicError as error:
+        raise UsageError(f"--filter {topic_filter}: {error}") from None
+    if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(f"--seconds {seconds:g}: leave it out to watch until Ctrl-C")
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    seen = 0
+    try:
+        with _source(state, stack, region, profile) as source:
+            for message in source.watch(topic_filter, deadline):
+                if "dropped" in message:
+                    err.print(Text(f"{message['dropped']} messages were dropped: this terminal is too slow"))
+                    continue
+                out.print(Text(json.dumps(message) if as_json else describe(message)))
+                seen += 1
+                if seen == count:
+                    return
+            if deadline is None or time.monotonic() < deadline:
+                err.print(Text("the local endpoint has gone away"))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _source(state: Path, stack: str | None, region: str | None, profile: str | None) -> "ControlClient | AwsWatcher":
+    if stack is None:
+        return ControlClient(state)
+    # AWS's modules take their time to load, and the local mode does without.
+    from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415
+    from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415
+
+    return open_watcher(open_aws(profile, region), stack)
+
+
+def describe(message: dict[str, Any]) -> str:
+    """Return one line about a message: time, topic, payload as text if it is text, else in hex."""
+    at = time.strftime("%H:%M:%S", time.localtime(message["received_at"]))
+    payload = base64.b64decode(message["payload"])
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not payload:
+        shown = "(empty)"
+    elif text.isprintable() and text:
+        shown = printable(text, MAX_SHOWN)
+    else:
+        shown = payload[:MAX_SHOWN].hex() + ("…" if len(payload) > MAX_SHOWN else "")
+    return f"{at} {printable(message['topic'])} {shown}"
