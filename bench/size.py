@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mqtt443_tools.support import package_size as sizes
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import UMQTT
-from mqtt443_tools.virtualboard import interpreters
+from mqtt443_tools.virtualboard import interpreters, package_size
 
 from bench.figures import Figure
 from bench.rig import Bench
@@ -21,12 +20,12 @@ def size(bench: Bench) -> list[Figure]:
     interpreter = interpreters.find("alpn32")
     if interpreter is None:
         raise CommandError("the interpreter alpn32 is not built; run `python -m mqtt443_tools.micropython build`")
-    budget = json.loads(sizes.BUDGET.read_text())
-    modules = sizes.mpy_bytes()
+    budget = json.loads(package_size.BUDGET.read_text())
+    modules = package_size.mpy_bytes()
     with TemporaryDirectory(prefix="mqtt443-bench-") as folder:
         compile_package(UMQTT / "umqtt", Path(folder) / "umqtt")
         umqtt = sum(path.stat().st_size for path in (Path(folder) / "umqtt").iterdir())
-        held = sizes.heap(interpreter, bench.write_config(Path(folder)))
+        held = package_size.heap(interpreter, bench.write_config(Path(folder)))
     total = sum(modules.values())
     return [
         *(Figure(f".mpy, {name}", "bytes", count) for name, count in modules.items()),

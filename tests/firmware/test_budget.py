@@ -3,16 +3,16 @@
 import json
 
 import pytest
-from mqtt443_tools.support import package_size as sizes
+from mqtt443_tools.virtualboard import package_size
 
 from tests.support.board import interpreters
 from tests.support.mqtt.endpoint import RunningCore
 
-BUDGET = json.loads(sizes.BUDGET.read_text())
+BUDGET = json.loads(package_size.BUDGET.read_text())
 
 
 def test_package_fits_its_flash():
-    modules = sizes.mpy_bytes()
+    modules = package_size.mpy_bytes()
     assert sum(modules.values()) <= BUDGET["mpy_bytes"], modules
 
 
@@ -33,6 +33,6 @@ def config(core: RunningCore, tmp_path):
 
 @pytest.mark.parametrize("transport", ["alpn", "wss"])
 def test_package_fits_the_heap_of_a_plain_esp32(config, transport):
-    held = sizes.heap(interpreters.need("alpn32"), config(transport))
+    held = package_size.heap(interpreters.need("alpn32"), config(transport))
     assert held.after_import <= BUDGET["heap_after_import_bytes"]
     assert held.after_import < held.connected <= BUDGET["heap_connected_bytes"]

@@ -6,8 +6,7 @@ import pty
 from types import SimpleNamespace
 
 import pytest
-from mqtt443_tools.device import backends as places
-from mqtt443_tools.device import device_command as device
+from mqtt443_tools.device import backends, device_command
 from mqtt443_tools.localcore.control.control_client import ControlError
 from mqtt443_tools.support.errors import CommandError, UsageError
 
@@ -20,7 +19,7 @@ def run(tmp_path):
 
 
 def test_list_is_plain_text_when_piped_and_has_nothing_secret(run, monkeypatch):
-    monkeypatch.setattr(device, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+    monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     password = run.added_password("[bold]x")
     run("add", "n" * 128, "--username", "u" * 128)
     run("rotate", "n" * 128)
@@ -35,7 +34,7 @@ def test_list_is_plain_text_when_piped_and_has_nothing_secret(run, monkeypatch):
 
 
 def test_list_as_json(run, monkeypatch):
-    monkeypatch.setattr(device, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+    monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     assert run("list", "--json") == "[]\n"
     run("add", "sensor-1", "--username", "dev1")
     assert json.loads(run("list", "--json")) == [
@@ -44,7 +43,7 @@ def test_list_as_json(run, monkeypatch):
 
 
 def test_rotate_keeps_the_old_password_until_it_is_dropped(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(device, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+    monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     out = tmp_path / "config.json"
     run("add", "sensor-1", "--out", str(out), "--endpoint", "example.org")
     first = json.loads(out.read_text())["password"]
@@ -79,7 +78,7 @@ def live(monkeypatch):
             raise channel.answer
         return channel.answer
 
-    monkeypatch.setattr(places, "disconnect_live", disconnect)
+    monkeypatch.setattr(backends, "disconnect_live", disconnect)
     return channel
 
 

@@ -5,17 +5,17 @@ import sys
 
 import typer
 
-from mqtt443_tools.board import board_command as board
-from mqtt443_tools.check import check_command as check
-from mqtt443_tools.cloud import cloud_command as cloud
-from mqtt443_tools.config import config_command as config
-from mqtt443_tools.device import device_command as device
-from mqtt443_tools.flash import flash_command as flash
-from mqtt443_tools.local import local_command as local
-from mqtt443_tools.monitor import monitor_command as monitor
-from mqtt443_tools.push import push_command as push
+from mqtt443_tools.board.board_command import board
+from mqtt443_tools.check.check_command import check
+from mqtt443_tools.cloud.cloud_command import app as cloud_app
+from mqtt443_tools.config.config_command import app as config_app
+from mqtt443_tools.device.device_command import app as device_app
+from mqtt443_tools.flash.flash_command import flash
+from mqtt443_tools.local.local_command import local
+from mqtt443_tools.monitor.monitor_command import monitor
+from mqtt443_tools.push.push_command import push
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.watch import watch_command as watch
+from mqtt443_tools.watch.watch_command import watch
 
 app = typer.Typer(
     name="mqtt443",
@@ -24,16 +24,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(local.local)
-app.add_typer(device.app, name="device")
-app.command()(board.board)
-app.command()(watch.watch)
-app.command()(flash.flash)
-app.add_typer(config.app, name="config")
-app.command()(push.push)
-app.command()(monitor.monitor)
-app.command()(check.check)
-app.add_typer(cloud.app, name="cloud")
+app.command()(local)
+app.add_typer(device_app, name="device")
+app.command()(board)
+app.command()(watch)
+app.command()(flash)
+app.add_typer(config_app, name="config")
+app.command()(push)
+app.command()(monitor)
+app.command()(check)
+app.add_typer(cloud_app, name="cloud")
 
 
 def main() -> None:

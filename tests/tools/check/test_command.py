@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.check import mqtt_steps as board
+from mqtt443_tools.check import mqtt_steps
 from mqtt443_tools.check.causes import CAUSES
 from mqtt443_tools.cli import app
 from mqtt443_tools.support.errors import CommandError
@@ -79,7 +79,7 @@ def test_refusal_after_five_seconds_is_a_slow_authorizer(way, core):
 
 
 def test_umqtt_that_was_never_fetched(way, core, monkeypatch, tmp_path):
-    monkeypatch.setattr(board, "UMQTT", tmp_path)
+    monkeypatch.setattr(mqtt_steps, "UMQTT", tmp_path)
     done = check(way.to(core))
     assert isinstance(done.exception, CommandError)
     assert "mqtt443_tools.support.fetch_umqtt" in str(done.exception)
@@ -89,4 +89,4 @@ def test_every_cause_is_in_the_document():
     document = (ROOT / "docs" / "board.md").read_text()
     rows = [f"| `{cause.code}` | {cause.text} | {cause.fix} |" for cause in CAUSES.values()]
     missing = [row for row in rows if row not in document]
-    assert not missing, "docs/board.md should hold:\n" + "\n".join(rows)
+    assert not missing, "docs/mqtt_steps.md should hold:\n" + "\n".join(rows)

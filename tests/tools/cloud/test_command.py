@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from mqtt443_tools.cli import app
-from mqtt443_tools.cloud import cloud_command as command
+from mqtt443_tools.cloud import cloud_command
 from mqtt443_tools.cloud.lambda_zip import build, key
 from mqtt443_tools.support.errors import CommandError, UsageError
 from typer.testing import CliRunner, Result
@@ -27,7 +27,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a subcommand in the account of the test; a CommandError is raised as the command line reports it."""
-    monkeypatch.setattr(command, "open_aws", lambda *_: cloud.aws)
+    monkeypatch.setattr(cloud_command, "open_aws", lambda *_: cloud.aws)
     cloud.answers.on("logs", "filter_log_events", {"events": []})
 
     def invoke(*arguments: str) -> Result:
@@ -94,7 +94,7 @@ def test_destroy_asks_for_the_name(
 ) -> None:
     cloud.deploy()
     asked = []
-    monkeypatch.setattr(command, "_answer", lambda question, _: (asked.append(question), answer)[1])
+    monkeypatch.setattr(cloud_command, "_answer", lambda question, _: (asked.append(question), answer)[1])
     if is_destroyed:
         run("destroy")
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 from mqtt443_tools.cli import app
-from mqtt443_tools.cloud.aws_backend import Fleet
+from mqtt443_tools.cloud.aws_backend import AwsBackend
 from mqtt443_tools.cloud.cost import monthly
 from mqtt443_tools.device.registration import add_device, remove, rotate
 from mqtt443_tools.support.paths import ROOT
@@ -63,13 +63,13 @@ def test_the_permissions_suffice_for_every_call(cloud: Cloud, mode: str) -> None
     cloud.answers.on("cloudformation", "describe_stack_drift_detection_status", detected)
     cloud.answers.on("cloudformation", "describe_stack_resource_drifts", {"StackResourceDrifts": []})
     cloud.deploy(mode=mode)
-    fleet = Fleet(cloud.aws, STACK, cloud.state)
-    add_device(fleet.store, "sensor-1", now=0)
-    rotate(fleet.store, "sensor-1", now=0)
-    fleet.password_uses("sensor-1")
-    fleet.store.all()
-    fleet.disconnect("sensor-1")
-    remove(fleet.store, "sensor-1")
+    backend = AwsBackend(cloud.aws, STACK, cloud.state)
+    add_device(backend.store, "sensor-1", now=0)
+    rotate(backend.store, "sensor-1", now=0)
+    backend.password_uses("sensor-1")
+    backend.store.all()
+    backend.disconnect("sensor-1")
+    remove(backend.store, "sensor-1")
     cloud.status(with_drift=True)
     cloud.destroy(delete_table=True)
     (policy,) = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

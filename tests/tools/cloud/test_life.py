@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 from mqtt443_tools.cli import app
-from mqtt443_tools.cloud import cloud_command as command
+from mqtt443_tools.cloud import cloud_command
 from mqtt443_tools.localcore.auth.registry import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from paho.mqtt.client import Client
@@ -44,7 +44,7 @@ def cloud(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     try:
         made = Cloud(tmp_path / "state")
-        monkeypatch.setattr(command, "open_aws", lambda *_: made.aws)
+        monkeypatch.setattr(cloud_command, "open_aws", lambda *_: made.aws)
         monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: made.aws)
         made.answers.on("logs", "filter_log_events", {"events": []})
         yield made

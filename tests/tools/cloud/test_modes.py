@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from mqtt443_tools.cloud import iot_authorizer as authorizer
+from mqtt443_tools.cloud import iot_authorizer
 from mqtt443_tools.support.errors import CommandError
 
 from tests.support.aws.account import STACK, Cloud
@@ -82,7 +82,7 @@ def test_a_default_that_aws_does_not_keep_is_noticed(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("a")
     cloud.answers.on("iot", "set_default_authorizer", {"authorizerName": "a"})
     with pytest.raises(CommandError, match="AWS IoT has no default authorizer though a was set"):
-        authorizer.set_default(cloud.aws, "a")
+        iot_authorizer.set_default(cloud.aws, "a")
 
 
 def test_named_leaves_the_default_alone_and_devices_name_the_authorizer(cloud: Cloud) -> None:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mqtt443_tools.cloud import lambda_zip as code
-from mqtt443_tools.cloud.aws_backend import Fleet
+from mqtt443_tools.cloud import lambda_zip
+from mqtt443_tools.cloud.aws_backend import AwsBackend
 from mqtt443_tools.support.errors import CommandError
 
 from tests.support.aws.account import STACK, Cloud
@@ -68,8 +68,8 @@ def test_each_thing_that_is_not_as_it_was_deployed_is_a_problem(quiet: Cloud, mo
     quiet.iot.authorizers[STACK]["status"] = "INACTIVE"
     quiet.iot.default = None
     set_status(STACK, "UPDATE_ROLLBACK_FAILED")
-    build = code.build
-    monkeypatch.setattr(code, "build", lambda **options: build(**options) + b"newer")
+    build = lambda_zip.build
+    monkeypatch.setattr(lambda_zip, "build", lambda **options: build(**options) + b"newer")
     assert quiet.status().problems == [
         "stack mqtt443 is UPDATE_ROLLBACK_FAILED: deploy again",
         "the authorizer mqtt443 is not active: deploy again",
@@ -178,11 +178,11 @@ def test_a_log_that_may_not_be_read_is_a_problem_and_not_the_end(quiet: Cloud) -
 def test_when_both_passwords_were_used_is_read_from_the_log(quiet: Cloud) -> None:
     from mqtt443_tools.device.registration import add_device, rotate
 
-    fleet = Fleet(quiet.aws, STACK, quiet.state)
+    backend = AwsBackend(quiet.aws, STACK, quiet.state)
     made_at = (quiet.iot.now - timedelta(hours=3)).timestamp()
-    add_device(fleet.store, "sensor-1", now=made_at - 1000)
-    assert fleet.password_uses("sensor-1") is None
-    rotate(fleet.store, "sensor-1", now=made_at)
+    add_device(backend.store, "sensor-1", now=made_at - 1000)
+    assert backend.password_uses("sensor-1") is None
+    rotate(backend.store, "sensor-1", now=made_at)
     log_lines(
         quiet,
         (4 * 3600, {"decision": "allow", "secret": 0}),  # before the rotation: another password
@@ -190,7 +190,7 @@ def test_when_both_passwords_were_used_is_read_from_the_log(quiet: Cloud) -> Non
         (3600, {"decision": "allow", "secret": 1}),
         (1800, {"decision": "allow", "secret": True}),
     )
-    assert fleet.password_uses("sensor-1") == (
+    assert backend.password_uses("sensor-1") == (
         "sensor-1: since 2026-11-01 09:00 UTC the new password was not used, the old one last used at "
         "2026-11-01 11:00 UTC"
     )

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mqtt443.config import validate
-from mqtt443_tools.cloud.aws_backend import Fleet
+from mqtt443_tools.cloud.aws_backend import AwsBackend
 from mqtt443_tools.cloud.token_signing import SigningKey, key_path
 from mqtt443_tools.localcore.auth.signing import TokenVerifier
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -101,7 +101,7 @@ def test_a_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> 
     assert cloud.asked == []
     assert cloud.said[-1] == "did not try the authorizer: the key that signs its tokens is not on this machine"
     with pytest.raises(CommandError, match="is not there: tokens are signed where"):
-        Fleet(cloud.aws, STACK, cloud.state).config()
+        AwsBackend(cloud.aws, STACK, cloud.state).config()
 
 
 def test_a_foreign_key_in_its_place_is_noticed(cloud: Cloud) -> None:
@@ -113,8 +113,8 @@ def test_a_foreign_key_in_its_place_is_noticed(cloud: Cloud) -> None:
 
 def test_every_device_gets_a_token_of_its_own(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
-    fleet = Fleet(cloud.aws, STACK, cloud.state)
-    one, two = fleet.config(), fleet.config()
+    backend = AwsBackend(cloud.aws, STACK, cloud.state)
+    one, two = backend.config(), backend.config()
     assert one["token"] != two["token"]
     assert one["authorizer"] == STACK
-    assert dataclasses.asdict(fleet.deployed)["signing"] is True
+    assert dataclasses.asdict(backend.deployed)["signing"] is True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mqtt443_tools.cloud import change_sets as changes
+from mqtt443_tools.cloud import change_sets
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import DEADLINE_S, Stacks
 from mqtt443_tools.cloud.talk import Talk
@@ -131,7 +131,7 @@ class Scripted:
         self.answers.on("cloudformation", "execute_change_set", self._execute)
 
     def apply(self) -> None:
-        changes.apply(self.stacks, STACK, "template", {}, Talk(self.said.append, lambda _: True))
+        change_sets.apply(self.stacks, STACK, "template", {}, Talk(self.said.append, lambda _: True))
 
     def _execute(self, **_: str) -> None:
         self._happened = len(self._events)

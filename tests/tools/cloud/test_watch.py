@@ -22,7 +22,7 @@ from mqtt443_tools.localcore.auth.registry import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.watch import aws_messages as watching
+from mqtt443_tools.watch import aws_messages
 from mqtt443_tools.watch.aws_messages import AwsWatcher
 from typer.testing import CliRunner
 
@@ -117,7 +117,7 @@ def test_a_connection_that_is_refused_says_which_permission(tmp_path: Path) -> N
 
 
 def test_what_a_slow_terminal_misses_is_counted(endpoint: RunningCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "MAX_WAITING", 2)
+    monkeypatch.setattr(aws_messages, "MAX_WAITING", 2)
     with watcher(endpoint) as source:
         stream = source.watch("telemetry/#", time.monotonic() + 20)
         for number in range(5):
@@ -146,7 +146,7 @@ def test_the_command_takes_the_stacks_account(cloud: Cloud, monkeypatch: pytest.
         def watch(self, *_: object) -> Iterator[dict[str, Any]]:
             yield message
 
-    monkeypatch.setattr(watching, "AwsWatcher", Watcher)
+    monkeypatch.setattr(aws_messages, "AwsWatcher", Watcher)
     monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: cloud.aws)
     result = CliRunner().invoke(app, ["watch", "--stack", "mqtt443", "--count", "1"], catch_exceptions=False)
     assert result.stdout.endswith(" telemetry/a 21\n")

@@ -16,10 +16,7 @@ from pathlib import Path
 import pytest
 import serial
 from mqtt443_tools import cli
-from mqtt443_tools.flash import flash_command as command
-from mqtt443_tools.flash import image_sources as sources
-from mqtt443_tools.flash import loader as boards
-from mqtt443_tools.flash import ports
+from mqtt443_tools.flash import flash_command, image_sources, loader, ports
 from mqtt443_tools.flash.ports import Port
 
 from tests.support.chip.esp_image import WITH_VFS, app, file_system, image, table
@@ -42,7 +39,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("MQTT443_REPO", raising=False)
-    monkeypatch.setattr(boards, "connect", functools.partial(boards.connect, attempts=1))
+    monkeypatch.setattr(loader, "connect", functools.partial(loader.connect, attempts=1))
     for name, chip in {"MQTT443_ESP32": ESP32, "MQTT443_ESP32_S3": ESP32_S3, "MQTT443_ESP32_C3": ESP32_C3}.items():
         Path(f"{name}.bin").write_bytes(image(chip))
 
@@ -239,12 +236,12 @@ def test_verbose_shows_what_esptool_says(run, plug):
 def test_release_and_stock_images_are_downloaded_for_the_chip_that_is_there(run, plug, server, monkeypatch):
     folder = "/someone/mqtt443/releases/download/v1.0"
     data = image()
-    sums = f"{sources.parse_image('', data).sha256}  MQTT443_ESP32_C3.bin\n".encode()
+    sums = f"{image_sources.parse_image('', data).sha256}  MQTT443_ESP32_C3.bin\n".encode()
     server.pages |= {f"{folder}/SHA256SUMS": sums, f"{folder}/MQTT443_ESP32_C3.bin": data}
     server.pages["/resources/firmware/ESP32_GENERIC_C3-20250911-v1.26.1.bin"] = data
-    monkeypatch.setattr(command, "https_opener", functools.partial(command.https_opener, server.context))
-    monkeypatch.setattr(command, "Release", functools.partial(command.Release, host=server.url))
-    monkeypatch.setattr(command, "Stock", functools.partial(command.Stock, host=server.url))
+    monkeypatch.setattr(flash_command, "https_opener", functools.partial(flash_command.https_opener, server.context))
+    monkeypatch.setattr(flash_command, "Release", functools.partial(flash_command.Release, host=server.url))
+    monkeypatch.setattr(flash_command, "Stock", functools.partial(flash_command.Stock, host=server.url))
     rom = plug()
     places = {"/dev/ttyUSB0": rom.port, "https://github.com": server.url}
     check_golden("release", run("--release", "v1.0", "--repo", "someone/mqtt443", "--port", rom.port), **places)

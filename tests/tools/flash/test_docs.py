@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.flash import image_sources as sources
+from mqtt443_tools.flash import image_sources
 from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.support.paths import ROOT
 
@@ -30,4 +30,4 @@ def test_message_in_the_table_is_a_real_one(message):
 def test_options_and_hosts_are_those_of_the_command():
     options = {f"--{name.replace('_', '-')}" for name in flash.__annotations__} | {"--json"}
     assert set(re.findall(r"`(--[a-z0-9]+)", FLASH)) <= options
-    assert sources.MICROPYTHON.removeprefix("https://") in FLASH
+    assert image_sources.MICROPYTHON.removeprefix("https://") in FLASH

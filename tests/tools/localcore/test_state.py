@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443_tools.localcore.event_log import Journal
-from mqtt443_tools.localcore.events import Decision, printable
+from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, CertificateError, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.settings import SettingError, Settings
 from mqtt443_tools.localcore.state_folder import StateFolderError, owned_folder
+from mqtt443_tools.support.printable import printable
 
 from tests.support.mqtt.manual_clock import ManualClock
 

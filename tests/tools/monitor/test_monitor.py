@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443_tools.monitor.monitor_command import View
-from mqtt443_tools.push import board_tree as tree
+from mqtt443_tools.push import board_tree
 from mqtt443_tools.support.paths import ROOT
 from rich.console import Console
 
@@ -119,7 +119,7 @@ def test_keys_go_to_the_board_ctrl_c_too(board, start):
 
 def test_traceback_in_compiled_code_shows_file_line_and_source(board, start):
     main = b"from mqtt443 import http\nhttp.read_head(None)\n"
-    plugged = board(files={**tree.program(source=False), "main.py": main})
+    plugged = board(files={**board_tree.program(source=False), "main.py": main})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("leaves")
     terminal.type(b"\x03")

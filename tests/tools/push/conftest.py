@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from mqtt443_tools.cli import app
-from mqtt443_tools.push import board_tree as tree
-from mqtt443_tools.support import compile_mpy as mpy
+from mqtt443_tools.push import board_tree
+from mqtt443_tools.support import compile_mpy
 from mqtt443_tools.support.errors import CommandError
 from typer.testing import CliRunner
 
@@ -29,12 +29,12 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     def compile_package(package: Path, target: Path, arch: str | None = None) -> None:
         if arch not in compiled:
-            mpy.compile_package(package, folder := tmp_path_factory.mktemp("mpy"), arch)
+            compile_mpy.compile_package(package, folder := tmp_path_factory.mktemp("mpy"), arch)
             compiled[arch] = folder
         shutil.copytree(compiled[arch], target, dirs_exist_ok=True)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tree, "compile_package", compile_package)
+        patch.setattr(board_tree, "compile_package", compile_package)
         yield
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mqtt443 import __version__
-from mqtt443_tools.push import serial_repl as link
+from mqtt443_tools.push import serial_repl
 from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.compile_mpy import HOST_ONLY
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -118,8 +118,8 @@ def test_no_start_leaves_the_board_at_its_prompt(board, push):
 
 
 def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, monkeypatch):
-    monkeypatch.setattr(link, "PATIENCE_S", (0.5,) * 4)
-    monkeypatch.setattr(link, "READ_S", 0.5)
+    monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.5,) * 4)
+    monkeypatch.setattr(serial_repl, "READ_S", 0.5)
     deaf = b"import time\nfor i in range(3):\n  try:\n    print('deaf', i)\n    while True: time.sleep(0.05)\n"
     plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
     plugged.wait_for("deaf 0")
@@ -128,18 +128,18 @@ def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, mo
 
 
 def test_program_that_never_stops_is_reported_with_the_way_out(board, push, monkeypatch):
-    monkeypatch.setattr(link, "PATIENCE_S", (0.2,) * 4)
-    monkeypatch.setattr(link, "READ_S", 0.2)
+    monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.2,) * 4)
+    monkeypatch.setattr(serial_repl, "READ_S", 0.2)
     deaf = b"import time\nwhile True:\n  try:\n    print('deaf')\n    while True: time.sleep(0.05)\n"
     plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
     plugged.wait_for("deaf")
-    with pytest.raises(link.LinkError, match="press its RESET button and push again"):
+    with pytest.raises(serial_repl.LinkError, match="press its RESET button and push again"):
         push(plugged)
 
 
 def test_boot_without_an_end_is_interrupted(board, push, monkeypatch):
-    monkeypatch.setattr(link, "PATIENCE_S", (1, 1, 1))
-    monkeypatch.setattr(link, "READ_S", 0.5)
+    monkeypatch.setattr(serial_repl, "PATIENCE_S", (1, 1, 1))
+    monkeypatch.setattr(serial_repl, "READ_S", 0.5)
     plugged = board(files={"boot.py": b"import time\nprint('boots')\nwhile True: time.sleep(0.05)\n", "main.py": b""})
     plugged.wait_for("boots")
     push(plugged)

@@ -8,7 +8,7 @@ import tty
 
 import pytest
 from mqtt443_tools.flash.flash_errors import PortError
-from mqtt443_tools.push import serial_repl as link
+from mqtt443_tools.push import serial_repl
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import ROOT
 
@@ -57,9 +57,9 @@ def test_busy_port(push, terminal):
 
 
 def test_silent_port(push, terminal, monkeypatch):
-    monkeypatch.setattr(link, "PATIENCE_S", (0.05, 0.05))
-    monkeypatch.setattr(link, "READ_S", 0.05)
-    with pytest.raises(link.LinkError, match="mqtt443 flash"):
+    monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.05, 0.05))
+    monkeypatch.setattr(serial_repl, "READ_S", 0.05)
+    with pytest.raises(serial_repl.LinkError, match="mqtt443 flash"):
         push(terminal[0])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443_tools.push import board_programs as remote
+from mqtt443_tools.push import board_programs
 from mqtt443_tools.push.board_tree import Settings
 from mqtt443_tools.push.plan import compare, doubt, note
 from mqtt443_tools.support.errors import CommandError
@@ -40,19 +40,23 @@ def board(**changes):
 
 
 def test_about_reads_versions_and_architecture():
-    about = remote.about(board())
+    about = board_programs.about(board())
     assert (about.version, about.mpy_version, about.arch) == ((1, 26, 1), 6, "xtensawin")
 
 
 @pytest.mark.parametrize("facts", [{"minor": 23}, {"name": "circuitpython"}])
 def test_board_that_cannot_run_the_program_is_refused(facts):
     with pytest.raises(CommandError, match="must be MicroPython"):
-        remote.about(board(**facts))
+        board_programs.about(board(**facts))
 
 
 @given(st.one_of(st.text(), st.recursive(st.integers() | st.binary() | st.text(), st.tuples).map(repr)))
 def test_any_answer_ends_in_a_value_or_one_line(text):
-    for ask in (remote.about, lambda runs: remote.hashes(runs, [], []), lambda runs: remote.read(runs, "push.json")):
+    for ask in (
+        board_programs.about,
+        lambda runs: board_programs.hashes(runs, [], []),
+        lambda runs: board_programs.read(runs, "push.json"),
+    ):
         try:
             ask(Says(text))
         except CommandError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mqtt443_tools.check.causes import CAUSES, Cause
-from mqtt443_tools.localcore.events import printable
+from mqtt443_tools.support.printable import printable
 
 BoardConfig = Any
 """A `mqtt443.settings.Config`: the board's code carries no types."""

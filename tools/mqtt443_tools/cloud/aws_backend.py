@@ -10,23 +10,25 @@ from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.secret import MAX_SECRETS
 
-from mqtt443_tools.cloud import authorizer_log as decisions
-from mqtt443_tools.cloud import lambda_zip as code
+from mqtt443_tools.cloud import authorizer_log, lambda_zip
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stack_outputs import Deployed, locate
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name
 from mqtt443_tools.cloud.token_signing import SigningKey, key_path
-from mqtt443_tools.device.backends import put_amazon_ca
+from mqtt443_tools.support.amazon_roots import write_amazon_roots
 from mqtt443_tools.support.errors import CommandError
 
 
-class Fleet:
-    """The devices of one stack, as a Place (places.py).
+class AwsBackend:
+    """The devices of one stack, as a DeviceBackend.
 
-    :param state: folder with the key that signs tokens
+    Args:
+        aws: account and region.
+        name: of the stack.
+        state: folder with the key that signs tokens.
     """
 
-    if_not_cut = "run the command again"
+    if_still_connected = "run the command again"
 
     def __init__(self, aws: Aws, name: str, state: Path) -> None:
         check_name(name)
@@ -56,8 +58,8 @@ class Fleet:
         return locate(self._aws, self._name, self.stack)
 
     def template(self) -> Template:
-        """See Place: the one that was deployed."""
-        own = code.deployed_policy(self._aws, self.stack)
+        """See DeviceBackend: the one that was deployed."""
+        own = lambda_zip.deployed_policy(self._aws, self.stack)
         if own is None:
             return Template.load()
         try:
@@ -66,7 +68,7 @@ class Fleet:
             raise CommandError(f"the deployed policy of {self._name} is not JSON: deploy with --policy FILE") from error
 
     def config(self) -> dict[str, object]:
-        """See Place: with a new signed token where one is needed."""
+        """See DeviceBackend: with a new signed token where one is needed."""
         config = self.deployed.config()
         if self.deployed.signing:
             path = key_path(self._state, self._name, self._aws.account, self._aws.region)
@@ -78,21 +80,21 @@ class Fleet:
                 ) from None
         return config
 
-    def put_ca(self, out: Path) -> str:
-        """See Place."""
-        return put_amazon_ca(out)
+    def write_ca(self, config: Path) -> str:
+        """See DeviceBackend."""
+        return write_amazon_roots(config)
 
     def disconnect(self, client_id: str) -> bool:
-        """See Place."""
+        """See DeviceBackend."""
         return self._aws.find("iot-data", "delete_connection", clientId=client_id) is not None
 
     def password_uses(self, client_id: str) -> str | None:
-        """See Place: from the authorizer's log."""
+        """See DeviceBackend: from the authorizer's log."""
         device = self.store.by_client_id(client_id)
         if device is None or len(device.secrets) < MAX_SECRETS:
             return None
         since = datetime.fromtimestamp(device.secrets[0].created_at, UTC)
-        uses = decisions.last_uses(self._aws, self.stack.outputs["LogGroup"], client_id, since)
+        uses = authorizer_log.last_uses(self._aws, self.stack.outputs["LogGroup"], client_id, since)
         return (
             f"{client_id}: since {_minute(since)} the new password was {_used(uses, 0)}, the old one {_used(uses, 1)}"
         )

@@ -13,8 +13,7 @@ import typer
 from mqtt443_authorizer.errors import AuthorizerError
 from mqtt443_authorizer.files import write_private
 
-from mqtt443_tools.cloud import cost
-from mqtt443_tools.cloud import lambda_zip as code
+from mqtt443_tools.cloud import cost, lambda_zip
 from mqtt443_tools.cloud.aws import open_aws
 from mqtt443_tools.cloud.deploy import deploy as run_deploy
 from mqtt443_tools.cloud.deploy_options import Mode, Options
@@ -23,9 +22,9 @@ from mqtt443_tools.cloud.stacks import Pace
 from mqtt443_tools.cloud.status import Status
 from mqtt443_tools.cloud.status import status as run_status
 from mqtt443_tools.cloud.talk import Talk
-from mqtt443_tools.localcore.events import printable
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.printable import printable
 
 DEFAULT_STACK = "mqtt443"
 MAX_LINE_CHARS = 1000
@@ -178,12 +177,12 @@ def zip_code(
 ) -> None:
     """Write the zip that deploy uploads; the same code gives the same bytes."""
     with _ended_well():
-        content = code.build(policy=None if policy is None else code.read_policy(policy))
+        content = lambda_zip.build(policy=None if policy is None else lambda_zip.read_policy(policy))
     try:
         write_private(out, content)
     except OSError as error:
         raise CommandError(f"{out}: {error.strerror}") from error
-    typer.echo(f"{out} {code.key(content).removesuffix('.zip')}")
+    typer.echo(f"{out} {lambda_zip.key(content).removesuffix('.zip')}")
 
 
 def _talk(yes: bool) -> Talk:

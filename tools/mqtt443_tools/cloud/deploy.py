@@ -12,10 +12,7 @@ from typing import Any
 
 from mqtt443_authorizer.policy import DEFAULT_PATH
 
-from mqtt443_tools.cloud import change_sets as changes
-from mqtt443_tools.cloud import domain, modes
-from mqtt443_tools.cloud import iot_authorizer as authorizer
-from mqtt443_tools.cloud import lambda_zip as code
+from mqtt443_tools.cloud import change_sets, domain, iot_authorizer, lambda_zip, modes
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.deploy_options import DEFAULT_MODE, Mode, Options, kept, reserve
 from mqtt443_tools.cloud.destroy import delete_authorizer
@@ -49,21 +46,21 @@ def deploy(
     :raises CommandError: what is in the way, and the next step
     """
     check_name(name)
-    own_policy = None if policy is None else code.read_policy(policy)
+    own_policy = None if policy is None else lambda_zip.read_policy(policy)
     talk.say(f"account {aws.account}, region {aws.region}, stack {name}")
     stacks = Stacks(aws, talk.say, pace)
     before = _ready(aws, stacks, name, talk)
     key = _signing_key(aws, name, before, signing, state)
-    if before is None and authorizer.describe(aws, name) is not None:
+    if before is None and iot_authorizer.describe(aws, name) is not None:
         raise UsageError(f"there is an authorizer {name} already, and it is not mqtt443's: choose another --stack")
-    content = code.build(policy=code.deployed_policy(aws, before) if own_policy is None else own_policy)
+    content = lambda_zip.build(policy=lambda_zip.deployed_policy(aws, before) if own_policy is None else own_policy)
     deployed_mode: Any = before.parameters["Mode"] if before else DEFAULT_MODE
     mode: Mode = options.mode or deployed_mode
     if mode == "domain":
         domain.describe(aws, name)  # refuses a foreign one of this name before anything is made
     chosen = options.parameters()
     chosen["Mode"] = mode
-    chosen["OwnPolicy"] = "false" if content == code.build() else "true"
+    chosen["OwnPolicy"] = "false" if content == lambda_zip.build() else "true"
     chosen["ReservedConcurrency"] = str(
         reserve(aws, options.concurrency, None if before is None else before.parameters, talk.say)
     )
@@ -72,17 +69,17 @@ def deploy(
 
     store = _store(stacks, name, talk)
     chosen["TableName"], bucket = store.outputs["TableName"], store.outputs["CodeBucket"]
-    chosen["CodeBucket"], chosen["CodeKey"] = bucket, code.key(content)
+    chosen["CodeBucket"], chosen["CodeKey"] = bucket, lambda_zip.key(content)
     aws.call("s3", "put_object", Bucket=bucket, Key=chosen["CodeKey"], Body=content, ExpectedBucketOwner=aws.account)
-    stack = changes.apply(stacks, name, TEMPLATE.read_text(), {**kept(before), **chosen}, talk)
+    stack = change_sets.apply(stacks, name, TEMPLATE.read_text(), {**kept(before), **chosen}, talk)
 
     is_signed = bool(chosen["SigningPublicKey"])
-    authorizer.verify(aws, name, stack.outputs["FunctionName"], signing=is_signed)
+    iot_authorizer.verify(aws, name, stack.outputs["FunctionName"], signing=is_signed)
     modes.enter(aws, stack, mode, talk, pace)
     if is_signed and key is None:
         talk.say("did not try the authorizer: the key that signs its tokens is not on this machine")
     else:
-        talk.say(authorizer.try_stranger(aws, name, key))
+        talk.say(iot_authorizer.try_stranger(aws, name, key))
     return locate(aws, name, stack)
 
 
@@ -95,7 +92,7 @@ def _store(stacks: Stacks, name: str, talk: Talk) -> Stack:
             )
         talk.say(f"stack {store.name}: clearing away what a failed run left ({store.status})")
         stacks.delete(store)
-    store = changes.apply(stacks, store_name(name), STORE_TEMPLATE.read_text(), {}, talk)
+    store = change_sets.apply(stacks, store_name(name), STORE_TEMPLATE.read_text(), {}, talk)
     stacks.protect(store.name, on=True)
     return store
 

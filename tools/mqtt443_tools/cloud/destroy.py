@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from mqtt443_tools.cloud import domain
-from mqtt443_tools.cloud import iot_authorizer as authorizer
+from mqtt443_tools.cloud import domain, iot_authorizer
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name, store_name
 from mqtt443_tools.cloud.talk import Talk
@@ -51,11 +50,11 @@ def destroy(
 def delete_authorizer(aws: Aws, stacks: Stacks, stack: Stack, talk: Talk) -> None:
     """Delete the authorizer's stack; before that the default authorizer goes back, and this one is switched off."""
     if not stack.is_new:
-        said = authorizer.give_back_default(aws, stack.name, stack.parameters.get("PreviousDefaultAuthorizer", ""))
+        said = iot_authorizer.give_back_default(aws, stack.name, stack.parameters.get("PreviousDefaultAuthorizer", ""))
         if said:
             talk.say(said)
         if any(each["LogicalResourceId"] == "Authorizer" for each in stacks.resources(stack.name)):
-            authorizer.deactivate(aws, stack.name)
+            iot_authorizer.deactivate(aws, stack.name)
     stacks.delete(stack)
     talk.say(f"stack {stack.name} is deleted")
 

@@ -4,8 +4,7 @@
 gives devices a host name of their own (domain.py).
 """
 
-from mqtt443_tools.cloud import domain
-from mqtt443_tools.cloud import iot_authorizer as authorizer
+from mqtt443_tools.cloud import domain, iot_authorizer
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.deploy_options import Mode
 from mqtt443_tools.cloud.stacks import Pace, Stack
@@ -18,7 +17,7 @@ def previous_default(aws: Aws, name: str, mode: Mode, before: Stack | None, talk
     remembered = before.parameters.get("PreviousDefaultAuthorizer", "") if before else ""
     if mode != "default":
         return remembered
-    current = authorizer.default_name(aws)
+    current = iot_authorizer.default_name(aws)
     if current in (None, name):
         return remembered
     talk.say(f"the account's default authorizer is {current}; devices that name none would come to {name} instead")
@@ -31,9 +30,9 @@ def enter(aws: Aws, stack: Stack, mode: Mode, talk: Talk, pace: Pace) -> None:
     """Do what belongs to the mode and is not CloudFormation's, and undo what belonged to the mode before."""
     name, previous = stack.name, stack.parameters.get("PreviousDefaultAuthorizer", "")
     if mode == "default":
-        authorizer.set_default(aws, name)
+        iot_authorizer.set_default(aws, name)
         talk.say(f"the account's default authorizer is {name}")
-    elif said := authorizer.give_back_default(aws, name, previous):
+    elif said := iot_authorizer.give_back_default(aws, name, previous):
         talk.say(said)
     if mode == "domain":
         talk.say(f"the domain configuration {name} has the host name {domain.ensure(aws, name, pace)}")

@@ -4,10 +4,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mqtt443_tools.cloud import authorizer_log as decisions
-from mqtt443_tools.cloud import domain
-from mqtt443_tools.cloud import iot_authorizer as authorizer
-from mqtt443_tools.cloud import lambda_zip as code
+from mqtt443_tools.cloud import authorizer_log, domain, iot_authorizer, lambda_zip
 from mqtt443_tools.cloud.aws import Aws, AwsError
 from mqtt443_tools.cloud.stack_outputs import Deployed, locate
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name, one_line, store_name
@@ -46,7 +43,7 @@ def status(aws: Aws, name: str, *, with_drift: bool, pace: Pace, now: datetime) 
     if stack is None and store is None:
         raise CommandError(f"there is no stack {name} in {aws.region}: run `mqtt443 cloud deploy --stack {name}`")
     found = Status({each.name: each.status for each in (stack, store) if each})
-    found.default_authorizer = authorizer.default_name(aws)
+    found.default_authorizer = iot_authorizer.default_name(aws)
     for missing in [each for each, there in ((name, stack), (store_name(name), store)) if there is None]:
         found.problems.append(f"there is no stack {missing}: deploy again")
     for each in (stack, store):
@@ -63,7 +60,7 @@ def status(aws: Aws, name: str, *, with_drift: bool, pace: Pace, now: datetime) 
 
 def _look_at(aws: Aws, stacks: Stacks, stack: Stack, found: Status, now: datetime) -> None:
     mode = stack.parameters["Mode"]
-    described = authorizer.describe(aws, stack.name)
+    described = iot_authorizer.describe(aws, stack.name)
     if described is None:
         found.problems.append(f"AWS IoT has no authorizer {stack.name}: deploy again")
     elif described["status"] != "ACTIVE":
@@ -78,14 +75,14 @@ def _look_at(aws: Aws, stacks: Stacks, stack: Stack, found: Status, now: datetim
     elif mode == "domain" and configuration is not None:
         changed = domain.differences(configuration, stack.name)
         found.problems += [f"the domain configuration has another {what}: deploy again" for what in changed]
-    if code.key(code.build(policy=code.deployed_policy(aws, stack))) != stack.parameters["CodeKey"]:
+    if lambda_zip.key(lambda_zip.build(policy=lambda_zip.deployed_policy(aws, stack))) != stack.parameters["CodeKey"]:
         found.problems.append("the deployed authorizer is another version than this one: deploy again to update it")
     if mode != "domain" or configuration is not None:
         found.deployed = locate(aws, stack.name, stack)
     found.alarms = _alarms(aws, stacks, stack)
     found.problems += [f"the alarm {alarm} is on" for alarm, state in found.alarms.items() if state == "ALARM"]
     try:
-        found.decisions = decisions.last(aws, stack.outputs["LogGroup"], now=now, count=DECISIONS)
+        found.decisions = authorizer_log.last(aws, stack.outputs["LogGroup"], now=now, count=DECISIONS)
     except AwsError as error:
         found.problems.append(f"the authorizer's log cannot be read: {error}")
 

@@ -13,9 +13,9 @@ from mqtt443 import config as board
 from mqtt443 import errors
 
 from mqtt443_tools.config.json_schema import SECRET_KINDS, schema
-from mqtt443_tools.localcore.events import printable
 from mqtt443_tools.support.config_file import read_config, update_config
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.printable import printable
 
 app = typer.Typer(
     help="Make a board's config.json, show it, describe it.",

@@ -1,10 +1,9 @@
-"""Where `mqtt443 device` works: the state folder of the local endpoint, or a stack in AWS. One interface for both."""
+"""Where `mqtt443 device` works: the state folder of the local endpoint, or a stack in AWS, behind one interface."""
 
 import os
 from pathlib import Path
 from typing import Protocol
 
-from mqtt443_authorizer.files import write_private
 from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.settings import policy_path
@@ -12,90 +11,84 @@ from mqtt443_authorizer.store import CredentialStore
 
 from mqtt443_tools.localcore.control.control_client import disconnect_live
 from mqtt443_tools.localcore.front.certificates import local_ca
-from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.config_file import copy_ca
-from mqtt443_tools.support.errors import CommandError
 
 LOCAL_ENDPOINT = "localhost"
 LOCAL_PORT = 8443
-AMAZON_CA = "ca.der"
 
 
-class Place(Protocol):
-    """A place with devices; every method may raise CommandError or AuthorizerError."""
+class DeviceBackend(Protocol):
+    """A place where devices are registered; every method may raise CommandError or AuthorizerError."""
 
-    if_not_cut: str
-    """What a person does about a connection that may still be up."""
+    if_still_connected: str
+    """What to do about a connection that may still be up."""
 
     @property
     def store(self) -> CredentialStore:
-        """The devices."""
+        """The registered devices."""
 
     def template(self) -> Template:
-        """The policy template that devices of this place get."""
+        """Return the policy template that devices get here."""
 
     def config(self) -> dict[str, object]:
-        """The keys of config.json that lead a device here, all but the CA's."""
+        """Return the keys of config.json that lead a device here, except `ca`."""
 
-    def put_ca(self, out: Path) -> str:
-        """Put the CA file that a device needs beside its config file; gives the key `ca`."""
+    def write_ca(self, config: Path) -> str:
+        """Write the CA file that a device needs beside its config file; return the value of the key `ca`."""
 
     def disconnect(self, client_id: str) -> bool:
-        """Cut a device's live connection; gives whether there was one."""
+        """End a device's live connection; return whether there was one."""
 
     def password_uses(self, client_id: str) -> str | None:
-        """Say when a device's two passwords were last used; None if it has one, or if nobody keeps a log here."""
+        """Say when each of a device's two passwords was last used; None if it has one, or if there is no log."""
 
 
-class LocalPlace:
-    """The state folder of a local endpoint."""
+class LocalBackend:
+    """The devices in the state folder of a local endpoint."""
 
-    if_not_cut = "restart `mqtt443 local`"
+    if_still_connected = "restart `mqtt443 local`"
 
     def __init__(self, state: Path) -> None:
         self._state = state
         self.store = FileStore(state / "devices.json")
 
     def template(self) -> Template:
-        """See Place."""
+        """See DeviceBackend."""
         return Template.load(policy_path(os.environ))
 
     def config(self) -> dict[str, object]:
-        """See Place."""
+        """See DeviceBackend."""
         return {"endpoint": LOCAL_ENDPOINT, "port": LOCAL_PORT}
 
-    def put_ca(self, out: Path) -> str:
-        """See Place."""
-        return copy_ca(local_ca(self._state), out)
+    def write_ca(self, config: Path) -> str:
+        """See DeviceBackend."""
+        return copy_ca(local_ca(self._state), config)
 
     def disconnect(self, client_id: str) -> bool:
-        """See Place."""
+        """See DeviceBackend."""
         return disconnect_live(self._state, client_id)
 
-    def password_uses(self, client_id: str) -> str | None:  # noqa: ARG002  the local endpoint keeps no log
-        """See Place."""
+    def password_uses(self, client_id: str) -> str | None:  # noqa: ARG002 - the local endpoint keeps no log
+        """See DeviceBackend."""
         return None
 
 
-def put_amazon_ca(out: Path) -> str:
-    """Put Amazon's roots beside a config file; gives the key `ca`. Raises CommandError."""
-    ca = out.parent / AMAZON_CA
-    try:
-        write_private(ca, amazon_roots())
-    except OSError as error:
-        raise CommandError(f"{ca}: {error.strerror}") from error
-    return ca.name
+def open_backend(state: Path, stack: str | None, region: str | None, profile: str | None) -> DeviceBackend:
+    """Open the backend that a command's options name.
 
+    Args:
+        state: state folder of the local endpoint; of a stack, the folder with its token signing key.
+        stack: name of a stack in AWS; None for the local endpoint.
+        region: AWS region; None for the default.
+        profile: AWS profile; None for the default.
 
-def open_place(state: Path, stack: str | None, region: str | None, profile: str | None) -> Place:
-    """Open the place that the options of a command name.
-
-    :param stack: name of a stack in AWS; None for the local endpoint
+    Raises:
+        CommandError: boto3 is not installed, or the profile does not exist.
     """
     if stack is None:
-        return LocalPlace(state)
-    # AWS's modules take their time to load, and the local mode does without.
+        return LocalBackend(state)
+    # boto3 takes a second to load, and the local mode does not need it.
     from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415
-    from mqtt443_tools.cloud.aws_backend import Fleet  # noqa: PLC0415
+    from mqtt443_tools.cloud.aws_backend import AwsBackend  # noqa: PLC0415
 
-    return Fleet(open_aws(profile, region), stack, state)
+    return AwsBackend(open_aws(profile, region), stack, state)

@@ -1,4 +1,4 @@
-"""`mqtt443 device`: the thin command over devices.py, with places.py for where and board_config.py for --out."""
+"""`mqtt443 device`: the thin command over registration.py, with places.py for where and board_config.py for --out."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mqtt443_tools.device import registration as devices
-from mqtt443_tools.device.backends import open_place
+from mqtt443_tools.device import registration
+from mqtt443_tools.device.backends import open_backend
 from mqtt443_tools.device.device_console import credentials, cut, minute, read_password, reported, show_secret
 from mqtt443_tools.support.config_file import copy_ca, read_config, update_config
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -74,27 +74,27 @@ def add(
     if out is not None:
         read_config(out)  # what cannot be merged is found before the password exists
     chosen = read_password(password)
-    place = open_place(state, stack, region, profile)
+    backend = open_backend(state, stack, region, profile)
     with reported():
-        config = place.config()
-        added = devices.add_device(
-            place.store,
+        config = backend.config()
+        added = registration.add_device(
+            backend.store,
             client_id,
             username=username,
             password=chosen,
             publish=publish or (),
             subscribe=subscribe or (),
             now=time.time(),
-            template=place.template(),
+            template=backend.template(),
         )
     if out is not None:
         config |= {key: value for key, value in (("endpoint", endpoint), ("port", port)) if value is not None}
         try:
-            config["ca"] = place.put_ca(out) if ca is None else copy_ca(ca, out)
+            config["ca"] = backend.write_ca(out) if ca is None else copy_ca(ca, out)
             update_config(out, {**config, **credentials(added)})
         except CommandError:
             with reported():
-                devices.remove(place.store, client_id)  # nobody knows its password
+                registration.remove(backend.store, client_id)  # nobody knows its password
             raise
     show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
 
@@ -110,7 +110,7 @@ def list_devices(
 ) -> None:
     """List the registered devices, without anything secret."""
     with reported():
-        found = open_place(state, stack, region, profile).store.all()
+        found = open_backend(state, stack, region, profile).store.all()
     rows = [
         {
             "client_id": device.client_id,
@@ -146,7 +146,7 @@ def rotate(
     ] = False,
     keep_hours: Annotated[
         int, typer.Option(min=1, max=8760, help="The old password ends by itself after so many hours.")
-    ] = devices.KEEP_S // 3600,
+    ] = registration.KEEP_S // 3600,
     out: Out = None,
     state: State = STATE,
     stack: StackName = None,
@@ -155,7 +155,7 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Give a device a new password; the old one stays valid for a while, until --drop-old or the next rotation."""
-    place = open_place(state, stack, region, profile)
+    backend = open_backend(state, stack, region, profile)
     if drop_old:
         source = context.get_parameter_source("password")
         if out is not None or (source is not None and source.name == "COMMANDLINE"):
@@ -164,19 +164,21 @@ def rotate(
         read_config(out)
     chosen = None if drop_old else read_password(password)
     with reported():
-        if said := place.password_uses(client_id):  # before the old one ends
+        if said := backend.password_uses(client_id):  # before the old one ends
             typer.echo(said, err=True)
         if drop_old:
-            devices.drop_old(place.store, client_id)
-            cut(place, client_id, "has one password now", as_json=as_json)
+            registration.drop_old(backend.store, client_id)
+            cut(backend, client_id, "has one password now", as_json=as_json)
             return
-        added = devices.rotate(place.store, client_id, password=chosen, now=time.time(), keep_s=keep_hours * 3600)
+        added = registration.rotate(
+            backend.store, client_id, password=chosen, now=time.time(), keep_s=keep_hours * 3600
+        )
     if out is not None:
         try:
             update_config(out, credentials(added))
         except CommandError:
             with reported():
-                devices.take_back(place.store, added)
+                registration.take_back(backend.store, added)
             raise
     show_secret("rotated", added, out, {}, is_chosen=chosen is not None, as_json=as_json)
 
@@ -192,10 +194,10 @@ def disable(
     as_json: AsJson = False,
 ) -> None:
     """Keep a device from logging in, and cut its connection."""
-    place = open_place(state, stack, region, profile)
+    backend = open_backend(state, stack, region, profile)
     with reported():
-        devices.set_enabled(place.store, client_id, False)
-    cut(place, client_id, "is disabled", as_json=as_json)
+        registration.set_enabled(backend.store, client_id, False)
+    cut(backend, client_id, "is disabled", as_json=as_json)
 
 
 @app.command(epilog="Example: mqtt443 device enable sensor-1")
@@ -209,7 +211,7 @@ def enable(
 ) -> None:
     """Let a disabled device log in again."""
     with reported():
-        devices.set_enabled(open_place(state, stack, region, profile).store, client_id, True)
+        registration.set_enabled(open_backend(state, stack, region, profile).store, client_id, True)
     typer.echo(f"{client_id} is enabled")
 
 
@@ -230,7 +232,7 @@ def remove(
             raise UsageError("remove asks before it forgets a device, and nobody is there to answer: add --yes")
         if not typer.confirm(f"Forget {client_id}?"):
             raise CommandError(f"{client_id} stays as it is")
-    place = open_place(state, stack, region, profile)
+    backend = open_backend(state, stack, region, profile)
     with reported():
-        devices.remove(place.store, client_id)
-    cut(place, client_id, "is removed", as_json=as_json)
+        registration.remove(backend.store, client_id)
+    cut(backend, client_id, "is removed", as_json=as_json)

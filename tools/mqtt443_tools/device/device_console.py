@@ -11,7 +11,7 @@ import typer
 from mqtt443_authorizer.errors import AlreadyRegistered, AuthorizerError, DeviceError, NotRegistered
 from mqtt443_authorizer.secret import MAX_PASSWORD_BYTES
 
-from mqtt443_tools.device.backends import Place
+from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.device.registration import Added
 from mqtt443_tools.support.errors import CommandError, UsageError
 
@@ -73,13 +73,13 @@ def minute(unix_s: int) -> str:
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def cut(place: Place, client_id: str, done: str, *, as_json: bool) -> None:
+def cut(backend: DeviceBackend, client_id: str, done: str, *, as_json: bool) -> None:
     """Cut the device's live connection, and say what was done."""
     try:
-        was_connected = place.disconnect(client_id)
+        was_connected = backend.disconnect(client_id)
     except CommandError as error:
         raise CommandError(
-            f"{client_id} {done}, but its connection may still be up: {error}; {place.if_not_cut}"
+            f"{client_id} {done}, but its connection may still be up: {error}; {backend.if_still_connected}"
         ) from error
     if as_json:
         typer.echo(json.dumps({"client_id": client_id, "disconnected": was_connected}))

@@ -21,8 +21,8 @@ from mqtt443_authorizer.device import (
 from mqtt443_authorizer.errors import AuthorizerError
 from mqtt443_authorizer.files import write_private
 
-from mqtt443_tools.device import registration as devices
-from mqtt443_tools.device.backends import Place
+from mqtt443_tools.device import registration
+from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.factory.labels import sheet
 from mqtt443_tools.push import bundle
 from mqtt443_tools.push.board_tree import CONFIG, SENSORS, own_files, read_settings
@@ -89,13 +89,19 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def make(
-    rows: Sequence[Row], place: Place, recipe: Recipe, folder: Path, *, now: float, progress: Callable[[int, int], None]
+    rows: Sequence[Row],
+    backend: DeviceBackend,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    now: float,
+    progress: Callable[[int, int], None],
 ) -> tuple[list[Path], int]:
     """Register devices and write their bundles and the labels.
 
     Args:
         rows: the devices.
-        place: where they are registered.
+        backend: where they are registered.
         recipe: what they have in common.
         folder: for the bundles and labels.html.
         now: unix seconds.
@@ -108,10 +114,10 @@ def make(
         CommandError: a device cannot be registered, or a bundle not be written; those before it are done.
         AuthorizerError: the store fails.
     """
-    waiting = _waiting(rows, place, folder)
+    waiting = _waiting(rows, backend, folder)
     written = []
     for number, row in enumerate(waiting, 1):
-        written.append(_make_one(row, place, recipe, folder, now))
+        written.append(_make_one(row, backend, recipe, folder, now))
         progress(number, len(waiting))
     try:
         write_private(folder / LABELS, sheet([row.client_id for row in rows]).encode())
@@ -121,7 +127,7 @@ def make(
 
 
 def _row(cells: Mapping[str, str]) -> Row:
-    if None in cells:  # csv's place for what is too much
+    if None in cells:  # csv's backend for what is too much
         raise TypeError("there are more cells than columns")
     client_id = cells["client_id"].strip()
     topics = [tuple((cells.get(name) or "").split()) for name in ("publish", "subscribe")]
@@ -135,9 +141,9 @@ def _row(cells: Mapping[str, str]) -> Row:
     return row
 
 
-def _waiting(rows: Sequence[Row], place: Place, folder: Path) -> list[Row]:
+def _waiting(rows: Sequence[Row], backend: DeviceBackend, folder: Path) -> list[Row]:
     """Return the rows that are not done; nothing is registered before all are known to be possible."""
-    registered = {device.client_id for device in place.store.all()}
+    registered = {device.client_id for device in backend.store.all()}
     lost = [row.client_id for row in rows if row.client_id in registered and not _path(folder, row).exists()]
     if lost:
         raise CommandError(
@@ -147,15 +153,15 @@ def _waiting(rows: Sequence[Row], place: Place, folder: Path) -> list[Row]:
     return [row for row in rows if row.client_id not in registered]
 
 
-def _make_one(row: Row, place: Place, recipe: Recipe, folder: Path, now: float) -> Path:
-    added = devices.add_device(
-        place.store,
+def _make_one(row: Row, backend: DeviceBackend, recipe: Recipe, folder: Path, now: float) -> Path:
+    added = registration.add_device(
+        backend.store,
         row.client_id,
         username=row.username,
         publish=row.publish,
         subscribe=row.subscribe,
         now=now,
-        template=place.template(),
+        template=backend.template(),
     )
     try:
         with tempfile.TemporaryDirectory(prefix="mqtt443-bundle-") as scratch:
@@ -165,7 +171,7 @@ def _make_one(row: Row, place: Place, recipe: Recipe, folder: Path, now: float) 
             files = bundle.contents(settings, own_files(config, settings), source=recipe.source)
             bundle.write(_path(folder, row), files, recipe.blocks)
     except BaseException:  # Ctrl-C too
-        devices.remove(place.store, row.client_id)  # nobody knows its password
+        registration.remove(backend.store, row.client_id)  # nobody knows its password
         raise
     return _path(folder, row)
 

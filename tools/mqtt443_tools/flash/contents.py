@@ -12,7 +12,7 @@ from littlefs.lfs import LFSConfig
 from mqtt443_tools.flash.flash_errors import FlashError
 from mqtt443_tools.flash.image import littlefs_blocks
 from mqtt443_tools.flash.partitions import DATA, FILE_SUBTYPES, SECTOR_BYTES, Partition, file_system
-from mqtt443_tools.localcore.events import printable
+from mqtt443_tools.support.printable import printable
 
 MAX_NAMES = 12
 IO_ERROR = LittleFSError.Error.LFS_ERR_IO

@@ -22,12 +22,13 @@ from rich.text import Text
 
 from mqtt443_tools.localcore.auth.account import product_registry
 from mqtt443_tools.localcore.clock import SystemClock
-from mqtt443_tools.localcore.events import Decision, printable
+from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.server import LocalCore
 from mqtt443_tools.localcore.settings import SettingError, Settings, parse_setting
 from mqtt443_tools.localcore.state_folder import StateFolderError
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.paths import AUTHORIZER, STATE
+from mqtt443_tools.support.printable import printable
 
 STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
 MAX_LOG_CHARS = 2000

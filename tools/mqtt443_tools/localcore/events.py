@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from mqtt443_tools.support.printable import printable
+
 Outcome = Literal["accepted", "refused", "closed", "dropped"]
 """accepted: a connection or request came through; refused: it did not; closed: a connection that was up ended;
 dropped: a message was not delivered, the connection lives on."""
-
-MAX_TEXT = 300
-"""Longest piece of foreign text in a line, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +46,3 @@ class Decision:
 
 
 DecisionSink = Callable[[Decision], None]
-
-
-def printable(text: str, max_chars: int = MAX_TEXT) -> str:
-    """Return `text` without control characters and no longer than `max_chars`.
-
-    A terminal obeys control characters, so a client id must not carry any into a log line.
-    """
-    cut = text if len(text) <= max_chars else text[: max_chars - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

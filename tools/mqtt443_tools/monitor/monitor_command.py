@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.text import Text
 
 from mqtt443_tools.flash.progress import Screen
-from mqtt443_tools.localcore.events import printable
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.support.printable import printable
 
 EXAMPLE = "Example: mqtt443 monitor --port /dev/ttyUSB0"
 LEAVE = b"\x1d"  # Ctrl-]

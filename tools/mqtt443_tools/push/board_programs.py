@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Protocol
 
-from mqtt443_tools.localcore.events import printable
 from mqtt443_tools.push.board_tree import PACKAGE
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.printable import printable
 
 NEW = ".new"
 """Behind the name of a file that is not whole yet, or not in its place."""

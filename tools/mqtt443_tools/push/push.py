@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from mqtt443_tools.push import board_programs as remote
+from mqtt443_tools.push import board_programs
 from mqtt443_tools.push.board_programs import MPY_VERSION, NEW, About
 from mqtt443_tools.push.board_tree import CONFIG, Settings, folders, program
 from mqtt443_tools.push.plan import NOTE, Plan, compare, doubt, note
@@ -76,12 +76,12 @@ def push(link: Link, wish: Wish, talk: Talk) -> Done:
     talk.say("stopping what runs on the board")
     link.stop_program()
     with _started_again(link, talk):
-        board = remote.about(link)
+        board = board_programs.about(link)
         plan = _look(link, board, wish, talk)
         if plan.send and not wish.dry:
             _send(link, board, plan, talk)
         if plan.remove and not plan.send and not wish.dry:
-            remote.settle(link, [], plan.remove)
+            board_programs.settle(link, [], plan.remove)
     if wish.start:
         link.restart()
         talk.say("the board was reset and runs main.py: watch it with `mqtt443 monitor`")
@@ -111,8 +111,8 @@ def _look(link: Link, board: About, wish: Wish, talk: Talk) -> Plan:
     if not (frozen or wish.source) and board.mpy_version != MPY_VERSION:
         raise CommandError(f"the board loads .mpy version {board.mpy_version}, not {MPY_VERSION}: add --source")
     wanted = {**program(source=wish.source, arch=board.arch, package=not frozen), **wish.own}
-    there = remote.hashes(link, [*wanted, NOTE], folders(wanted))
-    noted = remote.read(link, NOTE) if NOTE in there else None
+    there = board_programs.hashes(link, [*wanted, NOTE], folders(wanted))
+    noted = board_programs.read(link, NOTE) if NOTE in there else None
     why = doubt(wish.settings, there.get(CONFIG), noted)
     # The config and the note about it come last: a board with new code and an old config still works.
     last = {CONFIG: wanted.pop(CONFIG), NOTE: note(wish.settings)}
@@ -136,13 +136,13 @@ def _send(link: Link, board: About, plan: Plan, talk: Talk) -> None:
             f"{needed_bytes:,} B do not fit beside the old files, {board.free_bytes:,} B are free on the board: "
             "remove files of yours from it (`mpremote rm`), then push again"
         )
-    remote.make_folders(link, folders(plan.send))
+    board_programs.make_folders(link, folders(plan.send))
     with talk.writing():
         before = 0
         for name, content in plan.send.items():
             link.write(name + NEW, content, partial(_add, talk, before, plan.size_bytes))
             before += len(content)
-    remote.settle(link, list(plan.send), plan.remove)
+    board_programs.settle(link, list(plan.send), plan.remove)
 
 
 def _add(talk: Talk, before: int, total: int, done: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mqtt443_tools.device.backends import Place, open_place
+from mqtt443_tools.device.backends import DeviceBackend, open_backend
 from mqtt443_tools.device.device_console import reported
 from mqtt443_tools.flash.progress import Screen
 from mqtt443_tools.support.config_file import read_config
@@ -70,10 +70,10 @@ def push(
         if bundle is None:
             raise UsageError("--csv needs --bundle FOLDER for the bundles")
         with reported():
-            place = open_place(state, stack, region, profile)
+            backend = open_backend(state, stack, region, profile)
             # The local endpoint's own address is nothing to a board; a stack's is what it needs.
-            keys = read_config(config) | (place.config() if stack else {})
-            _factory(table, place, Recipe(keys, config.parent, blocks, source), bundle, screen, as_json=as_json)
+            keys = read_config(config) | (backend.config() if stack else {})
+            _factory(table, backend, Recipe(keys, config.parent, blocks, source), bundle, screen, as_json=as_json)
         return
     settings = tree.read_settings(config)
     if bundle is not None:
@@ -96,13 +96,15 @@ def push(
 push.__doc__ = f"{push.__doc__}\n\n    {EXAMPLE}"
 
 
-def _factory(table: Path, place: Place, recipe: "Recipe", folder: Path, screen: "PushScreen", *, as_json: bool) -> None:
+def _factory(
+    table: Path, backend: DeviceBackend, recipe: "Recipe", folder: Path, screen: "PushScreen", *, as_json: bool
+) -> None:
     """Make the bundles of a table, and say which."""
     from mqtt443_tools.factory.batch import LABELS, make, read_rows  # noqa: PLC0415
 
     rows = read_rows(table)
     with screen.writing():
-        written, there = make(rows, place, recipe, folder, now=time.time(), progress=screen.progress)
+        written, there = make(rows, backend, recipe, folder, now=time.time(), progress=screen.progress)
     for path in written:
         screen.say(f"wrote {path}")
     screen.say(f"{len(written)} devices registered, {there} had been; labels in {folder / LABELS}")

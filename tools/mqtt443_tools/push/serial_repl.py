@@ -20,8 +20,8 @@ from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 from mqtt443_tools.flash.ports import open_port
-from mqtt443_tools.localcore.events import printable
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.printable import printable
 
 READ_S = 2.0  # the prompt answers at once; what runs may take ten seconds from one byte to the next
 WRITE_S = 10.0

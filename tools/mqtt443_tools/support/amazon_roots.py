@@ -1,19 +1,23 @@
 """The root certificates that AWS IoT's endpoints chain to, from certifi, in the form a board takes."""
 
 import ssl
+from pathlib import Path
 
 import certifi
+from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.support.errors import CommandError
 
+CA_FILE = "ca.der"
 ROOTS = ("Amazon Root CA 1", "Amazon Root CA 3")
 """RSA and ECDSA; 2 and 4 are reserved (AWS IoT Developer Guide, "Server authentication")."""
 
 
 def amazon_roots() -> bytes:
-    """Give Amazon Root CA 1 and 3 in DER, one behind the other.
+    """Return Amazon Root CA 1 and 3 in DER, one after the other.
 
-    :raises CommandError: certifi has not got them
+    Raises:
+        CommandError: certifi does not have them.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
@@ -24,3 +28,23 @@ def amazon_roots() -> bytes:
     if missing := [root for root in ROOTS if root not in found]:
         raise CommandError(f"certifi has no {' and no '.join(missing)}: run `pip install --upgrade certifi`")
     return b"".join(found[root] for root in ROOTS)
+
+
+def write_amazon_roots(config: Path) -> str:
+    """Write Amazon's roots beside a config file.
+
+    Args:
+        config: the config.json.
+
+    Returns:
+        The value of its key `ca`.
+
+    Raises:
+        CommandError: certifi does not have them, or the file cannot be written.
+    """
+    ca = config.parent / CA_FILE
+    try:
+        write_private(ca, amazon_roots())
+    except OSError as error:
+        raise CommandError(f"{ca}: {error.strerror}") from error
+    return ca.name

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from mqtt443_tools.localcore.control.control_client import ControlClient
-from mqtt443_tools.localcore.events import printable
 from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter
 from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.printable import printable
 
 if TYPE_CHECKING:
     from mqtt443_tools.watch.aws_messages import AwsWatcher
