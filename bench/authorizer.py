@@ -20,7 +20,9 @@ from tests.support.aws.logins import CHOSEN, CONTEXT, GENERATED, device, event
 
 RUNS = 7
 DECISIONS = 200
-IMPORT = "import time; began = time.perf_counter(); import authorizer.handler; print(time.perf_counter() - began)"
+IMPORT = (
+    "import time; began = time.perf_counter(); import mqtt443_authorizer.handler; print(time.perf_counter() - began)"
+)
 
 
 def authorizer() -> list[Figure]:

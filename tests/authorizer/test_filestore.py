@@ -165,7 +165,7 @@ def test_processes_at_once_lose_no_change(path):
         run(
             "import sys",
             "from pathlib import Path",
-            "from authorizer.filestore import FileStore",
+            "from mqtt443_authorizer.filestore import FileStore",
             "from tests.support.aws.logins import device",
             f"store = FileStore(Path({str(path)!r}))",
             "print('ready', flush=True)",

@@ -7,7 +7,7 @@ from pathlib import Path
 PROGRAM = """
 import sys
 before = set(sys.modules)
-import authorizer.handler
+import mqtt443_authorizer.handler
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 HEAVY = {
@@ -30,7 +30,7 @@ def test_the_handler_imports_light_modules_of_the_standard_library_alone():
     # -S: without site-packages, as a bare Lambda; -I would hide the checkout itself.
     result = subprocess.run(
         [sys.executable, "-S", "-c", PROGRAM],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[2] / "authorizer",
         capture_output=True,
         text=True,
         check=True,

@@ -215,7 +215,7 @@ def test_board_that_may_not_subscribe_sends_its_telemetry_all_the_same(tmp_path:
     state.mkdir()
     policy.write_text(DEFAULT_PATH.read_text().replace("iot:Subscribe", "iot:RetainPublish"))
     function = LambdaFunction(
-        ROOT,
+        ROOT / "authorizer",
         "mqtt443_authorizer.handler.handler",
         environment={"MQTT443_STORE": f"file:{state / DEVICES_FILE}", "MQTT443_POLICY": str(policy)},
         name="mute",

@@ -64,7 +64,7 @@ def test_an_end_before_everything_is_up_ends_its_parts_and_is_silent(tmp_path: P
     part.write_text(NEVER_READY)
     program = f"""
         import sys
-        from tools import demo
+        from mqtt443_tools.demo import __main__ as demo
         sys.argv = ["demo", "--state", {str(tmp_path)!r}]
         demo.MQTT443 = (sys.executable, {str(part)!r})
         sys.exit(demo.main())

@@ -185,7 +185,7 @@ def test_a_password_is_in_no_argument_output_or_file_and_logs_in(run, way):
         },
     }
     program = (
-        "import json, sys; from types import SimpleNamespace; from authorizer.handler import handler;"
+        "import json, sys; from types import SimpleNamespace; from mqtt443_authorizer.handler import handler;"
         f"context = SimpleNamespace(invoked_function_arn={CONTEXT.invoked_function_arn!r});"
         "print(json.dumps(handler(json.load(sys.stdin), context)))"
     )

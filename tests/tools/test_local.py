@@ -235,7 +235,7 @@ def test_the_zip_is_what_runs_and_not_the_checkout(tmp_path: Path) -> None:
     code = tmp_path / "authorizer.zip"
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr(
-            "authorizer/mqtt443_authorizer/handler.py", "def handler(event, context): raise RuntimeError('of the zip')"
+            "mqtt443_authorizer/handler.py", "def handler(event, context): raise RuntimeError('of the zip')"
         )
     with local(tmp_path / "state", "--zip", str(code)) as (process, ready):
         context = ssl.create_default_context(cafile=ready.group(3))

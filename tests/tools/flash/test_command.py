@@ -276,7 +276,7 @@ def test_file_with_another_sum_is_refused(run, plug):
 
 @pytest.mark.parametrize("missing", ["esptool", "serial", "littlefs"])
 def test_missing_extra_is_one_line(missing):
-    program = f"import sys; sys.modules[{missing!r}] = None; from tools import cli; cli.main()"
+    program = f"import sys; sys.modules[{missing!r}] = None; from mqtt443_tools import cli; cli.main()"
     arguments = ("flash", "--image", "MQTT443_ESP32.bin")
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     check_golden("missing_extra", f"stderr: {done.stderr}exit {done.returncode}\n")

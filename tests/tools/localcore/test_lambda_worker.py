@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mqtt443_tools.localcore.function import runtime as lambda_runtime
 
-WORKER = Path(lambda_runtime.__file__).with_name("lambda_worker.py")
+WORKER = Path(lambda_runtime.__file__).with_name("worker.py")
 ENVIRONMENT = {
     f"AWS_LAMBDA_{name}": "x"
     for name in ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
