@@ -1,30 +1,62 @@
-# The two commands of the README, and what they stand on. Everything lands in .venv and build; `make clean` forgets it.
+# Everything is installed into .venv and built into build; `make clean` removes both. `make` alone shows the targets.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+MICROPYTHON := $(BIN)/python -m mqtt443_tools.micropython build
 
-.PHONY: demo test soak bench lint clean
+# The tests that run on CPython alone, without MicroPython, whole boards or faults: about two minutes.
+UNIT := tests/project tests/authorizer tests/firmware tests/tools
 
-demo: .venv/.demo
-	@$(BIN)/python -m mqtt443_tools.micropython build alpn || echo "demo: without real MicroPython, CPython plays the board"
+.PHONY: help demo test unit coverage soak bench lint fmt hooks clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/.demo  ## a virtual board sends telemetry to the local endpoint; ARGS="--seconds 10" ends it
+	@$(MICROPYTHON) alpn || echo "demo: MicroPython could not be built; the board runs on CPython"
 	@$(BIN)/python -m mqtt443_tools.demo $(ARGS)
 
-test: .venv/.test lint
-	@$(BIN)/python -m mqtt443_tools.micropython build || echo "test: without real MicroPython, its tests are skipped"
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.test  ## lint and every test; fails if either fails; ARGS are pytest's
+	@$(MICROPYTHON) || echo "test: MicroPython could not be built; the tests that need it are skipped"
+	@failed=; \
+	$(MAKE) --no-print-directory --keep-going lint || failed="$$failed lint"; \
+	$(PYTEST) $(ARGS) || failed="$$failed pytest"; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
-# The long form of the faults, for a night; the seed that it prints repeats it.
-soak: .venv/.test
-	@$(BIN)/python -m mqtt443_tools.micropython build
-	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/faults $(ARGS)
+unit: .venv/.test  ## the tests that need no MicroPython, on the Python of .venv
+	$(PYTEST) $(UNIT) $(ARGS)
 
-bench: .venv/.test
-	@$(BIN)/python -m mqtt443_tools.micropython build
+coverage: override ARGS := --cov --cov-report=term:skip-covered $(ARGS)
+coverage: test  ## the same with the coverage of the host code, which must not fall below its floor
+
+soak: .venv/.test  ## the fault tests in their long form (hours); MQTT443_SEED=N repeats a run
+	@$(MICROPYTHON)
+	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(PYTEST) tests/faults $(ARGS)
+
+bench: .venv/.test  ## measure and compare with the goals; ARGS="--only rate" measures a part
+	@$(MICROPYTHON)
 	@$(BIN)/python -m bench $(ARGS)
 
-lint: .venv/.test
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
+# Three targets, so that `make --keep-going lint` reports all that is wrong.
+.PHONY: lint-ruff lint-format lint-mypy
+lint: lint-ruff lint-format lint-mypy  ## ruff and mypy
+
+lint-ruff: .venv/.test
+	@$(BIN)/ruff check
+
+lint-format: .venv/.test
+	@$(BIN)/ruff format --check
+
+lint-mypy: .venv/.test
+	@$(BIN)/mypy
+
+fmt: .venv/.test  ## format the code and apply the fixes that ruff considers safe
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+hooks: .venv/.test  ## run ruff and mypy before each commit (pre-commit)
+	@$(BIN)/pre-commit install
 
 .venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -40,5 +72,5 @@ lint: .venv/.test
 	$(BIN)/pip install --quiet --editable '.[umqtt,test]'
 	@touch $@
 
-clean:
-	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+clean:  ## remove .venv, build and all caches
+	rm -rf .venv build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,17 +1,44 @@
-"""Files with secrets in them: only their owner can read them, and they are whole or not there at all."""
+"""Files that hold secrets: only their owner can read them, git ignores their folder, and each is whole or absent."""
 
 import os
 from pathlib import Path
+
+IGNORE_FILE = ".gitignore"
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder for secrets, with mode 0700, and keep it out of git; an existing folder is left as it is.
+
+    The topmost folder made gets a `.gitignore` that matches everything, itself included, so `git add .` in a repository
+    around it cannot commit a secret.
+
+    Args:
+        folder: may exist; missing parents are made too.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    if folder.is_dir():
+        return
+    top = folder
+    while not top.parent.is_dir() and top.parent != top:
+        top = top.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    top.joinpath(IGNORE_FILE).write_text("*\n")
 
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file atomically: mode 0600 from its first instant, on the disk when this returns.
 
-    :param path: its folder is made (mode 0700) if it is not there
-    :raises OSError: the old file, if any, is then as it was
+    Args:
+        path: of the file; a missing folder is made by `make_private_folder`.
+        content: of the new file.
+
+    Raises:
+        OSError: the file could not be written; an old one is unchanged.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Unique for each writer, so that two at once cannot mix what they write.
+    make_private_folder(path.parent)
+    # The name is unique, so that two writers never write to the same temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -25,6 +52,6 @@ def write_private(path: Path, content: bytes) -> None:
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # without it a power cut may undo the rename
+        os.fsync(folder)  # without this, a power cut may undo the rename
     finally:
         os.close(folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mqtt443_authorizer.device import Device, from_json, to_json
 from mqtt443_authorizer.errors import AuthorizerError, StoreError
-from mqtt443_authorizer.files import write_private
+from mqtt443_authorizer.files import make_private_folder, write_private
 from mqtt443_authorizer.memorystore import MemoryStore
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -76,7 +76,7 @@ class FileStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         lock_path = self._path.with_name(f"{self._path.name}.lock")
         descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -41,7 +41,7 @@ def test_nothing_else_stays_in_the_folder(path):
     store = FileStore(path)
     store.add(device())
     store.remove("sensor-1")
-    assert sorted(each.name for each in path.parent.iterdir()) == ["devices.json", "devices.json.lock"]
+    assert sorted(each.name for each in path.parent.iterdir()) == [".gitignore", "devices.json", "devices.json.lock"]
 
 
 def test_another_store_sees_the_change(path):
@@ -82,7 +82,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(path, monkeypatch):
     with pytest.raises(StoreError, match=r"devices\.json: No space left on device"):
         store.add(device("sensor-2", "dev2"))
     assert FileStore(path).all() == store.all() == [device()]
-    assert sorted(each.name for each in path.parent.iterdir()) == ["devices.json", "devices.json.lock"]
+    assert sorted(each.name for each in path.parent.iterdir()) == [".gitignore", "devices.json", "devices.json.lock"]
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o620])

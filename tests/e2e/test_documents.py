@@ -24,9 +24,12 @@ def blocks(document: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that looks like a checkout."""
+    """A folder that looks like a checkout, in which git sees nothing new."""
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True, timeout=20)
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / ".git" / "info" / "exclude").write_text("/.venv\n/docs\n/.gitignore\n")
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     return tmp_path
 
 
@@ -70,12 +73,20 @@ def first_line(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"never said {pattern!r} but:\n{''.join(said)}")
 
 
-def test_readme_goes_from_a_device_to_its_telemetry(shell, port):
+def untracked(folder: Path) -> str:
+    """Return what `git add .` would put into a repository."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+def test_readme_goes_from_a_device_to_its_telemetry(shell, folder, port):
     local, watch, board = (block for block in blocks("README.md") if block not in BY_OTHERS)
     first_line(shell(local), f"^ready host=localhost port={port} ")
     arrives = shell(watch)
     shell(board)
     first_line(arrives, r'^\d\d:\d\d:\d\d telemetry/my-board {"time"')
+    assert (folder / "config.json").is_file() and (folder / ".mqtt443" / ".gitignore").is_file()
+    assert untracked(folder) == ""
 
 
 def test_localcore_page_lets_a_laptop_publish(shell, folder, port):

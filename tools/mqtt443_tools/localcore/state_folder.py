@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from mqtt443_authorizer.files import make_private_folder
+
 LOCK_FILE = "lock"
 
 
@@ -33,7 +35,7 @@ def owned_folder(state: Path) -> Iterator[None]:
     Raises StateFolderError where another endpoint owns it or it cannot be used. The lock dies with its process.
     """
     with using(state):
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(state)
         lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -1,0 +1,47 @@
+"""Files with secrets: private, whole or absent, and in a folder that git ignores."""
+
+import subprocess
+
+import pytest
+from mqtt443_authorizer.files import IGNORE_FILE, make_private_folder, write_private
+
+
+@pytest.fixture
+def repository(tmp_path):
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True, timeout=20)
+    return tmp_path
+
+
+def untracked(repository):
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+def mode(path):
+    return oct(path.stat().st_mode & 0o777)
+
+
+def test_folder_made_for_a_secret_ignores_itself(repository):
+    write_private(repository / "bundles" / "sensor-1.bin", b"secret")
+    write_private(repository / "state" / "signing" / "key.pem", b"secret")
+    assert untracked(repository) == ""
+    assert [str(path.relative_to(repository)) for path in repository.rglob(f"*/{IGNORE_FILE}")] == [
+        f"bundles/{IGNORE_FILE}",
+        f"state/{IGNORE_FILE}",
+    ]
+    assert mode(repository / "state" / "signing") == "0o700"
+
+
+def test_existing_folder_is_left_as_it_is(repository):
+    (repository / "mine").mkdir(mode=0o755)
+    make_private_folder(repository / "mine")
+    write_private(repository / "mine" / "config.json", b"{}")
+    assert mode(repository / "mine") == "0o755"
+    assert untracked(repository) == "?? mine/config.json\n"
+
+
+def test_relative_folder_ignores_itself(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    make_private_folder(type(repository)("state"))
+    (repository / "state" / "devices.json").touch()
+    assert untracked(repository) == ""
