@@ -31,7 +31,8 @@ def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
     for name, back in returns.items():
         arrivals = back.arrivals + (0,) * (SHOWN_S - len(back.arrivals))
         chart.add(name, list(enumerate(arrivals[:SHOWN_S])))
-    return chart.render() + b"\n"
+    picture: bytes = chart.render()
+    return picture + b"\n"
 
 
 def write(path: Path, returns: Mapping[str, Return], outage_s: int) -> None:

@@ -1,1 +1,1 @@
-"""The authorizer Lambda: who is this device, and what may it do?"""
+"""The authorizer Lambda: identifies a device and returns its policy."""

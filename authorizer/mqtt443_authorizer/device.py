@@ -1,6 +1,6 @@
-"""A registered device: what is known of it, what its names and topics may look like, its form as JSON.
+"""A registered device: its fields, the rules for its names and topics, and its JSON form.
 
-Secrets are in secret.py, storage in store.py, what the device may do with its topics in policy.py.
+Secrets are in secret.py, storage is in store.py, and the policy for its topics in policy.py.
 """
 
 from typing import NamedTuple, TypeVar
@@ -18,10 +18,17 @@ T = TypeVar("T")
 
 
 class Device(NamedTuple):
-    """One device: one client id, one user name, one or two live secrets (the newest first).
+    """One device with one client id, one user name and one or two secrets.
 
-    `publish` are topics and `subscribe` are topic filters of its own, beside those of the policy template.
-    `version` counts the changes and is the store's business; `created_at` is in Unix seconds.
+    Attributes:
+        client_id: MQTT client id, see `validate_client_id`.
+        username: see `validate_username`.
+        secrets: the newest first; the second one is the old secret during a rotation.
+        enabled: False refuses every login.
+        publish: topics that it may publish to, in addition to those of the policy template.
+        subscribe: topic filters that it may subscribe to, in addition to those of the policy template.
+        version: number of the change; set by the store.
+        created_at: Unix seconds.
     """
 
     client_id: str
@@ -39,7 +46,7 @@ def _is_control(char: str) -> bool:
 
 
 def _check_text(what: str, text: str, max_bytes: int, forbidden: str) -> None:
-    """Refuse text that is empty, too long, not UTF-8, or has control or forbidden characters."""
+    """Reject text that is empty, too long, not UTF-8, or contains control or forbidden characters."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -47,19 +54,20 @@ def _check_text(what: str, text: str, max_bytes: int, forbidden: str) -> None:
     if not 1 <= size <= max_bytes:
         raise DeviceError(f"the {what} has {size} bytes: 1 to {max_bytes} are allowed")
     if any(map(_is_control, text)):
-        raise DeviceError(f"the {what} has a control character: remove it")
+        raise DeviceError(f"the {what} contains a control character: remove it")
     for char in forbidden:
         if char in text:
-            raise DeviceError(f"the {what} has a '{char}': none of {' '.join(forbidden)} is allowed there")
+            raise DeviceError(f"the {what} contains '{char}': none of {' '.join(forbidden)} is allowed")
 
 
 def validate_client_id(client_id: str) -> None:
-    """Check a client id: 1..128 bytes of UTF-8 without a character that policies or filters read otherwise.
+    """Check a client id: 1..128 bytes of UTF-8 without characters that are special in policies or topic filters.
 
-    Length: "AWS IoT Core endpoints and quotas". `* ? $` are wildcards and variables in a policy, `+ # /` have a
-    meaning in topic filters [MQTT-4.7.1], and the id becomes a level of the device's topics.
+    The length comes from "AWS IoT Core endpoints and quotas". `*`, `?` and `$` are wildcards and variables in a policy;
+    `+`, `#` and `/` are special in topic filters [MQTT-4.7.1], and the id becomes a level of the device's topics.
 
-    :raises DeviceError: with the reason
+    Raises:
+        DeviceError: the client id breaks a rule; the text names it.
     """
     _check_text("client id", client_id, MAX_CLIENT_ID_BYTES, "*?+#$/")
     if client_id != client_id.strip():
@@ -67,11 +75,12 @@ def validate_client_id(client_id: str) -> None:
 
 
 def validate_username(username: str) -> None:
-    """Check a user name: 1..128 bytes of UTF-8 without `?`, behind which AWS's own parameters begin.
+    """Check a user name: 1..128 bytes of UTF-8 without `?`, which separates it from AWS's own parameters.
 
     A name with a `:` works over MQTT but not in HTTP Basic (RFC 7617 section 2).
 
-    :raises DeviceError: with the reason
+    Raises:
+        DeviceError: the user name breaks a rule; the text names it.
     """
     _check_text("user name", username, MAX_USERNAME_BYTES, "?")
 
@@ -79,24 +88,26 @@ def validate_username(username: str) -> None:
 def validate_publish_topic(topic: str) -> None:
     """Check a topic to publish to: 1..256 bytes, at most 7 slashes, no wildcard of MQTT or of a policy.
 
-    Limits: "AWS IoT Core endpoints and quotas".
+    The limits come from "AWS IoT Core endpoints and quotas".
 
-    :raises DeviceError: with the reason
+    Raises:
+        DeviceError: the topic breaks a rule; the text names it.
     """
     _check_text("topic", topic, MAX_TOPIC_BYTES, "*?$+#")
     _check_slashes(topic)
 
 
 def validate_subscribe_filter(topic_filter: str) -> None:
-    """Check a topic filter: as a topic, but `+` and `#` may be whole levels, `#` the last [MQTT-4.7.1-2, -3].
+    """Check a topic filter: like a topic, but `+` may be a whole level and `#` the last one [MQTT-4.7.1-2, -3].
 
-    :raises DeviceError: with the reason
+    Raises:
+        DeviceError: the topic filter breaks a rule; the text names it.
     """
     _check_text("topic filter", topic_filter, MAX_TOPIC_BYTES, "*?$")
     _check_slashes(topic_filter)
     levels = topic_filter.split("/")
     if any(("+" in level or "#" in level) and len(level) > 1 for level in levels) or "#" in levels[:-1]:
-        raise DeviceError("in a topic filter + and # stand for whole levels, and # only for the last")
+        raise DeviceError("in a topic filter, + and # must be whole levels, and # must be the last one")
 
 
 def _check_slashes(topic: str) -> None:
@@ -105,18 +116,19 @@ def _check_slashes(topic: str) -> None:
 
 
 def validate_device(device: Device) -> None:
-    """Check a whole device, new or from a store.
+    """Check all fields of a device, whether it is new or comes from a store.
 
-    :raises DeviceError: with the first reason found
+    Raises:
+        DeviceError: a field breaks a rule; the text names the first one.
     """
     validate_client_id(device.client_id)
     validate_username(device.username)
     if not 1 <= len(device.secrets) <= MAX_SECRETS:
-        raise DeviceError(f"a device has 1 to {MAX_SECRETS} secrets: {len(device.secrets)} are given")
+        raise DeviceError(f"a device has 1 to {MAX_SECRETS} secrets, not {len(device.secrets)}")
     for secret in device.secrets:
         validate_secret(secret)
     if len(device.publish) + len(device.subscribe) > MAX_OWN_TOPICS:
-        raise DeviceError(f"a device has at most {MAX_OWN_TOPICS} topics of its own")
+        raise DeviceError(f"a device has at most {MAX_OWN_TOPICS} topics and topic filters of its own")
     for topic in device.publish:
         validate_publish_topic(topic)
     for topic_filter in device.subscribe:
@@ -124,7 +136,7 @@ def validate_device(device: Device) -> None:
 
 
 def to_json(device: Device) -> dict[str, object]:
-    """Give the device as a JSON object, as `from_json` reads it."""
+    """Return the device as a JSON object that `from_json` can read."""
     return {
         **device._asdict(),
         "secrets": [_secret_to_json(secret) for secret in device.secrets],
@@ -134,9 +146,10 @@ def to_json(device: Device) -> dict[str, object]:
 
 
 def from_json(value: object) -> Device:
-    """Read a device from a JSON value that may be anything.
+    """Read a device from any JSON value.
 
-    :raises DeviceError: a field is missing, unknown, of a wrong type or out of bounds
+    Raises:
+        DeviceError: a field is missing, unknown, of the wrong type or out of range.
     """
     fields = _fields(value, "device", Device._fields)
     device = Device(
@@ -155,29 +168,29 @@ def from_json(value: object) -> Device:
 
 def _secret_to_json(secret: Secret) -> dict[str, object]:
     cost = secret.cost._asdict() if secret.kind == SCRYPT else {}
-    end = {"expires_at": secret.expires_at} if secret.expires_at else {}
+    expiry = {"expires_at": secret.expires_at} if secret.expires_at else {}
     return {
         "kind": secret.kind,
         "salt": secret.salt.hex(),
         "digest": secret.digest.hex(),
         "created_at": secret.created_at,
         **cost,
-        **end,
+        **expiry,
     }
 
 
 def _secret_from_json(value: object) -> Secret:
     names: tuple[str, ...] = ("kind", "salt", "digest", "created_at")
     is_scrypt = isinstance(value, dict) and value.get("kind") == SCRYPT
-    has_end = isinstance(value, dict) and "expires_at" in value
-    names += (ScryptCost._fields if is_scrypt else ()) + (("expires_at",) if has_end else ())
+    expires = isinstance(value, dict) and "expires_at" in value
+    names += (ScryptCost._fields if is_scrypt else ()) + (("expires_at",) if expires else ())
     fields = _fields(value, "secret", names)
     try:
         salt, digest = (bytes.fromhex(_typed(fields, name, str)) for name in ("salt", "digest"))
     except ValueError:
         raise DeviceError("the salt or the digest of a secret is not hexadecimal") from None
     cost = ScryptCost(*(_typed(fields, name, int) for name in ScryptCost._fields)) if is_scrypt else DEFAULT_COST
-    expires_at = _typed(fields, "expires_at", int) if has_end else 0
+    expires_at = _typed(fields, "expires_at", int) if expires else 0
     return Secret(_typed(fields, "kind", str), salt, digest, _typed(fields, "created_at", int), cost, expires_at)
 
 
@@ -189,7 +202,7 @@ def _fields(value: object, what: str, names: tuple[str, ...]) -> dict[str, objec
 
 def _typed(fields: dict[str, object], name: str, kind: type[T]) -> T:
     value = fields[name]
-    if type(value) is not kind:  # not isinstance: true is no version
+    if type(value) is not kind:  # isinstance would accept True as a version
         raise DeviceError(f"the field {name} is not of type {kind.__name__}")
     return value
 

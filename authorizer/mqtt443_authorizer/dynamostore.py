@@ -1,7 +1,8 @@
-"""A credential store in one DynamoDB table, for the cloud. The table itself is made by whoever deploys.
+"""A credential store in one DynamoDB table, for the cloud. The template store.yaml creates the table.
 
-Partition key `pk` (string). A device is two items, written together: `user#<user name>` holds the device, as this is
-what a login brings; `client#<client id>` holds its user name and keeps the client id unique.
+The partition key is `pk` (string). A device is two items that are written together: `user#<user name>` holds the
+device, because a login looks it up by user name; `client#<client id>` holds the user name and keeps the client id
+unique.
 """
 
 import json
@@ -12,22 +13,23 @@ from typing import Any
 from mqtt443_authorizer.device import Device, from_json, to_json
 from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, StoreError
 
-# Two tries of at most two seconds each stay within the five that AWS IoT Core gives the Lambda.
+# Two attempts of at most two seconds each fit into the five seconds that AWS IoT Core allows the Lambda.
 CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 1
-MAX_TRIES = 2
+MAX_ATTEMPTS = 2
 
-_CONDITION_FAILED = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}  # alone, in a transaction
+_CONDITION_FAILED = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}  # of a single write, of a transaction
 
 Item = dict[str, dict[str, str]]
 
 
 class DynamoStore:
-    """A CredentialStore (see store.py, also for the methods) in a DynamoDB table.
+    """A CredentialStore in a DynamoDB table; store.py documents the methods.
 
-    :param table: name of the table
-    :param client: a DynamoDB client of boto3; without it one is made at the first use, as importing boto3 takes longer
-        than all the rest of a cold start
+    Args:
+        table: name of the table.
+        client: a DynamoDB client of boto3. Default: created at the first use, because importing boto3 takes longer than
+            the rest of a cold start.
     """
 
     def __init__(self, table: str, client: Any = None) -> None:
@@ -35,17 +37,17 @@ class DynamoStore:
         self._given_client = client
 
     def by_username(self, username: str) -> Device | None:
-        """Give the device of a user name, None if there is none."""
+        """Return the device with a user name, or None."""
         item = self._get(_user_key(username))
         return None if item is None else self._device(item)
 
     def by_client_id(self, client_id: str) -> Device | None:
-        """Give the device of a client id, None if there is none."""
+        """Return the device with a client id, or None."""
         item = self._get(_client_key(client_id))
         return None if item is None else self.by_username(self._text(item, "username"))
 
     def add(self, device: Device) -> None:
-        """Keep a new device."""
+        """Store a new device."""
         new = {"ConditionExpression": "attribute_not_exists(pk)"}
         claim = {**_client_key(device.client_id), "username": {"S": device.username}}
         taken = AlreadyRegistered(
@@ -60,9 +62,9 @@ class DynamoStore:
             )
 
     def replace(self, device: Device) -> Device:
-        """Change a device."""
+        """Replace a device."""
         changed = device._replace(version=device.version + 1)
-        conflict = Conflict(f"{device.client_id} was changed in the meantime: run the command again")
+        conflict = Conflict(f"{device.client_id} was changed by another command: run the command again")
         try:
             with self._reported(conflict) as client:
                 client.put_item(
@@ -80,9 +82,9 @@ class DynamoStore:
         return changed
 
     def remove(self, client_id: str) -> None:
-        """Forget a device."""
+        """Remove a device."""
         device = self._registered(client_id)
-        conflict = Conflict(f"{client_id} was changed in the meantime: run the command again")
+        conflict = Conflict(f"{client_id} was changed by another command: run the command again")
         unchanged = {
             "ConditionExpression": "version = :version",
             "ExpressionAttributeValues": {":version": {"N": str(device.version)}},
@@ -96,7 +98,7 @@ class DynamoStore:
             )
 
     def all(self) -> list[Device]:
-        """Give all devices in the order of their client ids."""
+        """Return all devices, sorted by client id."""
         with self._reported() as client:
             pages = client.get_paginator("scan").paginate(
                 TableName=self._table,
@@ -123,18 +125,18 @@ class DynamoStore:
         try:
             return from_json(json.loads(text))
         except (ValueError, RecursionError, DeviceError) as error:
-            raise StoreError(f"DynamoDB table {self._table}: a broken device: {error}") from error
+            raise StoreError(f"DynamoDB table {self._table}: invalid device: {error}") from error
 
     def _text(self, item: Item, name: str) -> str:
         text = item.get(name, {}).get("S")
         if text is None:
-            raise StoreError(f"DynamoDB table {self._table}: an item without {name}: is it a table of mqtt443?")
+            raise StoreError(f"DynamoDB table {self._table}: an item has no {name}: is this a table of mqtt443?")
         return text
 
     @contextmanager
     def _reported(self, condition_failed: StoreError | None = None) -> Iterator[Any]:
-        """Lend the client, and turn its errors into ours: a failed condition into the given one."""
-        from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415  only with DynamoDB
+        """Yield the client and translate its errors; `condition_failed` replaces a failed condition."""
+        from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
             BotoCoreError,
             ClientError,
         )
@@ -160,7 +162,7 @@ class DynamoStore:
                 config=Config(
                     connect_timeout=CONNECT_TIMEOUT_S,
                     read_timeout=READ_TIMEOUT_S,
-                    retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
+                    retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
                 ),
             )
         return self._given_client

@@ -1,21 +1,21 @@
-"""What can go wrong in the authorizer and with its devices, as one tree.
+"""The errors of the authorizer and its devices, as one tree.
 
     AuthorizerError
       SettingsError         an environment variable is missing, malformed or out of AWS's range
-      PolicyError           a policy template, or what it renders to, is not acceptable to us or to AWS
-      DeviceError           a client id, user name, topic or password that cannot be registered
-      Refused               this login is refused; the text is the reason for the operator's log
+      PolicyError           a policy template or a rendered policy breaks a rule of ours or a limit of AWS
+      DeviceError           a client id, user name, topic or password is not valid
+      Refused               this login is refused; the text is for the operator's log
       StoreError            the credential store cannot be read or written
-        AlreadyRegistered   the client id or the user name is taken
-        NotRegistered       there is no such device
-        Conflict            the device was changed by somebody else in the meantime
+        AlreadyRegistered   the client id or the user name is in use
+        NotRegistered       no device has this client id
+        Conflict            another command changed the device
 
-Every text is one line, names the cause (and the next step where there is one), and holds no secret.
+Every text is one line, names the cause and, if there is one, the next step, and contains no secret.
 """
 
 
 class AuthorizerError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of this package's errors."""
 
 
 class SettingsError(AuthorizerError):
@@ -27,11 +27,11 @@ class PolicyError(AuthorizerError):
 
 
 class DeviceError(AuthorizerError):
-    """A value that cannot be registered; the text names the value's problem."""
+    """A value cannot be registered; the text says why."""
 
 
 class Refused(AuthorizerError):
-    """A login that is not let in; the text says why, for the log and never for the client."""
+    """A login is refused; the text says why, for the log and never for the client."""
 
 
 class StoreError(AuthorizerError):

@@ -1,10 +1,10 @@
-"""Reads the event that AWS IoT Core hands to a custom authorizer. Whatever is in it may be hostile.
+"""Parses the event that AWS IoT Core passes to a custom authorizer. Everything in it may be hostile.
 
-Takes from it who logs in and with which password; whether that is right is the handler's question. The shape is that of
-"Defining your Lambda function" (AWS IoT Core Developer Guide, custom authentication):
+It extracts the login; handler.py verifies it. "Defining your Lambda function" (AWS IoT Core Developer Guide, custom
+authentication) defines the format:
 
 - MQTT, and MQTT over WebSocket: user name, password and client id of the CONNECT packet. AWS's own parameters and an
-  SDK's metrics follow the user name after its first `?` and are not looked at.
+  SDK's metrics follow the first `?` of the user name and are ignored.
 - HTTP, and a WebSocket whose CONNECT has no user name: HTTP Basic (RFC 7617) in the Authorization header.
 """
 
@@ -20,7 +20,7 @@ MAX_LOGGED_PROTOCOLS = 8
 
 
 class Login(NamedTuple):
-    """Who claims to be whom. `client_id` is None only where the protocol has none (HTTP)."""
+    """A claimed identity and its password. `client_id` is None only for HTTP, which has none."""
 
     username: str
     password: bytes
@@ -31,9 +31,10 @@ class Login(NamedTuple):
 
 
 def parse(event: object) -> Login:
-    """Find the login in an event.
+    """Extract the login from an event.
 
-    :raises Refused: there is no complete and well-formed login in it
+    Raises:
+        Refused: the event has no complete and well-formed login.
     """
     if not isinstance(event, dict):
         raise Refused("malformed event: it is not an object")
@@ -55,7 +56,7 @@ def parse(event: object) -> Login:
 
 
 def describe(event: object) -> dict[str, object]:
-    """Say for the log what an event is about: never a secret, never a query string, never an exception."""
+    """Describe an event for the log, without secrets and query strings; never raises."""
     protocols = _find(event, "protocols")
     username = _find(event, "protocolData", "mqtt", "username")
     return {
@@ -69,7 +70,7 @@ def describe(event: object) -> dict[str, object]:
 
 
 def printable(value: object) -> str | None:
-    """Make text from outside fit for a log line: at most 128 characters, none that a terminal would obey."""
+    """Make text from outside safe for a log line: at most 128 characters, no control characters."""
     if not isinstance(value, str):
         return None
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value[:MAX_LOGGED_CHARS])
@@ -82,7 +83,7 @@ def _find(value: object, *path: str) -> object:
 
 
 def _object(parent: dict[str, object], key: str) -> dict[str, object]:
-    """Give the JSON object under a key, {} where there is none."""
+    """Return the JSON object under a key; {} if the key is missing."""
     value = parent.get(key, {})
     if not isinstance(value, dict):
         raise Refused(f"malformed event: {key} is not an object")
@@ -104,7 +105,7 @@ def _text(what: str, value: object, max_bytes: int) -> str:
 
 
 def _base64(what: str, value: object, max_bytes: int) -> bytes:
-    """Decode Base64 once and strictly: AWS adds exactly one layer."""
+    """Decode Base64 strictly, and once: AWS adds exactly one layer."""
     text = _text(what, value, 4 * ((max_bytes + 2) // 3))
     try:
         decoded = binascii.a2b_base64(text, strict_mode=True)
@@ -117,17 +118,17 @@ def _base64(what: str, value: object, max_bytes: int) -> bytes:
 
 def _basic(headers: dict[str, object]) -> tuple[str, bytes]:
     """Read user name and password from the Authorization header (RFC 7617 section 2)."""
-    # Names of header fields are case-insensitive (RFC 9110 section 5.1); two of this one leave open which counts.
+    # Header names are case-insensitive (RFC 9110 section 5.1). With two such headers it is unclear which one counts.
     values = [value for name, value in headers.items() if isinstance(name, str) and name.lower() == "authorization"]
     if len(values) != 1:
         raise Refused("no user name" if not values else "more than one Authorization header")
     scheme, _, encoded = values[0].partition(" ") if isinstance(values[0], str) else ("", "", "")
     if scheme.lower() != "basic":
-        raise Refused("the Authorization header is not of the Basic scheme")
+        raise Refused("the Authorization header does not use the Basic scheme")
     credentials = _base64("Authorization header", encoded.strip(" "), MAX_USERNAME_BYTES + 1 + MAX_PASSWORD_BYTES)
     name, colon, password = credentials.partition(b":")
     if not colon or not 1 <= len(password) <= MAX_PASSWORD_BYTES:
-        raise Refused("no password in the Authorization header, or a too long one")
+        raise Refused(f"the Authorization header has no password, or one of more than {MAX_PASSWORD_BYTES} bytes")
     try:
         return _text("user name", name.decode(), MAX_USERNAME_BYTES), password
     except UnicodeDecodeError:

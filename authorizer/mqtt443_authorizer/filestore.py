@@ -1,7 +1,7 @@
-"""A credential store in one JSON file, for the local endpoint and for the commands beside it.
+"""A credential store in one JSON file, for the local endpoint and the commands that manage its devices.
 
-Readers see the file whole, as writing replaces it; writers take turns through a lock file. The file is read again
-only when it changed.
+Writing replaces the file, so readers always see it whole; a lock file makes writers take turns. The file is read again
+only after it has changed.
 """
 
 import fcntl
@@ -19,17 +19,18 @@ from mqtt443_authorizer.files import make_private_folder, write_private
 from mqtt443_authorizer.memorystore import MemoryStore
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
-LOCK_TRIES = 200
-LOCK_PAUSE_S = 0.025  # 200 times: five seconds
+LOCK_ATTEMPTS = 200
+LOCK_PAUSE_S = 0.025  # five seconds in all
 
 
 class FileStore:
-    """A CredentialStore (see store.py, also for the methods) in a file of mode 0600.
+    """A CredentialStore in a file of mode 0600; store.py documents the methods.
 
-    A file that is not there holds no devices; the first `add` makes it, and its folder with mode 0700.
+    A missing file counts as one without devices; the first `add` creates it, and its folder with mode 0700.
 
-    :param path: of the JSON file; `PATH.lock` beside it is the lock file
-    :param sleep: called with seconds between two tries to get the lock
+    Args:
+        path: the JSON file; the lock file is `PATH.lock` beside it.
+        sleep: called with seconds between two attempts to get the lock.
     """
 
     def __init__(self, path: Path, sleep: Callable[[float], object] = time.sleep) -> None:
@@ -39,35 +40,35 @@ class FileStore:
         self._devices = MemoryStore()
 
     def by_username(self, username: str) -> Device | None:
-        """Give the device of a user name, None if there is none."""
+        """Return the device with a user name, or None."""
         return self._read().by_username(username)
 
     def by_client_id(self, client_id: str) -> Device | None:
-        """Give the device of a client id, None if there is none."""
+        """Return the device with a client id, or None."""
         return self._read().by_client_id(client_id)
 
     def all(self) -> list[Device]:
-        """Give all devices in the order of their client ids."""
+        """Return all devices, sorted by client id."""
         return self._read().all()
 
     def add(self, device: Device) -> None:
-        """Keep a new device."""
+        """Store a new device."""
         with self._changing() as devices:
             devices.add(device)
 
     def replace(self, device: Device) -> Device:
-        """Change a device."""
+        """Replace a device."""
         with self._changing() as devices:
             return devices.replace(device)
 
     def remove(self, client_id: str) -> None:
-        """Forget a device."""
+        """Remove a device."""
         with self._changing() as devices:
             devices.remove(client_id)
 
     @contextmanager
     def _changing(self) -> Iterator[MemoryStore]:
-        """Let the caller change what is stored now, alone, and write it if the caller raised nothing."""
+        """Yield the stored devices under the lock, and write them back unless the caller raises."""
         with self._reported(), self._locked():
             devices = MemoryStore(self._read().all())
             yield devices
@@ -80,17 +81,17 @@ class FileStore:
         lock_path = self._path.with_name(f"{self._path.name}.lock")
         descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            for _ in range(LOCK_TRIES):
+            for _ in range(LOCK_ATTEMPTS):
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     self._sleep(LOCK_PAUSE_S)
             else:
-                raise StoreError(f"{self._path}: another command is changing it: try again when that has ended")
+                raise StoreError(f"{self._path}: another command is changing it: try again when it has finished")
             yield
         finally:
-            os.close(descriptor)  # gives the lock back
+            os.close(descriptor)  # releases the lock
 
     def _read(self) -> MemoryStore:
         with self._reported():
@@ -102,7 +103,7 @@ class FileStore:
             with os.fdopen(descriptor, "rb") as file:
                 state = os.fstat(descriptor)
                 if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                    raise StoreError(f"{self._path}: others can read it: chmod 600 {self._path}")
+                    raise StoreError(f"{self._path}: other users can access it: chmod 600 {self._path}")
                 seen = (state.st_mtime_ns, state.st_size, state.st_ino)
                 if seen != self._seen:
                     self._devices = self._parse(file.read(MAX_FILE_BYTES + 1))
@@ -115,15 +116,17 @@ class FileStore:
         try:
             document = json.loads(content)
             if not isinstance(document, dict) or document.get("format") != 1:
-                raise StoreError("not a file of devices in format 1")
+                raise StoreError("not a device file of format 1")
             devices = document.get("devices")
             return MemoryStore(map(from_json, devices if isinstance(devices, list) else [devices]))
         except (ValueError, RecursionError, AuthorizerError) as error:
-            raise StoreError(f"{self._path}: broken: {error}: restore it, or move it away and add again") from error
+            raise StoreError(
+                f"{self._path}: broken: {error}: restore it, or move it away and add the devices again"
+            ) from error
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Turn what the operating system says into a StoreError."""
+        """Translate errors of the operating system into a StoreError."""
         try:
             yield
         except OSError as error:

@@ -1,7 +1,7 @@
-"""The Lambda function that AWS IoT Core asks: who is this device, and what may it do?
+"""The Lambda function that AWS IoT Core calls to authenticate a device and to get its policy.
 
-Parse the event (event.py), look the user name up (store.py), verify the password (secret.py), make the policy
-(policy.py), answer, and log the decision in one JSON line. Everything that is not a clean yes is a no: it fails closed.
+It parses the event (event.py), looks up the user name (store.py), verifies the password (secret.py), renders the policy
+(policy.py), answers, and logs the decision as one line of JSON. It fails closed: any error is a refusal.
 """
 
 import hashlib
@@ -29,9 +29,12 @@ PRINCIPAL_PREFIX_CHARS = 64
 def handler(event: object, context: object) -> Answer:
     """Answer a custom authentication request of AWS IoT Core; never raises.
 
-    :param event: see event.py
-    :param context: of the Lambda runtime; its `invoked_function_arn` gives partition, region and account
-    :return: "Defining your Lambda function" (AWS IoT Core Developer Guide, custom authentication)
+    Args:
+        event: see event.py.
+        context: of the Lambda runtime; its `invoked_function_arn` gives partition, region and account.
+
+    Returns:
+        The answer that "Defining your Lambda function" (AWS IoT Core Developer Guide, custom authentication) asks for.
     """
     try:
         authorizer = _from_environment()
@@ -42,18 +45,19 @@ def handler(event: object, context: object) -> Answer:
 
 
 class Authorizer:
-    """Decides about logins.
+    """Decides whether a login is allowed.
 
-    :param store: of the registered devices
-    :param template: of their policies
-    :param refresh_s: 300..86,400 seconds until AWS asks again
-    :param disconnect_s: 300..86,400 seconds until AWS ends the connection
-    :param clock: gives seconds from any start, for the duration in the log
-    :param log: takes one decision, as an object that JSON can hold
-    :param now: gives Unix seconds, for secrets with an end
+    Args:
+        store: of the registered devices.
+        template: of their policies.
+        refresh_s: seconds until AWS asks again, 300..86,400.
+        disconnect_s: seconds until AWS ends the connection, 300..86,400.
+        clock: returns monotonic seconds, for the duration in the log.
+        log: called with each decision, an object that can be written as JSON.
+        now: returns Unix seconds, for secrets that expire.
     """
 
-    def __init__(  # noqa: PLR0917  the seams, all of them
+    def __init__(  # noqa: PLR0917  everything from outside is passed in
         self,
         store: CredentialStore,
         template: Template,
@@ -72,7 +76,7 @@ class Authorizer:
         self._now = now
 
     def decide(self, event: object, context: object) -> Answer:
-        """Answer one event and log why; never raises."""
+        """Answer one event and log the reason; never raises."""
         started = self._clock()
         line = describe(event)
         try:
@@ -91,7 +95,7 @@ class Authorizer:
         except AuthorizerError as error:
             line.update(decision="refuse", reason=str(error))
             answer = _refusal()
-        except Exception as error:  # a bug of ours must be a no; its text may hold what must not be logged
+        except Exception as error:  # a bug must be a refusal; the text may contain a secret
             line.update(decision="refuse", reason=f"internal error: {type(error).__name__}")
             answer = _refusal()
         line["duration_ms"] = round((self._clock() - started) * 1000, 3)
@@ -99,9 +103,10 @@ class Authorizer:
         return answer
 
     def _identify(self, login: Login) -> tuple[Device, int]:
-        """Find the device that logs in, and the index of the secret that it used.
+        """Return the device that logs in and the index of the secret that it used.
 
-        :raises Refused: after the same hashing work whatever the reason, see secret.py
+        Raises:
+            Refused: after the same amount of hashing for every reason, see secret.py.
         """
         device = self._store.by_username(login.username)
         secrets = self._live(device.secrets) if device else ()
@@ -121,33 +126,33 @@ class Authorizer:
         return device, index
 
     def _live(self, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
-        """Leave out the secrets whose end has come; only the last one, the old one of a rotation, has an end."""
+        """Return the secrets that have not expired; only the old secret of a rotation has an expiry."""
         now = self._now()
         return tuple(each for each in secrets if not each.expires_at or now < each.expires_at)
 
 
 def principal_id(client_id: str) -> str:
-    """Make the principal of a client id: readable, and within AWS's `[a-zA-Z0-9]{1,128}`.
+    """Derive a principal id from a client id: readable, and within AWS's `[a-zA-Z0-9]{1,128}`.
 
-    Up to 64 letters and digits of the client id, then all 64 hexadecimal digits of its SHA-256: two client ids with one
-    principal would be a collision of SHA-256. No shorter injective form exists, as 128 bytes do not fit into 128
-    characters of 62 kinds.
+    It is up to 64 letters and digits of the client id, then the 64 hexadecimal digits of its SHA-256, so two client ids
+    with the same principal id would be a collision of SHA-256. An injective encoding is impossible: 128 arbitrary bytes
+    do not fit into 128 letters and digits.
     """
     readable = "".join(char for char in client_id if char.isascii() and char.isalnum())
     return readable[:PRINCIPAL_PREFIX_CHARS] + hashlib.sha256(client_id.encode()).hexdigest()
 
 
 def _refusal() -> Answer:
-    # The principal is there because AWS validates it where it looks at it, and means nobody.
+    # AWS validates principalId if it is present; this value belongs to no device.
     return {"isAuthenticated": False, "principalId": "refused"}
 
 
 def _log(line: dict[str, object]) -> None:
-    with suppress(OSError, ValueError):  # stdout is gone: nobody is left to tell, and handler() never raises
+    with suppress(OSError, ValueError):  # stdout is closed, and handler() never raises
         print(json.dumps(line, separators=(",", ":")), flush=True)
 
 
-@cache  # for warm starts; what raises is not cached, so a failed start is tried again at the next event
+@cache  # for warm starts; an exception is not cached, so the next event tries again
 def _from_environment() -> Authorizer:
     chosen = settings.from_environment(os.environ)
     store = open_store(chosen.store)

@@ -1,9 +1,9 @@
-"""What a device may do: the policy template, its rules, and the documents it becomes for one device.
+"""The policy template, the rules for it, and the policy documents rendered from it for one device.
 
 The template (policy.json, or the file that MQTT443_POLICY names) is one policy document or a list of them. In its
-strings `<client_id>` and `<arn>` (`arn:PARTITION:iot:REGION:ACCOUNT`) are replaced after the JSON is parsed, in one
-pass, so that no client id can change the structure or bring in a placeholder. Topics of the device's own follow in
-documents of their own. AWS evaluates policies; on this machine, mqtt443_tools/localcore/policy/engine.py does.
+strings, `<client_id>` and `<arn>` (`arn:PARTITION:iot:REGION:ACCOUNT`) are replaced after the JSON is parsed, in one
+pass, so a client id can neither change the structure nor introduce a placeholder. A device's own topics are added as
+separate documents. AWS evaluates the policies, or mqtt443_tools/localcore/policy/engine.py on your own machine.
 """
 
 import json
@@ -20,7 +20,7 @@ MAX_DOCUMENT_CHARS = 2048
 MAX_TEMPLATE_BYTES = 256 * 1024
 DEFAULT_PATH = Path(__file__).with_name("policy.json")
 
-# As long as any `<arn>` gets (the longest partition with the longest region): what fits with it fits everywhere.
+# The longest possible `<arn>` (longest partition, longest region): a document that fits with it fits everywhere.
 LONGEST_ARN = "arn:aws-us-gov:iot:ap-southeast-1:000000000000"
 
 Document = dict[str, object]
@@ -30,33 +30,39 @@ _ACTION = re.compile(r"iot:[A-Za-z]+")
 _RESOURCE = re.compile(r"arn:[a-z-]+:iot:[a-z0-9-]+:[0-9]{12}:(client/[^*?$]+|(?!client/)[a-z]+/.+)")
 _FUNCTION_ARN = re.compile(r"arn:(aws[a-z-]*):lambda:([a-z0-9-]+):([0-9]{12}):function:.+")
 _KEYS = {"Sid", "Effect", "Action", "Resource", "Condition"}
-# Escapes whatever is not ASCII: the longest of the forms in which AWS may count the characters.
+# Escapes non-ASCII characters, which is the longest form in which AWS may count them.
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def iot_arn(function_arn: object) -> str:
     """Derive the ARN prefix of IoT resources from the ARN of the invoked Lambda function.
 
-    :return: `arn:PARTITION:iot:REGION:ACCOUNT`
-    :raises PolicyError: it is not the ARN of a Lambda function
+    Returns:
+        `arn:PARTITION:iot:REGION:ACCOUNT`.
+
+    Raises:
+        PolicyError: `function_arn` is not the ARN of a Lambda function.
     """
     found = _FUNCTION_ARN.fullmatch(function_arn) if isinstance(function_arn, str) else None
     if found is None:
-        raise PolicyError("the context has no invoked_function_arn from which the policy's ARNs can be made")
+        raise PolicyError("the context has no valid invoked_function_arn, which the policy's ARNs are derived from")
     return "arn:{}:iot:{}:{}".format(*found.groups())
 
 
 class Template:
-    """A policy template that keeps the rules.
+    """A checked policy template.
 
-    :param documents: one policy document or a list of them, parsed from JSON
-    :raises PolicyError: what is wrong, and in which document and statement
+    Args:
+        documents: one policy document or a list of them, parsed from JSON.
+
+    Raises:
+        PolicyError: the template breaks a rule; the text names the rule, the document and the statement.
     """
 
     def __init__(self, documents: object) -> None:
         self._documents = documents if isinstance(documents, list) else [documents]
         if not self._documents:
-            raise PolicyError("a template with no policy document: AWS takes at least one")
+            raise PolicyError("the template has no policy document: AWS requires at least one")
         probe = {"arn": LONGEST_ARN, "client_id": "probe"}
         filled = [_fill(document, probe) for document in self._documents]
         for number, document in enumerate(filled, 1):
@@ -67,7 +73,8 @@ class Template:
     def load(cls, path: Path = DEFAULT_PATH) -> "Template":
         """Read and check a template file.
 
-        :raises PolicyError: the file cannot be read, is not JSON, or breaks a rule
+        Raises:
+            PolicyError: the file cannot be read, is not JSON, or breaks a rule.
         """
         content = _read(path)
         try:
@@ -78,18 +85,22 @@ class Template:
             raise PolicyError(f"{path}: {error}") from error
 
     def render(self, device: Device, arn: str) -> list[Document]:
-        """Make the policy documents of one device.
+        """Render the policy documents of one device.
 
-        :param arn: prefix of IoT resources, see `iot_arn`
-        :raises PolicyError: more than 10 documents, or one of more than 2,048 characters
-            ("AWS IoT Core endpoints and quotas", "Defining your Lambda function" of custom authentication)
+        Args:
+            device: gives the client id and its own topics.
+            arn: prefix of IoT resources, see `iot_arn`.
+
+        Raises:
+            PolicyError: there are more than 10 documents, or one has more than 2,048 characters ("AWS IoT Core
+                endpoints and quotas"; "Defining your Lambda function" of custom authentication).
         """
         values = {"arn": arn, "client_id": device.client_id}
         documents = [_fill(document, values) for document in self._documents]
         if device.publish:
             documents.append(_document({"iot:Publish": [f"{arn}:topic/{topic}" for topic in device.publish]}))
         if device.subscribe:
-            # + and # are literal in a policy, and what arrives is a topic: there they must become a wildcard.
+            # + and # are literal in a policy. Received messages have topics, so iot:Receive needs policy wildcards.
             topics = [topic_filter.replace("+", "*").replace("#", "*") for topic_filter in device.subscribe]
             documents.append(
                 _document(
@@ -110,7 +121,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}: set MQTT443_POLICY to a policy template") from error
     if len(content) > MAX_TEMPLATE_BYTES:
-        raise PolicyError(f"{path}: a policy template has at most {MAX_TEMPLATE_BYTES} bytes")
+        raise PolicyError(f"{path}: a policy template may have at most {MAX_TEMPLATE_BYTES} bytes")
     return content
 
 
@@ -120,7 +131,7 @@ def _document(allowed: dict[str, list[str]]) -> Document:
 
 
 def _fill(value: Any, values: dict[str, str]) -> Any:
-    """Copy a JSON value with the placeholders in its strings replaced."""
+    """Return a copy of a JSON value with the placeholders in its strings replaced."""
     if isinstance(value, str):
         return _PLACEHOLDER.sub(lambda found: _lookup(found[1], values), value)
     if isinstance(value, list):
@@ -132,7 +143,7 @@ def _fill(value: Any, values: dict[str, str]) -> Any:
 
 def _lookup(name: str, values: dict[str, str]) -> str:
     if name not in values:
-        raise PolicyError(f"<{name}> is no placeholder: there are {' and '.join(f'<{known}>' for known in values)}")
+        raise PolicyError(f"<{name}> is not a placeholder: use {' or '.join(f'<{known}>' for known in values)}")
     return values[name]
 
 
@@ -151,7 +162,7 @@ def _check_document(document: object, where: str) -> None:
 def _check_statement(statement: object, where: str) -> None:
     if not isinstance(statement, dict) or set(statement) - _KEYS:
         raise PolicyError(
-            f"{where} is not an object with {', '.join(sorted(_KEYS))} (NotAction and others are not used)"
+            f"{where} is not an object with {', '.join(sorted(_KEYS))} (NotAction and other keys are not supported)"
         )
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError(f"{where}: Effect must be Allow or Deny")
@@ -160,7 +171,9 @@ def _check_statement(statement: object, where: str) -> None:
         if not _ACTION.fullmatch(action):
             raise PolicyError(f"{where}: the action '{action}' must be a literal name such as iot:Publish")
     if "Condition" in statement and "iot:connect" in {action.lower() for action in actions}:
-        raise PolicyError(f"{where}: no Condition on iot:Connect: AWS re-checks it later without the CONNECT's data")
+        raise PolicyError(
+            f"{where}: no Condition on iot:Connect: AWS evaluates it again later without the data of the CONNECT"
+        )
     for resource in _strings(statement.get("Resource"), f"{where}: Resource"):
         if not _RESOURCE.fullmatch(resource):
             raise PolicyError(
@@ -180,10 +193,10 @@ def _strings(value: object, where: str) -> list[str]:
 def _check_size(documents: Iterable[object]) -> None:
     sizes = [len(_compact(document)) for document in documents]
     if len(sizes) > MAX_DOCUMENTS:
-        raise PolicyError(f"the policy has {len(sizes)} documents: AWS takes at most {MAX_DOCUMENTS}")
+        raise PolicyError(f"the policy has {len(sizes)} documents: AWS allows at most {MAX_DOCUMENTS}")
     for number, size in enumerate(sizes, 1):
         if size > MAX_DOCUMENT_CHARS:
             raise PolicyError(
-                f"policy document {number} has {size} characters: AWS takes at most {MAX_DOCUMENT_CHARS}, "
-                "so use a shorter client id, fewer topics, or one document more in the template"
+                f"policy document {number} has {size} characters: AWS allows at most {MAX_DOCUMENT_CHARS}, "
+                "so use a shorter client id or fewer topics, or split the document in the template"
             )

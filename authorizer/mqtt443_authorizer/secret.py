@@ -1,14 +1,13 @@
 """Secrets of devices: how they are stored, and how a password is compared with them.
 
-A generated secret has at least 128 random bits, so that one salted SHA-256 is as hard to reverse as the
-secret is to guess. A secret that a person chose is stored with scrypt. Making random passwords is left to
-whoever registers devices.
+A generated secret has at least 128 random bits, so reversing one salted SHA-256 is as hard as guessing the secret. A
+secret chosen by a person is stored with scrypt. The tools generate passwords; this module only hashes them.
 
-Equal work: `match` looks at MAX_SECRETS slots, fills the empty ones, and lets every slot pay for both kinds of hash
-whatever its own kind is. So an unknown user, a wrong password against any kind and number of secrets, and a right
-password on a device that may not come in cost the same: MAX_SECRETS SHA-256 and MAX_SECRETS scrypt. This holds
-exactly while stored secrets have the default scrypt cost, which everything that this project registers has. Only a
-login that is let in stops early; with a generated secret it never gets to scrypt.
+Equal work: `match` always checks MAX_SECRETS slots, fills the empty ones with a dummy, and computes both hashes for
+every slot. An unknown user, a wrong password against any number and kind of secrets, and the right password of a
+device that is not admitted therefore all cost MAX_SECRETS times SHA-256 and MAX_SECRETS times scrypt. This is exact as
+long as the stored secrets have the default scrypt cost, which is the only one that this project writes. Only an
+admitted login stops early; with a generated secret it never runs scrypt.
 """
 
 import hashlib
@@ -35,15 +34,15 @@ class ScryptCost(NamedTuple):
     p: int
 
 
-# 16 MiB and some 50 ms on one core: what RFC 7914 and the OWASP list have as a floor for interactive logins,
-# and small enough for two of them in a 256 MB Lambda within AWS's five seconds.
+# 16 MiB and about 50 ms on one core: the minimum that RFC 7914 and OWASP recommend for interactive logins, and small
+# enough for two of them in a Lambda of 256 MB within AWS's five seconds.
 DEFAULT_COST = ScryptCost(n=2**14, r=8, p=1)
 MAX_COST = ScryptCost(n=2**16, r=16, p=4)
 MAX_SCRYPT_BYTES = 64 * 1024 * 1024
 
 
 class Secret(NamedTuple):
-    """One stored secret: `kind` is "sha256" or "scrypt", times are in Unix seconds, `expires_at` 0 is never."""
+    """One stored secret: `kind` is "sha256" or "scrypt", times are Unix seconds, `expires_at` 0 means never."""
 
     kind: str
     salt: bytes
@@ -65,22 +64,25 @@ def _sha256(secret: Secret, password: bytes) -> bytes:
 
 def _scrypt(secret: Secret, password: bytes) -> bytes:
     n, r, p = secret.cost
-    # OpenSSL counts its own small overhead into maxmem, hence twice the 128 * n * r of RFC 7914.
+    # maxmem includes a small overhead of OpenSSL, hence twice the 128 * n * r of RFC 7914.
     return hashlib.scrypt(password, salt=secret.salt, n=n, r=r, p=p, maxmem=256 * n * r, dklen=DIGEST_BYTES)
 
 
-# The cheap kind first, so that a generated secret is found before any scrypt runs.
+# The cheap hash comes first, so a generated secret matches before scrypt runs.
 _HASHES: tuple[tuple[str, Callable[[Secret, bytes], bytes]], ...] = ((SHA256, _sha256), (SCRYPT, _scrypt))
 
 
 def make_secret(kind: str, password: bytes, salt: bytes, created_at: int) -> Secret:
     """Hash a password for storage.
 
-    :param kind: "sha256" for a generated password of at least 128 random bits, "scrypt" for a chosen one
-    :param password: 1..1024 bytes
-    :param salt: 16 random bytes, new for every secret
-    :param created_at: Unix seconds
-    :raises DeviceError: the password is empty or too long
+    Args:
+        kind: "sha256" for a generated password of at least 128 random bits, "scrypt" for a chosen one.
+        password: 1..1024 bytes.
+        salt: 16 random bytes, new for every secret.
+        created_at: Unix seconds.
+
+    Raises:
+        DeviceError: the password is empty or too long.
     """
     validate_password(password)
     unhashed = Secret(kind, salt, b"", created_at)
@@ -88,11 +90,15 @@ def make_secret(kind: str, password: bytes, salt: bytes, created_at: int) -> Sec
 
 
 def match(secrets: tuple[Secret, ...], password: bytes, *, admit: bool) -> int | None:
-    """Find the secret that a password belongs to, in constant time for everyone who stays outside.
+    """Find the secret that a password matches, with the same work for every login that is refused.
 
-    :param secrets: 0..2 secrets of one device; () for an unknown user
-    :param admit: whether a match lets the client in; only then the search ends at the match
-    :return: index of the secret that matches, or None
+    Args:
+        secrets: 0..2 secrets of one device; () for an unknown user.
+        password: from the login.
+        admit: whether a match admits the client; only then does the search stop at the match.
+
+    Returns:
+        Index of the matching secret, or None.
     """
     slots = secrets + (_EMPTY_SLOT,) * (MAX_SECRETS - len(secrets))
     found = None
@@ -107,24 +113,26 @@ def match(secrets: tuple[Secret, ...], password: bytes, *, admit: bool) -> int |
 
 
 def validate_password(password: bytes) -> None:
-    """Refuse a password of no bytes or of more than 1,024.
+    """Check that a password has 1..1024 bytes.
 
-    :raises DeviceError: with the reason, without the password
+    Raises:
+        DeviceError: it has not; the text does not contain the password.
     """
     if not 1 <= len(password) <= MAX_PASSWORD_BYTES:
         raise DeviceError(f"the password has {len(password)} bytes: 1 to {MAX_PASSWORD_BYTES} are allowed")
 
 
 def validate_secret(secret: Secret) -> None:
-    """Check a secret that comes from a store, so that a broken one can neither match nor exhaust memory.
+    """Check a secret from a store, so that a broken one can neither match nor exhaust memory.
 
-    :raises DeviceError: the kind, a length or a scrypt parameter is out of bounds
+    Raises:
+        DeviceError: the kind, a length or a scrypt parameter is out of range.
     """
     if secret.kind not in (SHA256, SCRYPT):
-        raise DeviceError("a secret is of an unknown kind: sha256 or scrypt is expected")
+        raise DeviceError("the kind of a secret is unknown: expected sha256 or scrypt")
     if len(secret.salt) != SALT_BYTES or len(secret.digest) != DIGEST_BYTES:
-        raise DeviceError(f"a secret needs a salt of {SALT_BYTES} and a digest of {DIGEST_BYTES} bytes")
+        raise DeviceError(f"a secret needs a salt of {SALT_BYTES} bytes and a digest of {DIGEST_BYTES} bytes")
     n, r, p = secret.cost
     in_bounds = all(low <= value <= high for low, value, high in zip(DEFAULT_COST, secret.cost, MAX_COST, strict=True))
     if not in_bounds or n & (n - 1) or 128 * n * r > MAX_SCRYPT_BYTES:
-        raise DeviceError(f"the scrypt parameters n={n}, r={r}, p={p} are out of bounds")
+        raise DeviceError(f"the scrypt parameters n={n}, r={r}, p={p} are out of range")

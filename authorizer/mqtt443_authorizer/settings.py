@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mqtt443_authorizer.errors import SettingsError
 from mqtt443_authorizer.policy import DEFAULT_PATH
 
-# "Defining your Lambda function" (AWS IoT Core Developer Guide, custom authentication), for both times.
+# Range of both times: "Defining your Lambda function" (AWS IoT Core Developer Guide, custom authentication).
 MIN_S = 300
 MAX_S = 86_400
 
@@ -16,10 +16,14 @@ DEFAULT_DISCONNECT_S = 86_400
 
 
 class Settings(NamedTuple):
-    """What can be set.
+    """The settings.
 
-    `store` is for store.open_store. `refresh_s` (300..86,400) is how long AWS keeps the policy before it asks again,
-    so also how long a disabled device may stay; `disconnect_s` (300..86,400) is how long a connection may live.
+    Attributes:
+        store: for `store.open_store`.
+        refresh_s: seconds that AWS uses a policy before it asks again, 300..86,400; a disabled device stays connected
+            at most this long.
+        disconnect_s: longest life of a connection in seconds, 300..86,400.
+        policy_path: the policy template.
     """
 
     store: str
@@ -31,7 +35,8 @@ class Settings(NamedTuple):
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read MQTT443_STORE, MQTT443_REFRESH_S, MQTT443_DISCONNECT_S and MQTT443_POLICY.
 
-    :raises SettingsError: one is missing, malformed or out of range; the text names it
+    Raises:
+        SettingsError: a variable is missing, malformed or out of range; the text names it.
     """
     store = environment.get("MQTT443_STORE", "")
     if not store:
@@ -45,7 +50,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def policy_path(environment: Mapping[str, str]) -> Path:
-    """Give the path of the policy template: MQTT443_POLICY, or policy.json beside the handler."""
+    """Return the path of the policy template: MQTT443_POLICY, or policy.json beside the handler."""
     return Path(environment.get("MQTT443_POLICY") or DEFAULT_PATH)
 
 

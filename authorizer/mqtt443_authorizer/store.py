@@ -1,7 +1,7 @@
-"""Where devices are kept: the one interface, and the choice of a store by a setting.
+"""The interface of all credential stores, and the choice of one by a setting.
 
-FileStore (filestore.py) serves the local endpoint, DynamoStore (dynamostore.py) the cloud; MemoryStore
-(memorystore.py) serves tests and is what the FileStore holds in memory.
+FileStore (filestore.py) serves the local endpoint and DynamoStore (dynamostore.py) the cloud. MemoryStore
+(memorystore.py) serves the tests, and is the part of FileStore that lives in memory.
 """
 
 import re
@@ -20,43 +20,51 @@ _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")  # CreateTable, "Amazon DynamoDB A
 
 
 class CredentialStore(Protocol):
-    """Devices, with unique user names and unique client ids. Every method may raise StoreError."""
+    """Stores devices with unique user names and unique client ids. Every method may raise StoreError."""
 
     def by_username(self, username: str) -> Device | None:
-        """Give the device of a user name, None if there is none."""
+        """Return the device with a user name, or None."""
 
     def by_client_id(self, client_id: str) -> Device | None:
-        """Give the device of a client id, None if there is none."""
+        """Return the device with a client id, or None."""
 
     def add(self, device: Device) -> None:
-        """Keep a new device.
+        """Store a new device.
 
-        :raises AlreadyRegistered: its client id or its user name is taken
+        Raises:
+            AlreadyRegistered: its client id or its user name is in use.
         """
 
     def replace(self, device: Device) -> Device:
-        """Change a device; its client id and user name stay as they are.
+        """Replace a device; its client id and user name cannot change.
 
-        :param device: with the version that it had when it was read
-        :return: the device as stored, its version one higher
-        :raises Conflict: the stored device has another version
-        :raises NotRegistered: there is no such device any more
+        Args:
+            device: with the version that it had when it was read.
+
+        Returns:
+            The device as stored; its version is one higher.
+
+        Raises:
+            Conflict: the stored device has another version.
+            NotRegistered: the device no longer exists.
         """
 
     def remove(self, client_id: str) -> None:
-        """Forget a device.
+        """Remove a device.
 
-        :raises NotRegistered: there is none with this client id
+        Raises:
+            NotRegistered: no device has this client id.
         """
 
     def all(self) -> list[Device]:
-        """Give all devices in the order of their client ids."""
+        """Return all devices, sorted by client id."""
 
 
 def open_store(setting: str) -> CredentialStore:
-    """Make the store that a setting names: `file:/ABSOLUTE/PATH` or `dynamodb:TABLE`.
+    """Open the store that a setting names: `file:/ABSOLUTE/PATH` or `dynamodb:TABLE`.
 
-    :raises SettingsError: it is neither
+    Raises:
+        SettingsError: the setting is neither.
     """
     kind, _, name = setting.partition(":")
     if kind == "file" and Path(name).is_absolute():

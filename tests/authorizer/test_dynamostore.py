@@ -2,9 +2,14 @@
 
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    ClientError,
+    EndpointConnectionError,
+)
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.errors import StoreError
 
@@ -12,21 +17,23 @@ from tests.support.aws.failing import Failing
 from tests.support.aws.logins import device
 from tests.support.aws.table import dynamodb_table
 
+Table = tuple[str, Any]  # name and client
+
 
 @pytest.fixture
-def table():
+def table() -> Iterator[Any]:
     with dynamodb_table() as (name, client):
         yield name, client
 
 
-def test_a_device_is_two_items(table):
+def test_device_is_two_items(table: Table) -> None:
     name, client = table
     DynamoStore(name, client).add(device())
     items = client.scan(TableName=name)["Items"]
     assert sorted(item["pk"]["S"] for item in items) == ["client#sensor-1", "user#dev1"]
 
 
-def test_every_read_is_consistent(table):
+def test_every_read_is_consistent(table: Table) -> None:
     name, client = table
     reads = []
     client.meta.events.register(
@@ -40,7 +47,7 @@ def test_every_read_is_consistent(table):
     assert all(params["ConsistentRead"] is True for _, params in reads)
 
 
-def test_all_pages_are_read(table):
+def test_all_pages_are_read(table: Table) -> None:
     name, client = table
     store = DynamoStore(name, client)
     for number in range(4):
@@ -51,14 +58,14 @@ def test_all_pages_are_read(table):
 
 
 @pytest.mark.parametrize("item", [{}, {"device": {"S": "{"}}, {"device": {"S": "[]"}}, {"device": {"N": "1"}}])
-def test_a_broken_item_is_a_store_error(table, item):
+def test_broken_item_is_a_store_error(table: Table, item: Any) -> None:
     name, client = table
     client.put_item(TableName=name, Item={"pk": {"S": "user#dev1"}, **item})
     with pytest.raises(StoreError, match="DynamoDB table devices: "):
         DynamoStore(name, client).by_username("dev1")
 
 
-def test_a_missing_table_is_a_store_error(table):
+def test_missing_table_is_a_store_error(table: Table) -> None:
     with pytest.raises(StoreError, match="DynamoDB table nowhere: ResourceNotFoundException"):
         DynamoStore("nowhere", table[1]).by_username("dev1")
 
@@ -77,16 +84,21 @@ OUTAGES = [
 
 
 @pytest.mark.parametrize("error", OUTAGES)
-def test_an_outage_is_a_store_error_and_no_statement_about_the_device(error):
+def test_outage_is_a_plain_store_error(error: Exception) -> None:
     store = DynamoStore("devices", Failing(error))
-    for attempt in (lambda: store.by_username("dev1"), lambda: store.add(device()), lambda: store.replace(device())):
+    attempts: list[Callable[[], object]] = [
+        lambda: store.by_username("dev1"),
+        lambda: store.add(device()),
+        lambda: store.replace(device()),
+    ]
+    for attempt in attempts:
         with pytest.raises(StoreError) as raised:
             attempt()
         assert type(raised.value) is StoreError
         assert "secret text" not in str(raised.value)
 
 
-def test_a_service_that_never_answers_is_given_up_after_two_tries(monkeypatch):
+def test_silent_service_gets_two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -97,7 +109,7 @@ def test_a_service_that_never_answers_is_given_up_after_two_tries(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{listener.getsockname()[1]}")
 
-        def accept():
+        def accept() -> None:
             while True:
                 try:
                     connections.append(listener.accept()[0])

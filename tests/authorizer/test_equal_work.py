@@ -2,23 +2,25 @@
 
 import base64
 import hashlib
+from typing import Any
 
 import pytest
+from mqtt443_authorizer.secret import Secret
 
 from tests.support.aws.logins import CHOSEN, GENERATED, OTHER_CHOSEN, OTHER_GENERATED, Desk, device, event
 
 
 @pytest.fixture
-def hashed(monkeypatch):
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The parameters of every scrypt, and the number of SHA-256 over a salt and a password."""
-    calls = []
+    calls: list[object] = []
     scrypt, sha256 = hashlib.scrypt, hashlib.sha256
 
-    def counting_scrypt(password, **parameters):
+    def counting_scrypt(password: bytes, **parameters: Any) -> Any:
         calls.append(("scrypt", parameters["n"], parameters["r"], parameters["p"]))
         return scrypt(password, **parameters)
 
-    def counting_sha256(content):
+    def counting_sha256(content: bytes) -> Any:
         calls.append("sha256")
         return sha256(content)
 
@@ -30,7 +32,7 @@ def hashed(monkeypatch):
 REFUSAL = ["sha256"] * 2 + [("scrypt", 16384, 8, 1)] * 2
 
 
-def login(username="dev1", password=b"p@ss", client_id="sensor-1"):
+def login(username: str = "dev1", password: bytes = b"p@ss", client_id: str = "sensor-1") -> Any:
     recorded = event("mqtt")
     recorded["protocolData"]["mqtt"] = {
         "username": username,
@@ -62,7 +64,9 @@ SECRETS = [
         (login(username="nobody"), True, "unknown user name"),
     ],
 )
-def test_every_refusal_does_the_same_hashing(hashed, secrets, attempt, enabled, reason):
+def test_every_refusal_hashes_the_same(
+    hashed: list[Any], secrets: tuple[Secret, ...], attempt: dict[str, Any], enabled: bool, reason: str
+) -> None:
     desk = Desk(device(secrets=secrets, enabled=enabled))
     answer = desk.decide(attempt)
     assert (answer["isAuthenticated"], desk.reason) == (False, reason)
@@ -70,6 +74,6 @@ def test_every_refusal_does_the_same_hashing(hashed, secrets, attempt, enabled, 
 
 
 @pytest.mark.parametrize("secrets", [(GENERATED,), (OTHER_CHOSEN, GENERATED), (GENERATED, OTHER_CHOSEN)])
-def test_a_generated_secret_that_matches_runs_no_scrypt(hashed, secrets):
+def test_matching_generated_secret_runs_no_scrypt(hashed: list[Any], secrets: tuple[Secret, ...]) -> None:
     assert Desk(device(secrets=secrets)).decide(login())["isAuthenticated"]
     assert [call for call in hashed if call != "sha256"] == []

@@ -1,6 +1,7 @@
 """What is taken from a recorded or malformed event, and what is refused."""
 
 import base64
+from typing import Any
 
 import pytest
 from mqtt443_authorizer.errors import Refused
@@ -14,23 +15,23 @@ LOGIN = Login("dev1", b"p@ss", "sensor-1")
 @pytest.mark.parametrize(
     "name", ["mqtt", "mqtt_authorizer_name", "mqtt_sdk_metrics", "mqtt_signed", "wss", "wss_headers"]
 )
-def test_the_same_login_is_found_in_every_mqtt_event(name):
+def test_login_is_found_in_every_mqtt_event(name: str) -> None:
     assert parse(event(name)) == LOGIN
 
 
-def test_an_http_event_has_a_login_without_client_id():
+def test_http_login_has_no_client_id() -> None:
     assert parse(event("http")) == Login("dev1", b"p@ss", None)
 
 
 @pytest.mark.parametrize(
     ("name", "reason"), [("mqtt_no_password", "no password"), ("mqtt_no_client_id", "no client id")]
 )
-def test_an_incomplete_connect_is_refused_by_the_name_of_what_is_missing(name, reason):
+def test_refusal_names_the_missing_field(name: str, reason: str) -> None:
     with pytest.raises(Refused, match=f"^{reason}$"):
         parse(event(name))
 
 
-def mqtt(**fields):
+def mqtt(**fields: Any) -> Any:
     recorded = event("mqtt")
     recorded["protocolData"]["mqtt"].update(fields)
     return recorded
@@ -59,40 +60,40 @@ def mqtt(**fields):
         ({"clientId": {}}, "client id is not a string"),
     ],
 )
-def test_a_malformed_field_is_refused(fields, reason):
+def test_malformed_field_is_refused(fields: Any, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         parse(mqtt(**fields))
 
 
-def test_a_password_of_the_longest_size_is_taken():
+def test_longest_password_is_accepted() -> None:
     assert parse(mqtt(password=base64.b64encode(b"p" * 1024).decode())).password == b"p" * 1024
 
 
-def test_a_password_is_decoded_only_once():
+def test_password_is_decoded_once() -> None:
     twice = base64.b64encode(base64.b64encode(b"p@ss")).decode()
     assert parse(mqtt(password=twice)).password == b"cEBzcw=="
 
 
 @pytest.mark.parametrize("junk", [None, [], "event", 1, {"protocolData": []}, {"protocolData": {"mqtt": None}}])
-def test_what_is_not_an_event_is_refused(junk):
+def test_malformed_event_is_refused(junk: object) -> None:
     with pytest.raises(Refused, match="malformed event"):
         parse(junk)
 
 
-def basic(value, name="Authorization", **more):
+def basic(value: Any, name: str = "Authorization", **more: Any) -> Any:
     return {"protocolData": {"http": {"headers": {name: value, **more}}}}
 
 
-def encoded(text):
+def encoded(text: bytes) -> Any:
     return "Basic " + base64.b64encode(text).decode()
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
-def test_the_name_of_the_header_is_case_insensitive(name):
+def test_header_name_is_case_insensitive(name: str) -> None:
     assert parse(basic(encoded(b"dev1:p@ss"), name)) == Login("dev1", b"p@ss", None)
 
 
-def test_only_the_first_colon_of_basic_ends_the_user_name():
+def test_basic_user_name_ends_at_the_first_colon() -> None:
     assert parse(basic(encoded(b"dev1:a:b"))).password == b"a:b"
 
 
@@ -100,35 +101,35 @@ def test_only_the_first_colon_of_basic_ends_the_user_name():
     ("event", "reason"),
     [
         ({}, "no user name"),
-        (basic("Bearer abc"), "not of the Basic scheme"),
+        (basic("Bearer abc"), "not use the Basic scheme"),
         (basic("Basic"), "no Authorization header"),
         (basic("Basic !!"), "not Base64"),
-        (basic(None), "not of the Basic scheme"),
+        (basic(None), "not use the Basic scheme"),
         (basic(encoded(b"dev1")), "no password"),
         (basic(encoded(b"dev1:")), "no password"),
         (basic(encoded(b":p@ss")), "no user name"),
         (basic(encoded(b"\xff:p@ss")), "not valid UTF-8"),
         (basic(encoded(b"u" * 129 + b":p")), "more than 128 bytes"),
-        (basic(encoded(b"dev1:" + b"p" * 1025)), "too long"),
+        (basic(encoded(b"dev1:" + b"p" * 1025)), "or one of more than 1024 bytes"),
         (basic(encoded(b"dev1:a"), authorization=encoded(b"dev1:b")), "more than one Authorization header"),
     ],
 )
-def test_a_malformed_basic_login_is_refused(event, reason):
+def test_malformed_basic_login_is_refused(event: Any, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         parse(event)
 
 
-def test_a_user_name_in_the_connect_wins_over_the_header():
+def test_connect_user_name_wins_over_the_header() -> None:
     recorded = event("wss_headers")
     recorded["protocolData"]["mqtt"].update(username="dev2?a=b", password="eHl6")
     assert parse(recorded) == Login("dev2", b"xyz", "sensor-1")
 
 
-def test_a_login_does_not_show_its_password():
+def test_repr_of_a_login_hides_the_password() -> None:
     assert "p@ss" not in repr(LOGIN)
 
 
-def test_a_description_has_no_secret_and_no_query_string():
+def test_description_has_no_secret_and_no_query_string() -> None:
     line = describe(event("mqtt_signed"))
     assert line == {
         "connection": "3f1c2b6e-5f0a-4a43-9c61-0d7a5f4f7f14",
@@ -138,6 +139,6 @@ def test_a_description_has_no_secret_and_no_query_string():
     }
 
 
-def test_text_for_the_log_is_bounded_and_obeys_no_terminal():
+def test_printable_is_bounded_and_has_no_control_characters() -> None:
     assert printable("a\x1b[2Jb\n" + "x" * 500) == "a\ufffd[2Jb\ufffd" + "x" * 121
     assert printable(7) is None

@@ -1,27 +1,29 @@
 """Files with secrets: private, whole or absent, and in a folder that git ignores."""
 
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_authorizer.files import IGNORE_FILE, make_private_folder, write_private
 
 
 @pytest.fixture
-def repository(tmp_path):
+def repository(tmp_path: Path) -> Any:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True, timeout=20)
     return tmp_path
 
 
-def untracked(repository):
+def untracked(repository: Path) -> Any:
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True, timeout=20).stdout
 
 
-def mode(path):
+def mode(path: Path) -> Any:
     return oct(path.stat().st_mode & 0o777)
 
 
-def test_folder_made_for_a_secret_ignores_itself(repository):
+def test_folder_made_for_a_secret_ignores_itself(repository: Path) -> None:
     write_private(repository / "bundles" / "sensor-1.bin", b"secret")
     write_private(repository / "state" / "signing" / "key.pem", b"secret")
     assert untracked(repository) == ""
@@ -32,7 +34,7 @@ def test_folder_made_for_a_secret_ignores_itself(repository):
     assert mode(repository / "state" / "signing") == "0o700"
 
 
-def test_existing_folder_is_left_as_it_is(repository):
+def test_existing_folder_is_left_as_it_is(repository: Path) -> None:
     (repository / "mine").mkdir(mode=0o755)
     make_private_folder(repository / "mine")
     write_private(repository / "mine" / "config.json", b"{}")
@@ -40,7 +42,7 @@ def test_existing_folder_is_left_as_it_is(repository):
     assert untracked(repository) == "?? mine/config.json\n"
 
 
-def test_relative_folder_ignores_itself(repository, monkeypatch):
+def test_relative_folder_ignores_itself(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     make_private_folder(type(repository)("state"))
     (repository / "state" / "devices.json").touch()

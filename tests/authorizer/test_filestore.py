@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_authorizer.errors import StoreError
 from mqtt443_authorizer.files import write_private
-from mqtt443_authorizer.filestore import LOCK_PAUSE_S, LOCK_TRIES, FileStore
+from mqtt443_authorizer.filestore import LOCK_ATTEMPTS, LOCK_PAUSE_S, FileStore
 
 from tests.support.aws.logins import device
 
@@ -17,50 +19,55 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Any:
     return tmp_path / "state" / "devices.json"
 
 
 @pytest.fixture
-def loose_umask():
+def loose_umask() -> Iterator[Any]:
     before = os.umask(0)
     yield
     os.umask(before)
 
 
-def mode(path):
+def mode(path: Path) -> Any:
     return oct(path.stat().st_mode & 0o777)
 
 
-def test_the_file_is_private_in_a_private_folder(path, loose_umask):
+def test_file_and_folder_are_private(path: Path, loose_umask: None) -> None:
     FileStore(path).add(device())
     assert (mode(path.parent), mode(path), mode(path.with_name("devices.json.lock"))) == ("0o700", "0o600", "0o600")
 
 
-def test_nothing_else_stays_in_the_folder(path):
+def test_no_temporary_file_remains(path: Path) -> None:
     store = FileStore(path)
     store.add(device())
     store.remove("sensor-1")
     assert sorted(each.name for each in path.parent.iterdir()) == [".gitignore", "devices.json", "devices.json.lock"]
 
 
-def test_another_store_sees_the_change(path):
+def test_change_is_visible_to_another_store(path: Path) -> None:
     writer, reader = FileStore(path), FileStore(path)
     assert reader.all() == []
     writer.add(device())
     assert reader.by_username("dev1") == device()
     writer.replace(device(enabled=False))
-    assert not reader.by_username("dev1").enabled
+    assert reader.all() == [device(enabled=False, version=2)]
     path.unlink()
     assert reader.by_username("dev1") is None
 
 
-def test_the_file_is_parsed_again_only_when_it_changed(path, monkeypatch):
+def test_file_is_parsed_again_only_after_a_change(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FileStore(path)
     store.add(device())
     parsed = []
     loads = json.loads
-    monkeypatch.setattr(json, "loads", lambda content: parsed.append(content) or loads(content))
+
+    def counting_loads(content: bytes) -> Any:
+        parsed.append(content)
+        return loads(content)
+
+    monkeypatch.setattr(json, "loads", counting_loads)
     for _ in range(5):
         store.by_username("dev1")
     assert len(parsed) == 1
@@ -71,11 +78,11 @@ def test_the_file_is_parsed_again_only_when_it_changed(path, monkeypatch):
     assert len(parsed) == 1
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(path, monkeypatch):
+def test_failed_write_keeps_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FileStore(path)
     store.add(device())
 
-    def full(descriptor):
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -86,10 +93,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(path, monkeypatch):
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o620])
-def test_a_file_open_to_others_is_refused_with_the_remedy(path, bits):
+def test_file_that_others_can_access_is_refused(path: Path, bits: int) -> None:
     FileStore(path).add(device())
     path.chmod(bits)
-    with pytest.raises(StoreError, match=r"others can read it: chmod 600 .*devices\.json"):
+    with pytest.raises(StoreError, match=r"other users can access it: chmod 600 .*devices\.json"):
         FileStore(path).by_username("dev1")
 
 
@@ -107,7 +114,7 @@ def test_a_file_open_to_others_is_refused_with_the_remedy(path, bits):
         b"[" * 100_000,
     ],
 )
-def test_a_broken_file_is_named_in_one_line_and_never_overwritten(path, content):
+def test_broken_file_is_named_and_never_overwritten(path: Path, content: bytes) -> None:
     write_private(path, content)
     store = FileStore(path)
     for attempt in (store.all, lambda: store.add(device())):
@@ -117,7 +124,7 @@ def test_a_broken_file_is_named_in_one_line_and_never_overwritten(path, content)
     assert path.read_bytes() == content
 
 
-def test_two_devices_with_one_name_in_the_file_are_refused(path):
+def test_duplicate_name_in_the_file_is_refused(path: Path) -> None:
     store = FileStore(path)
     store.add(device())
     content = json.loads(path.read_bytes())
@@ -127,21 +134,21 @@ def test_two_devices_with_one_name_in_the_file_are_refused(path):
         store.all()
 
 
-def test_a_path_that_cannot_be_read_is_a_store_error(path):
+def test_unreadable_path_is_a_store_error(path: Path) -> None:
     path.mkdir(parents=True)
     path.chmod(0o700)
     with pytest.raises(StoreError, match="Is a directory"):
         FileStore(path).all()
 
 
-def run(*code):
+def run(*code: Any) -> Any:
     """Start a Python with this checkout's packages."""
     return subprocess.Popen(
         [sys.executable, "-c", "\n".join(code)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 
-def test_a_lock_that_is_not_given_back_ends_the_wait(path):
+def test_wait_for_a_held_lock_ends(path: Path) -> None:
     path.parent.mkdir()
     holder = run(
         "import fcntl, sys",
@@ -152,15 +159,15 @@ def test_a_lock_that_is_not_given_back_ends_the_wait(path):
     )
     with holder:
         assert holder.stdout.readline() == "held\n"
-        waits = []
+        waits: list[float] = []
         with pytest.raises(StoreError, match="another command is changing it"):
             FileStore(path, sleep=waits.append).add(device())
-        assert waits == [LOCK_PAUSE_S] * LOCK_TRIES
+        assert waits == [LOCK_PAUSE_S] * LOCK_ATTEMPTS
         holder.communicate(timeout=20)
     FileStore(path, sleep=waits.append).add(device())
 
 
-def test_processes_at_once_lose_no_change(path):
+def test_concurrent_processes_lose_no_change(path: Path) -> None:
     writers = [
         run(
             "import sys",

@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import mqtt443_authorizer.handler as module
 import pytest
@@ -12,9 +15,12 @@ from mqtt443_authorizer.errors import StoreError
 from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.handler import handler, principal_id
 from mqtt443_authorizer.policy import Template
+from mqtt443_authorizer.secret import Secret
 
 from tests.support.aws.failing import Failing
 from tests.support.aws.logins import CHOSEN, CONTEXT, GENERATED, IOT_ARN, OTHER_GENERATED, Desk, device, event
+
+Setenv = Callable[[str, str], None]
 
 REFUSAL = {"isAuthenticated": False, "principalId": "refused"}
 
@@ -23,7 +29,7 @@ REFUSAL = {"isAuthenticated": False, "principalId": "refused"}
     "name", ["mqtt", "mqtt_authorizer_name", "mqtt_sdk_metrics", "mqtt_signed", "wss", "wss_headers", "http"]
 )
 @pytest.mark.parametrize("secret", [GENERATED, CHOSEN])
-def test_the_right_login_is_let_in_with_the_devices_policy(name, secret):
+def test_right_login_gets_the_device_policy(name: str, secret: Secret) -> None:
     own = device(secrets=(secret,), publish=("site/a",))
     assert Desk(own).decide(event(name)) == {
         "isAuthenticated": True,
@@ -35,18 +41,18 @@ def test_the_right_login_is_let_in_with_the_devices_policy(name, secret):
 
 
 @pytest.mark.parametrize("name", ["mqtt_no_password", "mqtt_no_client_id"])
-def test_an_incomplete_login_is_refused(name):
+def test_incomplete_login_is_refused(name: str) -> None:
     assert Desk(device()).decide(event(name)) == REFUSAL
 
 
-def test_over_http_the_client_id_of_the_record_is_used():
+def test_http_login_uses_the_registered_client_id() -> None:
     desk = Desk(device())
     answer = desk.decide(event("http"))
     assert answer["principalId"] == principal_id("sensor-1")
     assert desk.lines[-1]["client_id"] == "sensor-1"
 
 
-def test_both_secrets_log_in_and_the_log_says_which():
+def test_log_says_which_secret_was_used() -> None:
     rotated = Desk(device(secrets=(OTHER_GENERATED, GENERATED)))
     fresh = Desk(device(secrets=(GENERATED, OTHER_GENERATED)))
     assert rotated.decide(event("mqtt"))["isAuthenticated"]
@@ -55,7 +61,7 @@ def test_both_secrets_log_in_and_the_log_says_which():
 
 
 @pytest.mark.parametrize(("now", "is_let_in"), [(1_700_000_049.9, True), (1_700_000_050, False)])
-def test_the_old_secret_of_a_rotation_ends_by_itself(now, is_let_in):
+def test_old_secret_of_a_rotation_expires(now: float, is_let_in: bool) -> None:
     old = GENERATED._replace(expires_at=1_700_000_050)
     desk = Desk(device(secrets=(OTHER_GENERATED, old)), now=now)
     assert desk.decide(event("mqtt"))["isAuthenticated"] is is_let_in
@@ -65,7 +71,7 @@ def test_the_old_secret_of_a_rotation_ends_by_itself(now, is_let_in):
         assert desk.reason == "wrong password"
 
 
-def test_an_allow_is_logged_with_who_and_how_long():
+def test_allow_is_logged_with_identity_and_duration() -> None:
     desk = Desk(device())
     desk.decide(event("mqtt_signed"))
     assert desk.lines == [
@@ -82,7 +88,7 @@ def test_an_allow_is_logged_with_who_and_how_long():
     ]
 
 
-def test_a_refusal_is_logged_with_who_and_why():
+def test_refusal_is_logged_with_identity_and_reason() -> None:
     desk = Desk(device(enabled=False))
     assert desk.decide(event("http")) == REFUSAL
     assert desk.lines == [
@@ -98,32 +104,32 @@ def test_a_refusal_is_logged_with_who_and_why():
     ]
 
 
-def test_a_store_that_is_down_is_a_refusal_and_the_log_says_so():
+def test_store_outage_is_a_logged_refusal() -> None:
     desk = Desk(store=Failing(StoreError("DynamoDB table devices: ThrottlingException")))
     assert desk.decide(event("mqtt")) == REFUSAL
     assert desk.reason == "DynamoDB table devices: ThrottlingException"
 
 
-def test_an_error_nobody_thought_of_is_a_refusal_without_its_text():
+def test_unexpected_error_is_a_refusal_without_its_text() -> None:
     desk = Desk(store=Failing(RuntimeError("p@ss")))
     assert desk.decide(event("mqtt")) == REFUSAL
     assert desk.reason == "internal error: RuntimeError"
 
 
-def test_a_policy_that_got_too_large_is_a_refusal():
+def test_policy_that_is_too_large_is_a_refusal() -> None:
     desk = Desk(device(publish=tuple(f"{number}" + "t" * 200 for number in range(9))))
     assert desk.decide(event("mqtt")) == REFUSAL
     assert re.match("policy document 3 has .* characters", desk.reason)
 
 
 @pytest.mark.parametrize("context", [None, SimpleNamespace(invoked_function_arn="f")])
-def test_a_context_without_function_arn_is_a_refusal(context):
+def test_context_without_function_arn_is_a_refusal(context: object) -> None:
     desk = Desk(device())
     assert desk.decide(event("mqtt"), context) == REFUSAL
     assert "invoked_function_arn" in desk.reason
 
 
-def test_a_changed_refusal_does_not_change_the_next():
+def test_refusals_share_no_state() -> None:
     desk = Desk()
     desk.decide(event("mqtt"))["isAuthenticated"] = True
     assert desk.decide(event("mqtt")) == REFUSAL
@@ -131,18 +137,18 @@ def test_a_changed_refusal_does_not_change_the_next():
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128))
 @settings(max_examples=100)
-def test_a_principal_is_one_that_aws_takes(client_id):
+def test_principal_id_is_valid_for_aws(client_id: str) -> None:
     assert re.fullmatch("[a-zA-Z0-9]{1,128}", principal_id(client_id))
 
 
-def test_principals_of_ids_with_the_same_letters_differ():
+def test_principal_ids_with_the_same_letters_differ() -> None:
     ids = ["a-b", "ab", "a_b", "A-b", "ä", "ö", "x" * 64, "x" * 65, "x" * 128]
     assert len({principal_id(client_id) for client_id in ids}) == len(ids)
     assert principal_id("sensor-1").startswith("sensor1")
 
 
 @pytest.fixture
-def environment(tmp_path, monkeypatch):
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     module._from_environment.cache_clear()
     for name in ("MQTT443_REFRESH_S", "MQTT443_DISCONNECT_S", "MQTT443_POLICY"):
         monkeypatch.delenv(name, raising=False)
@@ -152,12 +158,12 @@ def environment(tmp_path, monkeypatch):
     module._from_environment.cache_clear()
 
 
-def logged(capsys):
+def logged(capsys: pytest.CaptureFixture[str]) -> Any:
     (line,) = capsys.readouterr().out.splitlines()
     return json.loads(line)
 
 
-def test_the_handler_takes_its_settings_from_the_environment(environment, capsys):
+def test_settings_come_from_the_environment(environment: Setenv, capsys: pytest.CaptureFixture[str]) -> None:
     environment("MQTT443_REFRESH_S", "300")
     environment("MQTT443_DISCONNECT_S", "3600")
     answer = handler(event("mqtt"), CONTEXT)
@@ -168,19 +174,22 @@ def test_the_handler_takes_its_settings_from_the_environment(environment, capsys
     assert line["duration_ms"] >= 0
 
 
-def test_the_times_have_defaults(environment, capsys):
+def test_times_have_defaults(environment: Setenv, capsys: pytest.CaptureFixture[str]) -> None:
     answer = handler(event("mqtt"), CONTEXT)
     assert (answer["refreshAfterInSeconds"], answer["disconnectAfterInSeconds"]) == (3600, 86400)
 
 
-def test_the_policy_template_can_be_another_file(environment, tmp_path, capsys):
+def test_policy_template_can_be_another_file(
+    environment: Setenv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     template = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}],
     }
     (tmp_path / "mine.json").write_text(json.dumps(template))
     environment("MQTT443_POLICY", str(tmp_path / "mine.json"))
-    (document,) = handler(event("mqtt"), CONTEXT)["policyDocuments"]
+    documents: Any = handler(event("mqtt"), CONTEXT)["policyDocuments"]
+    (document,) = documents
     assert document["Statement"][0]["Resource"] == f"{IOT_ARN}:client/sensor-1"
 
 
@@ -194,7 +203,9 @@ def test_the_policy_template_can_be_another_file(environment, tmp_path, capsys):
         ("MQTT443_POLICY", "/nowhere/policy.json"),
     ],
 )
-def test_a_bad_setting_is_a_refusal_that_names_the_variable(environment, capsys, name, value):
+def test_invalid_setting_is_a_refusal_that_names_the_variable(
+    environment: Setenv, capsys: pytest.CaptureFixture[str], name: str, value: Any
+) -> None:
     environment(name, value)
     assert handler(event("mqtt"), CONTEXT) == REFUSAL
     line = logged(capsys)
@@ -203,7 +214,9 @@ def test_a_bad_setting_is_a_refusal_that_names_the_variable(environment, capsys,
     assert name in line["reason"]
 
 
-def test_a_failed_start_is_tried_again_and_a_good_one_is_kept(environment, capsys):
+def test_failed_start_is_retried_and_a_good_one_is_cached(
+    environment: Setenv, capsys: pytest.CaptureFixture[str]
+) -> None:
     environment("MQTT443_REFRESH_S", "1")
     assert handler(event("mqtt"), CONTEXT) == REFUSAL
     environment("MQTT443_REFRESH_S", "300")
@@ -212,7 +225,7 @@ def test_a_failed_start_is_tried_again_and_a_good_one_is_kept(environment, capsy
     assert handler(event("mqtt"), CONTEXT)["isAuthenticated"] is True
 
 
-def test_no_secret_and_no_query_string_is_in_the_log(environment, capsys):
+def test_log_has_no_secret_and_no_query_string(environment: Setenv, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("mqtt_signed", "wss_headers", "http", "mqtt_sdk_metrics"):
         handler(event(name), CONTEXT)
         handler({**event(name), "protocolData": {**event(name)["protocolData"], "tls": 5}}, None)
@@ -223,8 +236,8 @@ def test_no_secret_and_no_query_string_is_in_the_log(environment, capsys):
         assert secret not in out
 
 
-def test_a_broken_stdout_does_not_reach_the_caller(environment, monkeypatch):
-    def gone(*args, **kwargs):
+def test_closed_stdout_does_not_reach_the_caller(environment: Setenv, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*args: Any, **kwargs: Any) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr("builtins.print", gone)

@@ -26,7 +26,7 @@ HEAVY = {
 }
 
 
-def test_the_handler_imports_light_modules_of_the_standard_library_alone():
+def test_handler_imports_only_light_standard_modules() -> None:
     # -S: without site-packages, as a bare Lambda; -I would hide the checkout itself.
     result = subprocess.run(
         [sys.executable, "-S", "-c", PROGRAM],

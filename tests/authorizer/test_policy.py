@@ -2,6 +2,8 @@
 
 import copy
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from tests.support.aws.logins import IOT_ARN, device
 DEFAULT = Template.load()
 
 
-def allowed(documents):
+def allowed(documents: Any) -> Any:
     """Every (action, resource) that the documents allow."""
     pairs = []
     for document in documents:
@@ -26,7 +28,7 @@ def allowed(documents):
     return pairs
 
 
-def test_the_default_policy_is_the_devices_own_id_and_topics_and_nothing_else():
+def test_default_policy_allows_only_own_id_and_topics() -> None:
     assert allowed(DEFAULT.render(device(), IOT_ARN)) == [
         ("iot:Connect", f"{IOT_ARN}:client/sensor-1"),
         ("iot:Publish", f"{IOT_ARN}:topic/telemetry/sensor-1"),
@@ -38,7 +40,7 @@ def test_the_default_policy_is_the_devices_own_id_and_topics_and_nothing_else():
     ]
 
 
-def test_topics_of_its_own_are_added_with_filters_literal_and_received_topics_widened():
+def test_own_filters_are_literal_and_received_topics_wildcards() -> None:
     own = device(publish=("site/door",), subscribe=("site/+/state", "news/#"))
     extra = allowed(DEFAULT.render(own, IOT_ARN))[7:]
     assert extra == [
@@ -50,12 +52,12 @@ def test_topics_of_its_own_are_added_with_filters_literal_and_received_topics_wi
     ]
 
 
-def test_a_client_id_that_looks_like_a_placeholder_stays_what_it_is():
+def test_client_id_like_a_placeholder_is_literal() -> None:
     documents = DEFAULT.render(device("<arn>"), IOT_ARN)
     assert ("iot:Connect", f"{IOT_ARN}:client/<arn>") in allowed(documents)
 
 
-def client_ids():
+def client_ids() -> Any:
     return st.text(
         st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="*?+#$/"), min_size=1, max_size=128
     )
@@ -63,7 +65,7 @@ def client_ids():
 
 @settings(max_examples=150)
 @given(client_ids())
-def test_no_client_id_changes_the_structure_or_breaks_the_limits(client_id):
+def test_no_client_id_changes_the_structure_or_exceeds_the_limits(client_id: str) -> None:
     try:
         validate_client_id(client_id)
     except DeviceError:
@@ -75,12 +77,12 @@ def test_no_client_id_changes_the_structure_or_breaks_the_limits(client_id):
 
 
 @pytest.mark.parametrize("client_id", ["x" * 128, "é" * 64, '"' * 128, "\N{GRINNING FACE}" * 32])
-def test_the_longest_client_ids_fit_into_the_default_policy_in_every_region(client_id):
+def test_longest_client_id_fits_the_default_policy_in_every_region(client_id: str) -> None:
     documents = DEFAULT.render(device(client_id), LONGEST_ARN)
     assert max(len(json.dumps(document, separators=(",", ":"))) for document in documents) <= 2048
 
 
-def document_of(chars, arn=IOT_ARN):
+def document_of(chars: int, arn: str = IOT_ARN) -> Any:
     """A template of one document that renders to exactly so many characters."""
     document = statement({"Sid": "", "Action": "iot:Publish"})
     size = len(json.dumps(document, separators=(",", ":")).replace("<arn>", arn).replace("<client_id>", "sensor-1"))
@@ -88,29 +90,29 @@ def document_of(chars, arn=IOT_ARN):
     return document
 
 
-def statement(changes, drop=()):
+def statement(changes: dict[str, Any], drop: Any = ()) -> Any:
     base = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>", **changes}
     return {"Version": "2012-10-17", "Statement": [{key: value for key, value in base.items() if key not in drop}]}
 
 
-def test_a_document_of_2048_characters_is_rendered_and_one_of_2049_is_not():
+def test_document_may_have_2048_characters() -> None:
     # The template is checked with the longest ARN, so the last characters are the client id's.
     fits, long = (Template(document_of(chars, LONGEST_ARN)) for chars in (2048, 2049))
     (document,) = fits.render(device(), LONGEST_ARN)
     assert len(json.dumps(document, separators=(",", ":"))) == 2048
-    with pytest.raises(PolicyError, match="document 1 has 2049 characters: AWS takes at most 2048"):
+    with pytest.raises(PolicyError, match="document 1 has 2049 characters: AWS allows at most 2048"):
         long.render(device(), LONGEST_ARN)
 
 
-def test_own_topics_over_the_size_are_refused():
+def test_own_topics_over_the_size_are_refused() -> None:
     with pytest.raises(PolicyError, match=r"document 3 has .* fewer topics"):
         DEFAULT.render(device(publish=tuple(f"{number}" + "t" * 200 for number in range(9))), IOT_ARN)
 
 
-def test_ten_documents_are_rendered_and_eleven_are_not():
+def test_policy_may_have_ten_documents() -> None:
     ten = Template([statement({})] * 10)
     assert len(ten.render(device(), IOT_ARN)) == 10
-    with pytest.raises(PolicyError, match="11 documents: AWS takes at most 10"):
+    with pytest.raises(PolicyError, match="11 documents: AWS allows at most 10"):
         ten.render(device(publish=("a",)), IOT_ARN)
     with pytest.raises(PolicyError, match="11 documents"):
         Template([statement({})] * 11)
@@ -139,12 +141,12 @@ BAD = {
     "no statement": ({"Version": "2012-10-17", "Statement": []}, "at least one"),
     "no document": ([], "at least one"),
     "no object": (["x"], "document 1 is not an object"),
-    "unknown placeholder": (statement({"Resource": "<arn>:client/<clientid>"}), "<clientid> is no placeholder"),
+    "unknown placeholder": (statement({"Resource": "<arn>:client/<clientid>"}), "<clientid> is not a placeholder"),
 }
 
 
 @pytest.mark.parametrize(("template", "message"), BAD.values(), ids=BAD)
-def test_a_template_that_breaks_a_rule_is_refused_with_the_rule(template, message):
+def test_refused_template_names_the_rule(template: Any, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         Template(template)
 
@@ -158,23 +160,24 @@ JSON = st.recursive(
 
 @settings(max_examples=150)
 @given(st.sampled_from(["Effect", "Action", "Resource", "Condition", "Sid", "other"]), JSON)
-def test_any_value_in_a_statement_gives_a_template_or_an_error(key, value):
+def test_any_statement_value_gives_a_template_or_an_error(key: Any, value: Any) -> None:
     try:
-        (document,) = Template(statement({key: value})).render(device(), IOT_ARN)
+        documents: Any = Template(statement({key: value})).render(device(), IOT_ARN)
     except PolicyError as error:
         assert str(error).startswith(("policy document 1", "<"))
     else:
+        (document,) = documents
         assert document["Statement"][0]["Resource"] not in ("*", ["*"])
 
 
-def test_the_message_says_which_document_and_statement():
+def test_message_names_document_and_statement() -> None:
     two = [statement({}), copy.deepcopy(statement({}))]
     two[1]["Statement"].append({"Effect": "Allow", "Action": "iot:Publish", "Resource": "*"})
     with pytest.raises(PolicyError, match="policy document 2, statement 2"):
         Template(two)
 
 
-def test_conditions_elsewhere_and_deny_are_allowed():
+def test_deny_and_conditions_on_other_actions_are_allowed() -> None:
     Template(statement({"Effect": "Deny", "Action": "iot:Publish", "Resource": "<arn>:topic/*", "Condition": {}}))
 
 
@@ -188,14 +191,14 @@ def test_conditions_elsewhere_and_deny_are_allowed():
         (b"1", "not an object"),
     ],
 )
-def test_a_broken_template_file_is_named(tmp_path, content, message):
+def test_broken_template_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "mine.json"
     path.write_bytes(content)
     with pytest.raises(PolicyError, match=rf"mine\.json: .*{message}"):
         Template.load(path)
 
 
-def test_a_missing_template_file_is_named(tmp_path):
+def test_missing_template_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"none\.json: No such file or directory: set MQTT443_POLICY"):
         Template.load(tmp_path / "none.json")
 
@@ -207,13 +210,13 @@ def test_a_missing_template_file_is_named(tmp_path):
         ("arn:aws-cn:lambda:cn-north-1:123456789012:function:f:live", "arn:aws-cn:iot:cn-north-1:123456789012"),
     ],
 )
-def test_the_arn_of_iot_resources_comes_from_the_function(function, prefix):
+def test_iot_arn_comes_from_the_function(function: object, prefix: str) -> None:
     assert iot_arn(function) == prefix
 
 
 @pytest.mark.parametrize(
     "function", [None, "", "arn:aws:lambda:*:123456789012:function:f", "arn:aws:iot:eu-west-1:1:x"]
 )
-def test_what_is_no_function_gives_no_arn(function):
+def test_other_function_arn_is_refused(function: object) -> None:
     with pytest.raises(PolicyError, match="invoked_function_arn"):
         iot_arn(function)

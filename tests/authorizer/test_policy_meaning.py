@@ -1,16 +1,21 @@
 """What the rendered policy lets a device do, as the local endpoint's evaluator reads it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from mqtt443_authorizer.policy import Template
 from mqtt443_tools.localcore.policy.engine import PolicySet
 
 from tests.support.aws.logins import IOT_ARN, device
 
+Allowed = Callable[[str, str], bool]
+
 OWN = device("myClientName", publish=("site/door",), subscribe=("site/+/state", "news/#"))
 
 
 @pytest.fixture(scope="module")
-def allowed():
+def allowed() -> Any:
     policies = PolicySet.from_documents(Template.load().render(OWN, IOT_ARN))
     variables = {"iot:ClientId": "myClientName", "aws:SourceIp": "127.0.0.1"}
     return lambda action, resource: policies.evaluate(f"iot:{action}", f"{IOT_ARN}:{resource}", variables).allowed
@@ -32,7 +37,7 @@ def allowed():
         ("Receive", "topic/news/today"),
     ],
 )
-def test_a_device_may_use_its_own_names(allowed, action, resource):
+def test_device_may_use_its_own_names(allowed: Allowed, action: str, resource: str) -> None:
     assert allowed(action, resource)
 
 
@@ -54,5 +59,5 @@ def test_a_device_may_use_its_own_names(allowed, action, resource):
         ("Receive", "topic/commands/other"),
     ],
 )
-def test_a_device_may_use_no_other(allowed, action, resource):
+def test_device_may_use_no_other_names(allowed: Allowed, action: str, resource: str) -> None:
     assert not allowed(action, resource)

@@ -9,38 +9,38 @@ from bench.fleet import BOARDS, MOST_PER_S, OUTAGES_S, STRATEGIES, exponential, 
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_every_board_comes_back_once(name: str) -> None:
+def test_every_board_reconnects_once(name: str) -> None:
     for outage_s in (0, 7.5, 100):
         assert sum(simulate(STRATEGIES[name], outage_s).arrivals) == BOARDS
 
 
-def test_the_same_seed_is_the_same_fleet() -> None:
+def test_same_seed_gives_the_same_fleet() -> None:
     assert simulate(ours, 50, seed=1) == simulate(ours, 50, seed=1)
     assert simulate(ours, 50, seed=1) != simulate(ours, 50, seed=2)
 
 
-def test_a_fixed_wait_brings_all_at_once_and_asks_all_the_time() -> None:
+def test_fixed_wait_reconnects_all_at_once() -> None:
     back = simulate(fixed(2), 9)
     assert back.arrivals == (0, BOARDS)
     assert back.attempts_in_vain == 4 * BOARDS
     assert back.peak_in_vain_per_s == BOARDS
 
 
-def test_without_jitter_the_ladder_brings_all_at_once() -> None:
+def test_exponential_wait_without_jitter_reconnects_all_at_once() -> None:
     assert simulate(exponential, 100).peak_per_s == BOARDS
 
 
-def test_boards_of_ours_come_back_spread_over_their_longest_wait() -> None:
+def test_our_boards_spread_over_their_longest_wait() -> None:
     back = simulate(ours, 300)
     assert back.peak_per_s < BOARDS / 20
     assert BOARDS / 20 < back.all_back_s <= NETWORK_LAST_MS / 1000 + 1
 
 
 @pytest.mark.parametrize("outage_s", OUTAGES_S)
-def test_boards_of_ours_stay_below_half_the_fleet_a_second(outage_s: int) -> None:
+def test_our_boards_stay_below_half_the_fleet_per_second(outage_s: int) -> None:
     assert simulate(ours, outage_s).most_per_s <= MOST_PER_S == BOARDS / 2
 
 
-def test_waits_of_ours_are_those_of_the_boards_own_backoff() -> None:
+def test_our_waits_come_from_the_boards_own_backoff() -> None:
     waits = ours(random.Random(1))
     assert all(LEAST_MS / 1000 <= next(waits) <= NETWORK_LAST_MS / 1000 for _ in range(1000))

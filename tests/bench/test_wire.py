@@ -8,6 +8,8 @@ from bench.figures import wire
 from bench.rig import bench
 from tests.support.board.interpreters import need
 
+Figures = dict[str, tuple[float, float | None]]
+
 
 @pytest.fixture(scope="module")
 def figures() -> Iterator[dict[str, tuple[float, float | None]]]:
@@ -18,25 +20,25 @@ def figures() -> Iterator[dict[str, tuple[float, float | None]]]:
 
 @pytest.mark.parametrize("transport", ["alpn", "tls", "wss"])
 @pytest.mark.parametrize("packet", ["QoS 0 publish", "QoS 1 publish"])
-def test_a_publish_is_one_tls_record(figures, packet, transport):
+def test_publish_is_one_tls_record(figures: Figures, packet: str, transport: str) -> None:
     assert figures[f"{packet}, {transport}: records"][0] == 1
 
 
 @pytest.mark.parametrize("transport", ["alpn", "tls"])
-def test_a_qos_1_publish_of_100_bytes_to_a_topic_of_32_is_168_bytes_on_the_wire(figures, transport):
+def test_publish_of_100_bytes_is_168_bytes_on_the_wire(figures: Figures, transport: str) -> None:
     assert figures[f"QoS 1 publish, {transport}: wire"][0] == 168
 
 
 @pytest.mark.parametrize(("transport", "records"), [("alpn", 1), ("tls", 1), ("wss", 2)])
-def test_connect_is_one_tls_record_behind_the_upgrade(figures, transport, records):
+def test_connect_is_one_tls_record_after_the_upgrade(figures: Figures, transport: str, records: int) -> None:
     assert figures[f"CONNECT, {transport}: records"][0] == records
 
 
 @pytest.mark.parametrize(("transport", "turns"), [("alpn", 5), ("tls", 5), ("wss", 6)])
-def test_the_first_puback_takes_tcp_1_tls_2_upgrade_1_connect_1_publish_1(figures, transport, turns):
+def test_first_puback_takes_the_fewest_round_trips(figures: Figures, transport: str, turns: int) -> None:
     assert figures[f"start to first PUBACK, {transport}"][0] == turns
 
 
-def test_the_peer_is_umqtt_as_it_is_in_pieces(figures):
+def test_unchanged_umqtt_sends_packets_in_pieces(figures: Figures) -> None:
     packets = ("CONNECT", "QoS 0 publish", "QoS 1 publish")
     assert [figures[f"{packet}, alpn: records"][1] for packet in packets] == [8, 4, 5]

@@ -11,6 +11,8 @@ from tests.support.board import interpreters
 from tests.support.board.virtual import Board
 from tests.support.mqtt.endpoint import RunningCore
 
+Flows = Callable[..., str]
+
 CAN_ALPN = ("cpython", "alpn", "alpn32")
 
 
@@ -59,31 +61,32 @@ def telemetry(endpoint: RunningCore, client_id: str) -> dict[str, Any]:
     while True:
         message = endpoint.next_message()
         if message.topic == f"telemetry/{client_id}":
-            return json.loads(message.payload)
+            reading: dict[str, Any] = json.loads(message.payload)
+            return reading
 
 
 @pytest.mark.parametrize(("name", "compiled"), runs(CAN_ALPN))
-def test_alpn_carries_telemetry(flows, name, compiled):
+def test_alpn_carries_telemetry(flows: Flows, name: str, compiled: bool) -> None:
     assert "transport alpn: as config.json says" in flows(name, compiled=compiled, transport="alpn")
 
 
 @pytest.mark.parametrize(("name", "compiled"), runs(interpreters.ALL))
-def test_websocket_carries_telemetry(flows, name, compiled):
+def test_websocket_carries_telemetry(flows: Flows, name: str, compiled: bool) -> None:
     assert "transport wss: as config.json says" in flows(name, compiled=compiled, transport="wss")
 
 
 @pytest.mark.parametrize(("name", "compiled"), runs(interpreters.ALL))
-def test_domain_configuration_needs_no_alpn(flows, endpoint, name, compiled):
+def test_domain_configuration_needs_no_alpn(flows: Flows, endpoint: RunningCore, name: str, compiled: bool) -> None:
     said = flows(name, compiled=compiled, transport="tls", port=endpoint.domain_port)
     assert "transport tls: as config.json says" in said
 
 
 @pytest.mark.parametrize("name", interpreters.MICROPYTHON)
-def test_board_runs_from_its_own_flash(flows, name):
+def test_board_runs_from_its_own_flash(flows: Flows, name: str) -> None:
     flows(name, compiled=True, flash=True)
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_auto_takes_alpn_where_the_image_has_it_and_says_why(flows, name):
+def test_auto_takes_alpn_where_the_image_has_it_and_says_why(flows: Flows, name: str) -> None:
     expected = "transport alpn: this image can" if name in CAN_ALPN else "transport wss: this image has no ALPN"
     assert expected in flows(name, qos=0)

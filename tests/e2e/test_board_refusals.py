@@ -20,7 +20,10 @@ from tests.support.board import interpreters
 from tests.support.board.virtual import Board
 from tests.support.mqtt.endpoint import RunningCore
 
-LOGIN = {"client_id": "board", "username": "user", "password": "pa55-phrase", "transport": "tls"}
+Says = Callable[..., str]
+Silences = dict[tuple[str, str], Board]
+
+LOGIN: dict[str, Any] = {"client_id": "board", "username": "user", "password": "pa55-phrase", "transport": "tls"}
 LONG_AGO, LONG_FROM_NOW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2080, 1, 1, tzinfo=UTC)
 
 
@@ -49,20 +52,20 @@ def hang_up(connection: ssl.SSLSocket) -> None:
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_wrong_ca_is_named(says, ca, name):
+def test_wrong_ca_is_named(says: Says, ca: trustme.CA, name: str) -> None:
     with serve_tls(ca, context(ca), hang_up) as server:
         line = says("WrongCa", name, server, trustme.CA().cert_pem.bytes())
     assert "Amazon Root CA" in line
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_wrong_host_name_is_named(says, ca, name):
+def test_wrong_host_name_is_named(says: Says, ca: trustme.CA, name: str) -> None:
     with serve_tls(ca, context(ca, "another.example"), hang_up) as server:
         assert "localhost" in says("WrongHost", name, server, ca.cert_pem.bytes())
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_expired_certificate_is_named_with_the_boards_date(says, ca, name):
+def test_expired_certificate_is_named_with_the_boards_date(says: Says, ca: trustme.CA, name: str) -> None:
     old = context(ca, not_before=LONG_AGO, not_after=datetime(2025, 6, 1, tzinfo=UTC))
     with serve_tls(ca, old, hang_up) as server:
         line = says("CertificateExpired", name, server, ca.cert_pem.bytes())
@@ -70,14 +73,14 @@ def test_expired_certificate_is_named_with_the_boards_date(says, ca, name):
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_certificate_of_the_future_is_a_wrong_clock(says, ca, name):
+def test_certificate_of_the_future_is_a_wrong_clock(says: Says, ca: trustme.CA, name: str) -> None:
     future = context(ca, not_before=datetime(2070, 1, 1, tzinfo=UTC), not_after=LONG_FROM_NOW)
     with serve_tls(ca, future, hang_up) as server:
         says("ClockError", name, server, ca.cert_pem.bytes())
 
 
 @pytest.mark.parametrize("name", faketime.INTERPRETERS)
-def test_clock_is_set_over_443_where_ntp_is_blocked(tmp_path, name):
+def test_clock_is_set_over_443_where_ntp_is_blocked(tmp_path: Path, name: str) -> None:
     interpreter = interpreters.need(name)
     environment = faketime.board_clock(tmp_path, 2000)
     with RunningCore(tmp_path / "state") as core:
@@ -93,7 +96,7 @@ def test_clock_is_set_over_443_where_ntp_is_blocked(tmp_path, name):
 
 @pytest.mark.parametrize("name", interpreters.ALL)
 @pytest.mark.parametrize("transport", ["auto", "wss", "tls"])
-def test_refused_password_lists_what_it_may_be(says, tmp_path, name, transport):
+def test_refused_password_lists_what_it_may_be(says: Says, tmp_path: Path, name: str, transport: str) -> None:
     with RunningCore(tmp_path / "state", domain_name="localhost") as core:
         core.add_device("board", username="user", password="right one")
         port = core.domain_port if transport == "tls" else core.port
@@ -145,12 +148,14 @@ SILENT: dict[str, tuple[Callable[[trustme.CA], AbstractContextManager[Server]], 
 
 @pytest.fixture(scope="module")
 def silences(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Board]]:
-    """Every interpreter before every silent server, all at once: each waits its 10 s deadline out."""
+    """Boards on every interpreter, each with every silent server; they wait for the 10 s deadline at the same time."""
     boards = {}
     with ExitStack() as stack:
         for name in interpreters.ALL:
             interpreter = find(name)
-            for place, (serve, _) in SILENT.items() if interpreter else ():
+            if interpreter is None:
+                continue
+            for place, (serve, _) in SILENT.items():
                 server = stack.enter_context(serve(ca))
                 folder = tmp_path_factory.mktemp("silent")
                 board = Board(folder, interpreter, ca.cert_pem.bytes(), port=server.port, timeout_s=10, **LOGIN)
@@ -160,7 +165,7 @@ def silences(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("place", SILENT)
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_silent_server_is_given_up_at_the_deadline(silences, name, place):
+def test_silent_server_is_given_up_at_the_deadline(silences: Silences, name: str, place: str) -> None:
     interpreters.need(name)
     line = silences[name, place].wait_for(SILENT[place][1])
     assert "10 s" in line

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_tools.support.paths import ROOT
@@ -29,6 +30,7 @@ class Running:
         self._thread.start()
 
     def _read(self) -> None:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._more:
                 self.lines.append(line.rstrip("\n"))
@@ -39,8 +41,9 @@ class Running:
             return next((match for line in self.lines[since:] if (match := re.search(pattern, line))), None)
 
         with self._more:
-            assert self._more.wait_for(found, WAIT_S), f"never said {pattern!r} but:\n" + "\n".join(self.lines)
-            return found()
+            match = self._more.wait_for(found, WAIT_S)
+            assert match, f"never said {pattern!r} but:\n" + "\n".join(self.lines)
+            return match
 
     def end(self, signal: int = 2) -> int:
         """Stop it as Ctrl-C does; returns its exit code."""
@@ -48,8 +51,12 @@ class Running:
             self.process.send_signal(signal)
         code = self.process.wait(WAIT_S)
         self._thread.join()
-        self.process.stdout.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return code
+
+
+Start = Callable[..., Running]
 
 
 def plain() -> dict[str, str]:
@@ -79,7 +86,7 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def local(start, state) -> tuple[Running, int]:
+def local(start: Start, state: Path) -> tuple[Running, int]:
     running = start(MQTT443, "local", "--port", "0", "--state", str(state), "--set", "connect_rate_per_s=0")
     ready = running.wait_for(rf"^ready host=localhost port=(\d+) ca={re.escape(str(state / 'ca.pem'))}$")
     added = run("device", "add", "myClientName", "--username", "username", "--password", "test", "--state", str(state))
@@ -87,13 +94,13 @@ def local(start, state) -> tuple[Running, int]:
     return running, int(ready[1])
 
 
-def paho(start, folder: Path, port: int, ca: Path, script: str = PAHO) -> Running:
+def paho(start: Start, folder: Path, port: int, ca: Path, script: str = PAHO) -> Running:
     path = folder / "publish.py"
     path.write_text(script)
     return start(sys.executable, str(path), "localhost", str(port), str(ca))
 
 
-def test_laptop_script_gets_its_messages_through(start, local, state, tmp_path):
+def test_laptop_script_gets_its_messages_through(start: Start, local: Any, state: Path, tmp_path: Path) -> None:
     _, port = local
     watch = start(MQTT443, "watch", "--state", str(state), "--count", "2")
     paho(start, tmp_path, port, state / "ca.pem")
@@ -110,7 +117,9 @@ def test_laptop_script_gets_its_messages_through(start, local, state, tmp_path):
     ],
     ids=["wrong password", "another client id", "another topic"],
 )
-def test_laptop_script_gets_nothing_through(start, local, state, tmp_path, change, to, reason):
+def test_laptop_script_gets_nothing_through(
+    start: Start, local: Any, state: Path, tmp_path: Path, change: str, to: str, reason: str
+) -> None:
     running, port = local
     assert change in PAHO
     added = run("device", "add", "witness", "--username", "witness", "--password", "test", "--state", str(state))
@@ -127,7 +136,7 @@ def test_laptop_script_gets_nothing_through(start, local, state, tmp_path, chang
     assert [line for line in watch.lines if "telemetry/witness" not in line] == []
 
 
-def test_device_added_to_a_config_is_a_board_that_works(start, local, state, tmp_path):
+def test_device_added_to_a_config_is_a_board_that_works(start: Start, local: Any, state: Path, tmp_path: Path) -> None:
     _, port = local
     config = tmp_path / "config.json"
     added = run("device", "add", "b1", "--port", str(port), "--out", str(config), "--state", str(state))
@@ -144,7 +153,7 @@ def test_device_added_to_a_config_is_a_board_that_works(start, local, state, tmp
     assert password not in board.stdout + board.stderr
 
 
-def test_board_with_a_broken_config_ends_with_the_reason(tmp_path):
+def test_board_with_a_broken_config_ends_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"endpoint": "localhost", "client_id": "b", "intervall_s": 5}')
     board = run("board", "--config", str(tmp_path / "config.json"))
     assert board.returncode == 1
@@ -153,7 +162,7 @@ def test_board_with_a_broken_config_ends_with_the_reason(tmp_path):
 
 
 @pytest.mark.parametrize("signal", [2, 15])
-def test_endpoint_ends_cleanly(local, signal):
+def test_endpoint_ends_cleanly(local: Any, signal: int) -> None:
     running, _ = local
     assert running.end(signal) == 0
 
@@ -170,7 +179,7 @@ def test_endpoint_ends_cleanly(local, signal):
         (["device", "add", "a/b", "--state", "nowhere"], 2, "client id"),
     ],
 )
-def test_wrong_use_is_one_line_with_the_next_step(arguments, code, said):
+def test_wrong_use_is_one_line_with_the_next_step(arguments: Any, code: int, said: str) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
@@ -181,7 +190,7 @@ def test_wrong_use_is_one_line_with_the_next_step(arguments, code, said):
     "command",
     ["local", "device", "device add", "board", "watch", "flash", "push", "monitor", "check", "config", "cloud deploy"],
 )
-def test_help_has_an_example(command):
+def test_help_has_an_example(command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.returncode == 0
     assert f"mqtt443 {command}" in done.stdout
@@ -192,7 +201,7 @@ def demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False, cwd=ROOT)
 
 
-def test_demo_shows_telemetry_and_what_to_try_next(state):
+def test_demo_shows_telemetry_and_what_to_try_next(state: Path) -> None:
     done = demo(state, "--seconds", "4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "board | virtual board: " in done.stdout
@@ -202,7 +211,7 @@ def test_demo_shows_telemetry_and_what_to_try_next(state):
     assert "wrong password" in done.stdout
 
 
-def test_demo_that_sees_no_telemetry_fails(state):
+def test_demo_that_sees_no_telemetry_fails(state: Path) -> None:
     done = demo(state, "--seconds", "0")
     assert done.returncode == 1
     assert "no telemetry arrived" in done.stderr

@@ -52,7 +52,7 @@ def send(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.Comple
 def board(core: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Board]:
     """The board of the page, with its sensors.py; it would take its second reading in an hour."""
     password = core.add_device("my-board")
-    login = {"client_id": "my-board", "username": "my-board", "password": password}
+    login: dict[str, Any] = {"client_id": "my-board", "username": "my-board", "password": password}
     (tmp_path / "board").mkdir()
     (tmp_path / "board" / "sensors.py").write_text(block("python") + "\n\ndef read():\n    return {}\n")
     interpreter = interpreters.need(request.param)
@@ -71,7 +71,7 @@ def next_of(core: RunningCore) -> dict[str, Any]:
             return loaded
 
 
-def test_each_command_of_the_page_does_what_it_says(board, core, send):
+def test_each_command_of_the_page_does_what_it_says(board: Board, core: RunningCore, send: Any) -> None:
     assert send('{"command": "send_now"}').returncode == 0
     assert next_of(core)["seq"] == 2
     assert send('{"command": "relay", "on": true}').returncode == 0
@@ -87,7 +87,7 @@ def test_each_command_of_the_page_does_what_it_says(board, core, send):
     assert next_of(core)["seq"] == seq + 1
 
 
-def test_restart_comes_once_and_says_why(board, core, send):
+def test_restart_comes_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:
     assert send('{"command": "restart"}').returncode == 0
     after = next_of(core)
     assert "command restart" in after["link"].values()
@@ -96,7 +96,7 @@ def test_restart_comes_once_and_says_why(board, core, send):
     assert len(board.virtual.resets) == 2
 
 
-def test_example_says_that_a_login_is_refused(core, send):
+def test_example_says_that_a_login_is_refused(core: RunningCore, send: Any) -> None:
     assert send('{"command": "send_now"}').returncode == 0
     refused = subprocess.run(
         [sys.executable, ROOT / "docs/examples/paho_command.py", core.host, str(core.port), core.ca, "other", "{}"],
@@ -106,6 +106,6 @@ def test_example_says_that_a_login_is_refused(core, send):
     assert "not acknowledged" in refused.stderr
 
 
-def test_page_names_the_built_in_commands_and_no_other():
+def test_page_names_the_built_in_commands_and_no_other() -> None:
     source = Path(commands.__file__).read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == set(re.findall(r'name == "(\w+)"', source))

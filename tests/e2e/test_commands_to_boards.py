@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_authorizer.policy import DEFAULT_PATH
@@ -34,7 +35,7 @@ def read():
     return {"id": 0}
 """
 # Of a board that takes its next reading in an hour: what it sends, it was asked for.
-QUIET = {"interval_s": 3600, "keepalive_s": 1200}
+QUIET: dict[str, Any] = {"interval_s": 3600, "keepalive_s": 1200}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def subscribes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     taken = []
     subscribe: Callable[..., None] = MqttConnection._subscribe
 
-    def spy(self: MqttConnection, packet: object, up: object) -> None:
+    def spy(self: MqttConnection, packet: object, up: Any) -> None:
         taken.append(up.session.client_id)
         subscribe(self, packet, up)
 

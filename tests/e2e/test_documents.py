@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from mqtt443_tools.support.paths import ROOT
 
+Shell = Callable[[str], "subprocess.Popen[str]"]
+
 # `make demo` is run by test_commands.py as the module behind it; `make test` is what runs this.
 BY_OTHERS = {"make demo\n", "make test\n"}
 
@@ -36,7 +38,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+        number: int = probe.getsockname()[1]
+        return number
 
 
 @pytest.fixture
@@ -66,6 +69,7 @@ def shell(folder: Path, port: int) -> Iterator[Callable[[str], subprocess.Popen[
 def first_line(process: subprocess.Popen[str], pattern: str) -> str:
     """Return the first line that fits; raises AssertionError if the command ends without one."""
     said = []
+    assert process.stdout is not None
     for line in process.stdout:
         said.append(line)
         if re.search(pattern, line):
@@ -79,7 +83,7 @@ def untracked(folder: Path) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=20).stdout
 
 
-def test_readme_goes_from_a_device_to_its_telemetry(shell, folder, port):
+def test_readme_goes_from_a_device_to_its_telemetry(shell: Shell, folder: Path, port: int) -> None:
     local, watch, board = (block for block in blocks("README.md") if block not in BY_OTHERS)
     first_line(shell(local), f"^ready host=localhost port={port} ")
     arrives = shell(watch)
@@ -89,7 +93,7 @@ def test_readme_goes_from_a_device_to_its_telemetry(shell, folder, port):
     assert untracked(folder) == ""
 
 
-def test_localcore_page_lets_a_laptop_publish(shell, folder, port):
+def test_localcore_page_lets_a_laptop_publish(shell: Shell, folder: Path, port: int) -> None:
     local, laptop = blocks("docs/localcore.md")
     first_line(shell(local), f"^ready host=localhost port={port} ca={folder}/.mqtt443/ca.pem$")
     watch = shell(".venv/bin/mqtt443 watch --count 1\n")
@@ -100,7 +104,7 @@ def test_localcore_page_lets_a_laptop_publish(shell, folder, port):
 @pytest.mark.parametrize(
     "document", sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]), ids=str
 )
-def test_every_link_leads_somewhere(document):
+def test_every_link_leads_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text())
     for target in targets:
         if not target.startswith("https://"):

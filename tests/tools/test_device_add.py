@@ -127,10 +127,10 @@ def test_a_rotation_whose_password_could_not_be_written_is_taken_back(run, unwri
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a/b"], "client id has a '/'"),
-        (["sensor-1", "--username", "a?b"], "user name has a"),
+        (["a/b"], "client id contains '/'"),
+        (["sensor-1", "--username", "a?b"], "user name contains"),
         (["sensor-1", "--password", ""], "password has 0 bytes"),
-        (["sensor-1", "--publish", "a/#"], "topic has a"),
+        (["sensor-1", "--publish", "a/#"], "topic contains"),
     ],
 )
 def test_values_that_cannot_be_registered_are_wrong_use(run, arguments, message):
@@ -152,7 +152,7 @@ def test_a_taken_name_has_failed_with_the_next_step(run):
 
 def test_a_policy_too_large_has_failed(run):
     topics = [argument for number in range(9) for argument in ("--publish", "t" * 250 + str(number))]
-    with pytest.raises(CommandError, match="AWS takes at most 2048"):
+    with pytest.raises(CommandError, match="AWS allows at most 2048"):
         run("add", "sensor-1", *topics)
 
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_registered_is_refused_before_it_is_stored(store, wrong):
 
 
 def test_a_policy_that_would_be_too_large_is_refused_before_it_is_stored(store):
-    with pytest.raises(PolicyError, match="AWS takes at most 2048"):
+    with pytest.raises(PolicyError, match="AWS allows at most 2048"):
         add_device(store, "sensor-1", publish=["t" * 250 + str(number) for number in range(9)], now=NOW)
     assert store.all() == []
 
