@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/localcore.md show, run as it stands there (on a free port)."""
+"""The documentation: README.md and docs/localcore.md run as shown, on a free port; every link leads somewhere."""
 
 import os
 import re
@@ -15,18 +15,18 @@ from mqtt443_tools.support.paths import ROOT
 
 Shell = Callable[[str], "subprocess.Popen[str]"]
 
-# `make demo` is run by test_commands.py as the module behind it; `make test` is what runs this.
+# test_commands.py runs the module behind `make demo`; `make test` runs this file.
 BY_OTHERS = {"make demo\n", "make test\n"}
 
 
 def blocks(document: str) -> list[str]:
-    """Return the shell commands of a document, block by block."""
+    """Return the unmarked shell blocks of a page."""
     return re.findall(r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that looks like a checkout, in which git sees nothing new."""
+    """A folder that looks like a checkout without untracked files."""
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True, timeout=20)
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
@@ -44,7 +44,7 @@ def port() -> int:
 
 @pytest.fixture
 def shell(folder: Path, port: int) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Start a block of a document as it stands, but for the port; all of it has ended after the test."""
+    """Run a block of a page as shown, except for the port; whatever still runs is killed after the test."""
     with ExitStack() as stack:
 
         def shell(script: str) -> subprocess.Popen[str]:
@@ -67,7 +67,7 @@ def shell(folder: Path, port: int) -> Iterator[Callable[[str], subprocess.Popen[
 
 
 def first_line(process: subprocess.Popen[str], pattern: str) -> str:
-    """Return the first line that fits; raises AssertionError if the command ends without one."""
+    """Return the first line that matches a pattern; fail if the command ends without one."""
     said = []
     assert process.stdout is not None
     for line in process.stdout:
@@ -101,11 +101,57 @@ def test_localcore_page_lets_a_laptop_publish(shell: Shell, folder: Path, port: 
     first_line(watch, r"telemetry/myClientName \d{4}-")
 
 
-@pytest.mark.parametrize(
-    "document", sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]), ids=str
-)
-def test_every_link_leads_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text())
-    for target in targets:
+PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+RUN = {"README.md", "docs/localcore.md"}  # by the tests above
+RUN_ELSEWHERE = {"docs/commands.md": "test_commands_page.py", "docs/image.md": "../firmware/image/test_image.py"}
+# What the commands of a marked block need, and why no test runs them as they stand.
+MARKS = {
+    "board": "a board on USB",
+    "account": "an AWS account",
+    "container": "Docker",
+    "image": "images; run by tests/firmware/image/test_image.py",
+    "contributor": "minutes; checked below",
+    "bench": "minutes",
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_command_is_run_or_says_what_it_needs(page: Path) -> None:
+    marks = set(re.findall(r"^```sh ?(.*)$", (ROOT / page).read_text(), re.MULTILINE))
+    assert marks - {""} <= MARKS.keys()
+    assert "" not in marks or str(page) in RUN | RUN_ELSEWHERE.keys()
+    if str(page) in RUN_ELSEWHERE:
+        assert page.name in (Path(__file__).parent / RUN_ELSEWHERE[str(page)]).read_text()
+
+
+def test_contributors_commands_exist() -> None:
+    text = "".join(re.findall(r"^```sh contributor\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S))
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^make (\w+)", text, re.MULTILINE)
+    assert targets and all(f"\n{target}:" in makefile for target in targets)
+    (test,) = re.findall(r"pytest -n 0 '(.*)'", text)
+    command = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-q", test]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    assert test in done.stdout.splitlines(), done.stdout + done.stderr
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes from the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_link_leads_somewhere(page: Path) -> None:
+    for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^)]+))?\)", (ROOT / page).read_text()):
         if not target.startswith("https://"):
-            assert (ROOT / document.parent / target).exists(), target
+            linked = ROOT / page.parent / target if target else ROOT / page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
+
+
+def test_index_lists_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert [
+        page for page in PAGES if page.parts[0] == "docs" and page.name != "README.md" and page.name not in index
+    ] == []
