@@ -20,7 +20,7 @@ def test_file_is_downloaded_once_and_then_taken_from_the_cache(server, downloads
         assert downloads.fetch(f"{server.url}/a.bin", SHA256) == IMAGE
     assert server.asked == ["/a.bin"]
     assert said == [f"downloading {server.url}/a.bin"]
-    (kept,) = (tmp_path / "cache").iterdir()
+    (kept,) = (tmp_path / "cache").glob("[!.]*")
     assert kept.name.endswith("-a.bin")
 
 
@@ -34,7 +34,7 @@ def test_file_with_another_sum_is_refused_and_not_kept(server, downloads, tmp_pa
 def test_damaged_cache_is_downloaded_again(server, downloads, tmp_path):
     server.pages["/a.bin"] = IMAGE
     downloads.fetch(f"{server.url}/a.bin", SHA256)
-    (kept,) = (tmp_path / "cache").iterdir()
+    (kept,) = (tmp_path / "cache").glob("[!.]*")
     kept.write_bytes(IMAGE[:-1])
     assert downloads.fetch(f"{server.url}/a.bin", SHA256) == IMAGE
     assert kept.read_bytes() == IMAGE
