@@ -12,20 +12,37 @@ from .readings import _check
 def run(message, app):
     """Run the command in message (bytes as received); return a line for the log.
 
-    app: has set_interval(seconds or None), send_now(), post(dict), report() -> dict, restart(cause).
-    Raises ValueError with a short reason for whatever is refused: no JSON object with a command, a name that nobody
-    knows, an argument out of range, a function that raises or returns what JSON cannot hold; and KeyboardInterrupt.
+    app: has set_interval(seconds or None), send_now(), answer(request_id or None, key, value), report() -> dict,
+    restart(cause). A command with a request_id is always answered, a refused one with the reason.
+    Raises ValueError with a short reason for whatever is refused: no JSON object with a command, an unknown name, an
+    argument out of range, a function that raises or returns what JSON cannot hold; and KeyboardInterrupt.
     """
-    from . import handlers
-
     try:
         # Decoded here: CPython's json would take UTF-16, too, and MicroPython's any bytes.
         order = json.loads(str(message, "utf-8"))
         name = order.pop("command")
+        request_id = order.pop("request_id", None)
         if not isinstance(name, str):
+            raise TypeError
+        if request_id is not None and not (isinstance(request_id, str) and 0 < len(request_id) <= 64):
             raise TypeError
     except Exception as e:
         raise ValueError('no {"command": name} in JSON (%s)' % type(e).__name__)
+    try:
+        values = _run(name, order, app)
+    except ValueError as e:
+        if request_id:
+            app.answer(request_id, "refused", str(e))
+        raise
+    if request_id or values is not None:
+        app.answer(request_id, "report", values or {})
+    return "command " + name
+
+
+def _run(name, order, app):
+    """Run one command with the arguments in order; return a dict for the answer, or None."""
+    from . import handlers
+
     if name == "interval":
         seconds = order.get("interval_s", 0)
         # By type: True is an int, and 5.0 equals one.
@@ -35,17 +52,15 @@ def run(message, app):
     elif name == "send_now":
         app.send_now()
     elif name == "report":
-        app.post(app.report())
+        return app.report()
     elif name == "restart":
         app.restart("command restart")
     elif name in handlers:
-        result = _call(name, handlers[name], order)
-        if result is not None:
-            app.post(result)
+        return _call(name, handlers[name], order)
     else:
         # As repr: it comes from outside, and a terminal shows the log.
         raise ValueError("no command %r" % name[:32])
-    return "command " + name
+    return None
 
 
 def _call(name, function, order):

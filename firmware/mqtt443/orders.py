@@ -30,9 +30,14 @@ class Orders:
         """Take a reading at once."""
         self.app.due = ticks_ms()
 
-    def post(self, values):
-        """Queue a message of its own: values (a dict that JSON can hold) under "report"."""
-        message = {"time": timestamp(unix_time()), "report": values}
+    def answer(self, request_id, key, value):
+        """Queue a message of its own: value (that JSON can hold) under key.
+
+        request_id: of the command, by which its sender knows the answer; None for a command without one.
+        """
+        message = {"time": timestamp(unix_time()), key: value}
+        if request_id:
+            message["request_id"] = request_id
         self.app.outbox.put(json.dumps(message).encode(), self.app.config.ttl_s)
 
     def report(self):

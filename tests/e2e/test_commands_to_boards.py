@@ -115,6 +115,35 @@ def test_handlers_of_sensors_py_answer_under_report(endpoint: RunningCore, tmp_p
         assert board.readings[-1]["report"] == {"count": 2}
 
 
+def test_request_id_comes_back_with_the_answer(endpoint: RunningCore, tmp_path: Path) -> None:
+    with living(endpoint, tmp_path / "asked", sensors=HANDLERS, **QUIET) as board:
+        board.wait_for_more(1)
+        for request_id, command in (
+            ("r1", {"command": "relay", "on": True}),
+            ("r2", {"command": "interval", "interval_s": 7200}),
+            ("r3", {"command": "relay"}),
+            ("r4", {"command": "restart"}),
+        ):
+            board.send({**command, "request_id": request_id})
+            while request_id not in answers(board):
+                endpoint.next_message()
+        assert answers(board) == {
+            "r1": {"report": {"on": True}},
+            "r2": {"report": {}},
+            "r3": {"refused": "relay raised KeyError: on"},
+            "r4": {"report": {}},
+        }
+
+
+def answers(board: Living) -> dict[str, Any]:
+    """What the board has answered, by request id."""
+    return {
+        message["request_id"]: {key: message[key] for key in message if key not in ("time", "request_id")}
+        for message in board.readings
+        if "request_id" in message
+    }
+
+
 REFUSED = [
     b"",
     b"\xff\xfe",

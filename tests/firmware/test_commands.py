@@ -23,7 +23,7 @@ class Board:
     """An `App` as `commands.run` sees it: notes what it is told."""
 
     def __init__(self) -> None:
-        self.did: list[tuple[str, Any]] = []
+        self.did: list[tuple[Any, ...]] = []
 
     def set_interval(self, seconds: int | None) -> None:
         assert seconds is None or (type(seconds) is int and 1 <= seconds <= 86400)
@@ -32,10 +32,9 @@ class Board:
     def send_now(self) -> None:
         self.did.append(("send_now", None))
 
-    def post(self, values: dict[str, Any]) -> None:
-        assert isinstance(values, dict)
-        json.dumps(values, allow_nan=False)
-        self.did.append(("post", values))
+    def answer(self, request_id: str | None, key: str, value: Any) -> None:
+        json.dumps(value, allow_nan=False)
+        self.did.append((key, value) if request_id is None else (key, value, request_id))
 
     def report(self) -> dict[str, Any]:
         return {"uptime_s": 5}
@@ -51,7 +50,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Handler]]:
     yield own
 
 
-def send(message: bytes | dict[str, Any]) -> tuple[str, list[tuple[str, Any]]]:
+def send(message: bytes | dict[str, Any]) -> tuple[str, list[tuple[Any, ...]]]:
     """Run a command; return the line for the log, and what the board was told."""
     board = Board()
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
@@ -89,8 +88,31 @@ def test_interval_without_its_argument_is_refused() -> None:
 
 def test_built_in_commands_tell_the_board() -> None:
     assert send({"command": "send_now"}) == ("command send_now", [("send_now", None)])
-    assert send({"command": "report"}) == ("command report", [("post", {"uptime_s": 5})])
+    assert send({"command": "report"}) == ("command report", [("report", {"uptime_s": 5})])
     assert send({"command": "restart"}) == ("command restart", [("restart", "command restart")])
+
+
+def test_command_with_a_request_id_is_answered_under_it(handlers: dict[str, Handler]) -> None:
+    handlers["relay"] = lambda arguments: {"on": True} if arguments == {"on": True} else None
+    order = {"command": "relay", "on": True, "request_id": "r1"}
+    assert send(order) == ("command relay", [("report", {"on": True}, "r1")])
+    assert send({"command": "relay", "request_id": "r2"})[1] == [("report", {}, "r2")]
+    assert send({"command": "restart", "request_id": "r3"})[1] == [
+        ("restart", "command restart"),
+        ("report", {}, "r3"),
+    ]
+
+
+def test_refused_command_with_a_request_id_is_answered_with_the_reason() -> None:
+    board = Board()
+    with pytest.raises(ValueError, match="1 to 86400"):
+        commands.run(b'{"command": "interval", "interval_s": 0, "request_id": "r1"}', board)
+    assert board.did == [("refused", "interval_s must be 1 to 86400, or null", "r1")]
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 65, 7, True, ["a"]])
+def test_request_id_that_is_no_short_text_is_refused_without_an_answer(request_id: object) -> None:
+    refusal({"command": "send_now", "request_id": request_id})
 
 
 def test_functions_of_the_user_get_the_arguments_alone(handlers: dict[str, Handler]) -> None:
@@ -115,7 +137,7 @@ def test_what_a_function_returns_is_posted(
     handlers: dict[str, Handler], result: object, message: dict[str, Any]
 ) -> None:
     handlers["relay"] = lambda _: result
-    assert send({"command": "relay"})[1] == [("post", message)]
+    assert send({"command": "relay"})[1] == [("report", message)]
 
 
 def endless() -> list[Any]:
@@ -309,8 +331,8 @@ class App:
     def send_now(self):
         did.append(["send_now"])
 
-    def post(self, values):
-        did.append(["post", values])
+    def answer(self, request_id, key, value):
+        did.append([key, value] + ([request_id] if request_id else []))
 
     def report(self):
         return {"uptime_s": 5}
@@ -354,16 +376,19 @@ def test_micropython_runs_each_command(board: Callable[[list[bytes]], list[Any]]
         (order("interval", interval_s=5), "command interval", [["set_interval", 5]]),
         (order("interval", interval_s=None), "command interval", [["set_interval", None]]),
         (order("send_now"), "command send_now", [["send_now"]]),
-        (order("report"), "command report", [["post", {"uptime_s": 5}]]),
+        (order("report"), "command report", [["report", {"uptime_s": 5}]]),
         (order("restart"), "command restart", [["restart", "command restart"]]),
-        (order("echo", text="ä", list=[1]), "command echo", [["post", {"text": "ä", "list": [1]}]]),
-        (order("count"), "command count", [["post", {"count": 3}]]),
+        (order("echo", text="ä", list=[1]), "command echo", [["report", {"text": "ä", "list": [1]}]]),
+        (order("count"), "command count", [["report", {"count": 3}]]),
         (order("relay", on=None), "command relay", []),
         (order("relay"), "refused: relay raised KeyError: on", []),
         (order("leave"), "refused: leave raised SystemExit: ", []),
         (order("mute"), "refused: mute raised Mute", []),
         (order("loop"), "refused: loop raised ValueError: nested too deep", []),
         (order("nan"), "refused: nan raised ValueError: not a number", []),
+        (order("send_now", request_id="r1"), "command send_now", [["send_now"], ["report", {}, "r1"]]),
+        (order("count", request_id="r2"), "command count", [["report", {"count": 3}, "r2"]]),
+        (order("gone", request_id="r3"), "refused: no command 'gone'", [["refused", "no command 'gone'", "r3"]]),
         (order("stop"), "Ctrl-C", []),
         (order("\x1b[2J"), "refused: no command '\\x1b[2J'", []),
     ]
