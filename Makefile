@@ -64,12 +64,12 @@ hooks: .venv/.test  ## run ruff and mypy before each commit (pre-commit)
 	@$(PYTHON) -m venv .venv || { echo "python3 cannot make a venv; on Debian: apt install python3-venv" >&2; exit 1; }
 
 .venv/.demo: pyproject.toml tools/mqtt443_tools/support/fetch_umqtt.py | .venv/bin/pip
-	$(BIN)/pip install --quiet --editable '.[umqtt]'
+	$(BIN)/pip install --quiet --editable .
 	@$(BIN)/python -m mqtt443_tools.support.fetch_umqtt
 	@touch $@
 
 .venv/.test: pyproject.toml .venv/.demo
-	$(BIN)/pip install --quiet --editable '.[umqtt,test]'
+	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 
 clean:  ## remove .venv, build and all caches

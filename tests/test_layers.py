@@ -39,7 +39,7 @@ PARTS: Mapping[str, Part] = {
     "support": Part(("authorizer",), ("mqtt443_tools", TOOLS + "support")),
     # The local AWS IoT Core
     "localcore.base": Part(
-        ("support",),
+        ("authorizer", "support"),
         tuple(LOCALCORE + name for name in ("clock", "events", "event_log", "rate", "settings", "state_folder")),
     ),
     "localcore.policy": Part(("support",), (LOCALCORE + "policy",)),

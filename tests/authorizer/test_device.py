@@ -1,4 +1,4 @@
-"""Rules for the fields of a device, and its JSON form."""
+"""What can be registered, and the form of a device as JSON."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Parsing of recorded and malformed events."""
+"""What is taken from a recorded or malformed event, and what is refused."""
 
 import base64
 from typing import Any

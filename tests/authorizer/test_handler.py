@@ -1,4 +1,4 @@
-"""The whole decision: answer, log line, failing closed, and settings."""
+"""The decision as a whole: the answer, the log line, failing closed, and the settings."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Hashing, comparing and checking of secrets."""
+"""How secrets are kept and compared, and what a stored one may be."""
 
 import hashlib
 from typing import Any

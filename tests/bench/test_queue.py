@@ -1,4 +1,4 @@
-"""Tasks that use outbox and sender: all messages arrive, from RAM and from flash, packed into few records."""
+"""The tasks that go through outbox and sender: all that was put arrives, from memory and from flash, packed."""
 
 from collections.abc import Iterator
 

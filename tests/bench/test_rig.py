@@ -1,4 +1,4 @@
-"""The number of messages within one second, as the rig counts it."""
+"""What the rig counts: how many messages arrived within one second."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""docs/commands.md: its commands reach a board and do what the page says, including its example of sensors.py."""
+"""docs/commands.md: what it shows reaches a board and does there what it says, its example of sensors.py included."""
 
 import json
 import os
@@ -22,7 +22,7 @@ DEADLINE_S = 30
 
 
 def block(language: str) -> str:
-    """Return the page's code block in a language."""
+    """Return the page's block in that language."""
     found = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     assert len(found) == 1
     return str(found[0])
@@ -30,7 +30,7 @@ def block(language: str) -> str:
 
 @pytest.fixture
 def send(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """Send a command as on the page; `core` takes the place of `mqtt443 local`."""
+    """Send a command as the page does; `core` stands for `mqtt443 local` there."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     (tmp_path / ".mqtt443").symlink_to(core.state)
@@ -50,7 +50,7 @@ def send(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.Comple
 
 @pytest.fixture(params=interpreters.MICROPYTHON)
 def board(core: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Board]:
-    """The board of the page with its sensors.py; its second reading is due in an hour."""
+    """The board of the page, with its sensors.py; it would take its second reading in an hour."""
     password = core.add_device("my-board")
     login: dict[str, Any] = {"client_id": "my-board", "username": "my-board", "password": password}
     (tmp_path / "board").mkdir()
@@ -71,7 +71,7 @@ def next_of(core: RunningCore) -> dict[str, Any]:
             return loaded
 
 
-def test_documented_command_does_what_the_page_says(board: Board, core: RunningCore, send: Any) -> None:
+def test_each_command_of_the_page_does_what_it_says(board: Board, core: RunningCore, send: Any) -> None:
     assert send('{"command": "send_now"}').returncode == 0
     assert next_of(core)["seq"] == 2
     assert send('{"command": "relay", "on": true}').returncode == 0
@@ -87,7 +87,7 @@ def test_documented_command_does_what_the_page_says(board: Board, core: RunningC
     assert next_of(core)["seq"] == seq + 1
 
 
-def test_restart_happens_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:
+def test_restart_comes_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:
     assert send('{"command": "restart"}').returncode == 0
     after = next_of(core)
     assert "command restart" in after["link"].values()
@@ -96,7 +96,7 @@ def test_restart_happens_once_and_says_why(board: Board, core: RunningCore, send
     assert len(board.virtual.resets) == 2
 
 
-def test_example_reports_a_refused_login(core: RunningCore, send: Any) -> None:
+def test_example_says_that_a_login_is_refused(core: RunningCore, send: Any) -> None:
     assert send('{"command": "send_now"}').returncode == 0
     refused = subprocess.run(
         [sys.executable, ROOT / "docs/examples/paho_command.py", core.host, str(core.port), core.ca, "other", "{}"],
@@ -106,6 +106,6 @@ def test_example_reports_a_refused_login(core: RunningCore, send: Any) -> None:
     assert "not acknowledged" in refused.stderr
 
 
-def test_page_lists_exactly_the_built_in_commands() -> None:
+def test_page_names_the_built_in_commands_and_no_other() -> None:
     source = Path(commands.__file__).read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == set(re.findall(r'name == "(\w+)"', source))

@@ -1,5 +1,7 @@
-"""PUBACKs doubled, for nobody, out of order, late or missing; sessions kept and lost: no reading is lost for it, and
-what comes again is what MQTT says [MQTT-4.4.0-1]."""
+"""PUBACKs that are doubled, unknown, out of order, late or missing, and sessions kept or lost: no reading is lost.
+
+What is sent again is what MQTT asks for [MQTT-4.4.0-1].
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -22,7 +22,7 @@ def test_add_shows_a_generated_password_once(run):
     first, second = run("add", "sensor-1").splitlines()
     assert first == "added sensor-1, user name sensor-1"
     assert run.fits(second.split()[1]) == 0
-    assert second.endswith("(not stored: it cannot be shown again)")
+    assert second.endswith("(shown only once: it is not stored)")
 
 
 def test_add_as_json_gives_the_generated_password(run):

@@ -69,7 +69,6 @@ def test_drop_old_makes_no_password(run, tmp_path):
 @pytest.fixture
 def live(monkeypatch):
     """What the control channel is asked for, and what it answers."""
-
     channel = SimpleNamespace(calls=[], answer=True)
 
     def disconnect(state, client_id):
@@ -86,7 +85,7 @@ def live(monkeypatch):
     ("command", "done"),
     [
         (["disable", "sensor-1"], "sensor-1 is disabled"),
-        (["remove", "sensor-1", "--yes"], "sensor-1 is removed"),
+        (["remove", "sensor-1", "--yes"], "sensor-1 was deleted"),
         (["rotate", "sensor-1", "--drop-old"], "sensor-1 has one password now"),
     ],
 )
@@ -94,7 +93,7 @@ def test_whoever_loses_access_loses_the_live_connection(run, live, command, done
     run("add", "sensor-1")
     run("rotate", "sensor-1")
     assert live.calls == []
-    assert run(*command) == f"{done}; its connection was cut\n"
+    assert run(*command) == f"{done}; its connection was closed\n"
     assert live.calls == [("state", "sensor-1")]
 
 

@@ -46,7 +46,7 @@ def test_a_device_is_cut_and_refused_from_then_on(core, command):
     with Client(core, password) as client:
         assert client.happened.get(timeout=WAIT_S) == "connected"
         name, *options = command
-        assert run(name, "sensor-1", *options).endswith("; its connection was cut\n")
+        assert run(name, "sensor-1", *options).endswith("; its connection was closed\n")
         assert client.happened.get(timeout=WAIT_S) == "cut"
     with Client(core, password) as again:
         assert again.happened.get(timeout=WAIT_S) == "cut"

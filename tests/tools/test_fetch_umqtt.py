@@ -32,6 +32,16 @@ def test_pip_settings_are_read_whatever_their_section(monkeypatch):
 
 
 def test_unreachable_index_is_one_line_with_the_next_step(monkeypatch, tmp_path):
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")  # the discard port: nobody listens
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")  # the discard port: nothing listens
     with pytest.raises(fetch_umqtt.FetchError, match=r"cannot download .*check the network"):
         fetch_umqtt.download(tmp_path)
+
+
+def test_changed_module_is_not_taken_for_the_pinned_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(fetch_umqtt, "UMQTT", tmp_path)
+    (tmp_path / "umqtt").mkdir()
+    (tmp_path / "umqtt" / "simple.py").write_bytes((UMQTT / "umqtt" / "simple.py").read_bytes())
+    assert fetch_umqtt.is_fetched()
+    assert fetch_umqtt.fetch_umqtt() is False, "nothing is downloaded again"
+    (tmp_path / "umqtt" / "simple.py").write_text("class MQTTClient: pass")
+    assert not fetch_umqtt.is_fetched()

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from mqtt443_authorizer.store import FileStore
 from mqtt443_tools.cli import app
-from mqtt443_tools.cloud.lambda_zip import build
 from mqtt443_tools.device.registration import add_device
 from mqtt443_tools.local.local_command import parse_settings
 from mqtt443_tools.localcore.settings import SettingError, Settings
+from mqtt443_tools.support.lambda_zip import build
 from typer.testing import CliRunner
 
 from tests.support.mqtt.client import Connack, Inbox, client_connect, client_publish
@@ -76,7 +76,7 @@ def test_it_says_when_it_is_ready_why_it_refuses_and_stops_cleanly(tmp_path: Pat
     assert (process.returncode, out) == (0, "")
     assert "accepted dev-1 from 127.0.0.1: CONNECTED" in err
     assert "closed dev-1 from 127.0.0.1: AUTH_ERROR" in err
-    assert '"decision":"allow"' in err, "the Lambda's own log line"
+    assert "authorizer: allow dev-1: the password matches (" in err, "the Lambda's own log line, in words"
     assert "p@ssw0rd" not in err
     assert "\x1b" not in err, "no colour when piped, no control characters from the network"
     assert not (state / "control.json").exists()
@@ -200,7 +200,9 @@ def test_a_server_name_that_is_no_text_is_explained_without_a_traceback(tmp_path
             assert raw.recv(1) == b"\x15", "an alert"
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=WAIT_S)
-    assert re.fullmatch(r"UnicodeDecodeError in .*\n\S+ refused a client from .*: SNI_MISUSED: .*not ASCII.*\n", err)
+    assert re.fullmatch(
+        r"lambda \| UnicodeDecodeError in .*\n\S+ refused a client from .*: SNI_MISUSED: .*not ASCII.*\n", err
+    )
 
 
 def test_settings_are_parsed_in_their_types() -> None:

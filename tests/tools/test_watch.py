@@ -85,7 +85,7 @@ def test_it_ends_with_a_note_where_the_endpoint_goes_away(core: RunningCore) -> 
         result = watch(core)
     assert result.exit_code == 0
     assert result.stdout.endswith("telemetry/a last\n")
-    assert result.stderr == "the local endpoint has gone away\n"
+    assert result.stderr == "the local endpoint was stopped\n"
 
 
 def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""The command `mqtt443`: puts the subcommands together, one file each, and turns their errors into exit codes."""
+"""The command `mqtt443`: joins the subcommands, one package each, and turns their errors into exit codes."""
 
 import os
 import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
 
 import typer
 
@@ -14,16 +16,29 @@ from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.local.local_command import local
 from mqtt443_tools.monitor.monitor_command import monitor
 from mqtt443_tools.push.push_command import push
+from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.watch.watch_command import watch
 
-app = typer.Typer(
-    name="mqtt443",
-    help="An ESP32 talks to AWS IoT Core with a user name and a password, over port 443.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_app("mqtt443", "Connect an ESP32 to AWS IoT Core with a user name and a password, over port 443.")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mqtt443 {installed_version('mqtt443')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Connect an ESP32 to AWS IoT Core with a user name and a password, over port 443."""
+
+
 app.command()(local)
 app.add_typer(device_app, name="device")
 app.command()(board)
@@ -43,6 +58,6 @@ def main() -> None:
     except CommandError as error:
         print(f"mqtt443: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `mqtt443 watch | head`: nobody reads on
+    except BrokenPipeError:  # `mqtt443 watch | head`: the reader is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -13,11 +13,11 @@ from mqtt443_tools.cloud.destroy import destroy
 from mqtt443_tools.cloud.stack_outputs import Deployed
 from mqtt443_tools.cloud.stacks import Pace
 from mqtt443_tools.cloud.status import Status, status
-from mqtt443_tools.cloud.talk import Talk
 
 from tests.support.aws.change_sets import ChangeSets
 from tests.support.aws.iot_control_plane import AwsIot
 from tests.support.aws.stubs import Answers
+from tests.support.console import ScriptedConsole
 
 STACK = "mqtt443"
 
@@ -58,8 +58,8 @@ class Cloud:
     def client(self, service: str) -> Any:
         return self.aws.client(service)
 
-    def talk(self) -> Talk:
-        return Talk(self.said.append, self._ask)
+    def console(self) -> ScriptedConsole:
+        return ScriptedConsole(self.said, self._ask)
 
     def _account_settings(self) -> dict[str, Any]:
         limit = self.concurrency
@@ -85,7 +85,7 @@ class Cloud:
             signing=signing,
             policy=policy,
             state=self.state,
-            talk=self.talk(),
+            console=self.console(),
             pace=self.patience.pace(),
         )
 
@@ -96,8 +96,7 @@ class Cloud:
             self.aws,
             stack,
             delete_table=delete_table,
-            confirm=lambda _: confirm,
-            talk=self.talk(),
+            console=ScriptedConsole(self.said, lambda _: confirm),
             pace=self.patience.pace(),
             now=self.iot.now,
         )

@@ -38,8 +38,14 @@ NO_SUCH_COMMAND = 0xFF
 
 @dataclass
 class Faults:
-    """How the board misbehaves: `silent` never answers; `says` is sent instead of an answer, as a running program
-    would; `unplug_after` and `hang_after` are bytes programmed to flash before the cable is out, or the chip stops."""
+    """How the board misbehaves.
+
+    Attributes:
+        silent: never answer.
+        says: sent instead of an answer, as by a running program.
+        unplug_after: bytes programmed to flash before the cable is pulled.
+        hang_after: bytes programmed to flash before the chip stops.
+    """
 
     silent: bool = False
     says: bytes = b""

@@ -29,6 +29,7 @@ from mqtt443_tools.localcore.settings import Settings
 from tests.support.mqtt.manual_clock import ManualClock
 
 T = TypeVar("T")
+CODE = Path(__file__).resolve().parents[3] / "authorizer"
 WAIT_S = 20.0
 
 
@@ -162,7 +163,7 @@ class RunningCore:
     async def _start(self) -> tuple[LocalCore, AuthorizerRegistry]:
         clock = self._clock or SystemClock(asyncio.get_running_loop())
         if self._authorizers is None:
-            authorizers = [product_authorizer(self.settings, self.log.append)]
+            authorizers = [product_authorizer(self.settings, self.log.append, CODE)]
             assert authorizers[0].name == AUTHORIZER_NAME
         else:
             authorizers = list(self._authorizers)

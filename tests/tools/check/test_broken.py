@@ -217,7 +217,7 @@ def serve(context) -> Iterator[int]:
 
 @pytest.mark.parametrize("years", [-1, 1, 2])  # the certificate: not valid yet, valid, expired
 def test_clock_years_off(way, core, tmp_path, years):
-    """libfaketime gives the command another clock, and so OpenSSL, too."""
+    """Libfaketime gives the command another clock, and so OpenSSL, too."""
     way.to(core)
     environment = board_clock(tmp_path, datetime.datetime.now(datetime.UTC).year + years)
     command = [

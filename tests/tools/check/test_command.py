@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.check import mqtt_steps
 from mqtt443_tools.check.causes import CAUSES
 from mqtt443_tools.cli import app
+from mqtt443_tools.support import fetch_umqtt
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import ROOT
 from typer.testing import CliRunner
 
+from tests.support.golden import check_golden
 from tests.tools.check.conftest import PASSWORD
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,8 +39,7 @@ def shown(output, core):
 )
 def test_output(way, core, name, keys):
     done = check(way.to(core, **keys))
-    expected = (GOLDEN / f"{name}.txt").read_text()
-    assert shown(done.output, core) == expected, f"golden/{name}.txt should hold:\n{shown(done.output, core)}"
+    check_golden(GOLDEN / f"{name}.txt", shown(done.output, core))
     assert done.exit_code == (0 if name == "ok" else 1)
 
 
@@ -78,15 +78,16 @@ def test_refusal_after_five_seconds_is_a_slow_authorizer(way, core):
     assert way.walk(state=way.folder / "another", clock=lambda: next(ticks)) == "authorizer_slow"
 
 
-def test_umqtt_that_was_never_fetched(way, core, monkeypatch, tmp_path):
-    monkeypatch.setattr(mqtt_steps, "UMQTT", tmp_path)
+def test_umqtt_is_fetched_when_it_is_missing(way, core, monkeypatch, tmp_path):
+    monkeypatch.setattr(fetch_umqtt, "UMQTT", tmp_path)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")  # the discard port: nothing listens
     done = check(way.to(core))
     assert isinstance(done.exception, CommandError)
-    assert "mqtt443_tools.support.fetch_umqtt" in str(done.exception)
+    assert "cannot download micropython-umqtt.simple" in str(done.exception)
 
 
 def test_every_cause_is_in_the_document():
     document = (ROOT / "docs" / "board.md").read_text()
     rows = [f"| `{cause.code}` | {cause.text} | {cause.fix} |" for cause in CAUSES.values()]
     missing = [row for row in rows if row not in document]
-    assert not missing, "docs/mqtt_steps.md should hold:\n" + "\n".join(rows)
+    assert not missing, "docs/board.md should hold:\n" + "\n".join(rows)

@@ -27,7 +27,7 @@ yaml.CLoader.add_multi_constructor("", yaml_tag_constructor)
 
 @pytest.fixture(autouse=True)
 def quick_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto reads each template many times over: in C that takes a tenth."""
+    """Moto reads each template many times over: in C that takes a tenth."""
     monkeypatch.setattr(yaml, "Loader", yaml.CLoader)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from mqtt443_authorizer.errors import PolicyError
-from mqtt443_tools.cloud.lambda_zip import PACKAGE, build, key, read_policy
+from mqtt443_tools.support.lambda_zip import PACKAGE, build, key, read_policy
 
 
 def names(content: bytes) -> list[str]:

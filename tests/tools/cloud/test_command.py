@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from mqtt443_tools.cli import app
 from mqtt443_tools.cloud import cloud_command
-from mqtt443_tools.cloud.lambda_zip import build, key
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.lambda_zip import build, key
 from typer.testing import CliRunner, Result
 
 from tests.support.aws.account import STACK, Cloud
@@ -93,14 +94,15 @@ def test_destroy_asks_for_the_name(
     run: Run, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answer: str, is_destroyed: bool
 ) -> None:
     cloud.deploy()
-    asked = []
-    monkeypatch.setattr(cloud_command, "_answer", lambda question, _: (asked.append(question), answer)[1])
+    asked: list[str] = []
+    monkeypatch.setattr(Console, "is_attended", True)
+    monkeypatch.setattr("typer.prompt", lambda question, **_: (asked.append(question), answer)[1])
     if is_destroyed:
         run("destroy")
     else:
-        with pytest.raises(CommandError, match="mqtt443 stays as it is"):
+        with pytest.raises(CommandError, match="nothing was deleted"):
             run("destroy")
-    assert asked == ["Take mqtt443 away but keep its devices? Type the stack's name to go on"]
+    assert asked == ["Delete mqtt443 but keep its devices? Type the name of the stack to confirm"]
     assert (STACK not in cloud.stacks()) == is_destroyed
 
 
@@ -116,7 +118,7 @@ def test_status_in_words_and_as_json(run: Run, cloud: Cloud) -> None:
         "default authorizer mqtt443",
         f"endpoint {ENDPOINT} port 443 mode default table {cloud.deploy().table}",
         "2026-11-01T12:00:00+00:00 refuse x\\x1b[2J: wrong password",
-        "all is as it was deployed",
+        "no problems found",
     ]
     shown = json.loads(run("status", "--no-drift", "--json").stdout)
     assert (shown["problems"], shown["decisions"][0]["reason"]) == ([], "wrong password")
@@ -169,5 +171,5 @@ def test_without_credentials_it_is_one_line_on_stderr() -> None:
         check=False,
     )
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("mqtt443: no AWS credentials that work: log in with")
+    assert result.stderr.startswith("mqtt443: no working AWS credentials: log in with")
     assert result.stderr.count("\n") == 1

@@ -30,5 +30,5 @@ def test_the_total_is_all_devices_and_the_text_says_so() -> None:
     cost = monthly(200, interval_s=60, refresh_s=3600, memory_mb=1024)
     assert cost.total == pytest.approx(200 * (cost.connection + cost.messages + cost.authorizer))
     one, all_of_them = cost.lines()
-    assert one.startswith("about $0.047 a device and month")
+    assert one.startswith("about $0.047 per device and month")
     assert all_of_them.startswith("about $9.50 a month for 200 devices")

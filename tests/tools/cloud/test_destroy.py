@@ -26,7 +26,7 @@ def test_destroy_takes_the_authorizer_and_keeps_the_devices(cloud: Cloud) -> Non
     assert list(cloud.stacks()) == ["mqtt443-store"]
     assert tables(cloud) == [table]
     assert (cloud.iot.authorizers, cloud.iot.default) == ({}, None)
-    assert cloud.said[-1] == "mqtt443 is taken away"
+    assert cloud.said[-1] == "mqtt443 was deleted"
 
 
 def test_a_deploy_after_it_finds_the_devices_again(cloud: Cloud) -> None:
@@ -51,14 +51,14 @@ def test_the_devices_can_be_deleted_later(cloud: Cloud) -> None:
 
 def test_without_the_right_name_nothing_happens(cloud: Cloud) -> None:
     cloud.deploy()
-    with pytest.raises(CommandError, match="mqtt443 stays as it is"):
+    with pytest.raises(CommandError, match="nothing was deleted"):
         cloud.destroy(confirm=False)
     assert set(cloud.stacks()) == {STACK, "mqtt443-store"}
     assert cloud.iot.authorizers[STACK]["status"] == "ACTIVE"
 
 
 def test_nothing_to_destroy_says_where_it_looked(cloud: Cloud) -> None:
-    with pytest.raises(CommandError, match="there is no stack mqtt443 in eu-west-1: look with --region"):
+    with pytest.raises(CommandError, match="there is no stack mqtt443 in eu-west-1: try another --region"):
         cloud.destroy()
 
 

@@ -101,7 +101,7 @@ def test_without_the_signing_key_nothing_is_registered(run: Run, cloud: Cloud, t
     cloud.deploy(mode="named", signing=True)
     for path in (cloud.state / "signing").iterdir():
         path.unlink()
-    with pytest.raises(CommandError, match="tokens are signed where"):
+    with pytest.raises(CommandError, match="sign tokens where"):
         run("add", "sensor-1", "--out", str(tmp_path / "config.json"))
     assert store(cloud).all() == []
 
@@ -130,7 +130,7 @@ def test_whoever_loses_access_is_cut_at_aws(run: Run, cloud: Cloud, command: lis
     cloud.deploy()
     run("add", "sensor-1")
     cloud.iot.connected.add("sensor-1")
-    assert run(*command).stdout.endswith("; its connection was cut\n")
+    assert run(*command).stdout.endswith("; its connection was closed\n")
     assert cloud.iot.connected == set()
     (cut,) = cloud.answers.of("delete_connection")
     assert cut.parameters == {"clientId": "sensor-1"}

@@ -129,7 +129,7 @@ def test_deploy_add_connect_rotate_disable_destroy(cloud: Cloud, tmp_path: Path)
         assert not reaches(core, first)
 
         cloud.iot.connected.add("sensor-1")
-        assert "its connection was cut" in mqtt443("device", "disable", "sensor-1", *device)
+        assert "its connection was closed" in mqtt443("device", "disable", "sensor-1", *device)
         assert not reaches(core, second)
         mqtt443("device", "enable", "sensor-1", *device)
         assert reaches(core, second)
@@ -138,7 +138,7 @@ def test_deploy_add_connect_rotate_disable_destroy(cloud: Cloud, tmp_path: Path)
     mqtt443("cloud", "destroy", "--yes")
     assert cloud.iot.default is None
     assert json.loads(mqtt443("cloud", "status", "--no-drift", "--json"))["problems"] == [
-        "there is no stack mqtt443: deploy again"
+        "stack mqtt443 does not exist: deploy again"
     ]
     mqtt443("cloud", "deploy", "--yes", *state)
     (kept,) = json.loads(mqtt443("device", "list", "--json", *device))

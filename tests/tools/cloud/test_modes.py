@@ -44,7 +44,7 @@ def test_a_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> N
     cloud.iot.authorizers["theirs"]["status"] = "INACTIVE"
     cloud.destroy()
     assert cloud.iot.default is None
-    assert any("theirs, the one before, is not active any more" in line for line in cloud.said)
+    assert any("theirs, the previous one, is no longer active" in line for line in cloud.said)
 
 
 def test_a_default_that_somebody_set_since_stays_on_destroy(cloud: Cloud) -> None:
@@ -81,7 +81,7 @@ def test_a_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_nex
 def test_a_default_that_aws_does_not_keep_is_noticed(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("a")
     cloud.answers.on("iot", "set_default_authorizer", {"authorizerName": "a"})
-    with pytest.raises(CommandError, match="AWS IoT has no default authorizer though a was set"):
+    with pytest.raises(CommandError, match="the default authorizer is not set, although a was set"):
         iot_authorizer.set_default(cloud.aws, "a")
 
 
@@ -124,7 +124,7 @@ def test_a_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) 
         "describe_domain_configuration",
         lambda **parameters: {key: value for key, value in describe(**parameters).items() if key != "domainName"},
     )
-    with pytest.raises(CommandError, match=r"no host name .* yet: run this again"):
+    with pytest.raises(CommandError, match=r"not assigned a host name .* yet: run this again"):
         cloud.deploy(mode="domain")
     assert 60 <= cloud.patience.now_s < 70
 
@@ -160,7 +160,7 @@ def test_from_domain_to_named_keeps_the_domain_for_its_devices(cloud: Cloud) -> 
     cloud.deploy(mode="domain")
     cloud.deploy(mode="named")
     assert cloud.iot.domains[STACK]["domainConfigurationStatus"] == "ENABLED"
-    assert any("stays as it is, so that its devices go on" in line for line in cloud.said)
+    assert any("is kept, so that its devices stay connected" in line for line in cloud.said)
 
 
 def test_destroy_disables_a_domain_now_and_says_when_it_can_be_deleted(cloud: Cloud) -> None:
@@ -168,8 +168,8 @@ def test_destroy_disables_a_domain_now_and_says_when_it_can_be_deleted(cloud: Cl
     cloud.destroy()
     assert cloud.iot.domains[STACK]["domainConfigurationStatus"] == "DISABLED"
     assert cloud.said[-1] == (
-        f"the domain {DOMAIN} is disabled: no device connects there any more; AWS deletes it after seven days, so run "
-        "this again after 2026-11-08 12:00 UTC"
+        f"the domain {DOMAIN} is disabled: no device can connect there any more; AWS deletes it only after seven days: "
+        "run this again after 2026-11-08 12:00 UTC"
     )
     assert list(cloud.stacks()) == ["mqtt443-store"]
 
@@ -183,7 +183,7 @@ def test_destroy_deletes_a_domain_that_has_rested(cloud: Cloud) -> None:
     cloud.iot.now += timedelta(hours=1)
     cloud.destroy()
     assert cloud.iot.domains == {}
-    assert cloud.said[-1] == "the domain configuration mqtt443 is deleted"
+    assert cloud.said[-1] == "the domain configuration mqtt443 was deleted"
 
 
 def test_a_domain_that_aws_still_keeps_is_said(cloud: Cloud) -> None:

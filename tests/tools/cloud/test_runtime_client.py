@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mqtt443_authorizer.filestore import FileStore
-from mqtt443_tools.cloud.lambda_zip import build
+from mqtt443_tools.support.lambda_zip import build
 
 from tests.support.aws.lambda_runtime_api import Lambda
 from tests.support.aws.logins import device, event

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mqtt443_tools.cloud import lambda_zip
 from mqtt443_tools.cloud.aws_backend import AwsBackend
+from mqtt443_tools.support import lambda_zip
 from mqtt443_tools.support.errors import CommandError
 
 from tests.support.aws.account import STACK, Cloud
@@ -74,7 +74,7 @@ def test_each_thing_that_is_not_as_it_was_deployed_is_a_problem(quiet: Cloud, mo
         "stack mqtt443 is UPDATE_ROLLBACK_FAILED: deploy again",
         "the authorizer mqtt443 is not active: deploy again",
         "the account's default authorizer is not set: deploy again",
-        "the deployed authorizer is another version than this one: deploy again to update it",
+        "the deployed authorizer is not this version: deploy again to update it",
     ]
 
 
@@ -86,7 +86,7 @@ def test_an_authorizer_that_is_gone_is_a_problem(quiet: Cloud) -> None:
 
 def test_a_half_deployed_account_is_a_problem(quiet: Cloud) -> None:
     quiet.destroy()
-    assert quiet.status().problems == ["there is no stack mqtt443: deploy again"]
+    assert quiet.status().problems == ["stack mqtt443 does not exist: deploy again"]
 
 
 def test_a_changed_domain_is_a_problem(cloud: Cloud) -> None:
@@ -94,7 +94,7 @@ def test_a_changed_domain_is_a_problem(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     assert cloud.status().problems == []
     cloud.iot.domains[STACK]["domainConfigurationStatus"] = "DISABLED"
-    assert cloud.status().problems == ["the domain configuration has another status: deploy again"]
+    assert cloud.status().problems == ["the domain configuration has a different status: deploy again"]
     cloud.iot.domains.clear()
     assert cloud.status().problems == ["there is no domain configuration mqtt443: deploy again"]
 
@@ -142,7 +142,7 @@ def test_alarms_are_shown_by_their_names_in_the_template(quiet: Cloud) -> None:
     quiet.answers.on("cloudwatch", "describe_alarms", {"MetricAlarms": [alarm]})
     found = quiet.status()
     assert found.alarms == {"ErrorsAlarm": "ALARM"}
-    assert found.problems == ["the alarm ErrorsAlarm is on"]
+    assert found.problems == ["the alarm ErrorsAlarm is raised"]
     assert quiet.answers.of("describe_alarms")[0].parameters["AlarmNames"] == ["mqtt443-ErrorsAlarm-1"]
 
 

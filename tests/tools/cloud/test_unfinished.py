@@ -8,12 +8,12 @@ import pytest
 from mqtt443_tools.cloud import change_sets
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import DEADLINE_S, Stacks
-from mqtt443_tools.cloud.talk import Talk
 from mqtt443_tools.support.errors import CommandError
 
 from tests.support.aws.account import STACK, Cloud, Patience
 from tests.support.aws.change_sets import set_status
 from tests.support.aws.stubs import REGION, Answers, Refuse
+from tests.support.console import ScriptedConsole
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 
@@ -46,7 +46,7 @@ def test_a_stack_that_can_only_be_deleted_is_cleared_away_and_made_again(cloud: 
     cloud.deploy()
     set_status(STACK, status)
     cloud.deploy()
-    assert f"stack mqtt443: clearing away what a failed run left ({status})" in cloud.said
+    assert f"stack mqtt443: deleting what a failed run left behind ({status})" in cloud.said
     assert cloud.stacks() == {"mqtt443-store": "CREATE_COMPLETE", "mqtt443": "CREATE_COMPLETE"}
 
 
@@ -79,7 +79,7 @@ def test_what_aws_is_still_at_work_on_is_waited_for(cloud: Cloud, busy: str, the
     set_status(STACK, busy)
     cloud.patience.on_sleep = lambda: set_status(STACK, then)
     cloud.deploy()
-    assert f"stack mqtt443: AWS is still at work on it ({busy}), waiting" in cloud.said
+    assert f"stack mqtt443: waiting for AWS ({busy})" in cloud.said
     assert cloud.stacks()[STACK].endswith("_COMPLETE")
     assert "ROLLBACK" not in cloud.stacks()[STACK] or then == "UPDATE_ROLLBACK_COMPLETE"
 
@@ -93,7 +93,7 @@ def test_a_roll_back_that_failed_is_finished_first(cloud: Cloud) -> None:
         lambda **_: set_status(STACK, "UPDATE_ROLLBACK_COMPLETE"),
     )
     cloud.deploy()
-    assert "stack mqtt443: finishing a roll back that had failed" in cloud.said
+    assert "stack mqtt443: finishing a failed rollback" in cloud.said
 
 
 STACK_ARN = f"arn:aws:cloudformation:{REGION}:123456789012:stack/mqtt443/1"
@@ -131,7 +131,7 @@ class Scripted:
         self.answers.on("cloudformation", "execute_change_set", self._execute)
 
     def apply(self) -> None:
-        change_sets.apply(self.stacks, STACK, "template", {}, Talk(self.said.append, lambda _: True))
+        change_sets.apply(self.stacks, STACK, "template", {}, ScriptedConsole(self.said))
 
     def _execute(self, **_: str) -> None:
         self._happened = len(self._events)
@@ -160,7 +160,7 @@ def test_the_first_cause_of_a_failure_is_named(environment: None) -> None:
     with pytest.raises(CommandError) as raised:
         scripted.apply()
     assert str(raised.value) == (
-        "stack mqtt443: Function: Code: the runtime is not there; mend that, then run the command again"
+        "stack mqtt443: Function: Code: the runtime is not there; fix that, then run the command again"
     )
     assert "  Function: update failed" in scripted.said
 
@@ -176,7 +176,7 @@ def test_a_missing_permission_within_a_stack_is_named(environment: None) -> None
 
 
 def test_a_failure_without_a_reason_is_one_too(environment: None) -> None:
-    with pytest.raises(CommandError, match="failed without a reason"):
+    with pytest.raises(CommandError, match="AWS gives no reason"):
         Scripted("CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", events=[]).apply()
 
 

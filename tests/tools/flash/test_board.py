@@ -74,7 +74,7 @@ def test_partition_table_is_read_from_the_board(connected):
 
 def test_esptools_own_lines_go_to_who_asked(plug):
     rom, lines = plug(), []
-    with connect(open_port(rom.port), attempts=1, talk=lines.append) as board:
+    with connect(open_port(rom.port), attempts=1, log=lines.append) as board:
         board.read(0, 16)
     assert "Uploading stub flasher..." in lines
     assert lines == [line.strip() for line in lines if line.strip()]
@@ -123,7 +123,7 @@ def test_port_that_goes_away_while_connecting_is_named(plug):
     rom = plug()
     port = open_port(rom.port)
     rom.unplug()
-    with pytest.raises(PortError, match=rf"{rom.port} went away: check cable and plug"):
+    with pytest.raises(PortError, match=rf"{rom.port} was unplugged: check the cable"):
         connect(port, attempts=1)
 
 
@@ -143,7 +143,7 @@ def test_rate_that_the_port_does_not_do_is_told(plug):
             super(Slow, type(self)).baudrate.fset(self, rate)
 
     port.__class__ = Slow
-    with pytest.raises(PortError, match=f"{rom.port} does not do 460800 bits a second: add --baud 115200"):
+    with pytest.raises(PortError, match=f"{rom.port} does not support 460800 bits per second: add --baud 115200"):
         connect(port, attempts=1)
 
 
@@ -151,9 +151,7 @@ def test_rate_that_the_port_does_not_do_is_told(plug):
 def test_cable_pulled_while_writing_says_what_to_do_and_the_board_can_be_flashed_again(connected, after):
     rom, board = connected(faults=Faults(unplug_after=after))
     whole = image(code=NOISE)
-    with pytest.raises(
-        WriteError, match=r"went away in the middle of writing: check cable and plug, then run the same"
-    ):
+    with pytest.raises(WriteError, match=r"was unplugged while it was written: check the cable, then run the same"):
         board.write([(0, whole)], nothing)
     assert rom.flash.data[: len(whole)] != whole
     rom_again, board_again = connected(flash=rom.flash)
@@ -170,7 +168,7 @@ def test_board_that_comes_up_on_the_port_of_an_unplugged_one_is_left_alone(plug,
         name.unlink(missing_ok=True)
         name.symlink_to(second.port)
 
-    with connect(open_port(str(name)), attempts=1) as board, pytest.raises(WriteError, match="went away"):
+    with connect(open_port(str(name)), attempts=1) as board, pytest.raises(WriteError, match="was unplugged"):
         board.write([(0, image(code=NOISE))], swap)
     assert second.commands == []
 
@@ -178,7 +176,7 @@ def test_board_that_comes_up_on_the_port_of_an_unplugged_one_is_left_alone(plug,
 def test_chip_that_stops_answering_while_writing_says_what_to_do(connected, monkeypatch):
     monkeypatch.setattr(esptool.loader, "WRITE_BLOCK_ATTEMPTS", 1)  # one wait of 3 s instead of three
     _, board = connected(faults=Faults(hang_after=20_000))
-    with pytest.raises(WriteError, match=r"stopped answering in the middle of writing \(.+\): check cable"):
+    with pytest.raises(WriteError, match=r"stopped answering while it was written \(.+\): check the cable"):
         board.write([(0x1000, NOISE)], nothing)
 
 
@@ -198,7 +196,7 @@ def test_flash_that_takes_nothing_is_found(connected):
 
 def test_chip_without_its_flash_is_told_apart(plug, monkeypatch):
     monkeypatch.setattr(NorFlash, "id", 0xFFFFFF)
-    with pytest.raises(BoardError, match="does not reach its flash: take off what is wired"):
+    with pytest.raises(BoardError, match="cannot reach its flash: disconnect what is wired"):
         connect(open_port(plug().port), attempts=1)
 
 
@@ -214,7 +212,7 @@ def test_chip_without_its_flash_is_told_apart(plug, monkeypatch):
 )
 def test_locked_chip_is_left_alone(plug, chip):
     rom = plug(chip)
-    with pytest.raises(BoardError, match="is locked for good by its maker"):
+    with pytest.raises(BoardError, match="is permanently locked by its maker"):
         connect(open_port(rom.port), attempts=1)
     assert not rom.is_stub
 

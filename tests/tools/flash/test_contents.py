@@ -65,13 +65,13 @@ def test_broken_littlefs_is_data_all_the_same():
     files = bytearray(file_system({"main.py": b"x"}))
     for block in (0, SECTOR_BYTES):
         files[block + 40 : block + SECTOR_BYTES] = bytes(SECTOR_BYTES - 40)
-    assert held(Flash(bytes(files)).read, NEW, FLASH) == ["data in partition vfs that is no readable littlefs"]
+    assert held(Flash(bytes(files)).read, NEW, FLASH) == ["data in partition vfs that is not a readable littlefs"]
 
 
 def test_other_file_systems_are_data():
     rows = ((1, 0x82, 0x290000, 0x100000, "spiffs\x1b[2J"),)
     found = held(Flash(b"\xeb\x3c\x90MSDOS5.0", 0x290000).read, parse_table(table(rows)), FLASH)
-    assert found == ["data in partition spiffs\\x1b[2J that is no readable littlefs"]
+    assert found == ["data in partition spiffs\\x1b[2J that is not a readable littlefs"]
 
 
 def test_partition_beyond_the_flash_is_not_read():
@@ -84,10 +84,10 @@ def test_board_that_goes_away_while_looking_is_an_error():
 
     def read(offset, size):
         if size == SECTOR_BYTES:  # littlefs's own reads
-            raise PortError("went away")
+            raise PortError("was unplugged")
         return flash.read(offset, size)
 
-    with pytest.raises(PortError, match="went away"):
+    with pytest.raises(PortError, match="was unplugged"):
         held(read, NEW, FLASH)
 
 

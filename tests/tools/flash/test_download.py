@@ -57,7 +57,7 @@ def test_first_download_without_a_sum_pins_it(server, downloads, tmp_path):
 
 
 def test_missing_file_is_named_with_its_status(server, downloads):
-    with pytest.raises(DownloadError, match=r"/none.bin is not to be had \(404 Not Found\): check the name"):
+    with pytest.raises(DownloadError, match=r"/none.bin cannot be downloaded \(404 Not Found\): check the name"):
         downloads.download(f"{server.url}/none.bin")
 
 

@@ -78,25 +78,25 @@ def test_file_larger_than_the_flash_is_refused():
 
 
 def test_application_alone_is_told_from_a_whole_image():
-    with pytest.raises(ImageError, match="has no partition table at 0x8000: it is a part of an image"):
+    with pytest.raises(ImageError, match="has no partition table at 0x8000: it is only a part of an image"):
         parse_image("micropython.bin", app(code=bytes(100_000))).check(Chip())
 
 
 @pytest.mark.parametrize("keep", [0x9000, 0x10000], ids=["no application", "not a byte of it"])
 def test_image_cut_short_is_refused(keep):
-    with pytest.raises(ImageError, match="has no whole application at 0x10000: is the file damaged"):
+    with pytest.raises(ImageError, match="has no complete application at 0x10000: is the file damaged"):
         parse_image("a.bin", image()[:keep]).check(Chip())
 
 
 def test_application_larger_than_its_partition_is_refused():
     rows = ((APP, 0, 0x10000, 0x1000, "factory"), (1, 0x81, 0x11000, 0x100000, "vfs"))
-    with pytest.raises(ImageError, match="has no whole application"):
+    with pytest.raises(ImageError, match="has no complete application"):
         parse_image("a.bin", image(rows=rows, code=bytes(0x2000))).check(Chip())
 
 
 @pytest.mark.parametrize("data", [b"", b"\xe9", b"<!DOCTYPE html>" + bytes(100), b"\xff" * 4096])
 def test_what_is_no_image_is_refused(data):
-    with pytest.raises(ImageError, match=r"a.bin is no ESP32 image"):
+    with pytest.raises(ImageError, match=r"a.bin is not an ESP32 image"):
         parse_image("a.bin", data)
 
 
@@ -146,13 +146,13 @@ def test_bundle_goes_where_micropython_looks():
 @pytest.mark.parametrize("blocks", [128, 511, 513])
 def test_bundle_of_another_size_would_not_be_mounted_and_is_refused(blocks):
     room = Partition(1, 0x81, 0x200000, 0x200000, "vfs")
-    with pytest.raises(ImageError, match=rf"made for {blocks} blocks of 4096 bytes, and .* the board has 512: make it"):
+    with pytest.raises(ImageError, match=rf"made for {blocks} blocks of 4096 bytes, but .* the board has 512: make it"):
         Bundle("files.bin", file_system({"main.py": b"1"}, blocks)).offset(room)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(8) + b"littlefs", image(), b"\xff" * 8192])
 def test_what_is_no_littlefs_is_no_bundle(data):
-    with pytest.raises(ImageError, match="is no littlefs image"):
+    with pytest.raises(ImageError, match="is not a littlefs image"):
         Bundle("files.bin", data).offset(Partition(1, 0x81, 0x200000, 0x200000, "vfs"))
 
 

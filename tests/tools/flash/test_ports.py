@@ -1,8 +1,9 @@
 """Ports: real pseudo terminals that are there, missing, busy or not permitted; several of them to choose from."""
 
 import errno
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import serial
 from mqtt443_tools.flash import ports
 from mqtt443_tools.flash.flash_errors import PortError
 from mqtt443_tools.flash.ports import Port, choose, open_port, usb_ports
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import UsageError
 
 USB0, USB1 = Port("/dev/ttyUSB0", "CP2102"), Port("/dev/ttyACM0", "USB JTAG")
@@ -36,14 +38,24 @@ def forbidden(pty) -> Iterator[str]:
         os.seteuid(0)
 
 
-def nobody(ports):
-    raise AssertionError("asked")
+class Answering(Console):
+    """A person who always chooses the same line."""
+
+    def __init__(self, answer: int | None) -> None:
+        super().__init__()
+        self._answer = answer
+        self.offered: list[str] = []
+
+    def choose(self, question: str, choices: Sequence[str], unattended: str) -> int:  # noqa: ARG002
+        assert self._answer is not None, "asked"
+        self.offered += choices
+        return self._answer
 
 
 def test_port_is_opened_for_one_program_alone(pty):
     with open_port(pty) as port:
         assert port.port == pty
-        with pytest.raises(PortError, match=rf"^{pty} is busy: close the program that has it \(monitor, mpremote"):
+        with pytest.raises(PortError, match=rf"^{pty} is busy: close the program that uses it \(monitor, mpremote"):
             open_port(pty)
     open_port(pty).close()
 
@@ -100,18 +112,21 @@ def test_usb_ports_are_espressifs_own_first_and_none_of_the_mainboard(monkeypatc
 
 
 def test_one_port_is_taken_without_a_question():
-    assert choose([USB0], nobody) is USB0
+    assert choose([USB0], Answering(None)) is USB0
 
 
 def test_no_port_says_what_to_look_at():
     with pytest.raises(PortError, match=r"no board on USB: plug it in with a cable that carries data"):
-        choose([], nobody)
+        choose([], Answering(None))
 
 
 def test_several_ports_are_a_question():
-    assert choose([USB0, USB1], lambda offered: offered[1]) is USB1
+    person = Answering(1)
+    assert choose([USB0, USB1], person) is USB1
+    assert person.offered == ["/dev/ttyUSB0  CP2102", "/dev/ttyACM0  USB JTAG"]
 
 
-def test_several_ports_and_nobody_to_ask_is_wrong_use():
-    with pytest.raises(UsageError, match=r"several ports: /dev/ttyUSB0, /dev/ttyACM0; say which with --port"):
-        choose([USB0, USB1], None)
+def test_several_ports_without_a_terminal_are_wrong_use(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(UsageError, match=r"several ports: /dev/ttyUSB0, /dev/ttyACM0; choose one with --port"):
+        choose([USB0, USB1], Console())

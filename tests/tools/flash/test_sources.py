@@ -60,7 +60,7 @@ def test_stock_micropython_with_another_sum_is_refused(server, downloads):
 
 def test_page_instead_of_an_image_is_no_image(server, downloads):
     server.pages["/resources/firmware/ESP32_GENERIC-20250911-v1.26.1.bin"] = b"<html>" + bytes(100)
-    with pytest.raises(ImageError, match="is no ESP32 image"):
+    with pytest.raises(ImageError, match="is not an ESP32 image"):
         Stock("1.26.1", server.url).get("ESP32", downloads)
 
 

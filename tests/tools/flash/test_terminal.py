@@ -96,7 +96,5 @@ def test_ctrl_c_while_writing_says_how_the_board_is_left(plug, terminal):
         assert shown._read(), shown.screen  # the bar moves, or turns
     shown.process.send_signal(signal.SIGINT)
     assert shown.end() == 130
-    assert re.search(
-        r"stopped in the middle, so the board holds no whole image now; run the same command", shown.screen
-    )
+    assert re.search(r"stopped halfway: the board holds no complete image now; run the same command", shown.screen)
     assert "Traceback" not in shown.screen

@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.micropython import BuildError, build, find, missing, recipes
-from mqtt443_tools.micropython.builder import check_tools
+from mqtt443_tools.micropython import recipes
+from mqtt443_tools.micropython.builder import build, check_tools
+from mqtt443_tools.micropython.recipes import find, missing
+from mqtt443_tools.micropython.sources import BuildError
+
+from tests.support.console import ScriptedConsole
 
 # Both gcc and make: writes down its arguments, says two lines, and makes what make would.
 FAKE_TOOL = """#!/bin/sh
@@ -24,10 +27,6 @@ mkdir -p "$objects/genhdr"
 printf '#!/bin/sh\\n' > "$objects/micropython"
 chmod +x "$objects/micropython"
 """
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
 
 
 class Workshop:
@@ -45,9 +44,10 @@ class Workshop:
             (self.folder / "bin" / tool).write_text(FAKE_TOOL.format(log=self.log, ending=ending))
             (self.folder / "bin" / tool).chmod(0o755)
 
-    def build(self, *names: str, say: Callable[[str], None] = silent) -> None:
+    def build(self, *names: str, said: list[str] | None = None) -> None:
+        console = ScriptedConsole([] if said is None else said)
         sources = (self.folder / "tree", "1.26.1")
-        build(names or None, output=self.output, say=say, have_sources=lambda _recipe, _output: sources)
+        build(names or None, output=self.output, console=console, have_sources=lambda _recipe, _output: sources)
 
     @property
     def calls(self) -> list[set[str]]:
@@ -62,13 +62,13 @@ def workshop(tmp_path, monkeypatch):
 
 def test_each_interpreter_is_built_once_and_found(workshop):
     said: list[str] = []
-    workshop.build(say=said.append)
+    workshop.build(said=said)
     assert missing(workshop.output) == []
     assert find("alpn32", workshop.output) == workshop.output / "alpn32" / "micropython"
     assert said[0] == "[1/4] stock: building"
     assert said[1].startswith("[1/4] stock: MicroPython 1.26.1 built in ")
     said.clear()
-    workshop.build(say=said.append)
+    workshop.build(said=said)
     assert said == [f"[{n}/4] {name}: up to date" for n, name in enumerate(recipes.RECIPES, 1)]
     assert len(workshop.calls) == 4
 
@@ -163,7 +163,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_command_refuses_a_name_it_does_not_know():
     ended = command("build", "nonesuch")
     assert ended.returncode == 2
-    assert ended.stderr == "no interpreter is called nonesuch; there are stock, alpn, alpn32, stock-1.25\n"
+    assert ended.stderr == "no interpreter is called nonesuch: choose from stock, alpn, alpn32, stock-1.25\n"
 
 
 def test_command_lists_the_interpreters():

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from mqtt443_tools.micropython import RECIPES
+from mqtt443_tools.micropython.recipes import RECIPES
 from mqtt443_tools.support.paths import ROOT, UMQTT
 
 from tests.support.board import interpreters

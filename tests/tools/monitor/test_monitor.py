@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443_tools.monitor.monitor_command import View
+from mqtt443_tools.monitor.monitor_command import BoardLog
 from mqtt443_tools.push import board_tree
 from mqtt443_tools.support.paths import ROOT
 from rich.console import Console
@@ -121,14 +121,14 @@ def test_traceback_in_compiled_code_shows_file_line_and_source(board, start):
     main = b"from mqtt443 import http\nhttp.read_head(None)\n"
     plugged = board(files={**board_tree.program(source=False), "main.py": main})
     terminal = start("--port", str(plugged.port))
-    terminal.wait_for("leaves")
+    terminal.wait_for("quits")
     terminal.type(b"\x03")
     terminal.wait_for(">>> ")
     terminal.type(b"\x04")  # a soft reset
     lines = (ROOT / "firmware" / "mqtt443" / "http.py").read_text().splitlines()
     number = next(i for i, line in enumerate(lines, 1) if "stream.read(1)" in line)
     terminal.wait_for(rf'File "mqtt443/http.py", line {number}, in read_head')
-    terminal.wait_for(rf"firmware/mqtt443/http\.py:{number}: {re.escape(lines[number - 1].strip())}")
+    terminal.wait_for(rf"mqtt443/http\.py:{number}: {re.escape(lines[number - 1].strip())}")
     terminal.wait_for("AttributeError")
 
 
@@ -140,7 +140,7 @@ def test_piped_it_prints_json_for_some_seconds_without_colour(board):
     )
     assert (done.returncode, done.stderr) == (0, "")
     note, *lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert note["note"].endswith("Ctrl-] leaves")
+    assert note["note"].endswith("Ctrl-] quits")
     assert any(re.fullmatch(r"\[    1\.000\] line \d+", line["line"]) for line in lines)
     assert "\x1b" not in done.stdout
 
@@ -169,7 +169,7 @@ class Clock:
 def view(*, colours=False, as_json=False):
     file = StringIO()
     console = Console(file=file, force_terminal=colours, color_system="standard" if colours else None, soft_wrap=True)
-    return View(console, as_json=as_json, now=Clock), file
+    return BoardLog(console, as_json=as_json, now=Clock), file
 
 
 LOG = b"""[    0.006] transport alpn: this image can send ALPN mqtt\r

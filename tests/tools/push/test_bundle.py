@@ -65,7 +65,7 @@ def test_bundle_that_is_too_small_says_so(push, tmp_path):
 def test_table_becomes_devices_bundles_and_labels(push, table, tmp_path):
     text = "client_id,username,publish\ns1,,\ns<2>,user2,alerts/s2 more/s2\n"
     arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
-    assert "2 devices registered, 0 had been" in push(None, *arguments)
+    assert "2 devices registered, 0 already were" in push(None, *arguments)
     store = FileStore(tmp_path / "state" / "devices.json")
     passwords = []
     for client_id, username in (("s1", "s1"), ("s<2>", "user2")):
@@ -81,17 +81,17 @@ def test_table_becomes_devices_bundles_and_labels(push, table, tmp_path):
     assert re.findall(r"<figcaption>(.*)</figcaption>", labels) == ["s1", "s&lt;2&gt;"]
     assert labels.count("<svg") == 2
     assert not any(password in labels for password in passwords)
-    assert "0 devices registered, 2 had been" in push(None, *arguments)
+    assert "0 devices registered, 2 already were" in push(None, *arguments)
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("name\nx\n", "the first line must name columns"),
-        ("client_id,color\nx,red\n", "the first line must name columns"),
+        ("name\nx\n", "the first line must name the columns"),
+        ("client_id,color\nx,red\n", "the first line must name the columns"),
         ("client_id\na/b\n", "line 2"),
-        ("client_id\na\n\nb\na\n", "the client_id a is there twice"),
-        ("client_id,username\na,u\nb,u\n", "the username u is there twice"),
+        ("client_id\na\n\nb\na\n", "the client_id a occurs twice"),
+        ("client_id,username\na,u\nb,u\n", "the username u occurs twice"),
         ("client_id,publish\na,x/#\n", "line 2"),
         ("client_id\na,b\n", "line 2"),
     ],

@@ -15,6 +15,7 @@ from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.paths import ROOT, UMQTT
 
 from tests.support.chip.repl import filesystem
+from tests.support.golden import check_golden
 from tests.support.mqtt.endpoint import RunningCore
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -28,12 +29,12 @@ def shown(output: str) -> str:
     output = re.sub(r"on linux \[.*", "on MACHINE", output)
     output = re.sub(r"( +)[\d,]+ B", r" N B", output)
     output = re.sub(r"\([\d,]+ B\)", "(N B)", output)
-    output = re.sub(r"\b\d+ (to send|as they should be)", r"N \1", output)
+    output = re.sub(r"\b\d+ (to send|unchanged)", r"N \1", output)
     return re.sub(r"(  (?:new|changed) +lib/mqtt443/)\S+ N B\n(?:  .* +lib/mqtt443/.*\n)+", r"\1... N B\n", output)
 
 
 def golden(name: str, output: str) -> None:
-    assert shown(output) == (GOLDEN / name).read_text(), f"golden/{name} should hold:\n{shown(output)}"
+    check_golden(GOLDEN / name, shown(output))
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock-1.25"])
@@ -167,7 +168,7 @@ def test_full_board_keeps_what_it_has(board, push):
     files = {"main.py": b"", "big.bin": os.urandom(950_000)}
     plugged = board(files=files)
     plugged.wait_for(">>> ")
-    with pytest.raises(CommandError, match="do not fit beside the old files"):
+    with pytest.raises(CommandError, match="beside the old ones, and the board has"):
         push(plugged)
     plugged.unplug()
     assert plugged.files() == files
@@ -178,13 +179,13 @@ def change_on_the_board(plugged, push, config):
     with_own = {**plugged.files(), "config.json": b'{"endpoint": "a", "client_id": "b2"}', "main.py": b""}
     plugged.flash.write_bytes(filesystem(with_own))
     plugged.plug()
-    return "is not one that push sent, or it was changed there since"
+    return "was not sent by push, or was changed on the board since"
 
 
 def send_an_older_one(plugged, push, config):
     config.write_text(config.read_text().replace("b1", "b0"))
     os.utime(config, (1_700_000_000, 1_700_000_000))
-    return "yours of 2023-11-14 22:13 UTC"
+    return "yours from 2023-11-14 22:13 UTC"
 
 
 @pytest.mark.parametrize("change", [change_on_the_board, send_an_older_one])
@@ -195,7 +196,7 @@ def test_config_that_may_be_newer_is_not_overwritten_without_asking(board, push,
     with pytest.raises(UsageError, match="add --yes") as raised:
         push(plugged)
     assert why in str(raised.value)
-    assert f"push would ask first: {raised.value.args[0].split(': to')[0]}" in push(plugged, "--dry-run")
+    assert f"push would ask first: {raised.value.args[0].split('; to')[0]}" in push(plugged, "--dry-run")
     push(plugged, "--yes")
     plugged.unplug()
     assert plugged.files()["config.json"] == config.read_bytes()

@@ -18,9 +18,9 @@ from mqtt443_tools.support.paths import ROOT
     [
         ({"intervall_s": 5}, "unknown key 'intervall_s'; did you mean interval_s\\?; nothing was sent"),
         ({"client_id": ""}, "client_id is"),
-        ({"ca": "../ca.der"}, "must be a file below the config's folder"),
-        ({"ca": "/etc/ca.pem"}, "must be a file below the config's folder"),
-        ({"endpoint": "localhost"}, "put the endpoint's root certificate there"),
+        ({"ca": "../ca.der"}, "must be in the folder of the config file"),
+        ({"ca": "/etc/ca.pem"}, "must be in the folder of the config file"),
+        ({"endpoint": "localhost"}, "put the root certificate of .* there"),
         ({"ca": "config.json"}, "holds no certificate"),
     ],
 )
@@ -52,7 +52,7 @@ def terminal():
 def test_busy_port(push, terminal):
     name, slave = terminal
     fcntl.flock(slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with pytest.raises(PortError, match="is busy: close the program that has it"):
+    with pytest.raises(PortError, match="is busy: close the program that uses it"):
         push(name)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443_tools.push import board_programs
 from mqtt443_tools.push.board_tree import Settings
-from mqtt443_tools.push.plan import compare, doubt, note
+from mqtt443_tools.push.plan import compare, overwrite_conflict, push_record
 from mqtt443_tools.support.errors import CommandError
 
 SETTINGS = Settings(b'{"a": 1}', "ca.der", "host", "b1", 1_700_000_000)
@@ -66,15 +66,15 @@ def test_any_answer_ends_in_a_value_or_one_line(text):
 @given(
     st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())
 )
-def test_any_note_on_the_board_is_a_reason_to_ask(noted):
-    assert doubt(SETTINGS, b"\1" * 32, noted)
+def test_any_record_on_the_board_is_a_reason_to_ask(noted):
+    assert overwrite_conflict(SETTINGS, b"\1" * 32, noted)
 
 
 def test_config_of_the_last_push_is_no_reason_to_ask():
     there = hashlib.sha256(b"of last time").digest()
-    assert doubt(SETTINGS, None, None) is None
-    assert doubt(SETTINGS, hashlib.sha256(SETTINGS.content).digest(), None) is None
-    assert doubt(SETTINGS, there, note(replace(SETTINGS, content=b"of last time"))) is None
+    assert overwrite_conflict(SETTINGS, None, None) is None
+    assert overwrite_conflict(SETTINGS, hashlib.sha256(SETTINGS.content).digest(), None) is None
+    assert overwrite_conflict(SETTINGS, there, push_record(replace(SETTINGS, content=b"of last time"))) is None
 
 
 def test_files_are_compared_by_content():

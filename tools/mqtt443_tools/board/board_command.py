@@ -1,5 +1,6 @@
 """`mqtt443 board`: one virtual board that runs the unchanged boot.py and main.py with a config.json."""
 
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -7,7 +8,11 @@ from typing import Annotated
 
 import typer
 
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.fetch_umqtt import fetch_umqtt
+from mqtt443_tools.support.options import ConfigOption, SecondsOption
+from mqtt443_tools.support.posix import needs_posix
 from mqtt443_tools.support.signals import all_as_ctrl_c
 from mqtt443_tools.virtualboard import interpreters
 from mqtt443_tools.virtualboard.supervisor import VirtualBoard, lay_out
@@ -16,46 +21,49 @@ EXAMPLE = "Example: mqtt443 board --config config.json --seconds 10"
 
 
 def choose(name: str | None) -> interpreters.Interpreter:
-    """Return the interpreter a person asked for, or the best there is; raises CommandError, UsageError."""
+    """Return the interpreter with this name, or the best available one; raises CommandError, UsageError."""
     if name is None:
         return interpreters.best()
     try:
         interpreter = interpreters.find(name)
     except KeyError as error:
         known = ", ".join(interpreters.names())
-        raise UsageError(f"--interpreter {name}: there is no such interpreter; take one of {known}") from error
+        raise UsageError(f"--interpreter {name}: no such interpreter; use one of {known}") from error
     if interpreter is None:
         raise CommandError(
-            f"the interpreter {name} is not built; run `python -m mqtt443_tools.micropython build {name}`"
+            f"the interpreter {name} is not built; run `{sys.executable} -m mqtt443_tools.micropython build {name}`"
         )
     return interpreter
 
 
 def board(
-    config: Annotated[Path, typer.Option(help="The board's config.json.")] = Path("config.json"),
-    seconds: Annotated[float | None, typer.Option(min=0, help="Switch it off after so many seconds.")] = None,
+    config: ConfigOption = Path("config.json"),
+    seconds: SecondsOption = None,
     interpreter: Annotated[
-        str | None, typer.Option(help=f"What runs it: {', '.join(interpreters.names())} (default: the first there is).")
+        str | None,
+        typer.Option(help=f"What runs it: {', '.join(interpreters.names())}; default: the first that is built."),
     ] = None,
-    mpy: Annotated[bool, typer.Option("--mpy", help="Compile the package to .mpy first, as for a board.")] = False,
+    mpy: Annotated[bool, typer.Option("--mpy", help="Compile the package to .mpy first, as push does.")] = False,
 ) -> None:
-    """Run one virtual board and show its console. Ctrl-C or --seconds ends it; exit 1 if it stopped by itself."""
+    """Run one virtual board and show its console, until Ctrl-C or --seconds; exit 1 if its program ends by itself."""
+    needs_posix("mqtt443 board")
     chosen = choose(interpreter)
     if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
         raise UsageError(f"--seconds {seconds:g}: leave it out for a board that runs until Ctrl-C")
     if mpy and chosen is interpreters.CPYTHON:
-        raise UsageError("--mpy: CPython runs no .mpy files; leave it out, or build MicroPython")
+        raise UsageError("--mpy: CPython cannot run .mpy files; leave it out, or build MicroPython")
+    fetch_umqtt()
     with all_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="mqtt443-flash-") as folder:
         root = Path(folder)
         lay_out(root, config, compiled=mpy)
-        typer.echo(f"virtual board: {chosen.description}", err=True)
+        Console().warn(f"virtual board: {chosen.description}")
         with VirtualBoard(chosen, root, typer.echo) as running:
             try:
                 at_prompt = running.wait(seconds)
             except KeyboardInterrupt:
                 at_prompt = False
     if at_prompt:
-        raise CommandError("the board's program ended, a real board would be at its prompt now; its last line says why")
+        raise CommandError("the board's program ended; a real board would be at its prompt now. Its last line says why")
 
 
 board.__doc__ = f"{board.__doc__}\n\n{EXAMPLE}"

@@ -1,4 +1,4 @@
-"""Walks the way a board takes to its endpoint, step by step, and names the first broken link.
+"""Tries every step from a board to its endpoint, and names the first one that fails.
 
-command.py is `mqtt443 check`. walk.py is the order of the steps; causes.py every cause that it can name.
+check_command.py is `mqtt443 check`. walk.py has the order of the steps; causes.py every cause that it can name.
 """

@@ -1,7 +1,7 @@
-"""What AWS knows of the way, where credentials are there: endpoint, authorizer, permission, a test call, its policy.
+"""What AWS knows, if there are credentials: endpoint, authorizer, permission, a test call, its policy.
 
-Reads only, but for one real call of the authorizer. A call that the credentials do not allow skips its step: that says
-nothing about the board's way.
+Reads only, except for one real call of the authorizer. A call that the credentials do not allow skips its step: it
+proves nothing about the board.
 """
 
 import json
@@ -33,7 +33,7 @@ class AwsSide:
         self._policies: list[object] = []
 
     def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Give the steps in their order; each needs the ones before to be ok."""
+        """Yield the steps in order; each needs all earlier ones to be ok."""
         for name, step in (
             ("AWS endpoint", self._endpoint),
             ("AWS authorizer", self._find_authorizer),
@@ -56,7 +56,7 @@ class AwsSide:
                 return f"domain configuration {name} of account {self._aws.account}"
         raise Broken(
             "wrong_endpoint",
-            f"account {self._aws.account} has {here} in {self._aws.region}; for another account add --profile",
+            f"account {self._aws.account} has {here} in {self._aws.region}; for a different account add --profile",
         )
 
     def _find_authorizer(self) -> str:
@@ -69,10 +69,10 @@ class AwsSide:
             name = default and default["authorizerDescription"]["authorizerName"]
             how = "the account's default"
         if not name:
-            raise Broken("no_default_authorizer", "config.json names none, and there is no default")
+            raise Broken("no_default_authorizer", "config.json names none, and the account has no default")
         found = self._aws.find("iot", "describe_authorizer", authorizerName=name)
         if found is None:
-            raise Broken("no_such_authorizer", f"there is no authorizer {name}")
+            raise Broken("no_such_authorizer", f"the authorizer {name} does not exist")
         self._authorizer = found["authorizerDescription"]
         if self._authorizer.get("status") != "ACTIVE":
             raise Broken("authorizer_inactive", f"the authorizer {name} is {self._authorizer.get('status')}")
@@ -99,7 +99,7 @@ class AwsSide:
             answer = self._aws.call("iot", "test_invoke_authorizer", authorizerName=name, mqttContext=mqtt, **token)
         except AwsError as error:
             if error.code == "InvalidResponseException":
-                raise Broken("authorizer_crashes", "its answer is none, or not valid") from error
+                raise Broken("authorizer_crashes", "its answer is missing or invalid") from error
             raise
         if not answer.get("isAuthenticated"):
             raise Broken("not_authenticated", f"{name} refuses this user name, password and client id")

@@ -1,6 +1,6 @@
-"""Every cause that `mqtt443 check` can name, and what to do about it. docs/board.md shows this list; a test compares.
+"""Every cause that `mqtt443 check` can name, and what to do about it. docs/board.md has this list; a test compares.
 
-What shows that a cause is the one is the steps' work.
+The steps find out which cause it is.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Cause:
     """A cause.
 
     Attributes:
-        code: for scripts; stays the same.
+        code: for scripts; never changes.
         text: what is wrong, in a few words.
         fix: what to do.
     """
@@ -22,21 +22,19 @@ class Cause:
 
 
 _ALL = (
-    Cause("config", "config.json cannot be used", "change what the line says"),
+    Cause("config", "config.json cannot be used", "correct the key that the line above names in config.json"),
     Cause(
         "wrong_endpoint",
-        "there is no such endpoint",
-        "set endpoint to what `mqtt443 cloud status` shows, or to that of `mqtt443 local`",
+        "the endpoint does not exist",
+        "set endpoint to the one that `mqtt443 cloud status` or `mqtt443 local` shows",
     ),
     Cause("port_closed", "nothing listens on that port", "check port; start the endpoint (`mqtt443 local`)"),
-    Cause(
-        "port_blocked", "nothing comes back from that port", "let TCP to this port out: a firewall or router drops it"
-    ),
+    Cause("port_blocked", "the port does not answer", "allow outgoing TCP to this port: a firewall or router drops it"),
     Cause("not_tls", "the port does not speak TLS", "check port: 443, or 8443 of `mqtt443 local`"),
     Cause(
         "wrong_ca",
-        "the ca file does not fit the server",
-        "put Amazon Root CA 1 and 3 there, or the ca.pem of `mqtt443 local`",
+        "the CA file does not match the server",
+        "replace it with Amazon Root CA 1 and 3, or with the ca.pem of `mqtt443 local`",
     ),
     Cause("certificate_expired", "the server's certificate has expired", "renew it; restart `mqtt443 local`"),
     Cause(
@@ -44,36 +42,52 @@ _ALL = (
         "the clock of this computer is wrong",
         "set it; a board sets its own by ntp_server or the endpoint",
     ),
-    Cause("no_alpn", "ALPN mqtt is not in use, and this endpoint needs it", "set transport to alpn, wss or auto"),
+    Cause("no_alpn", "this endpoint needs ALPN mqtt, which is not used", "set transport to alpn, wss or auto"),
     Cause(
-        "no_websocket", "the endpoint takes no WebSocket", "set transport to alpn, or to tls for a domain configuration"
+        "no_websocket",
+        "the endpoint does not support WebSocket",
+        "set transport to alpn, or to tls for a domain configuration",
     ),
     Cause("unknown_user", "the user name is not registered", "set username, or run `mqtt443 device add`"),
     Cause("wrong_password", "wrong password", "run `mqtt443 device rotate CLIENT_ID --out config.json`"),
     Cause("device_disabled", "the device is disabled", "run `mqtt443 device enable CLIENT_ID`"),
-    Cause("client_id_not_allowed", "the client id is not that of the user name", "set client_id to the registered one"),
-    Cause("not_authenticated", "the authorizer refuses user name, password or client id", "see its log for which"),
+    Cause(
+        "client_id_not_allowed", "the client id does not belong to the user name", "set client_id to the registered one"
+    ),
+    Cause(
+        "not_authenticated",
+        "the authorizer refuses user name, password or client id",
+        "compare them with `mqtt443 device list`; the authorizer's log names the wrong one",
+    ),
     Cause(
         "no_default_authorizer",
         "the endpoint has no default authorizer",
         "set authorizer, or run `mqtt443 cloud deploy`",
     ),
-    Cause("no_such_authorizer", "there is no authorizer of that name", "set authorizer to one that is there"),
+    Cause("no_such_authorizer", "no authorizer has that name", "set authorizer to an existing one"),
     Cause("authorizer_inactive", "the authorizer is inactive", "activate it: run `mqtt443 cloud deploy`"),
     Cause("authorizer_crashes", "the authorizer fails", "see its log for the exception"),
-    Cause("authorizer_slow", "the authorizer needs more than 5 s", "see its log; give it more memory"),
+    Cause("authorizer_slow", "the authorizer takes more than 5 s", "see its log; give it more memory"),
     Cause("authorizer_not_invokable", "AWS IoT may not call the authorizer's Lambda", "run `mqtt443 cloud deploy`"),
     Cause(
-        "token_refused", "token or token_signature is not accepted", "make new ones: `mqtt443 device rotate --stack`"
+        "token_refused", "the token or its signature is not accepted", "make new ones: `mqtt443 device rotate --stack`"
     ),
-    Cause("connect_not_allowed", "the policy lacks iot:Connect on the client id", "mend the policy"),
+    Cause(
+        "connect_not_allowed",
+        "the policy lacks iot:Connect on the client id",
+        "allow iot:Connect on client/CLIENT_ID in the policy template",
+    ),
     Cause(
         "topic_not_allowed",
         "the policy lacks iot:Publish on the topic",
-        "set topic, or add it: `mqtt443 device add --publish`",
+        "set topic, or register the device with it: `mqtt443 device add --publish`",
     ),
-    Cause("throttled", "too many connections at a time", "run the check again in a minute"),
-    Cause("refused", "the endpoint refuses, and does not say why", "see the log of the authorizer and of the endpoint"),
+    Cause("throttled", "too many connections at once", "run the check again in a minute"),
+    Cause(
+        "refused",
+        "the endpoint refuses the connection without a reason",
+        "see the log of the authorizer and of the endpoint",
+    ),
     Cause("lost", "the connection broke", "run the check again"),
 )
 

@@ -1,4 +1,4 @@
-"""The command `mqtt443 check`: prints each step when it has ended, then the first broken link."""
+"""The command `mqtt443 check`: prints each step when it is done, then the first broken link."""
 
 import json
 import re
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from mqtt443_tools.check.step import Step
+from mqtt443_tools.support.console import terminal
+from mqtt443_tools.support.options import ConfigOption, JsonOption, ProfileOption, RegionOption, StateOption
 from mqtt443_tools.support.paths import STATE
 
 if TYPE_CHECKING:
@@ -23,31 +24,27 @@ EXAMPLE = "Example: mqtt443 check --config config.json"
 
 def check(
     *,
-    config: Annotated[Path, typer.Option(help="The board's config.json; its CA file lies beside it.")] = Path(
-        "config.json"
-    ),
+    config: ConfigOption = Path("config.json"),
     publish: Annotated[
         bool, typer.Option("--publish/--no-publish", help="Send a message to the board's topic.")
     ] = True,
-    state: Annotated[
-        Path, typer.Option(help="State folder of the local endpoint, for a config that leads there.")
-    ] = STATE,
-    profile: Annotated[str | None, typer.Option(help="AWS profile.", show_default=False)] = None,
-    region: Annotated[str | None, typer.Option(help="AWS region; default: the endpoint's.", show_default=False)] = None,
+    state: StateOption = STATE,
+    profile: ProfileOption = None,
+    region: RegionOption = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.1, help="Seconds for TCP, and for TLS; default: the config's timeout_s.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Walk the way a board takes to its endpoint, and name the first broken link.
+    """Try every step from a board to its endpoint, and name the first one that fails.
 
-    It connects as the board would: AWS then ends the connection of a board that has the same client id, which comes
-    back by itself. With AWS credentials, and an endpoint of AWS, it asks there, too.
+    It connects as the board would: AWS then closes the connection of the board with the same client id, which
+    reconnects by itself. With AWS credentials and an AWS endpoint, it also asks AWS.
     """
     from mqtt443_tools.check.walk import Options, walk  # noqa: PLC0415 - loads the board's code and the local endpoint's
 
     options = Options(state=state, aws=_account(profile, region), publish=publish, timeout_s=timeout)
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal()
     steps = []
     for step in walk(config, options):
         steps.append(step)
@@ -58,7 +55,7 @@ def check(
         broken = failed and failed.to_json()["cause"]
         typer.echo(json.dumps({"ok": failed is None, "cause": broken, "steps": [step.to_json() for step in steps]}))
     elif failed is None or failed.cause is None:
-        console.print(Text("every link holds", style="green"))
+        console.print(Text("everything works", style="green"))
     else:
         console.print(Text(f"broken: {failed.name}: {failed.cause.text}", style="red bold"))
         console.print(Text(f"to do: {failed.cause.fix}"))
@@ -70,7 +67,7 @@ check.__doc__ = f"{check.__doc__}\n\n    {EXAMPLE}"
 
 
 def _account(profile: str | None, region: str | None) -> Callable[[str], "Aws | None"]:
-    """Return what opens the account of an endpoint: that of the options, else whoever is logged in, in its region."""
+    """Return a function that opens an endpoint's account: the options', or the logged-in one in its region."""
 
     def open_account(endpoint: str) -> "Aws | None":
         from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415 - loads boto3

@@ -1,6 +1,6 @@
-"""What the local endpoint knows about a refusal: its last decisions, and its devices, where it runs on this computer.
+"""What the local endpoint on this computer knows about a refusal: its last decisions, and its devices.
 
-AWS tells a client nothing, and so does localcore; but who owns the state folder may ask.
+Like AWS, localcore tells a client nothing; but the owner of the state folder may ask.
 """
 
 import base64
@@ -63,11 +63,11 @@ class LocalEndpoint:
         return ca.exists() and load(str(ca)) == roots
 
     def mark(self) -> None:
-        """Forget what was decided up to now."""
+        """Ignore the decisions made so far."""
         self._before = {decision.get("connection_id") for decision in self._decisions()}
 
     def why(self, config: BoardConfig) -> Broken | None:
-        """Return why the endpoint refused this client since the mark, None if it does not say."""
+        """Return why the endpoint refused this client since the mark; None if it does not say."""
         for decision in reversed(self._decisions()):
             known = None if decision.get("connection_id") in self._before else _known(decision, config.client_id)
             if known is not None:
@@ -84,7 +84,7 @@ class LocalEndpoint:
             return []
 
     def _login(self, config: BoardConfig) -> Broken:
-        """Ask the deployed authorizer, in this process, about the login of a config."""
+        """Ask the authorizer, in this process, about the login of a config."""
         lines: list[dict[str, Any]] = []
         mqtt = {"username": config.mqtt_username or "", "clientId": config.client_id}
         if config.password:
@@ -97,7 +97,7 @@ class LocalEndpoint:
 
 
 def _known(decision: dict[str, Any], client_id: str) -> tuple[str, str] | None:
-    """Return the cause and the detail of a decision about this client, None if it is none of its failures."""
+    """Return the cause and the detail if a decision is a failure of this client, else None."""
     reason, detail = decision.get("reason"), decision.get("detail")
     if not isinstance(reason, str) or not isinstance(detail, str) or decision.get("outcome") == "accepted":
         return None

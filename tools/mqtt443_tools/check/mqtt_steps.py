@@ -1,7 +1,7 @@
-"""The board's own code takes the last part of the way: WebSocket upgrade, CONNECT, publish and subscribe.
+"""The last steps run the board's own code: WebSocket upgrade, CONNECT, publish and subscribe.
 
-Its transport, its client and umqtt, so that a check goes through what a board goes through, and meets the errors that a
-board reports. On CPython umqtt needs three modules under MicroPython's names, and its own folder on the path.
+A check uses the board's transport and client, and umqtt, so it does what a board does and meets the same errors. On
+CPython umqtt needs three modules under MicroPython's names, and its own folder on the path.
 """
 
 import binascii
@@ -16,14 +16,14 @@ from mqtt443 import errors
 from mqtt443.transport import Transport
 
 from mqtt443_tools.check.step import BoardConfig, Broken, Skipped
-from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.fetch_umqtt import fetch_umqtt
 from mqtt443_tools.support.paths import UMQTT
 
 WAIT_MS = 5000
 """For a message to come back after its subscription."""
 
 Blame = Callable[[Exception, str], Broken]
-"""Names the cause of what the board's code raised; its second argument is the cause where nothing else is known."""
+"""Names the cause of an error that the board's code raised; the second argument is the default cause."""
 
 
 class BoardClient:
@@ -34,7 +34,7 @@ class BoardClient:
         blame: names causes.
 
     Raises:
-        CommandError: umqtt is not there.
+        CommandError: umqtt cannot be fetched.
     """
 
     def __init__(self, config: BoardConfig, blame: Blame) -> None:
@@ -44,7 +44,7 @@ class BoardClient:
         self._client: Any = None
 
     def websocket(self) -> str:
-        """Upgrade to a WebSocket, and no more."""
+        """Upgrade to a WebSocket, then close it."""
         if self._config.transport in {"alpn", "tls"}:
             raise Skipped(f"transport {self._config.transport} needs none")
         try:
@@ -65,7 +65,7 @@ class BoardClient:
         return f"CONNACK over {client.transport.name}, {'session kept' if session else 'new session'}"
 
     def publish(self, now: float) -> str:
-        """Publish to the telemetry topic; then subscribe to it, publish again and wait for it to come back."""
+        """Publish to the telemetry topic; then subscribe to it, publish again, and wait for the message."""
         topic, came = self._config.topic, []
         payload = json.dumps({"check": "mqtt443", "time": int(now)})
         try:
@@ -86,7 +86,7 @@ class BoardClient:
         return f"PUBACK on {topic}, and the message came back" if came else f"PUBACK on {topic}; nothing came back"
 
     def close(self) -> None:
-        """Say goodbye, if it is connected."""
+        """Disconnect, if it is connected."""
         if self._client is not None:
             try:
                 self._client.disconnect()
@@ -95,14 +95,11 @@ class BoardClient:
 
 
 def _client_class() -> Any:
-    if not (UMQTT / "umqtt" / "simple.py").is_file():
-        raise CommandError(
-            "check needs umqtt: run `.venv/bin/python -m mqtt443_tools.support.fetch_umqtt`, then check again"
-        )
+    fetch_umqtt()
     for name, module in (("usocket", socket), ("ustruct", struct), ("ubinascii", binascii)):
         sys.modules.setdefault(name, module)
     if str(UMQTT) not in sys.path:
         sys.path.append(str(UMQTT))
-    from mqtt443.client import Client  # noqa: PLC0415 - needs what stands above
+    from mqtt443.client import Client  # noqa: PLC0415 - needs the lines above
 
     return Client

@@ -1,7 +1,7 @@
 """From a name to a verified TLS connection: DNS, TCP, certificate, clock, ALPN, as seen from this computer.
 
-The standard library's ssl, not the board's transport: only it tells which check of a certificate failed, when the
-certificate ends, and what the server picked. MQTT and WebSocket are board.py's.
+Uses the standard library's ssl, not the board's transport: only ssl tells which check of a certificate failed, when
+the certificate expires, and what the server picked. MQTT and WebSocket are in mqtt_steps.py.
 """
 
 import http.client
@@ -19,7 +19,7 @@ from mqtt443_tools.check.step import Broken, Skipped
 
 ALPN = "mqtt"
 SKEW_S = 300.0
-"""A clock that is further off than this fails; AWS's own signatures allow as much."""
+"""Largest clock error that passes; AWS's own signatures allow as much."""
 
 # X509_V_ERR_... of OpenSSL's x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
@@ -29,7 +29,7 @@ Resolve = Callable[..., list[tuple[Any, ...]]]
 
 @dataclass
 class Endpoint:
-    """The endpoint of a config, as far as it is known.
+    """The endpoint of a config, as far as it is known yet.
 
     Attributes:
         roots: the certificates of the ca file, DER.
@@ -74,7 +74,7 @@ class Endpoint:
         """Compare this computer's clock with the endpoint's."""
         date = self._date(self._context())
         if date is None:
-            raise Skipped("the endpoint tells no time")
+            raise Skipped("the endpoint does not tell the time")
         ahead_s = self.now() - date
         shown = f"this computer is {_span(ahead_s)} the endpoint"
         if abs(ahead_s) > SKEW_S:
@@ -125,12 +125,12 @@ class Endpoint:
             raw.close()
 
     def _certificate(self, error: ssl.SSLCertVerificationError) -> Broken:
-        """Say what is wrong with the server's certificate; its dates are judged by the endpoint's clock, too."""
+        """Return what is wrong with the server's certificate; its dates are also checked by the endpoint's clock."""
         if error.verify_code in {_WRONG_NAME, _WRONG_ADDRESS}:
             return Broken("wrong_endpoint", f"the server's certificate is not for {self.host}")
         if error.verify_code not in {_NOT_YET_VALID, _EXPIRED}:
-            return Broken("wrong_ca", f"the certificate of {self.host} has a root that is not in the ca file")
-        # Nothing secret goes over this connection; it only asks a server that may be anyone for the time.
+            return Broken("wrong_ca", f"the certificate of {self.host} is signed by a root that is not in the CA file")
+        # Nothing secret goes over this connection: it only asks an unverified server for the time.
         unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unverified.check_hostname = False
         unverified.verify_mode = ssl.CERT_NONE
@@ -144,8 +144,8 @@ class Endpoint:
         return Broken("certificate_expired", f"the certificate of {self.host} has expired; today is {_day(self.now())}")
 
     def _date(self, context: ssl.SSLContext) -> float | None:
-        """Return the Date of an HTTP answer in unix seconds, None where there is none."""
-        # The connection is made here and handed over, so that it goes where the name was resolved to.
+        """Return the Date of an HTTP answer in Unix seconds; None if it has none."""
+        # The connection is made here and handed over, so that it uses the address resolved before.
         http_connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
         try:
             with self._connect() as raw, context.wrap_socket(raw, server_hostname=self.host) as connection:

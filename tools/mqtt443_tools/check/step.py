@@ -1,4 +1,4 @@
-"""One step of the way: what it is called, how it ended, and how a failure is told."""
+"""One step of a check: its name, its result, and how a failure is reported."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ Status = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Step:
-    """A step that was taken, or not.
+    """A step that was taken or skipped.
 
     Attributes:
         name: a word or two.
         status: how it ended.
         detail: one line for people, without secrets.
-        seconds: that it took.
+        seconds: how long it took.
         cause: of a failure.
     """
 
@@ -32,14 +32,14 @@ class Step:
     cause: Cause | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return it as JSON values."""
         cause = self.cause and {"code": self.cause.code, "text": self.cause.text, "fix": self.cause.fix}
         milliseconds = round(self.seconds * 1000, 1)
         return {"step": self.name, "status": self.status, "detail": self.detail, "ms": milliseconds, "cause": cause}
 
 
 class Broken(Exception):
-    """This link is broken."""
+    """This step failed."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -47,11 +47,11 @@ class Broken(Exception):
 
 
 class Skipped(Exception):
-    """This step has nothing to look at."""
+    """This step does not apply."""
 
 
-def take(name: str, step: Callable[[], str], clock: Callable[[], float]) -> Step:
-    """Take a step, which returns its detail or raises Broken or Skipped. `clock` gives seconds from any start."""
+def run_step(name: str, step: Callable[[], str], clock: Callable[[], float]) -> Step:
+    """Run a step, which returns its detail or raises Broken or Skipped. `clock` returns monotonic seconds."""
     began = clock()
     try:
         status, detail, cause = "ok", step(), None

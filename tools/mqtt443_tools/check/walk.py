@@ -1,4 +1,4 @@
-"""The order of the steps, and what a failed one means for those behind it."""
+"""The order of the steps, and what a failed one means for the later ones."""
 
 import socket
 import time
@@ -12,25 +12,25 @@ from mqtt443_tools.check.aws_steps import AwsSide
 from mqtt443_tools.check.local_steps import LocalEndpoint
 from mqtt443_tools.check.mqtt_steps import BoardClient
 from mqtt443_tools.check.network_steps import ALPN, Endpoint, Resolve
-from mqtt443_tools.check.step import BoardConfig, Broken, Skipped, Step, take
+from mqtt443_tools.check.step import BoardConfig, Broken, Skipped, Step, run_step
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.support.errors import CommandError, UsageError
 
 SLOW_S = 4.5
-"""A refusal that takes so long is an authorizer over its limit of 5 s (Developer Guide, "Custom authentication")."""
+"""A refusal after this time means an authorizer over its limit of 5 s (Developer Guide, "Custom authentication")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to walk.
+    """How to check.
 
     Attributes:
         state: of the local endpoint, which is asked about refusals if the config leads to it.
-        aws: opens the account that an endpoint belongs to, None for an endpoint that is not AWS's; raises CommandError
-            if AWS cannot be asked here.
+        aws: opens the account of an endpoint; returns None for an endpoint outside AWS, raises CommandError if AWS
+            cannot be asked here.
         publish: whether to send a message to the device's topic.
         timeout_s: for TCP and for TLS; the config's if None.
-        now, clock, resolve: seams: unix seconds, seconds from any start, `socket.getaddrinfo`.
+        now, clock, resolve: seams: Unix seconds, monotonic seconds, `socket.getaddrinfo`.
     """
 
     state: Path
@@ -43,7 +43,7 @@ class Options:
 
 
 def walk(path: Path, options: Options) -> Iterator[Step]:
-    """Take the steps with a config.json, and give each when it has ended."""
+    """Run the steps with a config.json, and yield each when it is done."""
     walker = _Walker(path, options)
     try:
         yield from walker.steps()
@@ -83,7 +83,7 @@ class _Walker:
         yield self._take("publish", lambda: self._publish(board))
 
     def _aws(self, checked: BoardConfig) -> Iterator[Step]:
-        """Ask AWS; what it says does not keep CONNECT from being tried."""
+        """Ask AWS; CONNECT is tried whatever it says."""
         if self._failed is not None:
             return
         try:
@@ -100,10 +100,10 @@ class _Walker:
                 return
 
     def _take(self, name: str, step: Callable[[], str], *, goes_on: bool = False) -> Step:
-        """Take a step, unless one before it failed; `goes_on`: those behind do not need it."""
+        """Run a step, unless an earlier one failed; `goes_on`: later steps do not need it."""
         if self._failed is not None:
             return Step(name, "skipped", f"needs {self._failed}", 0.0)
-        taken = take(name, step, self._options.clock)
+        taken = run_step(name, step, self._options.clock)
         if taken.status == "failed" and not goes_on:
             self._failed = name
         return taken
@@ -111,7 +111,7 @@ class _Walker:
     def _read(self, into: list[tuple[BoardConfig, list[bytes]]]) -> str:
         try:
             checked = config.load(str(self._path))
-            # The config names the file as the board knows it; here it lies beside the config.
+            # The config has the board's path of the file; here the file is beside the config.
             checked.ca = str(self._path.parent / checked.ca)
             into.append((checked, ca.load(checked.ca)))
         except errors.ConfigError as error:

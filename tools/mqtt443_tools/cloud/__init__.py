@@ -1,6 +1,5 @@
-"""AWS in one command: deploy the authorizer, see how it is, take it away again.
+"""Deploys the authorizer to AWS, shows its state, deletes it again.
 
-command.py is the thin shell; deploy.py, status.py and destroy.py are what it does; stacks.py, authorizer.py, modes.py
-and domain.py each know one part of AWS, and all of them reach AWS through aws.py. The templates
-are mqtt443_authorizer/*.yaml.
+cloud_command.py is the thin shell over deploy.py, status.py and destroy.py; stacks.py, iot_authorizer.py, modes.py and
+domain.py each know one part of AWS, and all of them call it through aws.py. The templates are in mqtt443_authorizer.
 """

@@ -1,6 +1,6 @@
 """The authorizer's log in CloudWatch: its last decisions, and when a device used which of its passwords.
 
-What a line holds is the handler's business (authorizer/mqtt443_authorizer/handler.py); here it is hostile until parsed.
+The handler defines the lines (authorizer/mqtt443_authorizer/handler.py); here they are untrusted until parsed.
 """
 
 import json
@@ -17,9 +17,13 @@ ANY = "{ $.decision = * }"
 
 
 def last(aws: Aws, log_group: str, *, now: datetime, count: int) -> list[dict[str, Any]]:
-    """Give the newest decisions of the last day, the oldest first; each with `at` in ISO 8601.
+    """Return the newest decisions of the last day, oldest first; each with `at` in ISO 8601.
 
-    :param log_group: the authorizer's
+    Args:
+        aws: account and region.
+        log_group: the authorizer's.
+        now: with a time zone.
+        count: how many at most.
     """
     found: list[dict[str, Any]] = []
     for window in WINDOWS:  # CloudWatch reads forwards, and a day of a large fleet is long
@@ -30,11 +34,15 @@ def last(aws: Aws, log_group: str, *, now: datetime, count: int) -> list[dict[st
 
 
 def last_uses(aws: Aws, log_group: str, client_id: str, since: datetime) -> dict[int, datetime]:
-    """Give when a device was last let in with which secret: 0 is the newest password, 1 the one before.
+    """Return when each secret of a device last worked: 0 is the newest password, 1 the previous one.
 
-    :param since: when the newest password was made; before that the numbers meant others
+    Args:
+        aws: account and region.
+        log_group: the authorizer's.
+        client_id: the device's.
+        since: when the newest password was made; earlier the numbers meant other passwords.
     """
-    # Client ids hold whatever JSON strings can, but no wildcard of the pattern (authorizer.device).
+    # A client id may hold whatever a JSON string can, except a wildcard of the pattern (mqtt443_authorizer.device).
     pattern = f'{{ $.decision = "allow" && $.client_id = {json.dumps(client_id, ensure_ascii=False)} }}'
     uses: dict[int, datetime] = {}
     for decision in _decisions(aws, log_group, since, pattern):

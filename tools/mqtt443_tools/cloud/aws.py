@@ -1,6 +1,6 @@
-"""Every call to AWS goes through here: time-bound, retried as AWS wants it, its errors turned into one line.
+"""Every call to AWS: with a deadline, retried as AWS asks, its errors turned into one line.
 
-What the calls are for is left to the modules around. Credentials are boto3's business and are never looked at.
+The other modules know what the calls are for. Credentials are left to boto3 and never looked at.
 """
 
 import re
@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.extras import missing_extra
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
@@ -40,9 +41,10 @@ _IAM_PREFIXES = {"iot-data": "iot"}
 
 
 class AwsError(CommandError):
-    """AWS did not do it; the text is the whole message for a person.
+    """AWS refused or failed; the text is the whole message for a person.
 
-    :ivar code: AWS's error code, such as `ResourceNotFoundException`
+    Attributes:
+        code: AWS's error code, such as `ResourceNotFoundException`.
     """
 
     def __init__(self, code: str, text: str) -> None:
@@ -59,7 +61,8 @@ def missing_permission(text: str) -> str | None:
 class Aws:
     """One account and region.
 
-    :param session: a boto3 session
+    Args:
+        session: a boto3 session.
     """
 
     def __init__(self, session: Any) -> None:
@@ -76,21 +79,27 @@ class Aws:
 
     @cached_property
     def account(self) -> str:
-        """The account's 12 digits; the first call of all, so it also tells whether the credentials work."""
+        """The account's 12 digits; the first call, so it also shows whether the credentials work."""
         return str(self.call("sts", "get_caller_identity")["Account"])
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """Call an operation.
 
-        :param service: as boto3 names it; `iot-data` is the data plane at the account's own endpoint
-        :param operation: as boto3 names it, such as `describe_authorizer`
-        :return: AWS's answer
-        :raises AwsError: AWS refused, or cannot be reached
+        Args:
+            service: as boto3 names it; `iot-data` is the data plane at the account's own endpoint.
+            operation: as boto3 names it, such as `describe_authorizer`.
+            **parameters: of the operation.
+
+        Returns:
+            AWS's answer.
+
+        Raises:
+            AwsError: AWS refused, or cannot be reached.
         """
         return dict(self._reported(service, operation, lambda client: getattr(client, operation)(**parameters)))
 
     def find(self, service: str, operation: str, *not_found: str, **parameters: Any) -> dict[str, Any] | None:
-        """Call an operation that may have nothing to give: None for these error codes.
+        """Call an operation, and return None where it answers with one of these error codes.
 
         Default: ResourceNotFoundException. Raises AwsError for all others.
         """
@@ -102,10 +111,16 @@ class Aws:
             raise
 
     def items(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
-        """Give the items of all pages, at most 1,000 pages; fetches a page when it is needed.
+        """Yield the items of all pages, at most 1,000 pages; fetches each page when it is needed.
 
-        :param key: of the items in a page
-        :raises AwsError: as `call`
+        Args:
+            service: see `call`.
+            operation: see `call`.
+            key: of the items in a page.
+            **parameters: of the operation.
+
+        Raises:
+            AwsError: as `call`.
         """
         pages = self._reported(
             service, operation, lambda client: iter(client.get_paginator(operation).paginate(**parameters))
@@ -117,16 +132,16 @@ class Aws:
             yield from page.get(key, ())
 
     def credentials(self) -> Any:
-        """Give boto3's credentials for a library that signs by itself. Raises AwsError if there are none."""
+        """Return boto3's credentials, for a library that signs by itself. Raises AwsError if there are none."""
         found = self._session.get_credentials()
         if found is None:
             raise _no_credentials()
         return found.get_frozen_credentials()
 
     def client(self, service: str) -> Any:
-        """Give a boto3 client, for what calls AWS by itself."""
+        """Return a boto3 client, for code that calls AWS by itself."""
         if service not in self._clients:
-            from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415  only with AWS
+            from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415  loaded for AWS only
 
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
@@ -134,15 +149,15 @@ class Aws:
                 retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
                 user_agent_appid="mqtt443",
             )
-            place = {"region_name": self.region, "config": config}
+            options = {"region_name": self.region, "config": config}
             if service == "iot-data":
                 endpoint = self.call("iot", "describe_endpoint", endpointType="iot:Data-ATS")["endpointAddress"]
-                place["endpoint_url"] = f"https://{endpoint}"
-            self._clients[service] = self._session.client(service, **place)
+                options["endpoint_url"] = f"https://{endpoint}"
+            self._clients[service] = self._session.client(service, **options)
         return self._clients[service]
 
     def _reported(self, service: str, operation: str, use: Callable[[Any], Any]) -> Any:
-        import botocore.exceptions as boto  # type: ignore[import-untyped]  # noqa: PLC0415  only with AWS
+        import botocore.exceptions as boto  # type: ignore[import-untyped]  # noqa: PLC0415  loaded for AWS only
 
         try:
             return use(self.client(service))
@@ -155,7 +170,7 @@ class Aws:
                 "then run the command again",
             ) from error
         except boto.InvalidRegionError as error:
-            raise UsageError(f"{self.region} is no region: add --region, such as --region eu-west-1") from error
+            raise UsageError(f"{self.region} is not a region: add --region, such as --region eu-west-1") from error
         except (
             boto.NoCredentialsError,
             boto.PartialCredentialsError,
@@ -171,7 +186,7 @@ class Aws:
 def _no_credentials() -> AwsError:
     return AwsError(
         "NoCredentials",
-        "no AWS credentials that work: log in with `aws sso login` or `aws configure`, and name the profile with "
+        "no working AWS credentials: log in with `aws sso login` or `aws configure`, and name the profile with "
         "--profile or AWS_PROFILE",
     )
 
@@ -182,7 +197,7 @@ def _explain(service: str, operation: str, error: dict[str, Any]) -> AwsError:
     if code in _DENIED or missing_permission(message):
         action = missing_permission(message) or f"{_IAM_PREFIXES.get(service, service)}:{name}"
         return AwsError(
-            code, f"the permission {action} is missing: add it to your IAM user or role (docs/aws.md has the list)"
+            code, f"the permission {action} is missing: add it to your IAM user or role (the list is in docs/aws.md)"
         )
     if code in _BAD_CREDENTIALS:
         return AwsError(code, f"AWS does not accept the credentials ({code}): log in again, then run the command again")
@@ -194,13 +209,14 @@ def _explain(service: str, operation: str, error: dict[str, Any]) -> AwsError:
 def open_aws(profile: str | None = None, region: str | None = None) -> Aws:
     """Open the account that the environment, or a profile, names.
 
-    :raises CommandError: boto3 is not installed, or the profile is not there
+    Raises:
+        CommandError: boto3 is not installed, or the profile does not exist.
     """
     try:
-        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  an extra: the local mode does without
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  an extra
         from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise CommandError("the AWS commands need boto3: run `pip install 'mqtt443[cloud]'`") from error
+        raise missing_extra("a command for AWS", "cloud") from error
     try:
         return Aws(boto3.Session(profile_name=profile, region_name=region))
     except ProfileNotFound as error:

@@ -1,4 +1,4 @@
-"""The devices of a deployed stack, for `mqtt443 device --stack`: their table, their connections, their config.json."""
+"""The devices of a deployed stack, for `mqtt443 device --stack`: table, connections, config.json."""
 
 import json
 from collections.abc import Mapping
@@ -10,8 +10,9 @@ from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.secret import MAX_SECRETS
 
-from mqtt443_tools.cloud import authorizer_log, lambda_zip
+from mqtt443_tools.cloud import authorizer_log
 from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.cloud.deployed_policy import deployed_policy
 from mqtt443_tools.cloud.stack_outputs import Deployed, locate
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name
 from mqtt443_tools.cloud.token_signing import SigningKey, key_path
@@ -54,12 +55,12 @@ class AwsBackend:
 
     @cached_property
     def deployed(self) -> Deployed:
-        """What leads a device there."""
+        """What a device must know to reach the stack."""
         return locate(self._aws, self._name, self.stack)
 
     def template(self) -> Template:
-        """See DeviceBackend: the one that was deployed."""
-        own = lambda_zip.deployed_policy(self._aws, self.stack)
+        """See DeviceBackend: the deployed one."""
+        own = deployed_policy(self._aws, self.stack)
         if own is None:
             return Template.load()
         try:
@@ -76,7 +77,7 @@ class AwsBackend:
                 config |= SigningKey.load(path).issue().config()
             except FileNotFoundError:
                 raise CommandError(
-                    f"{path} is not there: tokens are signed where `mqtt443 cloud deploy --signing` made that key"
+                    f"{path} does not exist: sign tokens where `mqtt443 cloud deploy --signing` made that key"
                 ) from None
         return config
 

@@ -1,4 +1,4 @@
-"""CloudFormation change sets: made, shown, agreed to, executed; or thrown away with nothing left behind."""
+"""CloudFormation change sets: created, shown, approved, executed; or discarded without a trace."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import TAG, Stack, Stacks, one_line
-from mqtt443_tools.cloud.talk import Talk
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError
 
 CHANGE_SET = "mqtt443"
@@ -15,7 +15,7 @@ _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """What would become of a stack; nothing has happened yet."""
+    """What would change in a stack; nothing has happened yet."""
 
     stack: str
     arn: str
@@ -24,18 +24,24 @@ class ChangeSet:
     lines: tuple[str, ...]
 
 
-def apply(stacks: Stacks, name: str, template: str, parameters: Mapping[str, str], talk: Talk) -> Stack:
+def apply(stacks: Stacks, name: str, template: str, parameters: Mapping[str, str], console: Console) -> Stack:
     """Bring a stack to a template, after its change set was shown and agreed to.
 
-    :param template: its text
-    :param parameters: the template's
-    :raises CommandError: it was not agreed to, or it failed; AWS has then rolled back what was done
+    Args:
+        stacks: of the account.
+        name: of the stack.
+        template: its text.
+        parameters: the template's.
+        console: who is told, and asked.
+
+    Raises:
+        CommandError: it was not agreed to, or it failed; AWS has then rolled back what was done.
     """
     change_set = _prepare(stacks, name, template, parameters)
     if change_set is None:
-        talk.say(f"stack {name}: nothing to change")
+        console.say(f"stack {name}: nothing to change")
     else:
-        _agree(stacks, change_set, talk)
+        _approve(stacks, change_set, console)
         stacks.work(
             name,
             change_set.stack_arn,
@@ -45,16 +51,16 @@ def apply(stacks: Stacks, name: str, template: str, parameters: Mapping[str, str
         )
     stack = stacks.find(name)
     if stack is None:
-        raise CommandError(f"stack {name} was deleted in the meantime: run the command again")
+        raise CommandError(f"stack {name} was deleted meanwhile: run the command again")
     return stack
 
 
 def _prepare(stacks: Stacks, name: str, template: str, parameters: Mapping[str, str]) -> ChangeSet | None:
-    """Make a change set; None if there is nothing to change."""
+    """Create a change set; None if there is nothing to change."""
     stack = stacks.find(name)
     is_create = stack is None or stack.is_new
     if stack is not None:
-        _forget(stacks.aws, StackName=name, ChangeSetName=CHANGE_SET)  # left by an interrupted deploy
+        _delete(stacks.aws, StackName=name, ChangeSetName=CHANGE_SET)  # left by an interrupted deploy
     made = stacks.aws.call(
         "cloudformation",
         "create_change_set",
@@ -87,30 +93,30 @@ def _lines(aws: Aws, arn: str) -> Iterator[str]:
         change = each["ResourceChange"]
         is_replaced = change.get("Replacement") in {"True", "Conditional"}
         what = f"{change['LogicalResourceId']} ({change['ResourceType']})"
-        yield f"  {change['Action'].lower():<7}{what}{' by a new one' if is_replaced else ''}"
+        yield f"  {change['Action'].lower():<7}{what}{', replaced' if is_replaced else ''}"
 
 
-def _agree(stacks: Stacks, change_set: ChangeSet, talk: Talk) -> None:
-    is_agreed = False
+def _approve(stacks: Stacks, change_set: ChangeSet, console: Console) -> None:
+    is_approved = False
     try:
-        talk.say(f"stack {change_set.stack}:")
+        console.say(f"stack {change_set.stack}:")
         for line in change_set.lines or ("  outputs and tags only",):
-            talk.say(line)
-        is_agreed = talk.ask(f"{'Create' if change_set.is_create else 'Change'} stack {change_set.stack}?")
+            console.say(line)
+        is_approved = console.confirm(f"{'Create' if change_set.is_create else 'Change'} stack {change_set.stack}?")
     finally:
-        if not is_agreed:
+        if not is_approved:
             _discard(stacks, change_set)
-    if not is_agreed:
-        raise CommandError(f"stack {change_set.stack} stays as it is")
+    if not is_approved:
+        raise CommandError(f"stack {change_set.stack} was not changed")
 
 
 def _discard(stacks: Stacks, change_set: ChangeSet) -> None:
-    """Forget a change set, and the empty stack that was made for it."""
-    _forget(stacks.aws, ChangeSetName=change_set.arn)
+    """Delete a change set, and the empty stack that was created for it."""
+    _delete(stacks.aws, ChangeSetName=change_set.arn)
     stack = stacks.find(change_set.stack)
     if stack is not None and stack.is_new:
         stacks.aws.call("cloudformation", "delete_stack", StackName=stack.arn)
 
 
-def _forget(aws: Aws, **change_set: str) -> None:
+def _delete(aws: Aws, **change_set: str) -> None:
     aws.find("cloudformation", "delete_change_set", "ChangeSetNotFound", "ChangeSetNotFoundException", **change_set)

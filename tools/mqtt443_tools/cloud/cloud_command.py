@@ -1,7 +1,6 @@
-"""`mqtt443 cloud`: the thin command over deploy.py, status.py and destroy.py. Progress goes to stderr."""
+"""`mqtt443 cloud`: a thin command over deploy.py, status.py and destroy.py. Progress goes to standard error."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +12,7 @@ import typer
 from mqtt443_authorizer.errors import AuthorizerError
 from mqtt443_authorizer.files import write_private
 
-from mqtt443_tools.cloud import cost, lambda_zip
+from mqtt443_tools.cloud import cost
 from mqtt443_tools.cloud.aws import open_aws
 from mqtt443_tools.cloud.deploy import deploy as run_deploy
 from mqtt443_tools.cloud.deploy_options import Mode, Options
@@ -21,74 +20,74 @@ from mqtt443_tools.cloud.destroy import destroy as run_destroy
 from mqtt443_tools.cloud.stacks import Pace
 from mqtt443_tools.cloud.status import Status
 from mqtt443_tools.cloud.status import status as run_status
-from mqtt443_tools.cloud.talk import Talk
+from mqtt443_tools.support import lambda_zip
+from mqtt443_tools.support.command_line import new_app
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.options import JsonOption, ProfileOption, RegionOption, YesOption
 from mqtt443_tools.support.paths import STATE
-from mqtt443_tools.support.printable import printable
 
 DEFAULT_STACK = "mqtt443"
-MAX_LINE_CHARS = 1000
 
-app = typer.Typer(
-    help="Deploy the authorizer to AWS, see how it is, take it away again.",
-    epilog="Example: mqtt443 cloud deploy --region eu-west-1",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+app = new_app(
+    "cloud",
+    "Deploy the authorizer to AWS, show its state, delete it again.",
+    "mqtt443 cloud deploy --region eu-west-1",
 )
 
-Stack = Annotated[str, typer.Option(help="Name of the stack, and of the authorizer in it.")]
-Region = Annotated[str | None, typer.Option(help="AWS region; default: that of the profile or AWS_REGION.")]
-Profile = Annotated[str | None, typer.Option(help="AWS profile; default: AWS_PROFILE.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for scripts.")]
+DeployedStackOption = Annotated[str, typer.Option("--stack", help="Name of the stack, and of its authorizer.")]
 
 
 @app.command(epilog="Example: mqtt443 cloud deploy --mode domain --alarm-topic arn:aws:sns:eu-west-1:123456789012:ops")
 def deploy(
     *,
-    stack: Stack = DEFAULT_STACK,
+    stack: DeployedStackOption = DEFAULT_STACK,
     mode: Annotated[
         Mode | None,
         typer.Option(
             help="default: the account's default authorizer; named: devices name it; domain: a host name of its own, "
-            "for boards without ALPN. First: default; later: as it is."
+            "for boards without ALPN. First deploy: default; later: unchanged."
         ),
     ] = None,
-    region: Region = None,
-    profile: Profile = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
     refresh: Annotated[
-        int | None, typer.Option(min=300, max=86400, help="Seconds until AWS asks the authorizer again; first: 3600.")
+        int | None,
+        typer.Option(min=300, max=86400, help="Seconds until AWS asks the authorizer again; first deploy: 3600."),
     ] = None,
     disconnect: Annotated[
-        int | None, typer.Option(min=300, max=86400, help="Seconds until AWS ends a connection; first: 86400.")
+        int | None, typer.Option(min=300, max=86400, help="Seconds until AWS closes a connection; first deploy: 86400.")
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=0, max=1000, help="Calls at once, reserved and at most; first: 10, 0: no reserve.")
+        int | None,
+        typer.Option(
+            min=0, max=1000, help="Concurrent calls, reserved and at most; 0: none reserved; first deploy: 10."
+        ),
     ] = None,
     memory: Annotated[
-        int | None, typer.Option(min=256, max=3008, help="MB of the Lambda function; first: 1024.")
+        int | None, typer.Option(min=256, max=3008, help="Memory of the Lambda function in MB; first deploy: 1024.")
     ] = None,
-    log_days: Annotated[int | None, typer.Option(help="Days that the log is kept; first: 30.")] = None,
+    log_days: Annotated[int | None, typer.Option(help="Days to keep the log; first deploy: 30.")] = None,
     refusals: Annotated[
-        int | None, typer.Option(min=1, help="Refused connections a minute that raise an alarm; first: 10.")
+        int | None, typer.Option(min=1, help="Refused connections a minute that raise an alarm; first deploy: 10.")
     ] = None,
     alarm_topic: Annotated[str | None, typer.Option(help="ARN of an SNS topic for alarms; '' for none.")] = None,
     signing: Annotated[
         bool | None,
-        typer.Option("--signing/--no-signing", help="Devices bring a signed token; fixed by the first deploy."),
+        typer.Option("--signing/--no-signing", help="Devices send a signed token; the first deploy decides."),
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="A policy template of your own, see docs/authorizer.md; later: as it is.")
+        Path | None, typer.Option(help="Your own policy template (docs/authorizer.md); later deploys keep it.")
     ] = None,
-    state: Annotated[Path, typer.Option(help="Folder that keeps the key which signs tokens.")] = STATE,
+    state: Annotated[Path, typer.Option(help="Folder with the key that signs tokens.")] = STATE,
     devices: Annotated[int, typer.Option(min=1, help="For the cost estimate.")] = 10,
     interval: Annotated[int, typer.Option(min=1, help="For the cost estimate: seconds between readings.")] = 60,
-    yes: Yes = False,
-    as_json: AsJson = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Deploy the authorizer, change a deployed one, or finish an interrupted deploy.
 
-    What would change is shown first. Options that are left out stay as the last deploy set them.
+    Shows first what would change. Options that you leave out keep the values of the last deploy.
     """
     options = Options(
         mode=mode,
@@ -108,7 +107,7 @@ def deploy(
             signing=signing,
             policy=policy,
             state=state,
-            talk=_talk(yes),
+            console=Console(to_stderr=True, yes=yes),
             pace=Pace(),
         )
     estimate = cost.monthly(devices, interval_s=interval, refresh_s=deployed.refresh_s, memory_mb=deployed.memory_mb)
@@ -124,46 +123,42 @@ def deploy(
 @app.command(epilog="Example: mqtt443 cloud status --json")
 def status(
     *,
-    stack: Stack = DEFAULT_STACK,
-    region: Region = None,
-    profile: Profile = None,
+    stack: DeployedStackOption = DEFAULT_STACK,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
     drift: Annotated[bool, typer.Option("--drift/--no-drift", help="Compare every resource with the stack.")] = True,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show what is there, what is not as it was deployed, alarms, and the authorizer's last decisions."""
+    """Show what is deployed, drift, alarms, and the authorizer's last decisions."""
     with _ended_well():
         found = run_status(open_aws(profile, region), stack, with_drift=drift, pace=Pace(), now=datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
+    console = Console()
     for line in _status_lines(found):
-        typer.echo(printable(line, MAX_LINE_CHARS))
+        console.say(line)
 
 
 @app.command(epilog="Example: mqtt443 cloud destroy --stack mqtt443")
 def destroy(
     *,
-    stack: Stack = DEFAULT_STACK,
-    region: Region = None,
-    profile: Profile = None,
-    delete_table: Annotated[bool, typer.Option("--delete-table", help="Delete the devices too.")] = False,
-    yes: Yes = False,
+    stack: DeployedStackOption = DEFAULT_STACK,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    delete_table: Annotated[bool, typer.Option("--delete-table", help="Delete the devices, too.")] = False,
+    yes: YesOption = False,
 ) -> None:
-    """Take the authorizer away; the devices' table stays, unless --delete-table.
+    """Delete the authorizer; keep the device table, unless --delete-table.
 
-    Asks for the stack's name. Run it again after an interruption, or after a domain's seven days.
+    Asks for the stack's name. Run it again after an interruption, or seven days later for a domain.
     """
-
-    def confirm(what: str) -> bool:
-        return yes or _answer(f"{what}? Type the stack's name to go on", str) == stack
-
     with _ended_well():
         run_destroy(
             open_aws(profile, region),
             stack,
             delete_table=delete_table,
-            confirm=confirm,
-            talk=_talk(yes),
+            console=Console(to_stderr=True, yes=yes),
             pace=Pace(),
             now=datetime.now(UTC),
         )
@@ -173,9 +168,9 @@ def destroy(
 def zip_code(
     out: Annotated[Path, typer.Argument(help="The file to write.")],
     *,
-    policy: Annotated[Path | None, typer.Option(help="A policy template of your own.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Your own policy template.")] = None,
 ) -> None:
-    """Write the zip that deploy uploads; the same code gives the same bytes."""
+    """Write the zip that deploy uploads; the same code always gives the same bytes."""
     with _ended_well():
         content = lambda_zip.build(policy=None if policy is None else lambda_zip.read_policy(policy))
     try:
@@ -185,30 +180,15 @@ def zip_code(
     typer.echo(f"{out} {lambda_zip.key(content).removesuffix('.zip')}")
 
 
-def _talk(yes: bool) -> Talk:
-    return Talk(
-        say=lambda line: typer.echo(printable(line, MAX_LINE_CHARS), err=True),
-        ask=lambda question: yes or bool(_answer(question, bool)),
-    )
-
-
-def _answer(question: str, kind: type[bool] | type[str]) -> bool | str:
-    if not sys.stdin.isatty():
-        raise UsageError("this asks before it changes anything, and nobody is there to answer: add --yes")
-    if kind is bool:
-        return typer.confirm(question, err=True)
-    return str(typer.prompt(question, err=True))
-
-
 @contextmanager
 def _ended_well() -> Iterator[None]:
-    """Turn a policy's errors into those of a command, and say what an interruption means."""
+    """Turn a policy's errors into a command's, and say what an interruption means."""
     try:
         yield
     except AuthorizerError as error:
         raise UsageError(str(error)) from error
     except KeyboardInterrupt:
-        typer.echo("interrupted: AWS goes on with what it has begun; run the same command again to finish", err=True)
+        typer.echo("interrupted: AWS continues what it has begun; run the same command again to finish", err=True)
         raise typer.Exit(130) from None
 
 
@@ -229,4 +209,4 @@ def _status_lines(found: Status) -> Iterator[str]:
     for problem in found.problems:
         yield f"problem: {problem}"
     if not found.problems:
-        yield "all is as it was deployed"
+        yield "no drift" if found.is_drift_checked else "no problems found"

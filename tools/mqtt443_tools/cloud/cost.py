@@ -1,7 +1,7 @@
-"""What devices cost a month. The arithmetic is here and in docs/aws.md; the prices are AWS's list prices.
+"""What devices cost per month. The arithmetic is here and in docs/aws.md; the prices are AWS's list prices.
 
 Prices in US dollars for Ireland (eu-west-1) as published in September 2026, without free tier and tax; other regions
-differ by some 20 %. "AWS IoT Core pricing", "AWS Lambda pricing" (arm64), "Amazon DynamoDB pricing" (on demand).
+differ by about 20 %. "AWS IoT Core pricing", "AWS Lambda pricing" (arm64), "Amazon DynamoDB pricing" (on demand).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Cost:
-    """US dollars a month, for one device and for all."""
+    """US dollars per month, for one device and for all."""
 
     devices: int
     connection: float
@@ -39,9 +39,9 @@ class Cost:
         return self.device * self.devices
 
     def lines(self) -> list[str]:
-        """The estimate in words."""
+        """Return the estimate in words."""
         return [
-            f"about ${self.device:.3f} a device and month: ${self.connection:.4f} connection, "
+            f"about ${self.device:.3f} per device and month: ${self.connection:.4f} connection, "
             f"${self.messages:.4f} messages, ${self.authorizer:.4f} authorizer",
             f"about ${self.total:.2f} a month for {self.devices} devices (list prices of Ireland, see docs/aws.md)",
         ]
@@ -52,10 +52,13 @@ def monthly(
 ) -> Cost:
     """Estimate the cost of devices that are always connected.
 
-    :param interval_s: seconds from one reading to the next
-    :param refresh_s: seconds until AWS asks the authorizer again
-    :param memory_mb: of the Lambda function
-    :param connects_a_day: 1 or more, as AWS ends every connection within a day
+    Args:
+        devices: how many.
+        interval_s: seconds from one reading to the next.
+        refresh_s: seconds until AWS asks the authorizer again.
+        memory_mb: of the Lambda function.
+        connects_a_day: 1 or more, as AWS ends every connection within a day.
+        payload_bytes: size of a message.
     """
     connection = DAYS * 24 * 60 / 1e6 * PER_MILLION_CONNECTION_MINUTES
     units = -(-payload_bytes // MESSAGE_BYTES)

@@ -1,6 +1,6 @@
 """What can be chosen for a deploy, and how it becomes the parameters of authorizer/mqtt443_authorizer/template.yaml.
 
-What is not chosen stays as the last deploy left it; on a first one the template's default holds.
+An option that is not chosen keeps the value of the last deploy; on the first deploy it has the template's default.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,16 +21,17 @@ KEPT_UNRESERVED = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The choices; None is no choice. Their ranges are the template's.
+    """The choices; None means unchanged. The template defines the ranges.
 
-    :ivar mode: how devices come to the authorizer, see modes.py
-    :ivar refresh_s: 300..86,400, until AWS asks the authorizer again
-    :ivar disconnect_s: 300..86,400, until AWS ends a connection
-    :ivar memory_mb: 256..3,008, of the Lambda function
-    :ivar concurrency: 0..1,000 calls at once, reserved and at most; 0 reserves none
-    :ivar log_days: that the authorizer's log is kept
-    :ivar auth_errors_per_minute: refused connections that raise an alarm
-    :ivar alarm_topic: ARN of an SNS topic, "" for none
+    Attributes:
+        mode: how devices reach the authorizer, see modes.py.
+        refresh_s: 300..86,400, until AWS asks the authorizer again.
+        disconnect_s: 300..86,400, until AWS ends a connection.
+        memory_mb: 256..3,008, of the Lambda function.
+        concurrency: 0..1,000 calls at once, reserved and at most; 0 reserves none.
+        log_days: that the authorizer's log is kept.
+        auth_errors_per_minute: refused connections that raise an alarm.
+        alarm_topic: ARN of an SNS topic, "" for none.
     """
 
     mode: Mode | None = None
@@ -43,7 +44,7 @@ class Options:
     alarm_topic: str | None = None
 
     def parameters(self) -> dict[str, str]:
-        """The template's parameters that were chosen."""
+        """Return the template's parameters that were chosen."""
         chosen = ((_PARAMETERS[field.name], getattr(self, field.name)) for field in fields(self))
         return {parameter: str(value) for parameter, value in chosen if value is not None}
 
@@ -59,7 +60,7 @@ _PARAMETERS = {
     "alarm_topic": "AlarmTopicArn",
 }
 
-# Beside the choices: what deploy.py finds out.
+# Besides the choices: what deploy.py finds out.
 PARAMETERS = {
     *_PARAMETERS.values(),
     "TableName",
@@ -72,7 +73,7 @@ PARAMETERS = {
 
 
 def kept(before: Stack | None) -> dict[str, str]:
-    """The parameters of a deployed stack that this template still knows."""
+    """Return the parameters of a deployed stack that this template still has."""
     deployed = before.parameters if before else {}
     return {name: value for name, value in deployed.items() if name in PARAMETERS}
 
@@ -80,23 +81,28 @@ def kept(before: Stack | None) -> dict[str, str]:
 def reserve(aws: Aws, chosen: int | None, before: Mapping[str, str] | None, say: Callable[[str], Any]) -> int:
     """Decide how much concurrency to reserve.
 
-    :param chosen: what was asked for, None for what is sensible
-    :param before: the deployed stack's parameters, None on a first deploy
-    :raises UsageError: the account has not got that much
+    Args:
+        aws: account and region.
+        chosen: what was asked for; None for a sensible value.
+        before: the deployed stack's parameters, None on a first deploy.
+        say: gets a line for the person.
+
+    Raises:
+        UsageError: the account does not have that much.
     """
     deployed = int((before or {}).get("ReservedConcurrency", 0))
     if chosen == 0 or (chosen is None and before is not None):
         return deployed if chosen is None else 0
-    wanted = DEFAULT_CONCURRENCY if chosen is None else chosen
+    desired = DEFAULT_CONCURRENCY if chosen is None else chosen
     limit = aws.call("lambda", "get_account_settings")["AccountLimit"]
     free = int(limit["UnreservedConcurrentExecutions"]) + deployed - KEPT_UNRESERVED
-    if wanted <= free:
-        return wanted
+    if desired <= free:
+        return desired
     why = (
         f"this account runs at most {limit['ConcurrentExecutions']} Lambda calls at once, of which "
         f"{KEPT_UNRESERVED} must stay unreserved"
     )
     if chosen is not None:
-        raise UsageError(f"--concurrency {chosen}: {why}; take 0, or ask AWS for a higher quota")
-    say(f"no concurrency is reserved: {why}; deploy with --concurrency {wanted} once AWS has raised that quota")
+        raise UsageError(f"--concurrency {chosen}: {why}; use 0, or ask AWS for a higher quota")
+    say(f"no concurrency is reserved: {why}; deploy with --concurrency {desired} once AWS has raised that quota")
     return 0

@@ -1,12 +1,11 @@
-"""Takes the cloud half away, in an order in which every step can be the last: the next run goes on from there."""
+"""Deletes the cloud half, in an order in which any step may be the last: the next run continues from there."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 from mqtt443_tools.cloud import domain, iot_authorizer
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name, store_name
-from mqtt443_tools.cloud.talk import Talk
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError
 
 MAX_DELETED = 1000  # objects a DeleteObjects call takes
@@ -17,57 +16,65 @@ def destroy(
     name: str,
     *,
     delete_table: bool,
-    confirm: Callable[[str], bool],
-    talk: Talk,
+    console: Console,
     pace: Pace,
     now: datetime,
 ) -> None:
     """Delete the authorizer's stack, and with `delete_table` the devices too.
 
-    :param confirm: asks for the stack's name; gives whether it was right
-    :param now: with a time zone
-    :raises CommandError: what is in the way, and the next step
+    Args:
+        aws: account and region.
+        name: of the stack.
+        delete_table: delete the devices, too.
+        console: who is told, and asked.
+        pace: the seams of waiting.
+        now: with a time zone.
+
+    Raises:
+        CommandError: what is in the way, and the next step.
     """
     check_name(name)
-    talk.say(f"account {aws.account}, region {aws.region}, stack {name}")
-    stacks = Stacks(aws, talk.say, pace)
+    console.say(f"account {aws.account}, region {aws.region}, stack {name}")
+    stacks = Stacks(aws, console.say, pace)
     stack, store = stacks.settled(name), stacks.settled(store_name(name))
     if stack is None and store is None and domain.describe(aws, name) is None:
-        raise CommandError(f"there is no stack {name} in {aws.region}: look with --region in another region")
+        raise CommandError(f"there is no stack {name} in {aws.region}: try another --region")
     what = "and all its devices" if delete_table else "but keep its devices"
-    if not confirm(f"Take {name} away {what}"):
-        raise CommandError(f"{name} stays as it is")
-    rest = domain.take_away(aws, name, now)
+    if not console.confirm_name(f"Delete {name} {what}? Type the name of the stack to confirm", name):
+        raise CommandError("nothing was deleted")
+    rest = domain.delete(aws, name, now)
     if stack is not None:
-        delete_authorizer(aws, stacks, stack, talk)
+        delete_authorizer(aws, stacks, stack, console)
     if store is not None and delete_table:
-        _delete_store(aws, stacks, store, talk)
+        _delete_store(aws, stacks, store, console)
     elif store is not None:
-        talk.say(f"the devices stay in stack {store.name}: a deploy finds them again, --delete-table deletes them too")
-    talk.say(rest or f"{name} is taken away")
+        console.say(
+            f"the devices are kept in stack {store.name}: the next deploy uses them, --delete-table deletes them"
+        )
+    console.say(rest or f"{name} was deleted")
 
 
-def delete_authorizer(aws: Aws, stacks: Stacks, stack: Stack, talk: Talk) -> None:
-    """Delete the authorizer's stack; before that the default authorizer goes back, and this one is switched off."""
+def delete_authorizer(aws: Aws, stacks: Stacks, stack: Stack, console: Console) -> None:
+    """Delete the authorizer's stack, after restoring the default authorizer and deactivating this one."""
     if not stack.is_new:
-        said = iot_authorizer.give_back_default(aws, stack.name, stack.parameters.get("PreviousDefaultAuthorizer", ""))
-        if said:
-            talk.say(said)
+        done = iot_authorizer.give_back_default(aws, stack.name, stack.parameters.get("PreviousDefaultAuthorizer", ""))
+        if done:
+            console.say(done)
         if any(each["LogicalResourceId"] == "Authorizer" for each in stacks.resources(stack.name)):
             iot_authorizer.deactivate(aws, stack.name)
     stacks.delete(stack)
-    talk.say(f"stack {stack.name} is deleted")
+    console.say(f"stack {stack.name} was deleted")
 
 
-def _delete_store(aws: Aws, stacks: Stacks, store: Stack, talk: Talk) -> None:
-    """The table first: as long as its stack is there, the next run can find it."""
+def _delete_store(aws: Aws, stacks: Stacks, store: Stack, console: Console) -> None:
+    """Delete the table first: while its stack exists, the next run can find it."""
     if table := store.outputs.get("TableName"):
         aws.find("dynamodb", "delete_table", TableName=table)
     if bucket := store.outputs.get("CodeBucket"):
         _empty(aws, bucket)
     stacks.protect(store.name, on=False)
     stacks.delete(store)
-    talk.say(f"stack {store.name} and the devices in it are deleted")
+    console.say(f"stack {store.name} and the devices in it were deleted")
 
 
 def _empty(aws: Aws, bucket: str) -> None:

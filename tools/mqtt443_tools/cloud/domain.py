@@ -1,8 +1,8 @@
 """The domain configuration of `--mode domain`: CUSTOM_AUTH and SECURE_MQTT, so that a board needs no ALPN.
 
-It is not in the template. AWS deletes such a domain only after it was disabled for seven days, so that a stack with it
-could not be deleted; and its host name, which AWS makes up, stands in every board's config.json: a new deploy within
-those days finds it again. Rules: AWS IoT Developer Guide, "Creating and configuring AWS-managed domains" and "Managing
+It is not in the template: AWS deletes such a domain only after it has been disabled for seven days, so a stack with it
+could not be deleted; and its host name, which AWS chooses, is in every board's config.json: a new deploy within those
+days finds it again. Rules: AWS IoT Developer Guide, "Creating and configuring AWS-managed domains" and "Managing
 domain configurations".
 """
 
@@ -22,7 +22,8 @@ _KIND = {"authenticationType": "CUSTOM_AUTH", "applicationProtocol": "SECURE_MQT
 def describe(aws: Aws, name: str) -> dict[str, Any] | None:
     """Describe our domain configuration of this name, None if there is none.
 
-    :raises CommandError: there is one that is not ours
+    Raises:
+        CommandError: there is one that is not ours.
     """
     found = aws.find("iot", "describe_domain_configuration", domainConfigurationName=name)
     if found is None:
@@ -34,7 +35,7 @@ def describe(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def ensure(aws: Aws, name: str, pace: Pace) -> str:
-    """Make the domain configuration, or bring it back to what it should be; gives its host name."""
+    """Create the domain configuration, or restore it; return its host name."""
     wanted: dict[str, Any] = {
         **_KIND,
         "authorizerConfig": {"defaultAuthorizerName": name, "allowAuthorizerOverride": False},
@@ -51,7 +52,7 @@ def ensure(aws: Aws, name: str, pace: Pace) -> str:
 
 
 def differences(found: dict[str, Any], name: str) -> list[str]:
-    """Name what is not as `ensure` leaves it."""
+    """Return the names of the settings that are not as `ensure` leaves them."""
     config = found.get("authorizerConfig", {})
     checks = {
         "status": found.get("domainConfigurationStatus") == "ENABLED",
@@ -63,10 +64,13 @@ def differences(found: dict[str, Any], name: str) -> list[str]:
     return [what for what, is_right in checks.items() if not is_right]
 
 
-def take_away(aws: Aws, name: str, now: datetime) -> str | None:
-    """Disable the domain configuration and, once it has rested, delete it; says how far it got, None if none is there.
+def delete(aws: Aws, name: str, now: datetime) -> str | None:
+    """Disable the domain configuration, and delete it after its rest; return how far it got, None if there is none.
 
-    :param now: with a time zone
+    Args:
+        aws: account and region.
+        name: of the domain configuration.
+        now: with a time zone.
     """
     found = describe(aws, name)
     if found is None:
@@ -76,7 +80,7 @@ def take_away(aws: Aws, name: str, now: datetime) -> str | None:
         aws.call("iot", "update_domain_configuration", **disabled)
         found = describe(aws, name) or found
     if found.get("authorizerConfig"):
-        # Whether AWS deletes an authorizer that a domain names is not documented, so it names none any more.
+        # AWS does not document whether it deletes an authorizer that a domain names; so the domain stops naming it.
         aws.call("iot", "update_domain_configuration", domainConfigurationName=name, removeAuthorizerConfig=True)
     disabled_at: datetime = found.get("lastStatusChangeDate") or now
     deletable_at = disabled_at.astimezone(UTC) + REST
@@ -89,10 +93,10 @@ def take_away(aws: Aws, name: str, now: datetime) -> str | None:
             return (
                 f"AWS does not delete the disabled domain {found.get('domainName', name)} yet: run this again tomorrow"
             )
-        return f"the domain configuration {name} is deleted"
+        return f"the domain configuration {name} was deleted"
     return (
-        f"the domain {found.get('domainName', name)} is disabled: no device connects there any more; AWS deletes it "
-        f"after seven days, so run this again after {deletable_at:%Y-%m-%d %H:%M} UTC"
+        f"the domain {found.get('domainName', name)} is disabled: no device can connect there any more; AWS deletes it "
+        f"only after seven days: run this again after {deletable_at:%Y-%m-%d %H:%M} UTC"
     )
 
 
@@ -103,5 +107,7 @@ def _host(aws: Aws, name: str, pace: Pace) -> str:
         if host := found.get("domainName"):
             return str(host)
         if pace.now() >= deadline:
-            raise CommandError(f"AWS has made no host name for the domain configuration {name} yet: run this again")
+            raise CommandError(
+                f"AWS has not assigned a host name to the domain configuration {name} yet: run this again"
+            )
         pace.sleep(INTERVAL_S)

@@ -27,22 +27,22 @@ class Deployed:
     port: int = PORT
 
     def config(self) -> dict[str, object]:
-        """The keys of config.json that lead a device here."""
-        place: dict[str, object] = {"endpoint": self.endpoint, "port": self.port}
+        """Return the keys of config.json that lead a device here."""
+        keys: dict[str, object] = {"endpoint": self.endpoint, "port": self.port}
         if self.mode == "named":
-            place["authorizer"] = self.stack
+            keys["authorizer"] = self.stack
         if self.mode == "domain":
-            place["transport"] = "tls"
-        return place
+            keys["transport"] = "tls"
+        return keys
 
 
 def locate(aws: Aws, name: str, stack: Stack) -> Deployed:
-    """Read it back. Raises CommandError if it is not whole."""
+    """Read it back. Raises CommandError if it is incomplete."""
     mode: Mode = stack.parameters["Mode"]  # type: ignore[assignment]  # the template allows these three
     if mode == "domain":
         endpoint = (domain.describe(aws, name) or {}).get("domainName")
         if not endpoint:
-            raise CommandError(f"the domain configuration {name} is not there: run `mqtt443 cloud deploy`")
+            raise CommandError(f"the domain configuration {name} does not exist: run `mqtt443 cloud deploy`")
     else:
         endpoint = aws.call("iot", "describe_endpoint", endpointType="iot:Data-ATS")["endpointAddress"]
     return Deployed(

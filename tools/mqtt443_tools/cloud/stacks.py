@@ -1,6 +1,6 @@
-"""CloudFormation stacks: find one, wait for AWS to finish with it, delete it, and say in one line why it failed.
+"""CloudFormation stacks: find one, wait until AWS has finished, delete it, and say in one line why it failed.
 
-Change sets are in changes.py; what is in the stacks is left to the templates.
+Change sets are in change_sets.py; the templates say what is in the stacks.
 """
 
 import re
@@ -19,7 +19,7 @@ MAX_EVENTS = 500
 MAX_REASON_CHARS = 600
 
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,99}")  # CreateStack, leaving room for the suffix of the second stack
-_CANCELLED = "cancelled"  # "Resource creation cancelled": the consequence of another's failure
+_CANCELLED = "cancelled"  # "Resource creation cancelled": the consequence of another resource's failure
 
 # A first deploy that failed, or a destroy that did: nothing can be updated then, only deleted.
 _DEAD = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Pace(NamedTuple):
-    """The seams of waiting: `now` gives monotonic seconds."""
+    """The seams of waiting: `now` returns monotonic seconds."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
@@ -47,7 +47,7 @@ class Stack:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing of it was ever made."""
+        """Whether nothing of it was ever created."""
         return self.status == _REVIEW
 
     @property
@@ -67,15 +67,16 @@ def store_name(name: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a stack and of an authorizer. Raises UsageError."""
+    """Raise UsageError for a name that a stack or an authorizer cannot have."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"--stack {name}: letters, digits and -, a letter first, at most 100 characters")
+        raise UsageError(f"--stack {name}: use letters, digits and -, a letter first, at most 100 characters")
 
 
 class Stacks:
     """The stacks of one account and region.
 
-    :param say: takes one line of progress
+    Args:
+        say: takes one line of progress.
     """
 
     def __init__(self, aws: Aws, say: Callable[[str], object], pace: Pace) -> None:
@@ -86,7 +87,8 @@ class Stacks:
     def find(self, name: str) -> Stack | None:
         """Describe a stack of ours, by name or ARN; None if there is none.
 
-        :raises AwsError: also if a stack of this name is somebody else's
+        Raises:
+            AwsError: also if the stack of this name is not mqtt443's.
         """
         try:
             (found,) = self.aws.call("cloudformation", "describe_stacks", StackName=name)["Stacks"]
@@ -108,17 +110,18 @@ class Stacks:
         return stack
 
     def settled(self, name: str) -> Stack | None:
-        """Describe a stack once AWS has finished with it, and mend an update that could not be rolled back.
+        """Describe a stack once AWS has finished with it, and repair an update that could not be rolled back.
 
-        :raises CommandError: it cannot be mended
+        Raises:
+            CommandError: it cannot be repaired.
         """
         stack = self.find(name)
         if stack is not None and stack.is_busy:
-            self._say(f"stack {name}: AWS is still at work on it ({stack.status}), waiting")
+            self._say(f"stack {name}: waiting for AWS ({stack.status})")
             stack = self._wait(stack.arn, seen=self._newest_event(stack.arn))
         if stack is not None and stack.status == "UPDATE_ROLLBACK_FAILED":
             arn = stack.arn
-            self._say(f"stack {name}: finishing a roll back that had failed")
+            self._say(f"stack {name}: finishing a failed rollback")
             stack = self.work(
                 name,
                 arn,
@@ -128,10 +131,16 @@ class Stacks:
         return stack
 
     def work(self, name: str, arn: str, start: Callable[[], object], *ends: str) -> Stack | None:
-        """Start something with a stack, and say what happens until AWS has finished.
+        """Start an operation on a stack, and report what happens until AWS has finished.
 
-        :param ends: the statuses that are a success; none for a stack that is to be gone, which gives None
-        :raises CommandError: it failed; the text is the first cause
+        Args:
+            name: of the stack.
+            arn: the stack's.
+            start: calls AWS.
+            ends: the statuses that are a success; none for a stack that is to be gone, which gives None.
+
+        Raises:
+            CommandError: it failed; the text is the first cause.
         """
         seen = self._newest_event(arn)
         start()
@@ -143,7 +152,8 @@ class Stacks:
     def delete(self, stack: Stack) -> None:
         """Delete a stack and wait until it is gone.
 
-        :raises CommandError: a resource could not be deleted
+        Raises:
+            CommandError: a resource could not be deleted.
         """
         self.work(stack.name, stack.arn, lambda: self.aws.call("cloudformation", "delete_stack", StackName=stack.arn))
 
@@ -152,13 +162,14 @@ class Stacks:
         self.aws.call("cloudformation", "update_termination_protection", StackName=name, EnableTerminationProtection=on)
 
     def resources(self, name: str) -> list[dict[str, Any]]:
-        """Give the summaries of a stack's resources."""
+        """Return the summaries of a stack's resources."""
         return list(self.aws.items("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=name))
 
     def until(self, look: Callable[[], T | None], what: str) -> T:
-        """Look again and again until there is something to see.
+        """Poll until there is a result.
 
-        :raises CommandError: after half an hour
+        Raises:
+            CommandError: after half an hour.
         """
         deadline = self._pace.now() + DEADLINE_S
         while (found := look()) is None:
@@ -168,7 +179,7 @@ class Stacks:
         return found
 
     def _wait(self, arn: str, seen: str) -> Stack | None:
-        """Say what happens until AWS has finished; None if the stack is gone."""
+        """Report what happens until AWS has finished; None if the stack is gone."""
 
         def ended() -> tuple[Stack | None] | None:
             nonlocal seen
@@ -181,7 +192,7 @@ class Stacks:
         return self.until(ended, f"stack {arn}")[0]
 
     def _events_since(self, arn: str, seen: str) -> list[dict[str, Any]]:
-        """Give the events after `seen`, the oldest first."""
+        """Return the events after `seen`, oldest first."""
         events: list[dict[str, Any]] = []
         for event in self.aws.items("cloudformation", "describe_stack_events", "StackEvents", StackName=arn):
             if event["EventId"] == seen or len(events) == MAX_EVENTS:
@@ -194,18 +205,18 @@ class Stacks:
         return "" if newest is None else str(newest["EventId"])
 
     def _failure(self, name: str, arn: str, seen: str) -> CommandError:
-        """Find the first cause among the events, and say what to do about it."""
+        """Return the first cause among the events, with what to do about it."""
         for event in self._events_since(arn, seen):
             reason = one_line(event.get("ResourceStatusReason", ""))
             if event["ResourceStatus"].endswith("_FAILED") and reason and _CANCELLED not in reason:
                 if action := missing_permission(reason):
-                    reason = f"the permission {action} is missing; add it (docs/aws.md has the list)"
+                    reason = f"the permission {action} is missing; add it (the list is in docs/aws.md)"
                 return CommandError(
-                    f"stack {name}: {event['LogicalResourceId']}: {reason}; mend that, then run the command again"
+                    f"stack {name}: {event['LogicalResourceId']}: {reason}; fix that, then run the command again"
                 )
-        return CommandError(f"stack {name}: it failed without a reason: see its events in the AWS console")
+        return CommandError(f"stack {name}: it failed, and AWS gives no reason: see its events in the AWS console")
 
 
 def one_line(text: str) -> str:
-    """What AWS says, fit for an error message."""
+    """Return what AWS says in a form that fits an error message."""
     return " ".join(text.split())[:MAX_REASON_CHARS].rstrip(". ")

@@ -1,13 +1,15 @@
-"""How the cloud half is: what is there, what is not as it was deployed, alarms, and the authorizer's last decisions."""
+"""The state of the cloud half: what is deployed, drift, alarms, and the authorizer's last decisions."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mqtt443_tools.cloud import authorizer_log, domain, iot_authorizer, lambda_zip
+from mqtt443_tools.cloud import authorizer_log, domain, iot_authorizer
 from mqtt443_tools.cloud.aws import Aws, AwsError
+from mqtt443_tools.cloud.deployed_policy import deployed_policy
 from mqtt443_tools.cloud.stack_outputs import Deployed, locate
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name, one_line, store_name
+from mqtt443_tools.support import lambda_zip
 from mqtt443_tools.support.errors import CommandError
 
 DECISIONS = 10
@@ -16,12 +18,13 @@ MAX_DRIFTS = 100
 
 @dataclass
 class Status:
-    """What was found; `problems` are lines that need somebody, and there are none if all is well."""
+    """What was found; `problems` has a line for everything that needs attention."""
 
     stacks: dict[str, str]
     deployed: Deployed | None = None
     default_authorizer: str | None = None
     problems: list[str] = field(default_factory=list)
+    is_drift_checked: bool = False
     alarms: dict[str, str] = field(default_factory=dict)
     decisions: list[dict[str, Any]] = field(default_factory=list)
 
@@ -31,11 +34,17 @@ class Status:
 
 
 def status(aws: Aws, name: str, *, with_drift: bool, pace: Pace, now: datetime) -> Status:
-    """Look at a deployed stack; changes nothing.
+    """Inspect a deployed stack; changes nothing.
 
-    :param with_drift: have CloudFormation compare each resource, which takes some seconds
-    :param now: with a time zone
-    :raises CommandError: there is no such stack
+    Args:
+        aws: account and region.
+        name: of the stack.
+        with_drift: have CloudFormation compare each resource, which takes a few seconds.
+        pace: the seams of waiting.
+        now: with a time zone.
+
+    Raises:
+        CommandError: there is no such stack.
     """
     check_name(name)
     stacks = Stacks(aws, lambda _: None, pace)
@@ -45,20 +54,21 @@ def status(aws: Aws, name: str, *, with_drift: bool, pace: Pace, now: datetime) 
     found = Status({each.name: each.status for each in (stack, store) if each})
     found.default_authorizer = iot_authorizer.default_name(aws)
     for missing in [each for each, there in ((name, stack), (store_name(name), store)) if there is None]:
-        found.problems.append(f"there is no stack {missing}: deploy again")
+        found.problems.append(f"stack {missing} does not exist: deploy again")
     for each in (stack, store):
         if each is not None and not (each.status.endswith("_COMPLETE") and not each.is_dead):
             found.problems.append(f"stack {each.name} is {each.status}: deploy again")
     if stack is not None and stack.outputs:
-        _look_at(aws, stacks, stack, found, now)
+        _inspect(aws, stacks, stack, found, now)
     if with_drift:
+        found.is_drift_checked = True
         for each in (stack, store):
             if each is not None and each.outputs:
                 found.problems += [f"{each.name} has drifted: {line}" for line in _drift(stacks, each.name)]
     return found
 
 
-def _look_at(aws: Aws, stacks: Stacks, stack: Stack, found: Status, now: datetime) -> None:
+def _inspect(aws: Aws, stacks: Stacks, stack: Stack, found: Status, now: datetime) -> None:
     mode = stack.parameters["Mode"]
     described = iot_authorizer.describe(aws, stack.name)
     if described is None:
@@ -74,13 +84,13 @@ def _look_at(aws: Aws, stacks: Stacks, stack: Stack, found: Status, now: datetim
         found.problems.append(f"there is no domain configuration {stack.name}: deploy again")
     elif mode == "domain" and configuration is not None:
         changed = domain.differences(configuration, stack.name)
-        found.problems += [f"the domain configuration has another {what}: deploy again" for what in changed]
-    if lambda_zip.key(lambda_zip.build(policy=lambda_zip.deployed_policy(aws, stack))) != stack.parameters["CodeKey"]:
-        found.problems.append("the deployed authorizer is another version than this one: deploy again to update it")
+        found.problems += [f"the domain configuration has a different {what}: deploy again" for what in changed]
+    if lambda_zip.key(lambda_zip.build(policy=deployed_policy(aws, stack))) != stack.parameters["CodeKey"]:
+        found.problems.append("the deployed authorizer is not this version: deploy again to update it")
     if mode != "domain" or configuration is not None:
         found.deployed = locate(aws, stack.name, stack)
     found.alarms = _alarms(aws, stacks, stack)
-    found.problems += [f"the alarm {alarm} is on" for alarm, state in found.alarms.items() if state == "ALARM"]
+    found.problems += [f"the alarm {alarm} is raised" for alarm, state in found.alarms.items() if state == "ALARM"]
     try:
         found.decisions = authorizer_log.last(aws, stack.outputs["LogGroup"], now=now, count=DECISIONS)
     except AwsError as error:
@@ -98,7 +108,7 @@ def _alarms(aws: Aws, stacks: Stacks, stack: Stack) -> dict[str, str]:
 
 
 def _drift(stacks: Stacks, name: str) -> list[str]:
-    """Have CloudFormation compare a stack with what is there; a line for each resource that differs."""
+    """Have CloudFormation compare a stack with its resources; return a line for each one that differs."""
     aws = stacks.aws
     started = aws.call("cloudformation", "detect_stack_drift", StackName=name)["StackDriftDetectionId"]
 

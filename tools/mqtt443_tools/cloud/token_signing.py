@@ -1,7 +1,7 @@
-"""Token signing: AWS drops, before it calls the Lambda, whoever brings no token that was signed with our key.
+"""Token signing: without a token signed by our key, AWS closes the connection before it calls the Lambda.
 
-The key pair is made on this machine and its private half never leaves it. A token is random and belongs to one
-config.json; it proves that its bearer was given one, not who that is: that stays the password's part.
+The key pair is made on this machine, and the private key never leaves it. A token is random and belongs to one
+config.json; it proves that its bearer was given one. The password still proves who that is.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Token(NamedTuple):
     signature: str
 
     def config(self) -> dict[str, object]:
-        """The keys for config.json."""
+        """Return the keys for config.json."""
         return {"token": self.token, "token_key": TOKEN_KEY, "token_signature": self.signature}
 
 
@@ -49,7 +49,7 @@ class SigningKey:
 
     @classmethod
     def load(cls, path: Path) -> "SigningKey":
-        """Read a key from a file. Raises CommandError if there is none, FileNotFoundError if there is no file."""
+        """Read a key from a file. Raises CommandError for an unusable key, FileNotFoundError without a file."""
         try:
             with path.open("rb") as file:
                 key = load_pem_private_key(file.read(MAX_KEY_BYTES), None)
@@ -60,7 +60,7 @@ class SigningKey:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise CommandError(f"{path}: not a private key in PEM without a pass phrase") from error
         if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < KEY_BITS:
-            raise CommandError(f"{path}: AWS takes RSA keys of at least {KEY_BITS} bits")
+            raise CommandError(f"{path}: AWS accepts RSA keys of at least {KEY_BITS} bits")
         return cls(key)
 
     @classmethod
@@ -75,7 +75,7 @@ class SigningKey:
 
     @property
     def public_pem(self) -> str:
-        """The public half, as AWS takes it."""
+        """The public key, as AWS takes it."""
         return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def issue(self, random_text: Callable[[int], str] = secrets.token_urlsafe) -> Token:
@@ -86,5 +86,5 @@ class SigningKey:
 
 
 def key_path(state: Path, stack: str, account: str, region: str) -> Path:
-    """Where the private key of a stack is kept."""
+    """Return the file that holds the private key of a stack."""
     return state / "signing" / f"{account}-{region}-{stack}.pem"

@@ -1,10 +1,9 @@
-"""`mqtt443 config`: makes a board's config.json, shows it, and describes it for editors.
+"""`mqtt443 config`: creates a board's config.json, shows it, and describes it for editors.
 
-Keys, defaults and ranges are the board's own (`mqtt443.config`); its validator judges every value here, too.
+Keys, defaults and ranges come from the board's code (`mqtt443.config`), whose validator checks every value here, too.
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,53 +12,54 @@ from mqtt443 import config as board
 from mqtt443 import errors
 
 from mqtt443_tools.config.json_schema import SECRET_KINDS, schema
+from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.config_file import read_config, update_config
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.options import JsonOption
+from mqtt443_tools.support.paths import ROOT
 from mqtt443_tools.support.printable import printable
 
-app = typer.Typer(
-    help="Make a board's config.json, show it, describe it.",
-    epilog="Example: mqtt443 config init --out config.json",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = new_app("config", "Create a board's config.json, show it, describe it.", "mqtt443 config init --out config.json")
 
 FIELDS = {field[0]: field for field in board.FIELDS}
 LEAST = {"endpoint": "host", "client_id": "id"}
-"""A config that is valid with nothing else in it, to judge one key alone."""
+"""The smallest valid config, to check one key at a time."""
 
 QUESTIONS = (
     ("wifi.ssid", "Wi-Fi network (empty: none, Ethernet)"),
     ("wifi.password", "Its password (empty: an open network)"),
-    ("endpoint", "Endpoint, as `mqtt443 cloud status` shows it (localhost: mqtt443 local)"),
+    ("endpoint", "Endpoint: `mqtt443 cloud status` shows it (localhost for `mqtt443 local`)"),
     ("port", "Port"),
     ("client_id", "Client id"),
-    ("username", "User name (empty: none yet, `mqtt443 device add --out` sets it)"),
-    ("password", "Password (empty: none yet)"),
-    ("interval_s", "Seconds from one reading to the next"),
+    ("username", "User name (empty: `mqtt443 device add --out` sets it later)"),
+    ("password", "Password (empty: set later)"),
+    ("interval_s", "Seconds between readings"),
 )
 
-File = Annotated[Path, typer.Argument(help="The file.")]
+File = Annotated[Path, typer.Argument(help="The config.json.")]
 
 
 @app.command(epilog="Example: mqtt443 config init --out config.json")
 def init(
-    *, out: Annotated[Path, typer.Option(help="The file; what it holds already stays.")] = Path("config.json")
+    *, out: Annotated[Path, typer.Option(help="The file; keys that it already has are kept.")] = Path("config.json")
 ) -> None:
-    """Ask what a board needs, and write it; the file can be read by its owner alone."""
-    if not sys.stdin.isatty():
-        raise UsageError("config init asks questions, and nobody is there to answer: write the file yourself")
+    """Ask for what a board needs, and write it to a file that only its owner can read."""
+    if not Console().is_attended:
+        raise UsageError(
+            f"config init asks questions, and there is no terminal: start with a copy of {ROOT / 'config.example.json'}"
+        )
     update_config(out, ask(read_config(out)))
-    typer.echo(f"wrote {out}; `mqtt443 check --config {out}` tries it")
+    typer.echo(f"wrote {out}; test it with `mqtt443 check --config {out}`")
 
 
 @app.command(epilog="Example: mqtt443 config show config.json")
 def show(
     path: File = Path("config.json"),
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show what a board makes of a config.json, defaults included; secrets stay hidden."""
+    """Show how a board reads a config.json, with defaults and without secrets."""
     try:
         checked = board.load(str(path))
     except errors.ConfigError as error:
@@ -85,7 +85,7 @@ def ask(config: dict[str, object]) -> dict[str, object]:
     """Ask a person for what a board needs; returns the keys to set.
 
     Args:
-        config: what is there already, offered again; a secret is not shown.
+        config: the existing keys, offered as defaults; secrets are not shown.
     """
     given = _flat(config)
     answers: dict[str, object] = {}
@@ -98,7 +98,7 @@ def ask(config: dict[str, object]) -> dict[str, object]:
 
 
 def _ask_one(key: str, question: str, given: object) -> object:
-    """Ask until the board takes the answer; Enter keeps what is there."""
+    """Ask until the board's validator accepts the answer; Enter keeps the existing value."""
     _, kind, default, *_ = FIELDS[key]
     secret = kind in SECRET_KINDS
     old = given if given is not None else ("" if default is None or default is board.REQUIRED else default)
@@ -116,7 +116,7 @@ def _ask_one(key: str, question: str, given: object) -> object:
         try:
             board.validate({**LEAST, **_nested(key, value)})
         except errors.ConfigError as error:
-            typer.echo(printable(str(error.args[0])), err=True)
+            Console().warn(str(error.args[0]))
         else:
             return value
 

@@ -1,6 +1,6 @@
-"""The JSON Schema of config.json, made from the board's own definition of its keys, with docs/config.md's words.
+"""The JSON Schema of config.json, from the board's own definition of its keys, described in docs/config.md's words.
 
-A schema counts characters where the board counts bytes, and takes 5.0 for a whole number; else both give one verdict.
+The schema counts characters where the board counts bytes, and accepts 5.0 as an integer; otherwise both agree.
 """
 
 import re
@@ -25,7 +25,7 @@ _PATTERNS = {
     "token_key": rf"^[A-Za-z0-9_-]*{_END}",
     "base64": rf"^[A-Za-z0-9+/=%]*{_END}",
 }
-# What the board asks of single keys beside their kind.
+# What the board requires of single keys besides their kind.
 _PATTERNS_OF_KEYS = {
     "topic": _TOPIC,
     "will_topic": _TOPIC,
@@ -84,7 +84,7 @@ def _rule(key: str, kind: str, low: Any, high: Any) -> dict[str, Any]:
 
 
 def _or_null(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Allow null, which the board takes for an absent key."""
+    """Allow null, which the board treats as a missing key."""
     changed = {**described, "type": [described["type"], "null"]}
     if "enum" in changed:
         changed["enum"] = [*changed["enum"], None]
@@ -92,6 +92,6 @@ def _or_null(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _meanings() -> dict[str, str]:
-    """Return the last column of the document's table of keys, without its marks."""
+    """Return the last column of the document's table of keys, without its markup."""
     rows = re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", DOCUMENT.read_text(), re.MULTILINE)
     return {key: meaning.replace("`", "") for key, meaning in rows}

@@ -1,7 +1,7 @@
 """`make demo`: the whole way of a reading on this machine, with the commands that a person would type.
 
 Starts `mqtt443 local`, registers a device, starts `mqtt443 board` with its config, and shows what `mqtt443 watch`
-sees arrive. Exit 0 if telemetry flowed, 1 if not.
+receives. Exits 0 if telemetry arrived, 1 if not.
 """
 
 import argparse
@@ -31,14 +31,14 @@ NEXT = """
 What to try next, with .venv/bin/mqtt443 as the command{options_note}:
 
   mqtt443 local{port}
-      the endpoint by itself; leave it running in a terminal of its own, it says why it refuses
+      the endpoint alone; leave it running in a terminal of its own: it says why it refuses a client
   mqtt443 board --config {config}
-      the board by itself; give it a wrong password in that file: it says ClosedBeforeConnack and the likely causes,
-      the endpoint says NOT_AUTHENTICATED; or set "topic" to "telemetry/another": the policy lacks iot:Publish on it
+      the board alone; with a wrong password in that file it says ClosedBeforeConnack and the likely causes, and the
+      endpoint says NOT_AUTHENTICATED; with "topic" set to "telemetry/another" the policy lacks iot:Publish on it
   mqtt443 watch
-      what arrives
+      the messages that arrive
   mqtt443 device add my-board --out config.json
-      a device of your own
+      your own device
 """
 
 
@@ -48,10 +48,11 @@ class DemoError(Exception):
 
 @contextmanager
 def running(*arguments: str, stderr: int | None = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
-    """Run one mqtt443 command with a pipe for what it prints; interrupt it at the end.
+    """Run one mqtt443 command with a pipe for its output; interrupt it at the end.
 
     Args:
-        stderr: where its errors go: into the same pipe, or (None) to ours.
+        arguments: of the command.
+        stderr: where its errors go: to the same pipe, or (None) to ours.
     """
     command = [*MQTT443, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
@@ -67,14 +68,14 @@ def running(*arguments: str, stderr: int | None = subprocess.STDOUT) -> Iterator
 
 
 def output(process: subprocess.Popen[str]) -> IO[str]:
-    """Return the pipe that a command of `running` writes to."""
+    """Return the pipe to which a command of `running` writes."""
     if process.stdout is None:
         raise AssertionError("running() gives every command a pipe")
     return process.stdout
 
 
 def wait_for_port(process: subprocess.Popen[str]) -> str:
-    """Return the port on which `mqtt443 local` is ready; raises DemoError if it never is."""
+    """Return the port of `mqtt443 local` once it is ready; raises DemoError if it never is."""
     timer = threading.Timer(START_S, process.kill)
     timer.start()
     try:
@@ -88,7 +89,7 @@ def wait_for_port(process: subprocess.Popen[str]) -> str:
 
 
 def show(label: str, process: subprocess.Popen[str]) -> None:
-    """Print what a command says beside the telemetry, from a thread, until it ends."""
+    """Print a command's output beside the telemetry, in a thread, until it ends."""
 
     def copy() -> None:
         for line in output(process):
@@ -98,7 +99,7 @@ def show(label: str, process: subprocess.Popen[str]) -> None:
 
 
 def register(state: Path, config: Path, port: str) -> None:
-    """Register the demo's device anew and write its config; raises DemoError, CommandError."""
+    """Register the demo's device again and write its config; raises DemoError, CommandError."""
     device = [*MQTT443, "device"]
     options = ["--state", str(state)]
     subprocess.run([*device, "remove", CLIENT_ID, "--yes", *options], check=False, capture_output=True, timeout=START_S)
@@ -110,7 +111,7 @@ def register(state: Path, config: Path, port: str) -> None:
 
 
 def free_port() -> int:
-    """Return the port that `mqtt443 local` takes by itself, or 0, any free one, where it is taken."""
+    """Return the default port of `mqtt443 local`; 0, for any free one, if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -121,7 +122,7 @@ def free_port() -> int:
 
 
 def demo(state: Path, seconds: float | None) -> int:
-    """Run the demo for `seconds` (None: until Ctrl-C); returns how many messages arrived."""
+    """Run the demo for `seconds` (None: until Ctrl-C); return how many messages arrived."""
     config = state / CLIENT_ID / "config.json"
     seen = 0
     with ExitStack() as stack:
@@ -131,7 +132,7 @@ def demo(state: Path, seconds: float | None) -> int:
         config.parent.mkdir(mode=0o700, exist_ok=True)
         register(state, config, port)
         limit = [] if seconds is None else ["--seconds", str(seconds)]
-        # Only messages count as such: what it complains about goes past the pipe.
+        # Only messages are counted: its errors bypass the pipe.
         watch = stack.enter_context(running("watch", "--state", str(state), *limit, stderr=None))
         board = stack.enter_context(running("board", "--config", str(config)))
         show("board", board)
@@ -163,7 +164,7 @@ def duration_s(text: str) -> float:
 def main() -> int:
     """Parse the demo's arguments and run it; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--seconds", type=duration_s, help="end by itself after so many seconds")
+    parser.add_argument("--seconds", type=duration_s, help="end after this many seconds")
     parser.add_argument("--state", type=Path, default=STATE, help="the local mode's state folder")
     arguments = parser.parse_args()
     try:
@@ -172,7 +173,7 @@ def main() -> int:
     except (DemoError, CommandError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # before there was telemetry to end
+    except KeyboardInterrupt:  # before the first telemetry
         return 130
     if not seen:
         print("demo: no telemetry arrived; the lines of `board` and `local` above say why", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`mqtt443 device`: the thin command over registration.py, with places.py for where and board_config.py for --out."""
+"""`mqtt443 device`: a thin command over registration.py; backends.py says where devices are kept."""
 
 import json
 import sys
@@ -7,22 +7,38 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
 from mqtt443_tools.device import registration
 from mqtt443_tools.device.backends import open_backend
-from mqtt443_tools.device.device_console import credentials, cut, minute, read_password, reported, show_secret
+from mqtt443_tools.device.device_console import (
+    credentials,
+    disconnect,
+    minute,
+    read_password,
+    reported,
+    show_secret,
+)
+from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.config_file import copy_ca, read_config, update_config
+from mqtt443_tools.support.console import Console, terminal
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.options import (
+    JsonOption,
+    ProfileOption,
+    RegionOption,
+    StackOption,
+    StateOption,
+    YesOption,
+)
 from mqtt443_tools.support.paths import STATE
 
-app = typer.Typer(
-    help="Register devices with the local endpoint, or with a stack in AWS, and change them.",
-    epilog="Example: mqtt443 device add sensor-1 --out config.json",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+app = new_app(
+    "device",
+    "Register devices with the local endpoint or with a stack in AWS, and change them.",
+    "mqtt443 device add sensor-1 --out config.json",
 )
 
 ClientId = Annotated[str, typer.Argument(help="The device's client id, as in its config.json.", show_default=False)]
@@ -31,19 +47,10 @@ Password = Annotated[
     typer.Option(
         envvar="MQTT443_PASSWORD",
         show_default=False,
-        help="A password of your own; - reads it from standard input. Without it one is generated.",
+        help="A password of your own; - reads it from standard input. Default: a generated one.",
     ),
 ]
-Out = Annotated[
-    Path | None, typer.Option(help="Write it into this config.json instead of showing a generated password.")
-]
-State = Annotated[Path, typer.Option(help="The state folder of the local endpoint.")]
-StackName = Annotated[
-    str | None, typer.Option("--stack", help="A stack of `mqtt443 cloud deploy`, instead of the local endpoint.")
-]
-Region = Annotated[str | None, typer.Option(help="For --stack: the AWS region.")]
-Profile = Annotated[str | None, typer.Option(help="For --stack: the AWS profile.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for scripts.")]
+Out = Annotated[Path | None, typer.Option(help="Write the credentials into this config.json instead of showing them.")]
 
 
 @app.command(epilog="Example: mqtt443 device add myClientName --username username --password -")
@@ -52,8 +59,8 @@ def add(
     *,
     username: Annotated[str | None, typer.Option(help="Default: the client id.")] = None,
     password: Password = None,
-    publish: Annotated[list[str] | None, typer.Option(help="A topic of its own to publish to; repeatable.")] = None,
-    subscribe: Annotated[list[str] | None, typer.Option(help="A topic filter of its own; repeatable.")] = None,
+    publish: Annotated[list[str] | None, typer.Option(help="A topic it may also publish to; repeatable.")] = None,
+    subscribe: Annotated[list[str] | None, typer.Option(help="A filter it may also subscribe to; repeatable.")] = None,
     out: Out = None,
     endpoint: Annotated[
         str | None, typer.Option(help="For --out: the host to connect to; default: localhost, or the stack's.")
@@ -64,15 +71,15 @@ def add(
     ca: Annotated[
         Path | None, typer.Option(help="For --out: its CA file, copied beside it; default: the local one, or Amazon's.")
     ] = None,
-    state: State = STATE,
-    stack: StackName = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: AsJson = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Register a device; a generated password is shown once, or goes only into --out."""
+    """Register a device; a generated password is shown once, or only written to --out."""
     if out is not None:
-        read_config(out)  # what cannot be merged is found before the password exists
+        read_config(out)  # a file that cannot be merged is found before the password exists
     chosen = read_password(password)
     backend = open_backend(state, stack, region, profile)
     with reported():
@@ -94,7 +101,7 @@ def add(
             update_config(out, {**config, **credentials(added)})
         except CommandError:
             with reported():
-                registration.remove(backend.store, client_id)  # nobody knows its password
+                registration.remove(backend.store, client_id)  # its password is lost
             raise
     show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
 
@@ -102,13 +109,13 @@ def add(
 @app.command("list", epilog="Example: mqtt443 device list --json")
 def list_devices(
     *,
-    state: State = STATE,
-    stack: StackName = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: AsJson = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the registered devices, without anything secret."""
+    """List the registered devices, without secrets."""
     with reported():
         found = open_backend(state, stack, region, profile).store.all()
     rows = [
@@ -124,7 +131,11 @@ def list_devices(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    console = Console() if sys.stdout.isatty() else Console(width=1000, color_system=None)
+    if not found:
+        add_one = f"mqtt443 device add NAME --{'stack ' + stack if stack else f'state {state}'} --out config.json"
+        Console().say(f"no devices are registered; add one with: {add_one}")
+        return
+    console = terminal() if sys.stdout.isatty() else RichConsole(width=1000, color_system=None)
     columns = ("client id", "user name", "enabled", "secrets", "created")
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for device in found:
@@ -142,17 +153,17 @@ def rotate(
     *,
     password: Password = None,
     drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Make no new password; end the old one and its connection.")
+        bool, typer.Option("--drop-old", help="Make no new password; end the old one and the device's connection.")
     ] = False,
     keep_hours: Annotated[
-        int, typer.Option(min=1, max=8760, help="The old password ends by itself after so many hours.")
+        int, typer.Option(min=1, max=8760, help="Hours until the old password ends by itself.")
     ] = registration.KEEP_S // 3600,
     out: Out = None,
-    state: State = STATE,
-    stack: StackName = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: AsJson = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Give a device a new password; the old one stays valid for a while, until --drop-old or the next rotation."""
     backend = open_backend(state, stack, region, profile)
@@ -164,11 +175,11 @@ def rotate(
         read_config(out)
     chosen = None if drop_old else read_password(password)
     with reported():
-        if said := backend.password_uses(client_id):  # before the old one ends
-            typer.echo(said, err=True)
+        if uses := backend.password_uses(client_id):  # before the old one ends
+            typer.echo(uses, err=True)
         if drop_old:
             registration.drop_old(backend.store, client_id)
-            cut(backend, client_id, "has one password now", as_json=as_json)
+            disconnect(backend, client_id, "has one password now", as_json=as_json)
             return
         added = registration.rotate(
             backend.store, client_id, password=chosen, now=time.time(), keep_s=keep_hours * 3600
@@ -187,27 +198,27 @@ def rotate(
 def disable(
     client_id: ClientId,
     *,
-    state: State = STATE,
-    stack: StackName = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: AsJson = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Keep a device from logging in, and cut its connection."""
+    """Keep a device from logging in, and close its connection."""
     backend = open_backend(state, stack, region, profile)
     with reported():
         registration.set_enabled(backend.store, client_id, False)
-    cut(backend, client_id, "is disabled", as_json=as_json)
+    disconnect(backend, client_id, "is disabled", as_json=as_json)
 
 
 @app.command(epilog="Example: mqtt443 device enable sensor-1")
 def enable(
     client_id: ClientId,
     *,
-    state: State = STATE,
-    stack: StackName = None,
-    region: Region = None,
-    profile: Profile = None,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
 ) -> None:
     """Let a disabled device log in again."""
     with reported():
@@ -219,20 +230,18 @@ def enable(
 def remove(
     client_id: ClientId,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    state: State = STATE,
-    stack: StackName = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: AsJson = False,
+    yes: YesOption = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Forget a device, and cut its connection."""
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("remove asks before it forgets a device, and nobody is there to answer: add --yes")
-        if not typer.confirm(f"Forget {client_id}?"):
-            raise CommandError(f"{client_id} stays as it is")
+    """Delete a device, and close its connection."""
+    console = Console(to_stderr=as_json, yes=yes)
+    if not console.confirm(f"Delete {client_id}?", "remove asks before it deletes a device, and there is no terminal"):
+        raise CommandError(f"{client_id} was not deleted")
     backend = open_backend(state, stack, region, profile)
     with reported():
         registration.remove(backend.store, client_id)
-    cut(backend, client_id, "is removed", as_json=as_json)
+    disconnect(backend, client_id, "was deleted", as_json=as_json)

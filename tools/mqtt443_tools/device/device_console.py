@@ -1,4 +1,4 @@
-"""What `mqtt443 device` asks for and says, and the exit codes of what can go wrong; the commands are in device.py."""
+"""What `mqtt443 device` asks and says, and the exit codes of what can go wrong."""
 
 import json
 import sys
@@ -17,11 +17,11 @@ from mqtt443_tools.support.errors import CommandError, UsageError
 
 
 def read_password(given: str | None) -> str | None:
-    """Give the chosen password; where it is to come from standard input, read one line of it."""
+    """Return the chosen password, None if there is none; "-" reads it from the terminal or from standard input."""
     if given != "-":
         return given
     if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     try:
         return sys.stdin.readline(MAX_PASSWORD_BYTES + 2).removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
@@ -29,7 +29,7 @@ def read_password(given: str | None) -> str | None:
 
 
 def credentials(added: Added) -> dict[str, object]:
-    """The keys of config.json that a device logs in with."""
+    """Return the keys of config.json that a device logs in with."""
     return {"client_id": added.device.client_id, "username": added.device.username, "password": added.password}
 
 
@@ -42,7 +42,7 @@ def show_secret(
     is_chosen: bool,
     as_json: bool,
 ) -> None:
-    """Say what was done; the password only if it was generated and is written nowhere else, a token likewise."""
+    """Say what was done, and show a password or token only if it was generated and is written nowhere else."""
     shown = credentials(added)
     if is_chosen or out is not None:
         del shown["password"]
@@ -58,7 +58,7 @@ def show_secret(
         return
     typer.echo(f"{done} {added.device.client_id}, user name {added.device.username}")
     if "password" in shown:
-        typer.echo(f"password {added.password}  (not stored: it cannot be shown again)")
+        typer.echo(f"password {added.password}  (shown only once: it is not stored)")
     for key in ("token", "token_key", "token_signature"):
         if key in shown:
             typer.echo(f"{key} {shown[key]}")
@@ -69,12 +69,12 @@ def show_secret(
 
 
 def minute(unix_s: int) -> str:
-    """A time for people."""
+    """Return a time for people, in UTC."""
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def cut(backend: DeviceBackend, client_id: str, done: str, *, as_json: bool) -> None:
-    """Cut the device's live connection, and say what was done."""
+def disconnect(backend: DeviceBackend, client_id: str, done: str, *, as_json: bool) -> None:
+    """End the device's live connection, and say what was done."""
     try:
         was_connected = backend.disconnect(client_id)
     except CommandError as error:
@@ -84,12 +84,12 @@ def cut(backend: DeviceBackend, client_id: str, done: str, *, as_json: bool) -> 
     if as_json:
         typer.echo(json.dumps({"client_id": client_id, "disconnected": was_connected}))
     else:
-        typer.echo(f"{client_id} {done}{'; its connection was cut' if was_connected else ''}")
+        typer.echo(f"{client_id} {done}{'; its connection was closed' if was_connected else ''}")
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn the library's errors into those of a command: wrong values are wrong use, the rest has failed."""
+    """Turn the library's errors into a command's: a bad value is wrong use, anything else is a failure."""
     try:
         yield
     except DeviceError as error:

@@ -44,15 +44,22 @@ def add_device(
 ) -> Added:
     """Register a device.
 
-    :param username: the client id if not given
-    :param password: one that a person chose, stored with scrypt; if not given one is generated, stored as SHA-256
-    :param publish: topics of its own, beside those of the policy template
-    :param subscribe: topic filters of its own
-    :param now: Unix seconds
-    :param template: of its policy; the default one if not given
-    :raises DeviceError: a name, a topic or the password cannot be registered
-    :raises PolicyError: the device's policy would exceed AWS's limits
-    :raises StoreError: the client id or user name is taken (AlreadyRegistered), or the store fails
+    Args:
+        store: where the devices are kept.
+        client_id: the device's.
+        username: the client id if not given.
+        password: one that a person chose, stored with scrypt; if not given one is generated, stored as SHA-256.
+        publish: topics of its own, beside those of the policy template.
+        subscribe: topic filters of its own.
+        now: Unix seconds.
+        template: of its policy; the default one if not given.
+        token: seam: makes a random text from a number of bytes.
+        random_bytes: seam: makes random bytes.
+
+    Raises:
+        DeviceError: a name, a topic or the password cannot be registered.
+        PolicyError: the device's policy would exceed AWS's limits.
+        StoreError: the client id or user name is taken (AlreadyRegistered), or the store fails.
     """
     text, secret = _new_secret(password, now, token, random_bytes)
     device = Device(
@@ -81,9 +88,18 @@ def rotate(
 ) -> Added:
     """Give a device a new secret; the newest one so far stays valid for a while, or until the next rotation.
 
-    :param keep_s: seconds until the old secret ends by itself; `drop_old` ends it at once
-    :raises DeviceError: the password cannot be registered
-    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    Args:
+        store: where the devices are kept.
+        client_id: the device's.
+        password: see `add_device`.
+        now: Unix seconds.
+        keep_s: seconds until the old secret ends by itself; `drop_old` ends it at once.
+        token: see `add_device`.
+        random_bytes: see `add_device`.
+
+    Raises:
+        DeviceError: the password cannot be registered.
+        StoreError: there is no such device (NotRegistered), or the store fails.
     """
     text, secret = _new_secret(password, now, token, random_bytes)
     ends_at = secret.created_at + keep_s
@@ -97,7 +113,8 @@ def rotate(
 def take_back(store: CredentialStore, rotated: Added) -> Device:
     """Undo a rotation whose new password reached nobody, so that the next one does not end the one in use.
 
-    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    Raises:
+        StoreError: there is no such device (NotRegistered), or the store fails.
     """
     lost = rotated.device.secrets[0]
 
@@ -112,7 +129,8 @@ def take_back(store: CredentialStore, rotated: Added) -> Device:
 def drop_old(store: CredentialStore, client_id: str) -> Device:
     """End a rotation: only the newest secret stays.
 
-    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    Raises:
+        StoreError: there is no such device (NotRegistered), or the store fails.
     """
     return _change(store, client_id, lambda old: old._replace(secrets=old.secrets[:1]))
 
@@ -120,7 +138,8 @@ def drop_old(store: CredentialStore, client_id: str) -> Device:
 def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device:
     """Let a device log in, or not; its live connection is another matter, see live.py.
 
-    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    Raises:
+        StoreError: there is no such device (NotRegistered), or the store fails.
     """
     return _change(store, client_id, lambda old: old._replace(enabled=enabled))
 
@@ -128,7 +147,8 @@ def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device
 def remove(store: CredentialStore, client_id: str) -> None:
     """Forget a device.
 
-    :raises StoreError: there is no such device (NotRegistered), or the store fails
+    Raises:
+        StoreError: there is no such device (NotRegistered), or the store fails.
     """
     store.remove(client_id)
 

@@ -1,6 +1,6 @@
-"""Many devices from a table: each one registered, with a bundle of its own, and a sheet of labels.
+"""Many devices from a table: registers each, makes a bundle for each, and a sheet of labels.
 
-Can be run again after a failure: a device that is registered and has its bundle is done.
+Can be run again after a failure: a device that is registered and has its bundle is skipped.
 """
 
 import csv
@@ -35,7 +35,7 @@ LABELS = "labels.html"
 
 @dataclass(frozen=True)
 class Row:
-    """A device of the table; `publish` and `subscribe` are its own topics and filters."""
+    """A row of the table; `publish` and `subscribe` are topics and filters beyond the template's."""
 
     client_id: str
     username: str
@@ -45,10 +45,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all devices have in common.
+    """What all devices share.
 
     Attributes:
-        config: keys of config.json; those of the device are added.
+        config: keys of config.json; each device adds its own.
         beside: folder of the CA file and of sensors.py.
         blocks: see bundle.py.
         source: the package as source.
@@ -73,7 +73,7 @@ def read_rows(path: Path) -> list[Row]:
     table = csv.DictReader(io.StringIO(text, newline=""))
     if "client_id" not in (table.fieldnames or ()) or not set(table.fieldnames or ()) <= set(COLUMNS):
         raise UsageError(
-            f"{path}: the first line must name columns: client_id, and if need be {', '.join(COLUMNS[1:])}"
+            f"{path}: the first line must name the columns: client_id and, optionally, {', '.join(COLUMNS[1:])}"
         )
     rows: list[Row] = []
     try:
@@ -84,7 +84,7 @@ def read_rows(path: Path) -> list[Row]:
     for name in ("client_id", "username"):
         seen = [getattr(row, name) for row in rows]
         if twice := next((each for each in seen if seen.count(each) > 1), None):
-            raise UsageError(f"{path}: the {name} {twice} is there twice")
+            raise UsageError(f"{path}: the {name} {twice} occurs twice")
     return rows
 
 
@@ -102,16 +102,16 @@ def make(
     Args:
         rows: the devices.
         backend: where they are registered.
-        recipe: what they have in common.
+        recipe: what they share.
         folder: for the bundles and labels.html.
         now: unix seconds.
-        progress: takes how many of how many are done.
+        progress: takes how many devices are done, and how many there are.
 
     Returns:
-        The bundles that were written, and how many had been there.
+        The bundles that were written, and how many already existed.
 
     Raises:
-        CommandError: a device cannot be registered, or a bundle not be written; those before it are done.
+        CommandError: a device cannot be registered, or a bundle not written; the devices before it are done.
         AuthorizerError: the store fails.
     """
     waiting = _waiting(rows, backend, folder)
@@ -127,8 +127,8 @@ def make(
 
 
 def _row(cells: Mapping[str, str]) -> Row:
-    if None in cells:  # csv's backend for what is too much
-        raise TypeError("there are more cells than columns")
+    if None in cells:  # where csv puts surplus cells
+        raise TypeError("more cells than columns")
     client_id = cells["client_id"].strip()
     topics = [tuple((cells.get(name) or "").split()) for name in ("publish", "subscribe")]
     row = Row(client_id, (cells.get("username") or "").strip() or client_id, *topics)
@@ -142,12 +142,12 @@ def _row(cells: Mapping[str, str]) -> Row:
 
 
 def _waiting(rows: Sequence[Row], backend: DeviceBackend, folder: Path) -> list[Row]:
-    """Return the rows that are not done; nothing is registered before all are known to be possible."""
+    """Return the rows that are not done; checks all of them before the first is registered."""
     registered = {device.client_id for device in backend.store.all()}
     lost = [row.client_id for row in rows if row.client_id in registered and not _path(folder, row).exists()]
     if lost:
         raise CommandError(
-            f"{lost[0]} is registered and has no bundle in {folder}, so nobody knows its password"
+            f"{lost[0]} is registered but has no bundle in {folder}, so its password is lost"
             f"{f', and {len(lost) - 1} more' if len(lost) > 1 else ''}: run `mqtt443 device remove {lost[0]}` first"
         )
     return [row for row in rows if row.client_id not in registered]
@@ -171,13 +171,13 @@ def _make_one(row: Row, backend: DeviceBackend, recipe: Recipe, folder: Path, no
             files = bundle.contents(settings, own_files(config, settings), source=recipe.source)
             bundle.write(_path(folder, row), files, recipe.blocks)
     except BaseException:  # Ctrl-C too
-        registration.remove(backend.store, row.client_id)  # nobody knows its password
+        registration.remove(backend.store, row.client_id)  # its password is lost
         raise
     return _path(folder, row)
 
 
 def _lay_out(scratch: Path, config: Mapping[str, object], beside: Path) -> Path:
-    """Put a device's config, its CA file and sensors.py into an empty folder that nobody else can read."""
+    """Put a device's config, its CA file and sensors.py into an empty folder that only its owner can read."""
     path = scratch / CONFIG
     path.write_text(json.dumps(config, ensure_ascii=False))
     for name in (str(config.get("ca", "ca.der")), SENSORS):

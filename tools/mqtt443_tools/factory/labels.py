@@ -1,4 +1,4 @@
-"""A sheet of labels for printing: client id and its QR code. Nothing secret is on it."""
+"""A printable sheet of labels: each device's client id and its QR code; no secrets."""
 
 import html
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """`mqtt443 flash`: puts a MicroPython image on a board over USB.
 
-`command` is what a person types. Below it, `ports` finds and opens the port, `board` talks to the chip (through
-esptool, which nothing else here imports), `image` and `partitions` read what is to be written, `contents` looks for
-files on the board, `sources` and `download` get images.
+flash_command.py is what a person types. Below it, ports.py finds and opens the port, loader.py talks to the chip
+through esptool (which only esplog.py imports), image.py and partitions.py read what will be written, contents.py looks
+for files on the board, image_sources.py and download.py get images.
 """

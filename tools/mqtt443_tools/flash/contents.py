@@ -1,6 +1,6 @@
-"""What files a board holds, so that it can be asked before they are erased. Reads only; knows no ports.
+"""Lists the files on a board, so that a command can ask before it erases them. Reads only; knows no ports.
 
-Only the blocks that the root folder lies in are read: over a serial line the whole file system would take minutes.
+Reads only the blocks of the root folder: the whole file system would take minutes over a serial line.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ Read = Callable[[int, int], bytes]
 
 
 def held(read: Read, partitions: Sequence[Partition], flash_bytes: int) -> list[str]:
-    """Return what lies in a board's file systems, by names a person knows; empty if nothing.
+    """Return the names of what a board's file systems hold; empty if nothing.
 
     Args:
         read: reads its flash.
-        partitions: the board's table; with an empty one there is nothing to find.
+        partitions: the board's table; if it is empty there is nothing to find.
         flash_bytes: size of its flash.
 
     Raises:
@@ -51,7 +51,7 @@ def _in_partition(read: Read, place: Partition) -> list[str]:
         names = _names(_OnBoard(read, place))
         if names is not None:
             return names
-    return [f"data in partition {printable(place.label)} that is no readable littlefs"]
+    return [f"data in partition {printable(place.label)} that is not a readable littlefs"]
 
 
 def _names(flash: "_OnBoard") -> list[str] | None:
@@ -69,7 +69,7 @@ def _names(flash: "_OnBoard") -> list[str] | None:
 
 
 class _OnBoard(UserContext):
-    """Gives littlefs the board's flash block by block, each read once, and never lets it write.
+    """Gives littlefs the board's flash block by block, reads each once, and never writes.
 
     littlefs is C and loses exceptions, so the first is kept in `failure`, and littlefs gets zeros.
     """
@@ -91,9 +91,9 @@ class _OnBoard(UserContext):
         return bytearray(self._blocks.get(block, bytes(SECTOR_BYTES))[off : off + size])
 
     def prog(self, cfg: LFSConfig, block: int, off: int, data: bytes) -> int:  # noqa: ARG002
-        """Refuse: looking changes nothing."""
+        """Refuse: this only reads."""
         return IO_ERROR
 
     def erase(self, cfg: LFSConfig, block: int) -> int:  # noqa: ARG002
-        """Refuse: looking changes nothing."""
+        """Refuse: this only reads."""
         return IO_ERROR

@@ -4,7 +4,6 @@ Over HTTPS only, with certifi's roots: the opener has no other handler, so a red
 """
 
 import hashlib
-import os
 import re
 import ssl
 import time
@@ -44,11 +43,6 @@ def https_opener(context: ssl.SSLContext | None = None) -> urllib.request.Opener
     return opener
 
 
-def cache_folder() -> Path:
-    """Return where images are kept: mqtt443 in the user's cache folder (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mqtt443"
-
-
 class Downloads:
     """Fetches files once.
 
@@ -72,10 +66,10 @@ class Downloads:
         self._clock = clock
 
     def fetch(self, url: str, sha256: str) -> bytes:
-        """Return a file whose SHA-256 (hex) is known, from the cache if it is there whole.
+        """Return a file whose SHA-256 (hex) is known, from the cache if it is there and intact.
 
         Raises:
-            DownloadError: it could not be had, or has another SHA-256.
+            DownloadError: it could not be downloaded, or has a different SHA-256.
         """
         path = self._path(url)
         cached = _read(path)
@@ -84,16 +78,16 @@ class Downloads:
         data = self.download(url)
         if (found := _sha256(data)) != sha256:
             raise DownloadError(
-                f"{url} has SHA-256 {found}, expected {sha256}: it was damaged or replaced on the way; do not flash it"
+                f"{url} has SHA-256 {found}, expected {sha256}: it was damaged or replaced on the way: do not flash it"
             )
         _write(path, data)
         return data
 
     def fetch_pinned(self, url: str) -> bytes:
-        """Return a file of which nobody publishes a sum: the first download is trusted, and later ones must equal it.
+        """Return a file without a published checksum: the first download is trusted, and later ones must equal it.
 
         Raises:
-            DownloadError: it could not be had, or changed since.
+            DownloadError: it could not be downloaded, or has changed since.
         """
         path = self._path(url)
         pin = path.with_name(f"{path.name}.sha256")
@@ -106,7 +100,7 @@ class Downloads:
         return data
 
     def download(self, url: str) -> bytes:
-        """Return what is at an address, and keep nothing of it; raises DownloadError."""
+        """Download without caching; raises DownloadError."""
         self._say(f"downloading {url}")
         deadline = self._clock() + DEADLINE_S
         parts, size = [], 0
@@ -122,7 +116,9 @@ class Downloads:
                 expected = response.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
             with error:
-                raise DownloadError(f"{url} is not to be had ({error.code} {error.reason}): check the name") from error
+                raise DownloadError(
+                    f"{url} cannot be downloaded ({error.code} {error.reason}): check the name"
+                ) from error
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise DownloadError(f"cannot download {url} ({reason}): check the network, or add --image FILE") from error
@@ -131,7 +127,7 @@ class Downloads:
         return b"".join(parts)
 
     def _path(self, url: str) -> Path:
-        """Give each address a file of its own, with its own name at the end for who looks into the folder."""
+        """Return the cache file of an address; it ends in the original name, for people who look into the folder."""
         name = urlsplit(url).path.rpartition("/")[2]
         return self._folder / f"{_sha256(url.encode())[:12]}-{name}"
 
@@ -143,7 +139,7 @@ def _sha256(data: bytes) -> str:
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except OSError:  # not there, or not to be read: it is downloaded again
+    except OSError:  # missing or unreadable: it is downloaded again
         return None
 
 

@@ -1,7 +1,7 @@
-"""esptool, with its talk turned off: the one place that imports it, so that our logger is there first.
+"""esptool with its output redirected: the one place that imports it, so that our logger is installed first.
 
-esptool prints as its own command line does. Some of its classes take hold of the logger at import, so ours is
-installed before. It passes on the progress, and everything else only to who asked for it (`--verbose`).
+Some classes of esptool bind the logger when they are imported. Ours passes on the progress, and everything else only
+with `--verbose`.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,18 @@ Progress = Callable[[int, int], None]
 
 
 class Relay(EspLogBase):
-    """The logger that esptool gets; `talk` takes its lines, `progress` its progress, either may be None."""
+    """The logger that esptool gets; `log` takes its lines, `progress` its progress, either may be None."""
 
     def __init__(self) -> None:
-        self.talk: Callable[[str], None] | None = None
+        self.log: Callable[[str], None] | None = None
         self.progress_to: Progress | None = None
 
     def print(self, *args: Any, **_: Any) -> None:
         """Pass on a line."""
-        if self.talk is not None:
+        if self.log is not None:
             line = Text.from_markup(" ".join(str(arg) for arg in args)).plain.strip()
             if line:
-                self.talk(line)
+                self.log(line)
 
     def err(self, *args: Any, suggestion: str | None = None) -> None:  # noqa: ARG002 - the base class's
         """Pass on an error."""
@@ -48,7 +48,7 @@ class Relay(EspLogBase):
         """Drop what only esptool's makers need."""
 
     def set_verbosity(self, mode: int | str) -> None:
-        """Ignore: `talk` is the verbosity."""
+        """Ignore: `log` is the verbosity."""
 
     def progress_bar(
         self,

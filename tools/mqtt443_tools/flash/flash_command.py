@@ -1,7 +1,6 @@
 """The command `mqtt443 flash`: options in, the library called, exit code out. esptool is loaded only when it runs."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mqtt443_tools.flash.download import Downloads, cache_folder, https_opener
+from mqtt443_tools.flash.download import Downloads, https_opener
 from mqtt443_tools.flash.flash_errors import ImageError
 from mqtt443_tools.flash.image import Image, read_bundle, read_image
 from mqtt443_tools.flash.image_sources import Release, Stock, check_sha256
-from mqtt443_tools.flash.progress import Screen
-from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.console import Console
+from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.options import JsonOption, PortOption, YesOption
+from mqtt443_tools.support.paths import cache_folder
 
 EXAMPLE = "Example: mqtt443 flash --image build/image/MQTT443_ESP32.bin"
 
@@ -23,44 +24,36 @@ def flash(
     *,
     image: Annotated[Path | None, typer.Option(help="An image in a file.", show_default=False)] = None,
     release: Annotated[
-        str | None, typer.Option(help="Our image with ALPN, of the release with this tag.", show_default=False)
+        str | None, typer.Option(help="Our image with ALPN, from the release with this tag.", show_default=False)
     ] = None,
     micropython: Annotated[
         str | None, typer.Option(help="Stock MicroPython of this version, such as 1.26.1.", show_default=False)
     ] = None,
-    port: Annotated[
-        str | None, typer.Option(help="The board's serial port; without it, it is looked for.", show_default=False)
-    ] = None,
+    port: PortOption = None,
     files: Annotated[
-        Path | None, typer.Option(help="A littlefs image to write behind it: see push --bundle.", show_default=False)
+        Path | None, typer.Option(help="A littlefs image to write after it; see push --bundle.", show_default=False)
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the image's SHA-256 must be.", show_default=False)] = None,
+    sha256: Annotated[str | None, typer.Option(help="The expected SHA-256 of the image.", show_default=False)] = None,
     repo: Annotated[
         str | None,
         typer.Option(envvar="MQTT443_REPO", help="For --release: OWNER/NAME on GitHub.", show_default=False),
     ] = None,
     baud: Annotated[int, typer.Option(min=9600, max=2_000_000, help="Bits a second while writing.")] = 460_800,
-    yes: Annotated[bool, typer.Option("--yes", help="Erase the board's files without a question.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show what esptool says.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show esptool's own output.")] = False,
 ) -> None:
     """Erase a board on USB, and put MicroPython on it."""
-    try:  # esptool takes half a second to load, and is not there in a set-up for `make demo`
-        from mqtt443_tools.flash import flashing, loader, ports  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("mqtt443_tools"):
-            raise  # ours, so no extra brings it
-        raise CommandError(
-            "flash needs esptool, pyserial and littlefs-python: .venv/bin/pip install --editable '.[board]'"
-        ) from error
-    screen = Screen(as_json=as_json)
-    downloads = Downloads(cache_folder(), https_opener(), screen.say)
+    from mqtt443_tools.flash import flashing, loader, ports  # noqa: PLC0415 - esptool takes half a second to load
+
+    console = Console(to_stderr=as_json, yes=yes)
+    downloads = Downloads(cache_folder(), https_opener(), console.say)
     get_image = _source(image, release, micropython, repository=repo, sha256=sha256, downloads=downloads)
     bundle = None if files is None else read_bundle(files)
-    device = port or ports.choose(ports.usb_ports(), screen.ask_port if sys.stdin.isatty() else None).device
-    screen.say(f"port {device}")
-    with loader.connect(ports.open_port(device), baud=baud, talk=screen.talk if verbose else None) as board:
-        done = flashing.flash(board, get_image, screen, files=bundle, ask=not yes)
+    device = port or ports.choose(ports.usb_ports(), console).device
+    console.say(f"port {device}")
+    with loader.connect(ports.open_port(device), baud=baud, log=_esptool_line(console) if verbose else None) as board:
+        done = flashing.flash(board, get_image, console, files=bundle)
     if as_json:
         typer.echo(json.dumps({"port": device, **asdict(done)}))
 
@@ -74,7 +67,7 @@ def _source(
     sha256: str | None,
     downloads: Downloads,
 ) -> Callable[[str], Image]:
-    """Return what gives the image for a chip, after all that can be said without a chip; raises CommandError."""
+    """Return a function that gets the image for a chip; raises CommandError for what is wrong with any chip."""
     if sum(option is not None for option in (file, tag, version)) != 1:
         raise UsageError("say which image: one of --image FILE, --release TAG, --micropython VERSION")
     expected = None if sha256 is None else check_sha256(sha256)
@@ -90,6 +83,10 @@ def _source(
         raise UsageError("no release of ours is published yet: name a repository that has one, --repo OWNER/NAME")
     release = Release(repository, tag)
     return lambda chip: release.get(chip, downloads, expected)
+
+
+def _esptool_line(console: Console) -> Callable[[str], None]:
+    return lambda line: console.warn(f"esptool: {line}")
 
 
 flash.__doc__ = f"{flash.__doc__}\n\n{EXAMPLE}"

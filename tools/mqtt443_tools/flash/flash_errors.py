@@ -4,11 +4,11 @@ CommandError
  └── FlashError
       ├── PortError        the port is missing, busy, not permitted, or went away
       ├── NoAnswerError    the port is open, and no ESP32 answers
-      ├── BoardError       the board cannot take any image: locked, or its flash does not answer
-      ├── ImageError       the image does not fit the board, or is none; nothing was erased
-      ├── DownloadError    an image could not be had, or is not the expected one; nothing was erased
+      ├── BoardError       no image can be written to the board: locked, or its flash does not answer
+      ├── ImageError       the image does not fit the board, or is not one; nothing was erased
+      ├── DownloadError    an image could not be downloaded, or is not the expected one; nothing was erased
       ├── KeptError        the person wants to keep what is on the board; nothing was erased
-      └── WriteError       the board was erased, and holds no whole image now
+      └── WriteError       the board was erased, and holds no complete image now
 """
 
 from mqtt443_tools.support.errors import CommandError
@@ -27,11 +27,11 @@ class NoAnswerError(FlashError):
 
 
 class BoardError(FlashError):
-    """This board takes no image."""
+    """No image can be written to this board."""
 
 
 class ImageError(FlashError):
-    """The image is no image for this board; nothing was erased."""
+    """The image does not fit this board; nothing was erased."""
 
 
 class DownloadError(FlashError):
@@ -39,7 +39,7 @@ class DownloadError(FlashError):
 
 
 class KeptError(FlashError):
-    """The board keeps what it holds, as the person said."""
+    """The board keeps its files, as the person decided."""
 
 
 class WriteError(FlashError):

@@ -1,7 +1,7 @@
-"""What is to be written: reads an image's headers, and says whether it fits a chip, before anything is erased.
+"""Reads an image's headers, and checks that it fits a chip before anything is erased.
 
-A MicroPython image is bootloader, partition table and application in one file, as they lie in flash from the chip's
-boot offset on. Format of the headers: esptool documentation, "Firmware Image Format".
+A MicroPython image is bootloader, partition table and application in one file, as in flash, starting at the chip's
+boot offset. Format of the headers: esptool documentation, "Firmware Image Format".
 """
 
 import hashlib
@@ -19,7 +19,7 @@ MAX_BYTES = 32 << 20
 NO_MAX_REVISION = 0xFFFF
 
 CHIPS = {"ESP32": 0, "ESP32-S2": 2, "ESP32-C3": 5, "ESP32-S3": 9, "ESP32-C2": 12, "ESP32-C6": 13, "ESP32-C5": 23}
-"""Chip ids in an image's header; of other chips, only the number can be told."""
+"""Chip ids in an image's header; other chips are named by number."""
 
 
 class Target(Protocol):
@@ -64,23 +64,23 @@ class Image:
         if not self.min_revision <= target.revision <= self.max_revision:
             raise ImageError(
                 f"{self.name} is for revisions {_version(self.min_revision)} to {_version(self.max_revision)} of the "
-                f"{target.chip}, and this one is {_version(target.revision)}: take another build"
+                f"{target.chip}, and this one is {_version(target.revision)}: use another build"
             )
         if self.flash_bytes > target.flash_bytes:
             raise ImageError(
                 f"{self.name} is built for {megabytes(self.flash_bytes)} of flash, and this board has "
-                f"{megabytes(target.flash_bytes)}: take a build for smaller flash"
+                f"{megabytes(target.flash_bytes)}: use a build for smaller flash"
             )
         self._check_layout(target)
 
     def _check_layout(self, target: Target) -> None:
-        """Look for all three parts where they must be, and all partitions inside the flash."""
+        """Check that all three parts are in place, and all partitions within the flash."""
         partitions = self.partitions(target.image_offset)
         app = next((partition for partition in partitions if partition.type == APP), None)
         if app is None:
             raise ImageError(
-                f"{self.name} has no partition table at 0x{TABLE_OFFSET:x}: it is a part of an image; "
-                "take the whole (bootloader, partitions and application in one file)"
+                f"{self.name} has no partition table at 0x{TABLE_OFFSET:x}: it is only a part of an image; "
+                "use the whole (bootloader, partitions and application in one file)"
             )
         end = max(target.image_offset + len(self.data), *(partition.end for partition in partitions))
         if end > target.flash_bytes:
@@ -89,7 +89,7 @@ class Image:
             )
         start = app.offset - target.image_offset
         if self.data[start : start + 1] != bytes([MAGIC]) or target.image_offset + len(self.data) > app.end:
-            raise ImageError(f"{self.name} has no whole application at 0x{app.offset:x}: is the file damaged?")
+            raise ImageError(f"{self.name} has no complete application at 0x{app.offset:x}: is the file damaged?")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Bundle:
     data: bytes = field(repr=False)
 
     def offset(self, room: Partition | None) -> int:
-        """Return the address to write it to, if MicroPython will mount it there.
+        """Return the address to write it to, where MicroPython will mount it.
 
         littlefs refuses a file system whose block count is not that of the partition (`lfs2_mount`), and MicroPython
         would then stop at every boot. littlefs SPEC.md, "Superblock": version, block size, block count.
@@ -109,17 +109,17 @@ class Bundle:
             room: where MicroPython keeps its files, see `partitions.file_system`.
 
         Raises:
-            ImageError: it is no littlefs, or made for another size.
+            ImageError: it is not a littlefs image, or made for another size.
         """
         if room is None:
             raise ImageError(f"{self.name}: this image leaves no room for files on this board")
         blocks, has = littlefs_blocks(self.data), room.size // SECTOR_BYTES
         if blocks is None:
-            raise ImageError(f"{self.name} is no littlefs image")
+            raise ImageError(f"{self.name} is not a littlefs image")
         if blocks != has or len(self.data) > room.size:
             raise ImageError(
-                f"{self.name} is made for {blocks} blocks of {SECTOR_BYTES} bytes, and with this image the board has "
-                f"{has}: make it again for this flash size"
+                f"{self.name} is made for {blocks} blocks of {SECTOR_BYTES} bytes, but with this image the board has "
+                f"{has}: make it again with `mqtt443 push --bundle --blocks {has}`"
             )
         return room.offset
 
@@ -135,7 +135,7 @@ def read_image(path: Path) -> Image:
 
 
 def read_file(path: Path) -> bytes:
-    """Return what is to be written from a file, of at most 32 MiB; raises ImageError."""
+    """Return the content of a file of at most 32 MiB; raises ImageError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -147,21 +147,21 @@ def read_file(path: Path) -> bytes:
 
 
 def parse_image(name: str, data: bytes) -> Image:
-    """Return an image from its bytes; raises ImageError if they are none.
+    """Return an image from its bytes; raises ImageError if they are not an image.
 
     Args:
-        name: how messages call it.
+        name: used in messages.
         data: the whole file.
     """
     if len(data) < HEADER.size or data[0] != MAGIC:
-        raise ImageError(f"{name} is no ESP32 image (it does not begin with 0x{MAGIC:02x})")
+        raise ImageError(f"{name} is not an ESP32 image (it does not begin with 0x{MAGIC:02x})")
     fields = HEADER.unpack_from(data)
     size_code, chip_id, min_revision, max_revision = fields[3] >> 4, fields[7], fields[9], fields[10]
     return Image(name, data, chip_id, (1 << 20) << size_code, min_revision, max_revision or NO_MAX_REVISION)
 
 
 def littlefs_blocks(data: bytes) -> int | None:
-    """Return the block count in a littlefs superblock of 4,096-byte blocks, or None if there is none."""
+    """Return the block count in a littlefs superblock of 4,096-byte blocks; None if there is no superblock."""
     if data[8:16] != b"littlefs" or len(data) < SECTOR_BYTES:
         return None
     _version, block_bytes, count = struct.unpack_from("<III", data, 20)

@@ -1,7 +1,7 @@
-"""Where images come from: a file, a release of ours, or stock MicroPython. Chooses by chip; downloads nothing itself.
+"""Where images come from: a file, one of our releases, or stock MicroPython. Chooses by chip; downloads nothing itself.
 
-Neither host was reachable where this was written: the addresses are as the projects document them, and not verified.
-Our images are not released yet, so a release needs the name of a repository.
+The addresses follow the projects' documentation; they have not been tried against the real hosts. Our images are not
+released yet, so a release needs the name of a repository.
 """
 
 import re
@@ -47,7 +47,7 @@ STOCK_DATES = {
 
 @dataclass(frozen=True)
 class Release:
-    """A release of ours: `repository` as OWNER/NAME, its `tag`, and the `host` it is on; raises UsageError."""
+    """One of our releases: `repository` as OWNER/NAME, its `tag`, and the `host` it is on; raises UsageError."""
 
     repository: str
     tag: str
@@ -107,7 +107,7 @@ def _for_chip(names: dict[str, str], chip: str) -> str:
 
 
 def _sum_of(name: str, sums: bytes) -> str:
-    """Find a file's sum in the output of `sha256sum`."""
+    """Return a file's digest from the output of `sha256sum`."""
     for line in sums.decode("ascii", "replace").splitlines():
         digest, _, listed = line.partition(" ")
         if listed.lstrip(" *").removeprefix("./") == name and HEX_SHA256.fullmatch(digest):

@@ -1,7 +1,7 @@
-"""A board in its loader, over esptool: what it is, its flash read and written. Knows no files and no questions.
+"""A board in its loader, over esptool: identifies it, reads and writes its flash. Knows no files and no questions.
 
 esptool first talks to the loader in the chip's ROM, then puts a faster one of its own (the "stub") into RAM. Both are
-lost at the next reset and touch no flash, so a board can be flashed again whatever was written.
+lost at the next reset and touch no flash, so a board can always be flashed again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ ROM_BAUD = 115200
 DEFAULT_BAUD = 460800
 """Fast, and within reach of every USB bridge in use; a chip with USB of its own ignores it."""
 CONNECT_ATTEMPTS = 7
-"""Resets that are tried before a board counts as silent: about 10 s."""
+"""Resets to try before giving up: about 10 s."""
 
 AGAIN = "run the same command again: a board can always be flashed"
 BY_HAND = (
@@ -76,7 +76,7 @@ class Board:
             cmds.write_flash(self._esp, [(offset, data) for offset, data in parts], erase_all=True)
         except OSError as error:
             raise WriteError(
-                f"{self._device} went away in the middle of writing: check cable and plug, then {AGAIN}"
+                f"{self._device} was unplugged while it was written: check the cable, then {AGAIN}"
             ) from error
         except FatalError as error:
             raise WriteError(_write_cause(error)) from error
@@ -97,22 +97,22 @@ def connect(
     *,
     baud: int = DEFAULT_BAUD,
     attempts: int = CONNECT_ATTEMPTS,
-    talk: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Board:
     """Put the board on an open port into its loader, and return it.
 
     Args:
-        port: pyserial's object, see `ports.open_port`; it is closed with the board, or at an error.
+        port: pyserial's object, see `ports.open_port`; closed with the board, or on an error.
         baud: bits a second for all that follows.
         attempts: resets to try.
-        talk: gets esptool's own lines from now on.
+        log: gets esptool's own lines from now on.
 
     Raises:
         NoAnswerError: nothing there speaks as an ESP32's loader does.
         BoardError: the chip is locked, is no ESP32, or does not reach its flash.
         PortError: the port went away.
     """
-    RELAY.talk = talk
+    RELAY.log = log
     try:
         return _connect(port, baud, attempts)
     except BaseException:
@@ -126,7 +126,7 @@ def _connect(port: Any, baud: int, attempts: int) -> Board:
     try:
         esp = cmds.detect_chip(port, ROM_BAUD, connect_attempts=attempts)
     except FatalError as error:
-        if isinstance(error.__context__, OSError):  # not an answer too few, but no port under it
+        if isinstance(error.__context__, OSError):  # the port is gone, rather than an answer missing
             raise PortError(_gone(device)) from error
         raise NoAnswerError(f"no ESP32 answers on {device}: {BY_HAND}") from error
     except OSError as error:
@@ -140,7 +140,7 @@ def _connect(port: Any, baud: int, attempts: int) -> Board:
         size = cmds.detect_flash_size(esp)
         if size is None:
             raise BoardError(
-                f"the {esp.CHIP_NAME} on {device} does not reach its flash: take off what is wired to its pins, "
+                f"the {esp.CHIP_NAME} on {device} cannot reach its flash: disconnect what is wired to its pins, "
                 "then run this again"
             )
         return Board(esp, device, flash_size_bytes(size))
@@ -151,23 +151,23 @@ def _change_baud(esp: Any, device: str, baud: int) -> None:
         esp.change_baud(baud)
     except FatalError as error:
         if isinstance(error.__context__, OSError):
-            raise PortError(f"{device} does not do {baud} bits a second: add --baud {ROM_BAUD}") from error
+            raise PortError(f"{device} does not support {baud} bits per second: add --baud {ROM_BAUD}") from error
         raise
 
 
 def _check_open(esp: Any) -> None:
     """Refuse chips that would not run what is written: an image for them must be signed or encrypted."""
     if esp.CHIP_NAME == "ESP8266":
-        raise BoardError("this board has an ESP8266, which is too small for TLS with AWS: take an ESP32")
+        raise BoardError("this board has an ESP8266, which is too small for TLS with AWS: use an ESP32")
     if esp.secure_download_mode or esp.get_flash_encryption_enabled() or esp.get_secure_boot_enabled():
         raise BoardError(
-            f"this {esp.CHIP_NAME} is locked for good by its maker (secure boot, flash encryption or secure download "
-            "mode): take another board"
+            f"this {esp.CHIP_NAME} is permanently locked by its maker (secure boot, flash encryption or secure "
+            "download mode): use another board"
         )
 
 
 def _write_cause(error: FatalError) -> str:
-    """Say in one line why esptool gave up; its own text has no error codes to go by."""
+    """Return in one line why esptool gave up; it has no error codes, only text."""
     text = str(error)
     if "MD5" in text or "region is empty" in text:
         return (
@@ -175,11 +175,11 @@ def _write_cause(error: FatalError) -> str:
             "if it fails again, the flash is worn out"
         )
     reason = _first_line(text)
-    return f"the board stopped answering in the middle of writing ({reason}): check cable and plug, then {AGAIN}"
+    return f"the board stopped answering while it was written ({reason}): check the cable, then {AGAIN}"
 
 
 def _gone(device: str) -> str:
-    return f"{device} went away: check cable and plug, then run this again"
+    return f"{device} was unplugged: check the cable, then run this again"
 
 
 def _first_line(text: str) -> str:

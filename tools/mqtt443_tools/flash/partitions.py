@@ -24,7 +24,7 @@ _MAGIC = b"\xaa\x50"
 
 @dataclass(frozen=True)
 class Partition:
-    """A piece of flash: its `type` and `subtype` in ESP-IDF's numbers, `offset` and `size` in bytes, its `label`."""
+    """A part of the flash: its `type` and `subtype` in ESP-IDF's numbers, `offset` and `size` in bytes, its `label`."""
 
     type: int
     subtype: int
@@ -34,12 +34,12 @@ class Partition:
 
     @property
     def end(self) -> int:
-        """The first byte behind it."""
+        """The first byte after it."""
         return self.offset + self.size
 
 
 def parse_table(table: bytes) -> tuple[Partition, ...]:
-    """Return the partitions of a table, up to the first entry that is none; empty where there is no table."""
+    """Return the partitions of a table, up to the first entry that is not one; empty if there is no table."""
     partitions = []
     for start in range(0, min(len(table), TABLE_BYTES) - _ENTRY.size + 1, _ENTRY.size):
         magic, kind, subtype, offset, size, label, _flags = _ENTRY.unpack_from(table, start)
@@ -50,9 +50,9 @@ def parse_table(table: bytes) -> tuple[Partition, ...]:
 
 
 def file_system(partitions: Sequence[Partition], flash_bytes: int) -> Partition | None:
-    """Return where MicroPython keeps its files, or None where it has no room for any.
+    """Return where MicroPython keeps its files, None if there is no room for any.
 
-    Up to 1.25 that is the partition "vfs"; since 1.26 most images have none, and MicroPython takes all flash behind
+    Up to 1.25 that is the partition "vfs"; since 1.26 most images have none, and MicroPython uses all flash after
     the last partition (`ports/esp32/main.c`).
 
     Args:

@@ -1,11 +1,11 @@
-"""Serial ports: which are there, which one is meant, and why one cannot be opened. Knows nothing of ESP32s.
+"""Serial ports: which exist, which one to use, and why one cannot be opened. Knows nothing about ESP32s.
 
 On Linux a port belongs to a group (dialout on Debian, uucp on Arch); a user outside it gets EACCES. Two programs on
 one port steal each other's bytes, so a port is opened exclusively (flock).
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import serial
 from serial.tools import list_ports
 
 from mqtt443_tools.flash.flash_errors import PortError
-from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.console import Console
 
 ESPRESSIF_VID = 0x303A
-"""USB vendor id of a chip that speaks USB itself (ESP32-S3, -C3, -C6); others have a bridge of another maker."""
+"""USB vendor id of chips with USB of their own (ESP32-S3, -C3, -C6); others have another maker's bridge."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,22 @@ class Port:
 
 
 def usb_ports() -> list[Port]:
-    """Return the serial ports on USB, Espressif's own first; ports of the mainboard hold no boards."""
+    """Return the serial ports on USB, Espressif's own first; ports of the mainboard are left out."""
     found = [info for info in list_ports.comports() if info.vid is not None]
     found.sort(key=lambda info: (info.vid != ESPRESSIF_VID, info.device))
     return [Port(info.device, info.description or "") for info in found]
 
 
-def choose(ports: Sequence[Port], ask: Callable[[Sequence[Port]], Port] | None) -> Port:
-    """Return the port that is meant.
+def choose(ports: Sequence[Port], console: Console) -> Port:
+    """Return the only port, or the one that the person chooses.
 
     Args:
-        ports: what is there, see `usb_ports`.
-        ask: lets a person choose among several; None where nobody is there to answer.
+        ports: the candidates, see `usb_ports`.
+        console: asks.
 
     Raises:
-        PortError: there is none.
-        UsageError: there are several, and nobody to ask.
+        PortError: there is no port.
+        UsageError: there are several, and no terminal to ask at.
     """
     if not ports:
         raise PortError(
@@ -53,9 +53,9 @@ def choose(ports: Sequence[Port], ask: Callable[[Sequence[Port]], Port] | None) 
         )
     if len(ports) == 1:
         return ports[0]
-    if ask is None:
-        raise UsageError(f"several ports: {', '.join(port.device for port in ports)}; say which with --port")
-    return ask(ports)
+    names = ", ".join(port.device for port in ports)
+    shown = [f"{port.device}  {port.description}" for port in ports]
+    return ports[console.choose("Which one", shown, f"several ports: {names}; choose one with --port")]
 
 
 def open_port(device: str) -> Any:
@@ -76,9 +76,9 @@ def open_port(device: str) -> Any:
 def _cause(device: str, error: OSError | ValueError) -> str:
     number = getattr(error, "errno", None)
     if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
-        return f"there is no port {device}: is the board plugged in? without --port, flash looks for it"
+        return f"there is no port {device}: is the board plugged in? Leave out --port to auto-detect it"
     if number in {errno.EBUSY, errno.EAGAIN}:
-        return f"{device} is busy: close the program that has it (monitor, mpremote, an IDE), then run this again"
+        return f"{device} is busy: close the program that uses it (monitor, mpremote, an IDE), then run this again"
     if number in {errno.EACCES, errno.EPERM}:
         group = _group(device)
         return (

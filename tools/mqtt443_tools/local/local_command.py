@@ -1,61 +1,62 @@
 """The command `mqtt443 local`: runs the local AWS IoT Core endpoint until it is told to stop.
 
-A thin shell over mqtt443_tools.localcore: decisions and the Lambda's log go to stderr, the line `ready ...` to stdout.
+A thin shell over mqtt443_tools.localcore: decisions and the Lambda's log go to standard error, `ready ...` to standard
+output.
 """
 
 import asyncio
+import io
+import json
 import os
 import signal
 import sys
 import tempfile
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from mqtt443_tools.localcore.auth.account import product_registry
-from mqtt443_tools.localcore.clock import SystemClock
-from mqtt443_tools.localcore.events import Decision
-from mqtt443_tools.localcore.front.server import LocalCore
-from mqtt443_tools.localcore.settings import SettingError, Settings, parse_setting
-from mqtt443_tools.localcore.state_folder import StateFolderError
+from mqtt443_tools.support import lambda_zip
+from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
-from mqtt443_tools.support.paths import AUTHORIZER, STATE
-from mqtt443_tools.support.printable import printable
+from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.posix import needs_posix
+
+if TYPE_CHECKING:
+    from mqtt443_tools.localcore.events import Decision
+    from mqtt443_tools.localcore.settings import Settings
 
 STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
-MAX_LOG_CHARS = 2000
-MAX_CODE_BYTES = 250 * 1024 * 1024  # unpacked (AWS Lambda Developer Guide, "Lambda quotas")
 
 
 def local(
     *,
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8443,
+    port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one.")] = 8443,
     name: Annotated[str, typer.Option(help="Host name of the endpoint; clients must send it as SNI.")] = "localhost",
     state: Annotated[Path, typer.Option(help="Folder with the CA and the devices.")] = STATE,
     domain_name: Annotated[
-        str | None, typer.Option(help="Also play a domain configuration (MQTT without ALPN) of this name.")
+        str | None, typer.Option(help="Also emulate a domain configuration (MQTT without ALPN) of this name.")
     ] = None,
-    domain_port: Annotated[int, typer.Option(help="TCP port of the domain configuration; 0 takes a free one.")] = 0,
+    domain_port: Annotated[int, typer.Option(help="TCP port of the domain configuration; 0 picks a free one.")] = 0,
     zip_file: Annotated[
-        Path | None, typer.Option("--zip", help="Run the authorizer of this zip (`mqtt443 cloud zip`), not ours.")
+        Path | None, typer.Option("--zip", help="Run the authorizer in this zip (`mqtt443 cloud zip`), not ours.")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one of tools/mqtt443_tools/localcore/settings.py."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the endpoint; repeatable."),
     ] = None,
 ) -> None:
     """Run a local AWS IoT Core endpoint on this machine, until Ctrl-C.
 
     Example: mqtt443 local --port 8443 --set connect_rate_per_s=0
     """
+    needs_posix("mqtt443 local")
+    from mqtt443_tools.localcore.settings import SettingError, Settings  # noqa: PLC0415
+    from mqtt443_tools.localcore.state_folder import StateFolderError  # noqa: PLC0415
+
     chosen: dict[str, Any] = {
         "port": port,
         "name": name,
@@ -70,10 +71,10 @@ def local(
         raise UsageError(f"{error}; see mqtt443 local --help") from None
     try:
         with _code(zip_file) as code:
-            asyncio.run(serve(checked, Console(stderr=True, highlight=False, soft_wrap=True), code))
+            asyncio.run(serve(checked, Console(to_stderr=True), code))
     except StateFolderError as error:
         raise CommandError(str(error)) from None
-    except BrokenPipeError:  # nobody reads what it says; main() knows
+    except BrokenPipeError:  # the reader of its output is gone; main() handles that
         raise
     except OSError as error:
         problem = f"cannot listen on port {checked.port}: {os.strerror(error.errno or 0)}"
@@ -82,42 +83,61 @@ def local(
 
 def parse_settings(texts: Sequence[str]) -> dict[str, object]:
     """Parse the values of `--set`. Raises SettingError."""
+    from mqtt443_tools.localcore.settings import parse_setting  # noqa: PLC0415
+
     return dict(parse_setting(text) for text in texts)
 
 
 @contextmanager
 def _code(zip_file: Path | None) -> Iterator[Path]:
-    """Give the folder with the authorizer's code; a zip is unpacked for as long, as by Lambda. Raises CommandError."""
-    if zip_file is None:
-        yield AUTHORIZER
-        return
+    """Yield a folder with the authorizer's code and nothing else, unpacked as by Lambda. Raises CommandError."""
     with tempfile.TemporaryDirectory(prefix="mqtt443-code-") as folder:
         try:
-            with zipfile.ZipFile(zip_file) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > MAX_CODE_BYTES:
-                    raise CommandError(f"{zip_file}: Lambda takes no code of over {MAX_CODE_BYTES >> 20} MB")
-                archive.extractall(folder)
-        except OSError as error:
-            raise CommandError(f"{zip_file}: {error.strerror}; write one with: mqtt443 cloud zip {zip_file}") from None
-        except (zipfile.BadZipFile, zlib.error):
-            raise CommandError(f"{zip_file}: no zip; write one with: mqtt443 cloud zip {zip_file}") from None
+            lambda_zip.unpack(zip_file or io.BytesIO(lambda_zip.build()), Path(folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CommandError(f"{zip_file}: {reason}; write one with: mqtt443 cloud zip {zip_file}") from None
         yield Path(folder)
 
 
-async def serve(settings: Settings, console: Console, code: Path) -> None:
-    """Run the endpoint until SIGINT or SIGTERM; `code` is the authorizer's. Raises what LocalCore.start raises."""
+def describe_log(line: str) -> str:
+    """Return a line of the Lambda's log for people: the authorizer's JSON in words, anything else as it is."""
+    try:
+        decision = json.loads(line)
+    except (ValueError, RecursionError):
+        return f"lambda | {line}"
+    if not isinstance(decision, dict) or "decision" not in decision:
+        return f"lambda | {line}"
+    who = decision.get("client_id") or decision.get("username") or "a client"
+    return f"authorizer: {decision['decision']} {who}: {decision.get('reason')} ({decision.get('duration_ms')} ms)"
+
+
+async def serve(settings: "Settings", console: Console, code: Path) -> None:
+    """Run the endpoint until SIGINT or SIGTERM.
+
+    Args:
+        settings: of the endpoint.
+        console: gets a line for each decision, and the Lambda's log.
+        code: folder with the authorizer's code.
+
+    Raises:
+        StateFolderError, OSError: see LocalCore.start.
+    """
+    from mqtt443_tools.localcore.auth.account import product_registry  # noqa: PLC0415
+    from mqtt443_tools.localcore.clock import SystemClock  # noqa: PLC0415
+    from mqtt443_tools.localcore.front.server import LocalCore  # noqa: PLC0415
 
     def log(line: str) -> None:
-        console.print(Text(printable(line.rstrip(), MAX_LOG_CHARS), style="dim"))
+        console.say(describe_log(line.rstrip()), style="dim")
 
-    def decide(decision: Decision) -> None:
+    def decide(decision: "Decision") -> None:
         at = time.strftime("%H:%M:%S", time.localtime(decision.time))
-        console.print(Text(f"{at} {decision.line()}", style=STYLES[decision.outcome]))
+        console.say(f"{at} {decision.line()}", style=STYLES[decision.outcome])
 
     def complain(odd: "sys.UnraisableHookArgs") -> None:
-        log(f"{type(odd.exc_value).__name__} in a callback, which cost no more than its connection")
+        log(f"{type(odd.exc_value).__name__} in a callback; only its connection was closed")
 
-    sys.unraisablehook = complain  # a server name that is no text ends in one: Python's ssl would print a traceback
+    sys.unraisablehook = complain  # for a server name that is not text, Python's ssl would print a traceback
     loop = asyncio.get_running_loop()
     clock = SystemClock(loop)
     stop = asyncio.Event()

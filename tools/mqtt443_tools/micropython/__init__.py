@@ -1,10 +1,4 @@
-"""Real MicroPython for the tests: builds four interpreters from Debian's source packages, and finds them.
+"""Real MicroPython for the tests and the virtual board: builds four interpreters from Debian's source packages.
 
-`find` and `missing` are for whoever runs them; `build` is behind `python -m mqtt443_tools.micropython build`.
+`python -m mqtt443_tools.micropython build` builds them; recipes.py finds them.
 """
-
-from mqtt443_tools.micropython.builder import build
-from mqtt443_tools.micropython.recipes import RECIPES, find, missing
-from mqtt443_tools.micropython.sources import BuildError
-
-__all__ = ["RECIPES", "BuildError", "build", "find", "missing"]

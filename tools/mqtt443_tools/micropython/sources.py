@@ -1,8 +1,8 @@
-"""The upstream sources of the test interpreters: which, how they are had, how they are trusted.
+"""The upstream sources of the interpreters: which they are, how they are downloaded, why they are trusted.
 
-They are the upstream tarballs of Debian's source packages, taken from whatever mirror this machine's apt is set up
-for, by apt's own downloader (so that its proxies, credentials and mirror lists hold), without root and without an
-index. What is trusted is the SHA-256 pinned here, nothing else. Building them is `recipes`' and `builder`'s.
+They are the upstream tarballs of Debian's source packages, from the mirror that this machine's apt uses, fetched by
+apt's own downloader (which knows its proxies, credentials and mirror lists), without root and without an index. Only
+the SHA-256 pinned here makes them trusted. recipes.py and builder.py build them.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _LIST_S = 60
 
 
 class BuildError(CommandError):
-    """Something stands in the way of a build; the text is one line that names it and the next step."""
+    """Something prevents a build; the text is one line that names it and the next step."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Source:
     Args:
         name: the Debian source package.
         version: the upstream version, without Debian's suffix.
-        path: where the tarball lies on every Debian mirror.
+        path: where every Debian mirror has the tarball.
         sha256: its SHA-256, 64 hexadecimal digits.
     """
 
@@ -63,7 +63,7 @@ MICROPYTHON_1_25 = (
         "7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea",
     ),
 )
-# Any of these will do. A mirror drops a version when the next one comes; two are less likely to be gone than one.
+# Either will do. A mirror drops a version when the next one appears; two are less likely to be gone than one.
 MBEDTLS_3_6 = (
     Source(
         "mbedtls",
@@ -96,7 +96,7 @@ def mirrors() -> list[str]:
     """Ask apt which archives this machine uses; apt reads its one-line lists and its .sources files alike.
 
     Raises:
-        BuildError: there is no apt here, or it knows no archive.
+        BuildError: there is no apt, or it has no archive.
     """
     if not APT_HELPER.exists():
         raise BuildError("no apt on this system: the test interpreters are built from Debian's source packages")
@@ -104,7 +104,7 @@ def mirrors() -> list[str]:
     answer = subprocess.run(command, capture_output=True, text=True, timeout=_LIST_S, check=False)
     found = parse_mirrors(answer.stdout)
     if not found:
-        raise BuildError("apt knows no archive: give it a Debian mirror in its sources")
+        raise BuildError("apt has no archive: add a Debian mirror to its sources")
     return found
 
 
@@ -114,12 +114,12 @@ def apt_download(uri: str, target: Path, sha256: str) -> str | None:
     Args:
         uri: what to fetch, percent-encoded.
         target: where it goes.
-        sha256: what it must be; apt checks it.
+        sha256: the expected digest, which apt checks.
 
     Returns:
-        None if it is there now, else why not, in one line.
+        None if it was downloaded, else why not, in one line.
     """
-    # apt's own user may not write where we do, and the digest is what is trusted: no other user, no warning of it.
+    # apt's own user may not write here, and the digest alone is trusted: so use no other user, and get no warning.
     command = [str(APT_HELPER), "-o", "APT::Sandbox::User=", "download-file", uri, str(target), f"SHA256:{sha256}"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_S, check=False)
@@ -132,7 +132,7 @@ def apt_download(uri: str, target: Path, sha256: str) -> str | None:
 
 
 def is_intact(path: Path, sha256: str) -> bool:
-    """Tell whether a file is there and is the one that was pinned."""
+    """Return whether a file exists and is the pinned one."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -146,19 +146,19 @@ def fetch(
     find_mirrors: Callable[[], list[str]] = mirrors,
     download: Callable[[str, Path, str], str | None] = apt_download,
 ) -> tuple[Source, Path]:
-    """Have one of several tarballs that will do, from the folder of downloads or else from a mirror.
+    """Get one of several acceptable tarballs, from the folder of downloads or else from a mirror.
 
     Args:
-        alternatives: what will do, best first.
-        downloads: the folder of downloads; a tarball that somebody put there by hand is as good.
+        alternatives: acceptable sources, best first.
+        downloads: the folder of downloads; a tarball put there by hand is as good.
         find_mirrors: the archives to try.
-        download: fetches one file: `apt_download`.
+        download: fetches one file; default: `apt_download`.
 
     Returns:
         The source and its intact tarball.
 
     Raises:
-        BuildError: none of them is here or on a mirror.
+        BuildError: none of them can be downloaded.
     """
     for source in alternatives:
         if is_intact(downloads / source.file_name, source.sha256):

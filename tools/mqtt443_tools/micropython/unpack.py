@@ -1,6 +1,6 @@
-"""Unpacks MicroPython with mbedTLS in its place, as a checkout with submodules has it.
+"""Unpacks MicroPython with mbedTLS in its place, as in a checkout with submodules.
 
-The tarballs are `sources`'; compiling the tree is `builder`'s.
+sources.py gets the tarballs; builder.py compiles the tree.
 """
 
 import shutil
@@ -18,7 +18,7 @@ _MBEDTLS_PARTS = ("include", "library")
 
 
 def source_tree(recipe: Recipe, output: Path) -> tuple[Path, str]:
-    """Have the unpacked sources of an interpreter; they are shared by all that are made of the same.
+    """Return the unpacked sources of an interpreter; interpreters made of the same sources share them.
 
     Args:
         recipe: the interpreter.
@@ -28,7 +28,7 @@ def source_tree(recipe: Recipe, output: Path) -> tuple[Path, str]:
         The root of the tree, with mbedTLS in lib/mbedtls, and MicroPython's version.
 
     Raises:
-        BuildError: a tarball cannot be had.
+        BuildError: a tarball cannot be downloaded.
     """
     micropython, micropython_tarball = fetch(recipe.micropython, output / "downloads")
     mbedtls, mbedtls_tarball = fetch(recipe.mbedtls, output / "downloads")
@@ -46,7 +46,7 @@ def source_tree(recipe: Recipe, output: Path) -> tuple[Path, str]:
 
 
 def _unpack(tarball: Path, target: Path, parts: Sequence[str]) -> None:
-    """Unpack some folders of a tarball, without the one folder that upstream wraps around all."""
+    """Unpack some folders of a tarball, without the folder that upstream puts around them."""
 
     def wanted(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         for member in tar:

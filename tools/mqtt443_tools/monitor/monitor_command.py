@@ -1,6 +1,6 @@
-"""`mqtt443 monitor`: a board's log with time stamps and colours, through resets; keys go to the board, Ctrl-] leaves.
+"""`mqtt443 monitor`: a board's log with time stamps and colours, across resets; keys go to the board, Ctrl-] quits.
 
-What the board says is foreign: no escape sequence of it reaches the terminal but those of MicroPython's line editor.
+The board's output is untrusted: only the escape sequences of MicroPython's line editor reach the terminal.
 """
 
 import codecs
@@ -10,19 +10,20 @@ import os
 import re
 import select
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.text import Text
 
-from mqtt443_tools.flash.progress import Screen
+from mqtt443_tools.support.console import Console, no_color, terminal
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.support.options import JsonOption, PortOption, SecondsOption
+from mqtt443_tools.support.paths import FIRMWARE, ROOT
+from mqtt443_tools.support.posix import needs_posix
 from mqtt443_tools.support.printable import printable
 
 EXAMPLE = "Example: mqtt443 monitor --port /dev/ttyUSB0"
@@ -41,21 +42,21 @@ STYLES = (
 )
 TRACE = re.compile(r'^\s*File "(?:/?lib/)?((?:mqtt443/)?\w+\.py)", line (\d+)')
 UNFINISHED = re.compile(r"(\r|\x1b(\[\d*)?)\Z")
-"""At the end of what came so far; its meaning is in what comes next."""
+"""An incomplete sequence at the end of the data so far."""
 
 EDITING = re.compile(r"(\x08|\x1b\[\d*[KD])")
 
 
-class View:
-    """Turns a board's bytes into what is shown.
+class BoardLog:
+    """Prints what a board sends.
 
     Args:
-        console: to print to.
-        as_json: one object a line.
+        console: where to.
+        as_json: one object per line.
         now: local time.
     """
 
-    def __init__(self, console: Console, *, as_json: bool, now: Callable[[], datetime]) -> None:
+    def __init__(self, console: RichConsole, *, as_json: bool, now: Callable[[], datetime]) -> None:
         self._console = console
         self._as_json = as_json
         self._now = now
@@ -64,7 +65,7 @@ class View:
         self._shown = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes; every line that ends in them is shown."""
+        """Take bytes, and print the lines that are complete."""
         *lines, rest = (self._line + self._decoder.decode(data)).replace("\r\n", "\n").split("\n")
         for line in lines:
             self._line = line
@@ -74,21 +75,21 @@ class View:
             self._end_line()
 
     def flush(self) -> None:
-        """Show a line that has not ended, such as a prompt."""
+        """Print an incomplete line, such as a prompt."""
         text = UNFINISHED.sub("", self._line[self._shown :])
         if self._as_json or not text:
             return
         self._stamp()
         for piece in EDITING.split(text):
             if EDITING.fullmatch(piece) and self._console.is_terminal:
-                self._console.file.write(piece)
+                self._console.file.write(_without_escape(piece) if no_color() else piece)
             else:
                 self._console.print(Text(printable(piece, MAX_LINE_CHARS)), end="")
         self._console.file.flush()
         self._shown += len(text)
 
     def note(self, text: str) -> None:
-        """Show a line of our own."""
+        """Print a line of our own."""
         if self._line:
             self._end_line()
         if self._as_json:
@@ -113,63 +114,74 @@ class View:
         self._line, self._shown = "", 0
 
     def _show_source(self, line: str) -> None:
-        """Under a line of a traceback, show the line of our source that it means; a board has none of it."""
+        """Below a traceback line, print the source line it refers to: the board holds no source."""
         found = TRACE.match(line)
         if found is None:
             return
-        name = f"firmware/{found[1]}" if "/" in found[1] else found[1]
+        path = FIRMWARE.parent / found[1] if "/" in found[1] else ROOT / found[1]
         with contextlib.suppress(OSError, IndexError, UnicodeDecodeError):  # not ours, or of another version
-            source = (ROOT / name).read_text().splitlines()[int(found[2]) - 1].strip()
-            self._console.print(Text(f"{'':13}    {name}:{found[2]}: {source}", style="dim"))
+            source = path.read_text().splitlines()[int(found[2]) - 1].strip()
+            self._console.print(Text(f"{'':13}    {found[1]}:{found[2]}: {source}", style="dim"))
+
+
+def _without_escape(editing: str) -> str:
+    """Return what moves the cursor as an editing sequence does, with backspaces and spaces alone."""
+    if editing == "\b":
+        return editing
+    count = int(re.sub(r"\D", "", editing) or 1)
+    return "\b" * count if editing.endswith("D") else " \b"  # MicroPython erases one character at a time
 
 
 class Left(Exception):
-    """The person pressed Ctrl-], or the time is over."""
+    """The person pressed Ctrl-], or time is up."""
 
 
 def watch(
     device: str,
     connect: Callable[[str], Any],
-    view: View,
+    log: BoardLog,
     *,
     keys: Callable[[], bytes],
     deadline: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Show what a board says, and pass keys on to it, until Ctrl-] or the deadline; wait for it when it goes away.
+    """Show what a board sends, and send it keys, until Ctrl-] or the deadline; wait for it when it goes away.
 
     Args:
         device: the port.
         connect: opens it for this process alone, as pyserial; raises PortError.
-        view: takes what the board says.
-        keys: returns the keys that were pressed since the last call.
+        log: takes what the board sends.
+        keys: returns the keys pressed since the last call.
         deadline: by `clock`, in seconds.
+        clock: seam: monotonic seconds.
     """
     connection = connect(device)
-    view.note(f"{device}; Ctrl-] leaves")
+    log.note(f"{device}; Ctrl-] quits")
     try:
         while True:
             try:
-                _pass(connection, view, keys, deadline, clock)
+                _pass(connection, log, keys, deadline, clock)
             except OSError:  # serial.SerialException is one
                 _close(connection)
-                view.note(f"{device} is gone; waiting for it")
+                log.note(f"{device} is gone; waiting for it")
                 connection = _wait_for(device, connect, keys, deadline, clock)
-                view.note(f"{device} is back")
+                log.note(f"{device} is back")
     except Left:
-        view.flush()
+        log.flush()
     finally:
         _close(connection)
 
 
-def _pass(connection: Any, view: View, keys: Callable[[], bytes], deadline: float, clock: Callable[[], float]) -> None:
+def _pass(
+    connection: Any, log: BoardLog, keys: Callable[[], bytes], deadline: float, clock: Callable[[], float]
+) -> None:
     connection.timeout = POLL_S
     while True:
         data = connection.read(connection.in_waiting or 1)
         if data:
-            view.feed(data)
+            log.feed(data)
         else:
-            view.flush()
+            log.flush()
         _look_at_keys(keys, deadline, clock, connection.write)
 
 
@@ -201,10 +213,12 @@ def _close(connection: Any) -> None:
 
 @contextlib.contextmanager
 def keyboard() -> Iterator[Callable[[], bytes]]:
-    """Give what reads the keys of the terminal one by one, Ctrl-C too; without a terminal there are none."""
+    """Yield a function that reads the terminal's keys one by one, even Ctrl-C; without a terminal there are none."""
     if not sys.stdin.isatty():
         yield lambda: b""
         return
+    import termios  # noqa: PLC0415 - POSIX only
+
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     changed = termios.tcgetattr(descriptor)
@@ -223,27 +237,20 @@ def keyboard() -> Iterator[Callable[[], bytes]]:
 
 def monitor(
     *,
-    port: Annotated[
-        str | None, typer.Option(help="The board's serial port; without it, it is looked for.", show_default=False)
-    ] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    port: PortOption = None,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a board's log, and pass keys on to it. Ctrl-] leaves; a board that resets is waited for."""
-    try:
-        from mqtt443_tools.flash import ports  # noqa: PLC0415 - the set-up for `make demo` has no pyserial
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"monitor needs {error.name}, which is not installed: .venv/bin/pip install --editable '.[board]'"
-        ) from error
-    ask = Screen(as_json=as_json).ask_port if sys.stdin.isatty() else None
-    device = port or ports.choose(ports.usb_ports(), ask).device
-    console = Console(highlight=False, soft_wrap=True)
-    view = View(console, as_json=as_json, now=lambda: datetime.now().astimezone())
+    """Show a board's log, and send it your keys, across resets. Ctrl-] quits."""
+    needs_posix("mqtt443 monitor")
+    from mqtt443_tools.flash import ports  # noqa: PLC0415 - loads pyserial
+
+    device = port or ports.choose(ports.usb_ports(), Console(to_stderr=as_json)).device
+    log = BoardLog(terminal(), as_json=as_json, now=lambda: datetime.now().astimezone())
     deadline = float("inf") if seconds is None else time.monotonic() + seconds
     with keyboard() as keys:
         try:
-            watch(device, ports.open_port, view, keys=keys, deadline=deadline)
+            watch(device, ports.open_port, log, keys=keys, deadline=deadline)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
 

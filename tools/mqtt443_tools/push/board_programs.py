@@ -1,6 +1,6 @@
-"""What a board is asked, as small programs that it runs, and their answers, which are foreign until parsed.
+"""The small programs that a board runs for us, and their answers, which are untrusted until parsed.
 
-Paths are relative to the board's root, where a board is after a reset. Runs over anything that has Link's `run`.
+Paths are relative to the board's root, which is its working directory after a reset. Works over anything with `run`.
 """
 
 import ast
@@ -14,7 +14,7 @@ from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.printable import printable
 
 NEW = ".new"
-"""Behind the name of a file that is not whole yet, or not in its place."""
+"""Suffix of a file that is incomplete, or not in its place yet."""
 
 LEAST_VERSION = (1, 24)
 MPY_VERSION = 6
@@ -81,7 +81,7 @@ for d in {folders!r}:
         if e.errno != 17:
             raise
 """
-# One program, on the board as a whole before it begins: it ends without the cable, too.
+# One program, completely on the board before it starts: it finishes without the cable, too.
 _SETTLE = """
 import os
 for p in {renamed!r}:
@@ -102,15 +102,15 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class About:
-    """A board: what runs on it, what fits on it.
+    """What runs on a board, and what fits on it.
 
     Attributes:
         version: of MicroPython.
-        machine: its own words for itself.
-        mpy_version: of .mpy files it loads, 0 for none.
-        arch: as mpy-cross calls it, None where it loads no machine code.
+        machine: its description of itself.
+        mpy_version: of the .mpy files it loads; 0 for none.
+        arch: as mpy-cross calls it; None if it loads no machine code.
         free_bytes: on its flash.
-        frozen: version of mqtt443 in its image, None without.
+        frozen: version of mqtt443 in its image; None without.
         umqtt: whether it has umqtt.simple.
     """
 
@@ -124,7 +124,7 @@ class About:
 
 
 def about(board: Runs) -> About:
-    """Ask a board what it is. Raises LinkError, or CommandError for a board that cannot run our program."""
+    """Ask a board what it is. Raises LinkError; CommandError for a board that cannot run our program."""
     name, major, minor, patch, machine, mpy, free_bytes, frozen, umqtt = _values(
         board.run(_ABOUT), str, int, int, int, str, int, int, str | None, bool
     )
@@ -149,9 +149,9 @@ def about(board: Runs) -> About:
 
 
 def hashes(board: Runs, names: Iterable[str], folders: Iterable[str]) -> dict[str, bytes]:
-    """Return the SHA-256 of these files, of all in the package's folder, and of what an earlier push left in folders.
+    """Return the SHA-256 of these files, of everything in the package's folder, and of an earlier push's leftovers.
 
-    Files that are not there are left out. Raises LinkError, CommandError.
+    Files that do not exist are left out. Raises LinkError, CommandError.
     """
     program = _HASHES.format(names=sorted(names), folders=["", *folders], package=PACKAGE, new=NEW)
     return dict(_values(line, str, bytes) for line in board.run(program).splitlines())
@@ -163,12 +163,12 @@ def read(board: Runs, name: str) -> bytes:
 
 
 def make_folders(board: Runs, folders: Sequence[str]) -> None:
-    """Make those that are not there, parents first. Raises LinkError."""
+    """Make the missing ones, parents first. Raises LinkError."""
     board.run(_FOLDERS.format(folders=list(folders)))
 
 
 def settle(board: Runs, renamed: Sequence[str], removed: Sequence[str]) -> None:
-    """Put the new files in their places, in this order, and remove others, after the last byte of all is there.
+    """Move the new files into place, in this order, and remove others, once every byte is on the board.
 
     Raises LinkError.
     """
@@ -183,5 +183,5 @@ def _values(text: str, *types: type | UnionType) -> tuple[Any, ...]:
         values = None
     fits = isinstance(values, tuple) and len(values) == len(types)
     if not fits or not all(isinstance(value, kind) for value, kind in zip(values, types, strict=True)):
-        raise CommandError("the board's answer makes no sense: press its RESET button and push again")
+        raise CommandError("the board sent an answer that cannot be read: press its RESET button and push again")
     return tuple(values)

@@ -1,7 +1,7 @@
-"""What goes onto a board, file by file: our program from the checkout, one config with its CA, the user's sensors.py.
+"""What goes onto a board, file by file: our program, one config with its CA, the user's sensors.py.
 
-The config is judged by the board's own validator, the CA file by the board's own reader. How it gets there is not this
-file's business.
+The board's own validator checks the config, the board's own reader the CA file. How the files get onto the board is
+left to push.py and bundle.py.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from mqtt443 import ca, config, errors
 from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.compile_mpy import HOST_ONLY, compile_package
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.support.paths import FIRMWARE, ROOT
 
 PACKAGE = "lib/mqtt443"
 CONFIG = "config.json"
@@ -47,7 +47,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def own_files(path: Path, settings: Settings) -> dict[str, bytes]:
-    """Return what belongs to one board: config.json, the CA file it names, sensors.py if there is one beside it.
+    """Return the files of one board: config.json, its CA file, and sensors.py if it is beside it.
 
     Raises CommandError.
     """
@@ -64,18 +64,17 @@ def program(*, source: bool, arch: str | None = None, package: bool = True) -> d
     Args:
         source: the package as .py files; else compiled.
         arch: of the board, for mpy-cross.
-        package: False leaves it out, for an image that has it frozen in.
+        package: False to leave it out, for an image that has it frozen in.
 
     Raises:
         CommandError: a file does not compile.
     """
     files = {name: _read(ROOT / name) for name in PROGRAM}
-    here = ROOT / "firmware" / "mqtt443"
     if package and source:
-        modules = {path.name: _read(path) for path in sorted(here.glob("*.py")) if path.name not in HOST_ONLY}
+        modules = {path.name: _read(path) for path in sorted(FIRMWARE.glob("*.py")) if path.name not in HOST_ONLY}
     elif package:
         with tempfile.TemporaryDirectory(prefix="mqtt443-mpy-") as folder:
-            compile_package(here, Path(folder), arch)
+            compile_package(FIRMWARE, Path(folder), arch)
             modules = {path.name: _read(path) for path in sorted(Path(folder).iterdir())}
     else:
         modules = {}
@@ -91,7 +90,7 @@ def folders(files: Mapping[str, object]) -> list[str]:
 def _ca(folder: Path, settings: Settings) -> bytes:
     name = PurePosixPath(settings.ca)
     if name.is_absolute() or ".." in name.parts:
-        raise CommandError(f"ca: {settings.ca} must be a file below the config's folder; nothing was sent")
+        raise CommandError(f"ca: {settings.ca} must be in the folder of the config file; nothing was sent")
     if (folder / name).exists():
         try:
             ca.load(str(folder / name))
@@ -101,8 +100,8 @@ def _ca(folder: Path, settings: Settings) -> bytes:
     if settings.endpoint.endswith(AWS_DOMAINS):
         return amazon_roots()
     raise CommandError(
-        f"ca: {folder / name} is not there, and {settings.endpoint} is not AWS's, whose roots come with this command: "
-        "put the endpoint's root certificate there; nothing was sent"
+        f"ca: {folder / name} does not exist: put the root certificate of {settings.endpoint} there "
+        "(only for AWS's endpoints this command brings its own); nothing was sent"
     )
 
 

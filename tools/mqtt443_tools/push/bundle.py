@@ -1,4 +1,4 @@
-"""A board's whole tree as a littlefs image, for `mqtt443 flash --files`: what push would send, in one go.
+"""A board's files as a littlefs image for `mqtt443 flash --files`: everything that push would send.
 
 The image has MicroPython's geometry, and the size of the board's file system.
 """
@@ -10,7 +10,7 @@ from littlefs import LittleFS, LittleFSError
 from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.push.board_tree import Settings, folders, program
-from mqtt443_tools.push.plan import NOTE, note
+from mqtt443_tools.push.plan import PUSH_RECORD, push_record
 from mqtt443_tools.support.errors import CommandError
 
 BLOCK_BYTES = 4096
@@ -18,12 +18,12 @@ IO_BYTES = 32
 """Smallest read and write, as in MicroPython's VfsLfs2 (extmod/vfs_lfs.c)."""
 
 DEFAULT_BLOCKS = 512
-"""Of a board with 4 MB of flash and a stock image: 2 MB."""
+"""On a board with 4 MB of flash and a stock image: 2 MB."""
 
 
 def contents(settings: Settings, own: Mapping[str, bytes], *, source: bool) -> dict[str, bytes]:
-    """Return all files of a board, as `own` of tree.py and the program. Raises CommandError."""
-    return {**program(source=source), **own, NOTE: note(settings)}
+    """Return all files of a board: its own (board_tree.own_files) and the program. Raises CommandError."""
+    return {**program(source=source), **own, PUSH_RECORD: push_record(settings)}
 
 
 def image(files: Mapping[str, bytes], blocks: int) -> bytes:
@@ -31,7 +31,7 @@ def image(files: Mapping[str, bytes], blocks: int) -> bytes:
 
     Args:
         files: content by path.
-        blocks: of 4,096 bytes, that the board's file system has.
+        blocks: size of the board's file system, in blocks of 4,096 bytes.
 
     Raises:
         CommandError: the files do not fit.
@@ -45,13 +45,13 @@ def image(files: Mapping[str, bytes], blocks: int) -> bytes:
                 file.write(content)
     except (LittleFSError, OSError) as error:
         raise CommandError(
-            f"the files do not fit into {blocks} blocks of {BLOCK_BYTES:,} bytes: add --blocks"
+            f"the files do not fit into {blocks} blocks of {BLOCK_BYTES:,} bytes: add --blocks with a larger number"
         ) from error
     return bytes(fs.context.buffer)
 
 
 def write(path: Path, files: Mapping[str, bytes], blocks: int) -> int:
-    """Write an image to a file that its owner alone can read, as a password is in it; returns its size in bytes.
+    """Write an image to a file that only its owner can read, because it holds a password; return its size in bytes.
 
     Raises CommandError.
     """

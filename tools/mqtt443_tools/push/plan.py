@@ -10,8 +10,8 @@ from typing import Any
 from mqtt443_tools.push.board_programs import NEW
 from mqtt443_tools.push.board_tree import CONFIG, PACKAGE, Settings
 
-NOTE = "push.json"
-"""On the board: what config.json the last push sent, for the question in `doubt`."""
+PUSH_RECORD = "push.json"
+"""On the board: which config.json the last push sent; see `overwrite_conflict`."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Plan:
 
     Attributes:
         send: files to write; those on the board have other content, or none.
-        new: which of them the board has not got.
+        new: those of them that the board does not have.
         remove: files of the board that must go.
-        same: files that are as they should be.
+        same: unchanged files.
     """
 
     send: Mapping[str, bytes]
@@ -36,52 +36,52 @@ class Plan:
         return sum(map(len, self.send.values()))
 
 
-def compare(wanted: Mapping[str, bytes], there: Mapping[str, bytes], *, package: bool) -> Plan:
+def compare(desired: Mapping[str, bytes], present: Mapping[str, bytes], *, package: bool) -> Plan:
     """Compare what a board should hold with the hashes of what it holds.
 
     Args:
-        wanted: content by path.
-        there: SHA-256 by path.
-        package: whether the package's folder is ours; else it stays as it is.
+        desired: content by path.
+        present: SHA-256 by path.
+        package: whether the package's folder is ours to clean up.
     """
-    same = tuple(name for name in wanted if there.get(name) == hashlib.sha256(wanted[name]).digest())
-    send = {name: content for name, content in wanted.items() if name not in same}
-    written = {*wanted, *(name + NEW for name in send)}
-    # A module of an earlier version would be found before ours: .py comes before .mpy.
+    same = tuple(name for name in desired if present.get(name) == hashlib.sha256(desired[name]).digest())
+    send = {name: content for name, content in desired.items() if name not in same}
+    written = {*desired, *(name + NEW for name in send)}
+    # A module of an earlier version would win over ours: MicroPython tries .py before .mpy.
     remove = tuple(
         name
-        for name in sorted(there)
+        for name in sorted(present)
         if name not in written and (name.endswith(NEW) or (package and name.startswith(PACKAGE + "/")))
     )
-    return Plan(send, frozenset(send) - set(there), remove, same)
+    return Plan(send, frozenset(send) - set(present), remove, same)
 
 
-def note(settings: Settings) -> bytes:
-    """Return the content of the note about a config."""
+def push_record(settings: Settings) -> bytes:
+    """Return the content of the record about a config."""
     sent = {"config_sha256": hashlib.sha256(settings.content).hexdigest(), "config_modified": settings.modified}
     return json.dumps(sent).encode() + b"\n"
 
 
-def doubt(settings: Settings, there: bytes | None, noted: bytes | None) -> str | None:
+def overwrite_conflict(settings: Settings, present: bytes | None, record: bytes | None) -> str | None:
     """Return why the board's config.json may be newer than the one to send, or None.
 
     Args:
         settings: the one to send.
-        there: SHA-256 of the board's, None if it has none.
-        noted: content of the board's note, None if it has none.
+        present: SHA-256 of the board's config.json; None if it has none.
+        record: content of the board's push record; None if it has none.
     """
-    if there is None or there == hashlib.sha256(settings.content).digest():
+    if present is None or present == hashlib.sha256(settings.content).digest():
         return None
-    sent = _note(noted)
-    if sent.get("config_sha256") != there.hex():
-        return f"the board's {CONFIG} is not one that push sent, or it was changed there since"
+    sent = _parse(record)
+    if sent.get("config_sha256") != present.hex():
+        return f"the board's {CONFIG} was not sent by push, or was changed on the board since"
     modified = sent.get("config_modified")
     if type(modified) is int and modified > settings.modified:
-        return f"the board's {CONFIG} is of {_day(modified)}, yours of {_day(settings.modified)}"
+        return f"the board's {CONFIG} is from {_day(modified)}, yours from {_day(settings.modified)}"
     return None
 
 
-def _note(content: bytes | None) -> dict[str, Any]:
+def _parse(content: bytes | None) -> dict[str, Any]:
     try:
         value = json.loads(content or b"{}")
     except (ValueError, RecursionError):

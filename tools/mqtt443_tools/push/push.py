@@ -1,67 +1,51 @@
-"""A push, in order: stop the program, look, ask, send everything beside, put it in place, start the board again.
+"""A push, in order: stop the program, compare, ask, send the files under other names, swap them in, restart.
 
-Until the last byte is on the board, its old files are untouched; then one short program on the board puts the new ones
-in place. So a cable that is pulled leaves the old version, the new one, or (power gone within that short program) a
-mixture of whole files that at worst ends at the prompt; each can be pushed again.
+Until the last byte is on the board, its old files are untouched; then one short program on the board swaps the new ones
+in. A pulled cable leaves the old version or the new one; a power cut within that short program leaves a mixture of
+complete files that at worst ends at the prompt. Each of them can be pushed again.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from mqtt443_tools.push import board_programs
 from mqtt443_tools.push.board_programs import MPY_VERSION, NEW, About
 from mqtt443_tools.push.board_tree import CONFIG, Settings, folders, program
-from mqtt443_tools.push.plan import NOTE, Plan, compare, doubt, note
+from mqtt443_tools.push.plan import PUSH_RECORD, Plan, compare, overwrite_conflict, push_record
 from mqtt443_tools.push.serial_repl import Link, LinkError
+from mqtt443_tools.support.console import Advance, Console
 from mqtt443_tools.support.errors import CommandError
 
 BLOCK_BYTES = 4096
-"""Of flash that littlefs gives a file at least."""
+"""The least flash that littlefs gives to a file."""
 
 RESERVE_BYTES = 4 * BLOCK_BYTES
-"""Of flash that must stay free: littlefs needs blocks for its own work."""
-
-
-class Talk(Protocol):
-    """Who is told, and asked."""
-
-    def say(self, line: str) -> None:
-        """Take a line."""
-
-    def writing(self) -> AbstractContextManager[None]:
-        """Return a context in which `progress` shows."""
-
-    def progress(self, done: int, total: int) -> None:
-        """Take the bytes written so far, and those of all."""
-
-    def ask_overwrite(self, why: str) -> bool:
-        """Return whether the board's config.json may go although `why`."""
+"""Flash that must stay free: littlefs needs blocks for its own work."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for.
+class PushRequest:
+    """What to push, and how.
 
     Attributes:
         settings: the config.
         own: the board's own files, its config among them.
         source: send the package as source.
-        dry: change nothing.
-        start: start the board again in the end.
+        dry_run: change nothing.
+        start: restart the board at the end.
     """
 
     settings: Settings
     own: Mapping[str, bytes]
     source: bool = False
-    dry: bool = False
+    dry_run: bool = False
     start: bool = True
 
 
 @dataclass(frozen=True)
-class Done:
+class PushResult:
     """What was done; `running` is whether the board's program was started again."""
 
     sent: tuple[str, ...]
@@ -71,79 +55,91 @@ class Done:
     running: bool
 
 
-def push(link: Link, wish: Wish, talk: Talk) -> Done:
-    """Put our files onto a board. Raises CommandError; the board then holds what it held, and runs it if it can."""
-    talk.say("stopping what runs on the board")
+def push(link: Link, request: PushRequest, console: Console) -> PushResult:
+    """Put our files onto a board.
+
+    Args:
+        link: the board.
+        request: what to push.
+        console: who is told, and asked before a newer config.json is overwritten.
+
+    Raises:
+        CommandError: the board then keeps what it held, and runs it if it can.
+    """
+    console.say("stopping the program on the board")
     link.stop_program()
-    with _started_again(link, talk):
+    with _restarted_on_error(link, console):
         board = board_programs.about(link)
-        plan = _look(link, board, wish, talk)
-        if plan.send and not wish.dry:
-            _send(link, board, plan, talk)
-        if plan.remove and not plan.send and not wish.dry:
+        plan = _compare(link, board, request, console)
+        if plan.send and not request.dry_run:
+            _send(link, board, plan, console)
+        if plan.remove and not plan.send and not request.dry_run:
             board_programs.settle(link, [], plan.remove)
-    if wish.start:
+    if request.start:
         link.restart()
-        talk.say("the board was reset and runs main.py: watch it with `mqtt443 monitor`")
+        console.say("the board was reset and runs main.py: watch it with `mqtt443 monitor`")
     else:
         link.leave()
-        talk.say("the board is at its prompt: main.py runs after the next reset")
-    return Done(tuple(plan.send), plan.remove, len(plan.same), plan.size_bytes, wish.start)
+        console.say("the board is at its prompt: main.py runs after the next reset")
+    return PushResult(tuple(plan.send), plan.remove, len(plan.same), plan.size_bytes, request.start)
 
 
 @contextmanager
-def _started_again(link: Link, talk: Talk) -> Iterator[None]:
-    """Start the board again, with what it holds, if it is not to be changed after all."""
+def _restarted_on_error(link: Link, console: Console) -> Iterator[None]:
+    """Restart the board, with what it holds, if it is not changed after all."""
     try:
         yield
     except BaseException:  # Ctrl-C too
         with suppress(LinkError):
             link.restart()
-            talk.say("the board was reset and runs what it held before")
+            console.say("the board was reset and runs what it held before")
         raise
 
 
-def _look(link: Link, board: About, wish: Wish, talk: Talk) -> Plan:
-    talk.say(f"board: MicroPython {'.'.join(map(str, board.version))} on {board.machine}")
+def _compare(link: Link, board: About, request: PushRequest, console: Console) -> Plan:
+    console.say(f"board: MicroPython {'.'.join(map(str, board.version))} on {board.machine}")
     frozen = board.frozen is not None
     if frozen:
-        talk.say(f"its image has mqtt443 {board.frozen} built in, which comes first: the package is not sent")
-    if not (frozen or wish.source) and board.mpy_version != MPY_VERSION:
+        console.say(f"its image has mqtt443 {board.frozen} built in, which takes precedence: the package is not sent")
+    if not (frozen or request.source) and board.mpy_version != MPY_VERSION:
         raise CommandError(f"the board loads .mpy version {board.mpy_version}, not {MPY_VERSION}: add --source")
-    wanted = {**program(source=wish.source, arch=board.arch, package=not frozen), **wish.own}
-    there = board_programs.hashes(link, [*wanted, NOTE], folders(wanted))
-    noted = board_programs.read(link, NOTE) if NOTE in there else None
-    why = doubt(wish.settings, there.get(CONFIG), noted)
-    # The config and the note about it come last: a board with new code and an old config still works.
-    last = {CONFIG: wanted.pop(CONFIG), NOTE: note(wish.settings)}
-    plan = compare({**wanted, **last}, there, package=not frozen)
+    desired = {**program(source=request.source, arch=board.arch, package=not frozen), **request.own}
+    present = board_programs.hashes(link, [*desired, PUSH_RECORD], folders(desired))
+    record = board_programs.read(link, PUSH_RECORD) if PUSH_RECORD in present else None
+    conflict = overwrite_conflict(request.settings, present.get(CONFIG), record)
+    # The config and the record about it come last: a board with new code and an old config still works.
+    last = {CONFIG: desired.pop(CONFIG), PUSH_RECORD: push_record(request.settings)}
+    plan = compare({**desired, **last}, present, package=not frozen)
     for name, content in plan.send.items():
-        talk.say(f"  {'new' if name in plan.new else 'changed':8}{name:28}{len(content):>9,} B")
+        console.say(f"  {'new' if name in plan.new else 'changed':8}{name:28}{len(content):>9,} B")
     for name in plan.remove:
-        talk.say(f"  {'remove':8}{name}")
-    talk.say(f"{len(plan.send)} to send ({plan.size_bytes:,} B), {len(plan.same)} as they should be")
-    if why is not None and wish.dry:
-        talk.say(f"push would ask first: {why}")
-    elif why is not None and not talk.ask_overwrite(why):
-        raise CommandError("the board keeps its config.json and all else; nothing was sent")
+        console.say(f"  {'remove':8}{name}")
+    console.say(f"{len(plan.send)} to send ({plan.size_bytes:,} B), {len(plan.same)} unchanged")
+    if conflict is not None and request.dry_run:
+        console.say(f"push would ask first: {conflict}")
+    elif conflict is not None:
+        question = f"{conflict[0].upper()}{conflict[1:]}. Overwrite it?"
+        if not console.confirm(question, f"{conflict}; to overwrite it"):
+            raise CommandError("nothing was sent: the board keeps its config.json and everything else")
     return plan
 
 
-def _send(link: Link, board: About, plan: Plan, talk: Talk) -> None:
+def _send(link: Link, board: About, plan: Plan, console: Console) -> None:
     needed_bytes = sum(-len(content) // BLOCK_BYTES * -BLOCK_BYTES for content in plan.send.values()) + RESERVE_BYTES
     if needed_bytes > board.free_bytes:
         raise CommandError(
-            f"{needed_bytes:,} B do not fit beside the old files, {board.free_bytes:,} B are free on the board: "
-            "remove files of yours from it (`mpremote rm`), then push again"
+            f"the new files need {needed_bytes:,} B beside the old ones, and the board has {board.free_bytes:,} B "
+            "free: remove files of yours from it (`mpremote rm`), then push again"
         )
     board_programs.make_folders(link, folders(plan.send))
-    with talk.writing():
+    with console.progress("writing") as advance:
         before = 0
         for name, content in plan.send.items():
-            link.write(name + NEW, content, partial(_add, talk, before, plan.size_bytes))
+            link.write(name + NEW, content, partial(_advance_from, advance, before, plan.size_bytes))
             before += len(content)
     board_programs.settle(link, list(plan.send), plan.remove)
 
 
-def _add(talk: Talk, before: int, total: int, done: int) -> None:
-    talk.progress(before + done, total)
+def _advance_from(advance: Advance, before: int, total: int, done: int) -> None:
+    """Report the progress of one file as progress of all."""
+    advance(before + done, total)

@@ -1,11 +1,11 @@
 """A board's REPL over its serial port: stop its program, run a few lines, write a file, start it again.
 
 The only file that knows mpremote, whose API may change with each minor version (pyproject.toml pins the tested one).
-What is run and written is remote.py's.
+board_programs.py says what is run and written.
 
 CommandError
- └── LinkError          the board cannot be talked to, or no more
-      └── OnBoardError  the board is there, and what it was asked for failed on it
+ └── LinkError          the board does not answer, or no longer
+      └── OnBoardError  the board answers, but what it was asked to do failed
 """
 
 import contextlib
@@ -23,23 +23,23 @@ from mqtt443_tools.flash.ports import open_port
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.printable import printable
 
-READ_S = 2.0  # the prompt answers at once; what runs may take ten seconds from one byte to the next
+READ_S = 2.0  # the prompt answers at once; a program may pause for ten seconds between bytes
 WRITE_S = 10.0
 # After each Ctrl-C: boot.py takes the first one if the board has just started, and a program may catch some.
 PATIENCE_S = (1.0, 2.0, 5.0, 5.0)
 QUIET_S = 0.5
 CHUNK_BYTES = 512
-# The wait lets the board acknowledge the program before its USB goes away.
+# The pause lets the board acknowledge the program before its USB goes away.
 RESET = "import machine, time\ntime.sleep_ms(100)\nmachine.reset()"
 CTRL_C, NEVER = b"\r\x03", b"\xff"
 
 
 class LinkError(CommandError):
-    """The board cannot be talked to."""
+    """The board does not answer."""
 
 
 class OnBoardError(LinkError):
-    """Something that ran on the board failed there."""
+    """A program failed on the board."""
 
 
 class Link:
@@ -55,9 +55,9 @@ class Link:
         self._device = device
 
     def stop_program(self) -> None:
-        """Interrupt what runs, then start the board again with boot.py alone: safe mode, with an empty heap.
+        """Interrupt the program, then restart the board with boot.py alone: safe mode, with an empty heap.
 
-        Raises LinkError if it does not come to its prompt.
+        Raises LinkError if it does not reach its prompt.
         """
         with self._reported():
             for patience_s in PATIENCE_S:
@@ -66,13 +66,13 @@ class Link:
                     break
             else:
                 raise LinkError(
-                    f"the board on {self._device} does not come to its prompt: press its RESET button and push again "
-                    "at once; if it holds no MicroPython yet, run `mqtt443 flash`"
+                    f"the board on {self._device} does not reach its prompt: press its RESET button and push again "
+                    "at once; if it has no MicroPython yet, run `mqtt443 flash`"
                 )
             try:
                 self._enter(soft_reset=True)
             except TransportError:
-                # A boot.py without an end. All that it says, and the prompt behind it, must be out of the way.
+                # An endless boot.py. Its output, and the prompt after it, must be read first.
                 self._transport.serial.write(CTRL_C)
                 self._transport.read_until(1, NEVER, timeout=QUIET_S, timeout_overall=PATIENCE_S[-1])
                 self._enter(soft_reset=False)
@@ -120,14 +120,13 @@ class Link:
             raise OnBoardError(f"the board says {printable(lines[-1])}") from error
         except (TransportError, OSError, struct.error, ValueError, IndexError) as error:
             raise LinkError(
-                f"the board on {self._device} is gone: is its cable plugged in? It keeps the files it had, each of "
-                "them whole; push again"
+                f"the board on {self._device} is gone: is its cable plugged in? Its old files are intact; push again"
             ) from error
 
 
 @contextlib.contextmanager
 def open_link(device: str) -> Iterator[Link]:
-    """Open a port and give the board's REPL on it. Raises PortError, LinkError."""
+    """Open a port and yield the board's REPL on it. Raises PortError, LinkError."""
     device = str(Path(device).resolve()) if os.path.exists(device) else device  # noqa: PTH110 - may be a URL
     try:
         transport = SerialTransport(device, timeout=READ_S)

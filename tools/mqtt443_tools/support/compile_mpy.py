@@ -1,4 +1,4 @@
-"""Compiles the device package to .mpy, as it goes onto a board: smaller, and nothing to compile at start."""
+"""Compiles the device package to .mpy for a board: smaller, and nothing to compile at start."""
 
 import subprocess
 from pathlib import Path
@@ -16,10 +16,11 @@ def compile_package(package: Path, target: Path, arch: str | None = None) -> Non
 
     Args:
         package: a folder with .py files.
-        target: where the .mpy files go; made if it is not there.
-        arch: of the board, as mpy-cross calls it ("xtensawin"); machine code in the package needs it.
+        target: where the .mpy files go; created if missing.
+        arch: of the board, as mpy-cross calls it ("xtensawin"); needed for machine code.
+
     Raises:
-        CommandError: a file does not compile; names it and the reason.
+        CommandError: a file does not compile; the text names it and the reason.
     """
     target.mkdir(parents=True, exist_ok=True)
     machine = [f"-march={arch}"] if arch else []
@@ -29,6 +30,6 @@ def compile_package(package: Path, target: Path, arch: str | None = None) -> Non
             *machine, "-s", name, "-o", str(target / source.with_suffix(".mpy").name), str(source),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        said, _ = process.communicate(timeout=TIMEOUT_S)
+        output, _ = process.communicate(timeout=TIMEOUT_S)
         if process.returncode:
-            raise CommandError(f"{source} does not compile: {said.strip().splitlines()[-1]}")
+            raise CommandError(f"{source} does not compile: {output.strip().splitlines()[-1]}")

@@ -1,4 +1,4 @@
-"""Writes a board's config.json: sets some keys, keeps the others. What the keys mean is the board's business."""
+"""Writes a board's config.json: sets some keys, keeps the others. The board defines what the keys mean."""
 
 import json
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ MAX_BYTES = 64 * 1024
 
 
 def read_config(path: Path) -> dict[str, object]:
-    """Read a config file; one that is not there has no keys.
+    """Read a config file; a missing file has no keys.
 
-    :raises CommandError: it cannot be read, or is not a JSON object
+    Raises:
+        CommandError: it cannot be read, or is not a JSON object.
     """
     try:
         with path.open("rb") as file:
@@ -26,16 +27,17 @@ def read_config(path: Path) -> dict[str, object]:
     try:
         config = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: not JSON: mend it, or choose another file with --out") from error
+        raise CommandError(f"{path}: not JSON: fix it, or choose another file with --out") from error
     if not isinstance(config, dict):
-        raise CommandError(f"{path}: not a JSON object: mend it, or choose another file with --out")
+        raise CommandError(f"{path}: not a JSON object: fix it, or choose another file with --out")
     return config
 
 
 def update_config(path: Path, values: Mapping[str, object]) -> None:
     """Set keys of a config file atomically; it gets mode 0600, as it holds the password.
 
-    :raises CommandError: it cannot be read or written; then it is as it was
+    Raises:
+        CommandError: it cannot be read or written; then it is unchanged.
     """
     config = {**read_config(path), **values}
     try:
@@ -45,9 +47,10 @@ def update_config(path: Path, values: Mapping[str, object]) -> None:
 
 
 def copy_ca(ca: Path, config: Path) -> str:
-    """Put a copy of a CA file beside a config file, as it goes to the board with it; returns the key `ca` for it.
+    """Copy a CA file to the folder of a config file, with which it goes to the board; return the value of `ca`.
 
-    :raises CommandError: it cannot be read or written
+    Raises:
+        CommandError: it cannot be read or written.
     """
     copy = config.parent / ca.name
     try:

@@ -1,13 +1,13 @@
 """What the commands report: one line that says what, where, and what to do next.
 
 Exception
- └── CommandError       exit 1: it was asked for rightly and could not be done
-      └── UsageError    exit 2: it was asked for wrongly
+ └── CommandError       exit 1: the request was valid and could not be carried out
+      └── UsageError    exit 2: the request was invalid
 """
 
 
 class CommandError(Exception):
-    """A command could not do its work; the text is the whole message a person needs."""
+    """A command failed; the text is the whole message for a person."""
 
     exit_code = 1
 

@@ -1,11 +1,11 @@
-"""Which interpreter can play the board on this machine: real MicroPython where it was built, else CPython."""
+"""Which interpreter runs the board's code on this machine: real MicroPython if it is built, else CPython."""
 
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mqtt443_tools import micropython
+from mqtt443_tools.micropython.recipes import find as find_built
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ HEAP_BYTES = {"alpn32": 115_000}  # what a plain ESP32 has free at its prompt
 
 
 def find(name: str) -> Interpreter | None:
-    """Return the interpreter called `name`, or None where it is not built; raises KeyError for an unknown name."""
+    """Return the interpreter called `name`; None if it is not built. Raises KeyError for an unknown name."""
     if name == CPYTHON.name:
         return CPYTHON
     description = DESCRIPTIONS[name]
-    program = micropython.find(name)
+    program = find_built(name)
     if program is None:
         return None
     heap = HEAP_BYTES.get(name)
@@ -58,10 +58,10 @@ def _version(program: Path) -> str:
 
 
 def names() -> list[str]:
-    """Return every name that `find` knows, the one to prefer first."""
+    """Return every name that `find` knows, the preferred one first."""
     return [*DESCRIPTIONS, CPYTHON.name]
 
 
 def best() -> Interpreter:
-    """Return the closest thing to a board with our image that this machine has."""
+    """Return what comes closest to a board with our image on this machine."""
     return find("alpn") or CPYTHON

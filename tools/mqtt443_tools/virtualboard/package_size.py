@@ -1,7 +1,7 @@
 """What the device package costs a board: bytes of .mpy on its flash, bytes of its Python heap.
 
-The heap is measured on the 32-bit MicroPython, where an object is as large as on an ESP32. What an image has built in
-or frozen (umqtt, `machine`, `network` …) is loaded before the count begins; buffers count.
+The heap is measured on the 32-bit MicroPython, where objects are as large as on an ESP32. What an image has built in or
+frozen (umqtt, `machine`, `network` …) is loaded before the measurement; buffers count.
 """
 
 import tempfile
@@ -10,11 +10,10 @@ from pathlib import Path
 
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.support.paths import ROOT
+from mqtt443_tools.support.paths import FIRMWARE, ROOT
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 from mqtt443_tools.virtualboard.supervisor import VirtualBoard, lay_out
 
-PACKAGE = ROOT / "firmware" / "mqtt443"
 BUDGET = ROOT / "firmware" / "budget.json"
 TIMEOUT_S = 60.0
 
@@ -41,7 +40,7 @@ print("connected", most)
 
 @dataclass(frozen=True)
 class Heap:
-    """Bytes of Python heap that the package holds: when `run` is there to be called, and at most while connected."""
+    """Bytes of Python heap that the package holds: after the import of `run`, and at most while connected."""
 
     after_import: int
     connected: int
@@ -50,15 +49,15 @@ class Heap:
 def mpy_bytes() -> dict[str, int]:
     """Return the size of each module as .mpy, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        compile_package(PACKAGE, Path(folder))
+        compile_package(FIRMWARE, Path(folder))
         return {path.stem: path.stat().st_size for path in sorted(Path(folder).iterdir())}
 
 
 def heap(interpreter: Interpreter, config: Path) -> Heap:
-    """Run the package as a board does, with `config`, until it has published; returns what it held.
+    """Run the package as a board does, with `config`, until it has published; return what it held.
 
     Raises:
-        CommandError: it did not get that far; holds what the board said.
+        CommandError: it did not publish; the text has the board's output.
     """
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -69,5 +68,7 @@ def heap(interpreter: Interpreter, config: Path) -> Heap:
             board.wait(TIMEOUT_S)
     figures = dict(line.split(" ") for line in lines if line.startswith(("after_import ", "connected ")))
     if len(figures) != 2 or not any(" published " in line for line in lines):
-        raise CommandError("the board did not publish, so its heap says nothing; it said:\n" + "\n".join(lines))
+        raise CommandError(
+            "the board did not publish, so its heap cannot be measured; its output:\n" + "\n".join(lines)
+        )
     return Heap(int(figures["after_import"]), int(figures["connected"]))

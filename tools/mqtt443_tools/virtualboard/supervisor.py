@@ -1,7 +1,7 @@
-"""A virtual board: its flash, its power, its watchdog. Starts the interpreter and does what a chip's reset logic does.
+"""A virtual board: its flash, its power, its watchdog. Starts the interpreter, and acts as a chip's reset logic.
 
-The board's root is a folder with the unchanged boot.py, main.py and lib/mqtt443, the config and its CA; the program in
-it is started again on reset, deep sleep and watchdog with the reset cause that a chip would report. What the chip's
+The board's root is a folder with the unchanged boot.py, main.py and lib/mqtt443, the config and its CA; after a reset,
+deep sleep or watchdog timeout its program starts again, with the reset cause that a chip would report. What the chip's
 modules (`shims/`) need from outside comes through two paths in the environment, described in shims/_world.py.
 """
 
@@ -21,11 +21,11 @@ from typing import Any
 
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.support.paths import ROOT, UMQTT
+from mqtt443_tools.support.paths import FIRMWARE, ROOT, UMQTT
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 HERE = Path(__file__).resolve().parent
-STOP_S = 3.0  # from a polite end (Ctrl-C: the board says DISCONNECT) to a hard one
+STOP_S = 3.0  # from Ctrl-C, after which the board sends DISCONNECT, to the kill
 MAX_LINE_BYTES = 4096
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = range(1, 6)
@@ -38,34 +38,35 @@ REQUESTS = {
 
 
 def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
-    """Put onto a board's flash what a push would: our files from the checkout, the config and its CA.
+    """Put onto a board's flash what a push would: our files, the config and its CA.
 
     Args:
         root: an empty folder, the board's root.
-        config: a config.json; a relative `ca` in it, and a sensors.py, are taken from beside it.
-        compiled: put the package there as .mpy files, as on a board (MicroPython only).
+        config: a config.json; a relative `ca` in it, and a sensors.py, must be beside it.
+        compiled: install the package as .mpy files, as on a board (MicroPython only).
+
     Raises:
         CommandError: the config or its CA cannot be read.
     """
     for name in ("boot.py", "main.py"):
         shutil.copy(ROOT / name, root / name)
-    package, installed = ROOT / "firmware" / "mqtt443", root / "lib" / "mqtt443"
+    installed = root / "lib" / "mqtt443"
     if compiled:
-        compile_package(package, installed)
+        compile_package(FIRMWARE, installed)
     else:
-        shutil.copytree(package, installed, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(FIRMWARE, installed, ignore=shutil.ignore_patterns("__pycache__"))
     if (sensors := config.parent / "sensors.py").exists():
         shutil.copy(sensors, root / "sensors.py")
     try:
         text = config.read_bytes()
     except OSError as error:
         raise CommandError(
-            f"{config}: {error.strerror}; make one with `mqtt443 device add CLIENT_ID --out {config}`"
+            f"{config}: {error.strerror}; create one with `mqtt443 device add CLIENT_ID --out {config}`"
         ) from error
     copy = root / "config.json"
     copy.touch(mode=0o600)
     copy.write_bytes(text)
-    with contextlib.suppress(ValueError, RecursionError, AttributeError):  # what is wrong in it, the board says best
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):  # the board reports what is wrong in it
         ca = Path(str(json.loads(text).get("ca", "ca.der")))
         if not ca.is_absolute() and (config.parent / ca).is_file():
             shutil.copy(config.parent / ca, root / ca.name)
@@ -80,7 +81,7 @@ class _ResetLogic:
         self.bites_at: float | None = None
 
     def obey(self, request: str) -> None:
-        """Take one line of the program (see shims/machine.py)."""
+        """Handle one line of the program (see shims/machine.py)."""
         word, _, value = request.partition(" ")
         if word == "watchdog":
             self.bites_at = time.monotonic() + int(value) / 1000
@@ -89,7 +90,7 @@ class _ResetLogic:
             self.sleep_s = int(value or 0) / 1000
 
     def patience_s(self) -> float | None:
-        """Return how long the watchdog still waits; None where there is none."""
+        """Return the time until the watchdog bites; None without a watchdog."""
         return None if self.bites_at is None else max(0.0, self.bites_at - time.monotonic())
 
     def bite(self) -> bool:
@@ -101,7 +102,7 @@ class _ResetLogic:
 
 
 class _Lines:
-    """Cuts what comes through a pipe into lines of bounded length."""
+    """Splits the output of a pipe into lines of bounded length."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -109,7 +110,7 @@ class _Lines:
         self._rest = b""
 
     def read(self) -> list[str]:
-        """Return the lines that are complete now; at the end also the one that is not."""
+        """Return the lines that are complete now; at the end of the output, also the last one."""
         data = os.read(self.descriptor, MAX_LINE_BYTES)
         self.ended = not data
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -125,11 +126,11 @@ class VirtualBoard:
     Args:
         interpreter: what runs the board's program.
         root: the board's flash, laid out.
-        on_line: called with each line that the board prints, from a thread of this object.
+        on_line: called with each line that the board prints, from this object's thread.
         world: how the surroundings behave, see shims/; `set_world` changes it.
         environment: more environment variables for the program.
-        flash: a file that is the board's flash (see shims/_flash.py; MicroPython only); made from `root` if it is
-            new. None: the board works in `root` itself.
+        flash: a file that is the board's flash (see shims/_flash.py; MicroPython only); created from `root` if it is
+            missing. None: the board works in `root` itself.
     """
 
     def __init__(
@@ -167,20 +168,20 @@ class VirtualBoard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the program, politely first, and forget everything but the flash."""
+        """Stop the program, and delete everything but the flash."""
         self.stop()
         shutil.rmtree(self._folder)
 
     def set_world(self, **changes: Any) -> None:
         """Change how the surroundings behave from now on."""
-        with self._world_lock:  # a reset, in the board's thread, tells its cause here too
+        with self._world_lock:  # the board's thread writes the reset cause here, too
             self._world.update(changes)
             new = self._folder / "world.json.new"
             new.write_text(json.dumps(self._world))
             new.rename(self._folder / "world.json")
 
     def stop(self) -> None:
-        """Interrupt the program as Ctrl-C on a board's console does; end it where it does not listen."""
+        """Interrupt the program like Ctrl-C on a board's console; kill it if it does not react."""
         self._stopping.set()
         process = self._process
         if process is not None and process.poll() is None:
@@ -192,14 +193,14 @@ class VirtualBoard:
         self._thread.join(STOP_S)
 
     def cut_power(self) -> None:
-        """End the program in the middle of whatever it does, for good."""
+        """Kill the program, whatever it is doing."""
         self._stopping.set()
         if self._process is not None:
             self._process.kill()
         self._thread.join(STOP_S)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the board is at its prompt; returns whether it is. Raises what `on_line` raised, which ends it."""
+        """Wait until the board is at its prompt; return whether it is. Raises what `on_line` raised."""
         self._thread.join(timeout_s)
         if self._problem is not None:
             raise self._problem
@@ -224,7 +225,7 @@ class VirtualBoard:
                 self.set_world(power_cut_at_write=0)  # the power came back, to stay
 
     def _one_life(self) -> int | None:
-        """Run the program until it ends; returns the cause of the reset that follows, None for none."""
+        """Run the program until it ends; return the cause of the reset that follows, if any."""
         environment = {
             "MICROPYPATH": ".frozen",
             "MQTT443_WORLD": str(self._folder),
@@ -247,8 +248,8 @@ class VirtualBoard:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                umask=0o077,  # what a board keeps holds its secrets
-                start_new_session=True,  # Ctrl-C in a terminal reaches the board through stop() alone
+                umask=0o077,  # the board's files hold its secrets
+                start_new_session=True,  # Ctrl-C in a terminal reaches the board only through stop()
             )
             with self._process as process:
                 if self._stopping.is_set():
@@ -266,9 +267,9 @@ class VirtualBoard:
         return chip.cause
 
     def _watch(self, process: subprocess.Popen[bytes], requests: _Lines, chip: _ResetLogic) -> None:
-        """Pass the program's lines on and play its chip until its output ends."""
+        """Pass on the program's lines and act as its chip until its output ends."""
         if process.stdout is None:
-            raise AssertionError("the program was started with a pipe for its output")
+            raise AssertionError("the program has a pipe for its output")
         output = _Lines(process.stdout.fileno())
         while not output.ended:
             ready, _, _ = select.select([output.descriptor, requests.descriptor], [], [], chip.patience_s())

@@ -1,6 +1,6 @@
-"""What arrives at AWS IoT Core, live, with the caller's own credentials: SigV4 over WebSocket, by AWS's own SDK.
+"""Messages that arrive at AWS IoT Core, live, with your own credentials: SigV4 over WebSocket, through AWS's SDK.
 
-The SDK's threads put messages into a bounded queue; `watch` gives them as the local endpoint's control channel does.
+The SDK's threads put messages into a bounded queue; `watch` yields them in the form of the local control channel.
 """
 
 import base64
@@ -16,31 +16,33 @@ from typing import Any
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import Pace, Stacks, check_name
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.extras import missing_extra
 
 MAX_WAITING = 1000
 ANSWER_S = 20.0
-LOOK_S = 0.5  # so often Ctrl-C and the deadline are looked at
+LOOK_S = 0.5  # how often Ctrl-C and the deadline are checked
 PORT = 443
 
 
 class AwsWatcher:
     """A connection to an account's endpoint. Raises CommandError when it is made and refused.
 
-    :param region: to sign for
-    :param credentials: gives boto3's frozen credentials, asked for at every connect, as some expire
-    :param ca: CA file, None for the system's
+    Args:
+        region: to sign for.
+        credentials: gives boto3's frozen credentials, asked for at every connect, as some expire.
+        ca: CA file, None for the system's.
     """
 
     def __init__(
         self, endpoint: str, region: str, credentials: Callable[[], Any], *, port: int = PORT, ca: Path | None = None
     ) -> None:
         try:
-            # An extra: the local mode does without.
+            # An extra, which the local mode does not need.
             from awscrt import auth, mqtt  # type: ignore[import-untyped]  # noqa: PLC0415
             from awscrt.exceptions import AwsCrtError  # type: ignore[import-untyped]  # noqa: PLC0415
             from awsiot import mqtt_connection_builder  # type: ignore[import-untyped]  # noqa: PLC0415
         except ModuleNotFoundError as error:
-            raise CommandError("to watch AWS, run `pip install 'mqtt443[cloud]'`") from error
+            raise missing_extra("mqtt443 watch --stack", "cloud") from error
 
         def give() -> auth.AwsCredentials:
             given = credentials()
@@ -75,7 +77,8 @@ class AwsWatcher:
     def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
         """Subscribe, and give messages and `{"dropped": N}` until `deadline` (monotonic seconds).
 
-        :raises CommandError: the subscription was refused, or, while it gives messages, the connection broke
+        Raises:
+            CommandError: the subscription was refused, or, while it gives messages, the connection broke.
         """
         subscribed, _ = self._connection.subscribe(topic_filter, self._mqtt.QoS.AT_LEAST_ONCE, self._take)
         self._result(subscribed, "iot:Subscribe and iot:Receive on the topics of --filter")
@@ -90,7 +93,7 @@ class AwsWatcher:
                 if self._broke is not None:
                     raise CommandError(
                         f"the connection to AWS broke ({self._broke}): run the command again; if it breaks at once, "
-                        "your IAM user or role may not do that (docs/aws.md)"
+                        "your IAM user or role lacks a permission (docs/aws.md)"
                     ) from None
                 continue
             yield message
@@ -129,7 +132,8 @@ class AwsWatcher:
 def open_watcher(aws: Aws, stack: str) -> AwsWatcher:
     """Connect to the account of a stack; all endpoints of an account and region share their topics.
 
-    :raises CommandError: there is no such stack, or AWS refuses
+    Raises:
+        CommandError: there is no such stack, or AWS refuses.
     """
     check_name(stack)
     if Stacks(aws, lambda _: None, Pace()).find(stack) is None:

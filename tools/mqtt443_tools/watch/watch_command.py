@@ -1,4 +1,4 @@
-"""The command `mqtt443 watch`: shows what arrives at a running local endpoint, or at AWS IoT, one line a message."""
+"""The command `mqtt443 watch`: shows messages that arrive at a local endpoint or at AWS IoT, one line each."""
 
 import base64
 import json
@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from mqtt443_tools.localcore.control.control_client import ControlClient
 from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter
+from mqtt443_tools.support.console import Console, terminal
 from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.options import (
+    JsonOption,
+    ProfileOption,
+    RegionOption,
+    SecondsOption,
+    StackOption,
+    StateOption,
+)
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
 
@@ -27,17 +35,15 @@ MAX_SHOWN = 500
 def watch(
     *,
     topic_filter: Annotated[str, typer.Option("--filter", help="Topic filter, as AWS matches it.")] = "telemetry/#",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    state: Annotated[Path, typer.Option(help="Folder of the running local endpoint.")] = STATE,
-    stack: Annotated[
-        str | None, typer.Option(help="Watch the AWS account of this stack instead, with your own credentials.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="For --stack: the AWS region.")] = None,
-    profile: Annotated[str | None, typer.Option(help="For --stack: the AWS profile.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+    as_json: JsonOption = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many messages.")] = None,
+    seconds: SecondsOption = None,
 ) -> None:
-    """Show the messages that arrive at the local endpoint, or at AWS IoT.
+    """Show messages as they arrive at the local endpoint, or at AWS IoT with your own credentials.
 
     Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
     """
@@ -47,21 +53,21 @@ def watch(
         raise UsageError(f"--filter {topic_filter}: {error}") from None
     if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
         raise UsageError(f"--seconds {seconds:g}: leave it out to watch until Ctrl-C")
-    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    out, console = terminal(), Console()
     deadline = None if seconds is None else time.monotonic() + seconds
     seen = 0
     try:
         with _source(state, stack, region, profile) as source:
             for message in source.watch(topic_filter, deadline):
                 if "dropped" in message:
-                    err.print(Text(f"{message['dropped']} messages were dropped: this terminal is too slow"))
+                    console.warn(f"{message['dropped']} messages were dropped: this terminal is too slow")
                     continue
                 out.print(Text(json.dumps(message) if as_json else describe(message)))
                 seen += 1
                 if seen == count:
                     return
             if deadline is None or time.monotonic() < deadline:
-                err.print(Text("the local endpoint has gone away"))
+                console.warn("the local endpoint was stopped")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
@@ -69,7 +75,7 @@ def watch(
 def _source(state: Path, stack: str | None, region: str | None, profile: str | None) -> "ControlClient | AwsWatcher":
     if stack is None:
         return ControlClient(state)
-    # AWS's modules take their time to load, and the local mode does without.
+    # boto3 takes a second to load, and the local mode does not need it.
     from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415
     from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415
 
@@ -77,7 +83,7 @@ def _source(state: Path, stack: str | None, region: str | None, profile: str | N
 
 
 def describe(message: dict[str, Any]) -> str:
-    """Return one line about a message: time, topic, payload as text if it is text, else in hex."""
+    """Return one line about a message: time, topic, and the payload as text, or in hex if it is not text."""
     at = time.strftime("%H:%M:%S", time.localtime(message["received_at"]))
     payload = base64.b64decode(message["payload"])
     try:

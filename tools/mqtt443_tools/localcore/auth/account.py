@@ -1,7 +1,6 @@
-"""The account that `mqtt443 local` plays: one authorizer, `mqtt443`, which is the package authorizer/ of this checkout.
+"""The account that `mqtt443 local` emulates: one authorizer, `mqtt443`, which runs the code that it is given.
 
-It can be the one of an unpacked zip instead. It is the account's default, its token signing is off, and its devices are
-in the state folder.
+It is the account's default, its token signing is off, and its devices are in the state folder.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.settings import Settings
-from mqtt443_tools.support.paths import AUTHORIZER
 
 AUTHORIZER_NAME = "mqtt443"
 DEVICES_FILE = "devices.json"
 
 
-def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: Path = AUTHORIZER) -> Authorizer:
+def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: Path) -> Authorizer:
     """Return the authorizer; `on_log` takes the lines that its Lambda prints, `code` is its unpacked code."""
     function = LambdaFunction(
         code,
@@ -33,8 +31,6 @@ def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: 
     return Authorizer(AUTHORIZER_NAME, function)
 
 
-def product_registry(
-    settings: Settings, clock: Clock, on_log: Callable[[str], None], code: Path = AUTHORIZER
-) -> AuthorizerRegistry:
+def product_registry(settings: Settings, clock: Clock, on_log: Callable[[str], None], code: Path) -> AuthorizerRegistry:
     """Return the registry with that authorizer as the default; the caller closes it."""
     return AuthorizerRegistry([product_authorizer(settings, on_log, code)], AUTHORIZER_NAME, clock)

@@ -1,0 +1,61 @@
+"""The shell around every command: an error is one line, and its exit code says whose fault it is."""
+
+import sys
+from typing import Any
+
+import typer
+import typer.rich_utils
+from typer.core import TyperGroup
+
+from mqtt443_tools.support.console import no_color
+
+
+class OneLineErrors(TyperGroup):
+    """A group of commands that reports wrong use in one line, where typer would draw a box."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line, and exit with its code; with `standalone_mode=False`, return or raise instead."""
+        is_standalone = extra.pop("standalone_mode", True)
+        extra["standalone_mode"] = False
+        if not is_standalone:
+            return super().main(*args, **extra)
+        try:
+            code = super().main(*args, **extra)
+        except typer.Abort:  # the end of input at a question
+            print("mqtt443: a question was left unanswered; nothing more was done", file=sys.stderr)
+            sys.exit(1)
+        except typer.TyperException as error:
+            print(_line(error), file=sys.stderr)
+            sys.exit(getattr(error, "exit_code", 2))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _line(error: typer.TyperException) -> str:
+    """Return what is wrong, where, and how to look it up; a command group without a command gives its whole help."""
+    message = str(getattr(error, "format_message", lambda: error)())
+    if "\n" in message:
+        return message
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "mqtt443"
+    return f"{command}: {message.rstrip('.')}; see {command} --help"
+
+
+def new_app(name: str, text: str, example: str | None = None) -> typer.Typer:
+    """Return a command group.
+
+    Args:
+        name: as it is typed.
+        text: what it is for, one sentence.
+        example: a command that works.
+    """
+    if no_color():
+        typer.rich_utils.COLOR_SYSTEM = None  # typer itself keeps bold and underline
+    return typer.Typer(
+        name=name,
+        cls=OneLineErrors,
+        help=text,
+        epilog=example and f"Example: {example}",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
