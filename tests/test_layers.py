@@ -71,6 +71,7 @@ PARTS: Mapping[str, Part] = {
         (TOOLS + "check",),
     ),
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),
+    "send": Part(("support",), (TOOLS + "send",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
     # What a person types: options in, a library called, an exit code out
     "commands": Part(
@@ -78,10 +79,11 @@ PARTS: Mapping[str, Part] = {
             *OURS,
             *("localcore.base", "localcore.auth", "localcore.mqtt", "localcore.control", "localcore.front"),
             *("micropython", "virtualboard", "cloud", "device", "flash", "push", "factory", "check", "watch", "config"),
+            "send",
         ),
         (
             *(f"{TOOLS}{name}.{name}_command" for name in ("board", "check", "cloud", "config", "device", "flash")),
-            *(f"{TOOLS}{name}.{name}_command" for name in ("local", "monitor", "push", "watch")),
+            *(f"{TOOLS}{name}.{name}_command" for name in ("local", "monitor", "push", "send", "watch")),
             *(TOOLS + name for name in ("board", "local", "monitor", "demo", "micropython.__main__")),
         ),
     ),

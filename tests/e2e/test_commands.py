@@ -188,7 +188,20 @@ def test_wrong_use_is_one_line_with_the_next_step(arguments: Any, code: int, sai
 
 @pytest.mark.parametrize(
     "command",
-    ["local", "device", "device add", "board", "watch", "flash", "push", "monitor", "check", "config", "cloud deploy"],
+    [
+        "local",
+        "device",
+        "device add",
+        "board",
+        "watch",
+        "flash",
+        "push",
+        "send",
+        "monitor",
+        "check",
+        "config",
+        "cloud deploy",
+    ],
 )
 def test_help_has_an_example(command: str) -> None:
     done = run(*command.split(), "--help")

@@ -21,20 +21,21 @@ TEXT = (ROOT / "docs" / "commands.md").read_text()
 DEADLINE_S = 30
 
 
-def block(language: str) -> str:
-    """Return the page's block in that language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1
-    return str(found[0])
+def blocks(language: str) -> list[str]:
+    """Return the page's blocks in that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+SEND, PAHO = blocks("sh")
+(SENSORS,) = blocks("python")
 
 
 @pytest.fixture
-def send(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """Send a command as the page does; `core` stands for `mqtt443 local` there."""
+def shell(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Run a line of the page; `core` stands for `mqtt443 local` there."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     (tmp_path / ".mqtt443").symlink_to(core.state)
-    add, publish = block("sh").splitlines()
 
     def shell(line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -43,6 +44,13 @@ def send(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.Comple
             timeout=DEADLINE_S,
         )  # fmt: skip
 
+    return shell
+
+
+@pytest.fixture
+def send(shell: Callable[[str], subprocess.CompletedProcess[str]]) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Send a command with paho, as the page does."""
+    add, publish = PAHO.splitlines()
     done = shell(add)
     assert done.returncode == 0, done.stderr
     return lambda command: shell(publish.replace('{"command": "send_now"}', command))
@@ -54,7 +62,7 @@ def board(core: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> 
     password = core.add_device("my-board")
     login: dict[str, Any] = {"client_id": "my-board", "username": "my-board", "password": password}
     (tmp_path / "board").mkdir()
-    (tmp_path / "board" / "sensors.py").write_text(block("python") + "\n\ndef read():\n    return {}\n")
+    (tmp_path / "board" / "sensors.py").write_text(SENSORS + "\n\ndef read():\n    return {}\n")
     interpreter = interpreters.need(request.param)
     with Board(
         tmp_path / "board", interpreter, core.ca.read_bytes(), port=core.port, interval_s=3600, **login
@@ -85,6 +93,11 @@ def test_each_command_of_the_page_does_what_it_says(board: Board, core: RunningC
     assert send('{"command": "interval", "interval_s": 1}').returncode == 0
     seq = next_of(core)["seq"]
     assert next_of(core)["seq"] == seq + 1
+
+
+def test_mqtt443_send_of_the_page_is_answered(board: Board, shell: Any) -> None:
+    done = shell(SEND)
+    assert (done.returncode, done.stdout) == (0, "my-board did it\n"), done.stderr
 
 
 def test_restart_comes_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:

@@ -16,6 +16,7 @@ from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.local.local_command import local
 from mqtt443_tools.monitor.monitor_command import monitor
 from mqtt443_tools.push.push_command import push
+from mqtt443_tools.send.send_command import send
 from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.watch.watch_command import watch
@@ -43,6 +44,7 @@ app.command()(local)
 app.add_typer(device_app, name="device")
 app.command()(board)
 app.command()(watch)
+app.command()(send)
 app.command()(flash)
 app.add_typer(config_app, name="config")
 app.command()(push)

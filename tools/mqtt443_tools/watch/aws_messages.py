@@ -80,11 +80,16 @@ class AwsWatcher:
         Raises:
             CommandError: the subscription was refused, or, while it gives messages, the connection broke.
         """
-        subscribed, _ = self._connection.subscribe(topic_filter, self._mqtt.QoS.AT_LEAST_ONCE, self._take)
-        self._result(subscribed, "iot:Subscribe and iot:Receive on the topics of --filter")
-        return self._messages(deadline)
+        self.subscribe(topic_filter)
+        return self.messages(deadline)
 
-    def _messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
+    def subscribe(self, topic_filter: str) -> None:
+        """Subscribe; returns once AWS has acknowledged it. Raises CommandError if it is refused."""
+        subscribed, _ = self._connection.subscribe(topic_filter, self._mqtt.QoS.AT_LEAST_ONCE, self._take)
+        self._result(subscribed, f"iot:Subscribe and iot:Receive on {topic_filter}")
+
+    def messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
+        """Yield messages of all subscriptions as `watch` does. Raises CommandError once the connection broke."""
         while deadline is None or time.monotonic() < deadline:
             left_s = LOOK_S if deadline is None else min(LOOK_S, max(0.0, deadline - time.monotonic()))
             try:

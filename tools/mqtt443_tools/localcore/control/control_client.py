@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import time
@@ -54,6 +55,21 @@ class ControlClient:
         """Yield messages and `{"dropped": N}` until the endpoint ends or `deadline` (by the clock) has come."""
         try:
             self._ask({"op": "watch", "filter": topic_filter})
+            yield from self._messages(deadline)
+        except OSError:  # a reset: the endpoint has gone
+            return
+
+    def publish(self, topic: str, payload: bytes, topic_filter: str, deadline: float) -> Iterator[dict[str, Any]]:
+        """Publish with QoS 1; return what `watch` would yield from just before that moment on. Raises ControlError."""
+        encoded = base64.b64encode(payload).decode()
+        request = {"op": "publish", "topic": topic, "payload": encoded, "filter": topic_filter}
+        if self._answer(request).get("published") is not True:
+            raise ControlError("the local endpoint did not do it")
+        return self._messages(deadline)
+
+    def _messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
+        """Yield what comes, until the endpoint ends or `deadline` has come."""
+        try:
             while (line := self._line(deadline)).endswith(b"\n"):
                 message = _parse(line)
                 if "error" in message:
@@ -68,6 +84,13 @@ class ControlClient:
         if not isinstance(disconnected, bool):
             raise ControlError("the local endpoint did not do it")
         return disconnected
+
+    def clients(self) -> list[str]:
+        """Return the client ids that are connected. Raises ControlError."""
+        clients = self._answer({"op": "clients"}).get("clients")
+        if not isinstance(clients, list) or not all(isinstance(each, str) for each in clients):
+            raise ControlError("the local endpoint did not do it")
+        return clients
 
     def decisions(self) -> list[dict[str, Any]]:
         """Return the last decisions, oldest first, each with the fields of `Decision`. Raises ControlError."""

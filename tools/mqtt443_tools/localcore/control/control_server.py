@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import contextlib
 import dataclasses
 import hmac
@@ -15,7 +16,7 @@ import json
 import os
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mqtt443_authorizer.files import write_private
 from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.session import Message
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, matches
+from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, check_topic, matches
 
 CONTROL_FILE = "control.json"
 FIRST_LINE_TIMEOUT_S = 5.0
@@ -38,17 +39,28 @@ class ControlServer:
 
     - `{"op": "watch", "filter": F}`: then one line for each message, `{"topic", "payload" (Base64), "qos", "retain",
       "client_id", "received_at"}`; where the client is too slow, `{"dropped": N}` in place of the oldest.
+    - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`: publishes with QoS 1; one line
+      `{"published": true}`, then as `watch`, which begins before the publish, so that no answer is missed.
+    - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
     - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`.
 
     A request that cannot be served gets `{"error": "..."}`.
     """
 
-    def __init__(self, state: Path, broker: Broker, max_waiting: int, decisions: Sequence[Decision]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        broker: Broker,
+        max_waiting: int,
+        decisions: Sequence[Decision],
+        now: Callable[[], float],
+    ) -> None:
         self._file = state / CONTROL_FILE
         self._broker = broker
         self._max_waiting = max_waiting
         self._decisions = decisions
+        self._now = now
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
         self._is_announced = False
@@ -101,6 +113,13 @@ class ControlServer:
             case {"op": "watch", "filter": str(topic_filter)}:
                 check_filter(topic_filter)
                 await self._watch(topic_filter, reader, writer)
+            case {"op": "publish", "topic": str(topic), "payload": str(encoded), "filter": str(topic_filter)}:
+                check_topic(topic)
+                check_filter(topic_filter)
+                message = Message(topic, _decode(encoded), 1, False, None, self._now())
+                await self._watch(topic_filter, reader, writer, message)
+            case {"op": "clients"}:
+                writer.write(_line({"clients": self._broker.connected()}))
             case {"op": "disconnect", "client_id": str(client_id)}:
                 found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
                 writer.write(_line({"disconnected": found}))
@@ -109,7 +128,13 @@ class ControlServer:
             case _:
                 raise ControlRequestError("unknown request")
 
-    async def _watch(self, topic_filter: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _watch(
+        self,
+        topic_filter: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        message: Message | None = None,
+    ) -> None:
         waiting: deque[Message] = deque()
         dropped = 0
         news = asyncio.Event()
@@ -127,6 +152,9 @@ class ControlServer:
         gone.add_done_callback(lambda _: news.set())
         unwatch = self._broker.watch(take)
         try:
+            if message is not None:
+                writer.write(_line({"published": True}))
+                self._broker.publish(message)
             while not gone.done():
                 await news.wait()
                 news.clear()
@@ -155,6 +183,13 @@ def _parse(line: bytes) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("token"), str):
         raise ControlRequestError("no token")
     return request
+
+
+def _decode(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise ControlRequestError("the payload is not Base64") from None
 
 
 def _line(value: dict[str, Any]) -> bytes:

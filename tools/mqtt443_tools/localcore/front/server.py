@@ -73,7 +73,7 @@ class LocalCore:
         self._shared = Shared(settings, clock, registry, admission, broker, self._remember, log)
         self._leaf = leaf
         self._decide = decide
-        self._control = ControlServer(settings.state, broker, settings.max_watcher_messages, self._recent)
+        self._control = ControlServer(settings.state, broker, settings.max_watcher_messages, self._recent, clock.time)
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
 

@@ -73,6 +73,10 @@ class Broker:
         if will is not None:
             self.publish(will)
 
+    def connected(self) -> list[str]:
+        """Return the client ids that are connected."""
+        return list(self._connections)
+
     def disconnect(self, client_id: str, reason: str, detail: str) -> bool:
         """End the connection of a client id; return whether there was one."""
         connection = self._connections.get(client_id)

@@ -1,0 +1,1 @@
+"""`mqtt443 send`: sends a command to a device, and shows its answer."""
