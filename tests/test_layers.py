@@ -40,7 +40,10 @@ PARTS: Mapping[str, Part] = {
     # The local AWS IoT Core
     "localcore.base": Part(
         ("authorizer", "support"),
-        tuple(LOCALCORE + name for name in ("clock", "events", "event_log", "rate", "settings", "state_folder")),
+        tuple(
+            LOCALCORE + name
+            for name in ("clock", "events", "endpoint_file", "event_log", "rate", "settings", "state_folder")
+        ),
     ),
     "localcore.policy": Part(("support",), (LOCALCORE + "policy",)),
     "localcore.function": Part(("support",), (LOCALCORE + "function",)),
@@ -62,7 +65,10 @@ PARTS: Mapping[str, Part] = {
     "micropython": Part(("support",), (TOOLS + "micropython",)),
     "virtualboard": Part(("support", "micropython"), (TOOLS + "virtualboard",)),
     "cloud": Part(("authorizer", "support"), (TOOLS + "cloud",)),
-    "device": Part(("authorizer", "support", "cloud", "localcore.control", "localcore.front"), (TOOLS + "device",)),
+    "device": Part(
+        ("authorizer", "support", "cloud", "localcore.base", "localcore.control", "localcore.front"),
+        (TOOLS + "device",),
+    ),
     "flash": Part(("authorizer", "support"), (TOOLS + "flash",)),
     "push": Part((*OURS, "flash"), (TOOLS + "push",)),
     "factory": Part(("authorizer", "support", "device", "push"), (TOOLS + "factory",)),

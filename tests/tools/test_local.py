@@ -113,7 +113,9 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("local", "--port", str(taken.getsockname()[1]), "--state", str(tmp_path))
     assert result.returncode == 1
-    assert re.fullmatch(r"mqtt443: cannot listen on port \d+: Address already in use; .*--port\n", result.stderr)
+    assert re.fullmatch(
+        r"mqtt443: cannot listen on 127\.0\.0\.1 port \d+: Address already in use; .*--port\n", result.stderr
+    )
 
 
 def test_a_state_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:

@@ -286,5 +286,5 @@ class TestDomainConfiguration:
 
 
 def test_a_setting_that_cannot_be_is_refused_before_anything_listens(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no host name"):
+    with pytest.raises(ValueError, match="not a host name"):
         Settings(name="127.0.0.1:8443", state=tmp_path)

@@ -26,7 +26,7 @@ NOW = 1_800_000_000.0
 
 
 def leaf(state: Path, spec: LeafSpec = GOOD_LEAF) -> x509.Certificate:
-    issued = issue_leaf(load_ca(state), "localhost", spec, NOW)
+    issued = issue_leaf(load_ca(state), ["localhost"], spec, NOW)
     return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
 
 

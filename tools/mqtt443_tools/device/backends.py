@@ -10,6 +10,7 @@ from mqtt443_authorizer.settings import policy_path
 from mqtt443_authorizer.store import CredentialStore
 
 from mqtt443_tools.localcore.control.control_client import disconnect_live
+from mqtt443_tools.localcore.endpoint_file import known_endpoint
 from mqtt443_tools.localcore.front.certificates import local_ca
 from mqtt443_tools.support.config_file import copy_ca
 
@@ -58,7 +59,10 @@ class LocalBackend:
 
     def config(self) -> dict[str, object]:
         """See DeviceBackend."""
-        return {"endpoint": LOCAL_ENDPOINT, "port": LOCAL_PORT}
+        known = known_endpoint(self._state)
+        if known is None:
+            return {"endpoint": LOCAL_ENDPOINT, "port": LOCAL_PORT}
+        return {"endpoint": known.host, "port": known.port}
 
     def write_ca(self, config: Path) -> str:
         """See DeviceBackend."""

@@ -5,6 +5,7 @@ output.
 """
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -35,7 +36,19 @@ STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": 
 def local(
     *,
     port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one.")] = 8443,
-    name: Annotated[str, typer.Option(help="Host name of the endpoint; clients must send it as SNI.")] = "localhost",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="Host name of the endpoint; clients must send it as SNI. Default: localhost, or the address of --lan.",
+        ),
+    ] = None,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Let boards on your network in, at this machine's address.")
+    ] = False,
+    address: Annotated[
+        str | None, typer.Option(show_default=False, help="For --lan: which of this machine's addresses.")
+    ] = None,
     state: Annotated[Path, typer.Option(help="Folder with the CA and the devices.")] = STATE,
     domain_name: Annotated[
         str | None, typer.Option(help="Also emulate a domain configuration (MQTT without ALPN) of this name.")
@@ -57,13 +70,16 @@ def local(
     from mqtt443_tools.localcore.settings import SettingError, Settings  # noqa: PLC0415
     from mqtt443_tools.localcore.state_folder import StateFolderError  # noqa: PLC0415
 
+    console = Console(to_stderr=True)
     chosen: dict[str, Any] = {
         "port": port,
-        "name": name,
+        "name": name or "localhost",
         "state": state,
         "domain_name": domain_name,
         "domain_port": domain_port,
     }
+    if lan or address is not None:
+        chosen |= _on_the_network(console, state, name, address)
     try:
         chosen |= parse_settings(settings or ())
         checked = Settings(**chosen)
@@ -71,14 +87,36 @@ def local(
         raise UsageError(f"{error}; see mqtt443 local --help") from None
     try:
         with _code(zip_file) as code:
-            asyncio.run(serve(checked, Console(to_stderr=True), code))
+            asyncio.run(serve(checked, console, code))
     except StateFolderError as error:
         raise CommandError(str(error)) from None
     except BrokenPipeError:  # the reader of its output is gone; main() handles that
         raise
     except OSError as error:
-        problem = f"cannot listen on port {checked.port}: {os.strerror(error.errno or 0)}"
-        raise CommandError(f"{problem}; choose another with --port") from None
+        problem = f"cannot listen on {checked.bind} port {checked.port}: {os.strerror(error.errno or 0)}"
+        other = "--address" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        raise CommandError(f"{problem}; choose another with {other}") from None
+
+
+def _on_the_network(console: Console, state: Path, name: str | None, wanted: str | None) -> dict[str, str]:
+    """Return the settings that let boards in: where to listen, and what the certificate holds. Raises CommandError."""
+    from mqtt443_tools.local.lan import choose_address, lan_addresses, own_names  # noqa: PLC0415
+    from mqtt443_tools.localcore.endpoint_file import known_endpoint  # noqa: PLC0415
+
+    def ask(lines: Sequence[str]) -> int:
+        return console.choose("Which address do the boards reach? Number", lines, "")
+
+    last = known_endpoint(state)
+    address = choose_address(
+        lan_addresses() if wanted is None else (),
+        wanted,
+        last.bind if last is not None else None,
+        ask if console.is_attended else None,
+    )
+    host = name or address
+    if last is not None and last.host not in {host, "localhost"}:
+        console.warn(f"boards that were told {last.host} no longer find this endpoint: push them the new {host}")
+    return {"bind": address, "name": host, "also": ",".join(own_names() if name is None else [address, *own_names()])}
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, object]:
@@ -149,6 +187,12 @@ async def serve(settings: "Settings", console: Console, code: Path) -> None:
         await core.start()
         domain = f" domain={settings.domain_name} domain_port={core.domain_port}" if settings.domain_name else ""
         print(f"ready host={settings.name} port={core.port} ca={core.ca_path}{domain}", flush=True)
+        if settings.also:
+            console.say(
+                f"boards on this network: endpoint {settings.name}, port {core.port}, or by name: {settings.also}"
+            )
+            option = "" if settings.state == STATE else f" --state {settings.state}"
+            console.say(f"to register one: mqtt443 device add NAME --out config.json{option}; then mqtt443 push")
         await stop.wait()
     finally:
         await core.stop()

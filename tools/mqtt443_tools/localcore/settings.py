@@ -67,6 +67,11 @@ class Settings:
     """Settings of one local endpoint. Raises SettingError where a value does not fit its field."""
 
     name: str = _place("localhost", "the endpoint's host name: SNI must be exactly this")
+    also: str | None = _place(
+        None,
+        "more host names and IPv4 addresses, with commas between: in the certificate, and as good as the name. Who "
+        "connects to one of these addresses may leave SNI out, as RFC 6066 asks for",
+    )
     bind: str = _place("127.0.0.1", "the address to listen on; another one lets real boards in")
     port: int = _place(8443, "TCP port of the default endpoint; 0 takes a free one")
     state: Path = _place(STATE, "folder with the CA, the devices and the control file")  # noqa: RUF009 - a Path is immutable
@@ -174,9 +179,9 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             self._check(field, getattr(self, field.name))
-        for name in (self.name, self.domain_name):
+        for name in (*self.names, self.domain_name):
             if name is not None and not HOST_NAME.fullmatch(name):
-                raise SettingError(f"{name!r} is no host name; SNI carries names, not addresses")
+                raise SettingError(f"{name!r} is not a host name")
         try:
             ipaddress.IPv4Address(self.bind)
         except ValueError:
@@ -197,6 +202,11 @@ class Settings:
             raise SettingError(f"{field.name}={value!r}: must be a number, at least {low:g}")
         if field.name.endswith("port") and (not isinstance(value, int) or not 0 <= value <= 65535):
             raise SettingError(f"{field.name}={value!r}: must be a port, 0 to 65535")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name and address of the default endpoint, the one that boards are given first."""
+        return tuple(dict.fromkeys((self.name, *(self.also or "").split(",")) if self.also else (self.name,)))
 
     @property
     def arn_prefix(self) -> str:

@@ -11,10 +11,22 @@ from mqtt443_tools.localcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Which listener a client reached: the default endpoint, or a domain configuration."""
+    """Which listener a client reached: the default endpoint, or a domain configuration.
+
+    Arguments:
+        name: its host name.
+        is_domain: whether it is a domain configuration.
+        also: more names and addresses that it answers to.
+    """
 
     name: str
     is_domain: bool
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything it answers to, its own name first."""
+        return (self.name, *self.also)
 
     async def authorize(self, request: Request, registry: AuthorizerRegistry, settings: Settings) -> Grant:
         """Ask the authorizer that this endpoint leads to. Raises Refused."""

@@ -6,6 +6,7 @@ trustme makes them. The CA's files have mode 0600 from their first byte; a serve
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -61,12 +62,12 @@ def local_ca(state: Path) -> Path:
     return state / CA_FILE
 
 
-def issue_leaf(ca: trustme.CA, name: str, spec: LeafSpec, now: float) -> trustme.LeafCert:
-    """Return a server certificate for the host name `name`; `now` is unix seconds."""
+def issue_leaf(ca: trustme.CA, names: Sequence[str], spec: LeafSpec, now: float) -> trustme.LeafCert:
+    """Return a server certificate for these host names and IP addresses; `now` is unix seconds."""
     today = datetime.datetime.fromtimestamp(now, datetime.UTC)
     return ca.issue_cert(
-        name,
-        common_name=name if len(name) <= 64 else None,  # X.520 ends common names there
+        *names,
+        common_name=names[0] if len(names[0]) <= 64 else None,  # X.520 ends common names there
         organization_name="mqtt443",
         not_before=today + datetime.timedelta(days=spec.valid_from_days),
         not_after=today + datetime.timedelta(days=spec.valid_until_days),

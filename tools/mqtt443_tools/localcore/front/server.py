@@ -22,6 +22,7 @@ from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.context import Shared
 from mqtt443_tools.localcore.control.control_server import ControlServer
+from mqtt443_tools.localcore.endpoint_file import KnownEndpoint, remember
 from mqtt443_tools.localcore.event_log import Journal
 from mqtt443_tools.localcore.events import Decision, DecisionSink
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
@@ -90,16 +91,16 @@ class LocalCore:
             with using(settings.state):
                 ca = load_ca(settings.state)
             endpoints: list[tuple[Endpoint, int, tuple[str, ...]]] = [
-                (Endpoint(settings.name, is_domain=False), settings.port, DEFAULT_ALPN)
+                (Endpoint(settings.name, is_domain=False, also=settings.names[1:]), settings.port, DEFAULT_ALPN)
             ]
             if settings.domain_name is not None:
                 endpoints.append((Endpoint(settings.domain_name, is_domain=True), settings.domain_port, ("mqtt",)))
             cleanup.push_async_callback(self._end_connections)
             for endpoint, port, alpn in endpoints:
-                leaf = issue_leaf(ca, endpoint.name, self._leaf, self._shared.clock.time())
+                leaf = issue_leaf(ca, endpoint.names, self._leaf, self._shared.clock.time())
                 listener = cleanup.enter_context(socket.create_server((settings.bind, port), backlog=128))
                 listener.setblocking(False)
-                context = server_context(endpoint.name, leaf, alpn)
+                context = server_context(endpoint.names, leaf, alpn)
                 accepting = asyncio.create_task(self._accept(listener, endpoint, context))
                 cleanup.push_async_callback(_cancel, accepting)
                 if endpoint.is_domain:
@@ -108,6 +109,7 @@ class LocalCore:
                     self.port = listener.getsockname()[1]
             cleanup.push_async_callback(self._control.stop)
             with using(settings.state):
+                remember(settings.state, KnownEndpoint(settings.name, self.port, settings.bind))
                 await self._control.start()
             self._cleanup = cleanup.pop_all()
 

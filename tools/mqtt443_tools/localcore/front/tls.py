@@ -70,8 +70,13 @@ class _Context(ssl.SSLContext):
         return wrapped
 
 
-def server_context(name: str, leaf: trustme.LeafCert, alpn: Iterable[str]) -> ssl.SSLContext:
-    """Return a context that serves `leaf` to clients that ask for `name`, and picks the first of `alpn` they offer."""
+def server_context(names: Iterable[str], leaf: trustme.LeafCert, alpn: Iterable[str]) -> ssl.SSLContext:
+    """Return a context that serves `leaf` to clients that ask for one of `names`, and picks their first of `alpn`.
+
+    A client that connected to an address among `names` may send no SNI: addresses have no place in it (RFC 6066
+    section 3), though mbedTLS sends them all the same.
+    """
+    known = {name.lower() for name in names}
     context = _Context(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = _AlertingSSLObject
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -84,7 +89,8 @@ def server_context(name: str, leaf: trustme.LeafCert, alpn: Iterable[str]) -> ss
     def check_name(_: ssl.SSLObject, asked: str | None, __: ssl.SSLContext) -> int | None:
         handshake = _handshake.get()
         handshake.name = asked
-        handshake.name_refused = asked is None or asked.lower() != name.lower()
+        meant = handshake.socket.getsockname()[0] if asked is None else asked.lower()
+        handshake.name_refused = meant not in known
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if handshake.name_refused else None
 
     context.sni_callback = check_name
