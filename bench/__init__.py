@@ -1,1 +1,1 @@
-"""Figures of the board's link beside those of its peer, measured side by side; `python -m bench` runs all of it."""
+"""Benchmarks of the board's link, compared with umqtt.simple and mqtt_as; run them with `python -m bench`."""

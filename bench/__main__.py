@@ -1,6 +1,6 @@
-"""`python -m bench`: measures everything, prints the tables, writes the JSON and the fleet's picture.
+"""`python -m bench`: runs all benchmarks, prints the tables, and writes the JSON and the picture of the fleet.
 
-Exit 0 if every goal holds, 1 if one does not, or if something could not be measured.
+Exits with 0 if every goal is met, with 1 if one is missed or something could not be measured.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ SECTIONS = (figures.wire, figures.round_trip, figures.rate, figures.backlog, fig
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the JSON.")] = RESULTS,
-    only: Annotated[str, typer.Option(help="Measure only sections whose name holds this.")] = "",
+    only: Annotated[str, typer.Option(help="Measure only sections whose name contains this.")] = "",
 ) -> None:
-    """Measure the link beside umqtt.simple, the authorizer, the sizes and the fleet."""
+    """Measure the link in comparison with umqtt.simple, the authorizer, the sizes and the fleet."""
     progress = Console(stderr=True)
     measured: dict[str, list[Figure]] = {}
     failed = []
@@ -56,7 +56,7 @@ def main(
             for measure in SECTIONS:
                 section(measure.__name__, lambda measure=measure: measure(rig))  # type: ignore[misc]
             section("size", lambda: size(rig))
-    except CommandError as error:  # it could not be set up
+    except CommandError as error:  # the setup failed
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
     section("authorizer", authorizer)
@@ -77,7 +77,7 @@ def main(
 
 
 def fleet_figure(outage_s: int, backs: dict[str, fleet.Return]) -> Figure:
-    """Return the most attempts in one second of our fleet beside those of umqtt.robust and of mqtt_as."""
+    """Return the most attempts per second of our fleet, and of fleets of umqtt.robust and mqtt_as."""
     ours, robust, mqtt_as, _ = (back.most_per_s for back in backs.values())
     return Figure(
         f"{fleet.BOARDS:,} boards, outage of {outage_s} s: attempts in the fullest second",
@@ -97,10 +97,10 @@ def show(rows: list[Figure], returns: dict[int, dict[str, fleet.Return]]) -> Non
         console.print(comparison(rows))
     for outage_s, backs in returns.items():
         table = Table(f"{fleet.BOARDS:,} boards, outage of {outage_s} s")
-        for heading in ("peak a second", "all back after, s", "attempts in vain", "of them peak a second"):
+        for heading in ("peak per second", "all back after, s", "failed attempts", "of them peak per second"):
             table.add_column(heading, justify="right")
         for name, back in backs.items():
-            counts = (back.peak_per_s, back.all_back_s, back.attempts_in_vain, back.peak_in_vain_per_s)
+            counts = (back.peak_per_s, back.all_back_s, back.failed_attempts, back.peak_failed_per_s)
             table.add_row(name, *(f"{count:,}" for count in counts))
         console.print(table)
 
@@ -118,14 +118,14 @@ def comparison(rows: list[Figure]) -> Table:
 
 
 def number(value: float | None) -> str:
-    """Return a figure as a person reads it: three digits that count."""
+    """Format a figure with three significant digits."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def write(folder: Path, rows: list[Figure], returns: dict[int, dict[str, fleet.Return]]) -> None:
-    """Write all of it as JSON, whole or not at all."""
+    """Write the report as JSON, atomically."""
     report: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processors": os.cpu_count(), "kind": platform.machine(), "python": platform.python_version()},

@@ -1,4 +1,4 @@
-"""Figures of the authorizer: a cold import, and decisions of a warm one, as Lambda would see them."""
+"""Benchmarks of the authorizer: the import at a cold start, and the decisions of a warm one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IMPORT = (
 
 
 def authorizer() -> list[Figure]:
-    """Cold import in a fresh interpreter; warm decisions with the work of both kinds of secret, the store's apart."""
+    """Measure the import in a fresh interpreter, and decisions with both kinds of secret, without the store."""
     imports = tuple(_import_ms() for _ in range(RUNS))
     middle = statistics.median(imports)
     figures = [Figure("authorizer: cold import", "ms", middle, goal="<= 100", met=middle <= 100, runs=RUNS)]
@@ -44,8 +44,8 @@ def _import_ms() -> float:
 
 
 def _decisions_ms(registered: Device) -> list[float]:
-    """Return how long each of many logins took, shortest first."""
-    desk = Authorizer(
+    """Return the durations of many logins, sorted."""
+    deciding = Authorizer(
         MemoryStore([registered]),
         Template.load(),
         refresh_s=300,
@@ -57,8 +57,8 @@ def _decisions_ms(registered: Device) -> list[float]:
     took = []
     for _ in range(DECISIONS):
         began = time.perf_counter()
-        answer = desk.decide(login, CONTEXT)
+        answer = deciding.decide(login, CONTEXT)
         took.append((time.perf_counter() - began) * 1000)
         if not answer["isAuthenticated"]:
-            raise CommandError("the authorizer refused the login that is measured")
+            raise CommandError("the authorizer refused the measured login")
     return sorted(took)

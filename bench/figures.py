@@ -1,4 +1,4 @@
-"""The figures: what is measured, how often, and what it should be. How it is measured is `rig`'s and `programs/`'."""
+"""The figures: what is measured, how often, and the goals. `rig` and `programs/` do the measuring."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ RTTS_MS = (0, 20, 100, 200)
 WINDOWS = (8, 32)
 PACE_PER_S = 100  # AWS General Reference, "AWS IoT Core protocol quotas"
 PACED_MESSAGES = 300
-UMQTT_MS = 44  # its round trip on loopback
+UMQTT_MS = 44  # round trip of umqtt on loopback
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: `ours` and `umqtt` are medians of `runs` runs.
+    """One row of the report.
 
-    `goal`: the most (or least) it should be; `met`: whether it is. `more`: whether more of it is better.
+    Attributes:
+        name: what is measured.
+        unit: of the values.
+        ours: median of `runs` runs of mqtt443.
+        umqtt: the same for umqtt.simple.
+        mqtt_as: a published figure of mqtt_as, as text.
+        goal: the limit for `ours`, such as "<= 5".
+        met: whether `ours` meets the goal.
+        runs: number of runs.
+        all_runs: the values of all runs, of mqtt443 and of umqtt.
+        more: whether a higher value is better.
     """
 
     name: str
@@ -40,23 +50,23 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How many times ours is better than umqtt's."""
+        """By which factor ours is better than umqtt's."""
         if not self.umqtt or not self.ours:
             return None
         return self.ours / self.umqtt if self.more else self.umqtt / self.ours
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figure as it goes into the results."""
+        """Return the figure in the form of the JSON report."""
         return {**asdict(self), "ratio": self.ratio}
 
 
 def wire(bench: Bench) -> list[Figure]:
-    """TLS records and bytes of each packet, round trips up to the first PUBACK: counted, so the same each run."""
+    """Count TLS records and bytes of each packet and the round trips to the first PUBACK; the same in every run."""
     figures = []
     for client in ("ours", "ours, wss", "ours, tls"):
         ours, peer = _packets(bench, client), _packets(bench, "umqtt")
         where = client.removeprefix("ours").removeprefix(", ") or "alpn"
-        own = where != "wss"  # the upgrade and its frames cost what they cost
+        own = where != "wss"  # the upgrade and the frames add to it
         figures += [
             _counted(f"CONNECT, {where}: records", "records", ours[0], peer[0], "8", most=1 if own else 2),
             _counted(f"CONNECT, {where}: wire", "bytes", ours[1], peer[1], None),
@@ -70,13 +80,13 @@ def wire(bench: Bench) -> list[Figure]:
 
 
 def _packets(bench: Bench, client: str) -> list[int]:
-    """Return records and bytes of CONNECT, of QoS 0, of QoS 1; then round trips."""
+    """Return records and bytes of CONNECT, of QoS 0 and of QoS 1, then the round trips."""
     counts = []
     for messages in (0, -1, 1):
         passage = bench.measure(client, "connect", messages, rtt_s=0).passage
         counts.append((passage.up.data_records, sum(passage.up.sizes)))
     connect, qos0, qos1 = counts
-    tcp = 1  # the relay sees what follows
+    tcp = 1  # the relay counts only what follows
     return [
         *connect,
         *(qos0[n] - connect[n] for n in (0, 1)),
@@ -93,10 +103,10 @@ def _counted(
 
 
 def round_trip(bench: Bench) -> list[Figure]:
-    """Publish to PUBACK on loopback, QoS 1, one at a time and nothing in between."""
+    """Measure from publish to PUBACK on loopback, with QoS 1, one message at a time without pauses."""
 
     def median_ms(client: str) -> float:
-        return float(statistics.median(bench.measure(client, "round_trips", ROUND_TRIPS).said)) / 1000
+        return float(statistics.median(bench.measure(client, "round_trips", ROUND_TRIPS).result)) / 1000
 
     *ours, umqtt = _columns([[median_ms(client) for client in ("ours", "ours, wss", "umqtt")] for _ in range(RUNS)])
     return [
@@ -106,27 +116,27 @@ def round_trip(bench: Bench) -> list[Figure]:
 
 
 def rate(bench: Bench) -> list[Figure]:
-    """QoS 1 messages a second over links with a round-trip time, with more to send than the link takes.
+    """Measure QoS 1 messages per second on links with a round-trip time, with more to send than the link can carry.
 
-    Ours keeps the pace that AWS sets, umqtt waits for each PUBACK.
+    Ours respects AWS's limit; umqtt waits for each PUBACK.
     """
     figures = []
     fullest = 0
     for rtt_ms in RTTS_MS:
         jobs = []
         for client, window in (*(("ours", window) for window in WINDOWS), ("umqtt", 1)):
-            # Where the window, or umqtt's one message, is what holds it back, a few of them tell as much.
-            held = window * 1000 < PACE_PER_S * max(rtt_ms, UMQTT_MS if client == "umqtt" else 0)
-            count = 20 * window if held else PACED_MESSAGES
+            # If the window (of umqtt: one message) limits the rate, a few windows are enough.
+            limited = window * 1000 < PACE_PER_S * max(rtt_ms, UMQTT_MS if client == "umqtt" else 0)
+            count = 20 * window if limited else PACED_MESSAGES
             jobs.append(Job(client, "rate", count, rtt_s=rtt_ms / 1000 or 1e-6, window=window))
-        # umqtt runs beside the wider window: it does next to nothing.
+        # umqtt runs at the same time as the larger window, because it uses almost no time.
         runs = [bench.side_by_side(jobs[:1]) + bench.side_by_side(jobs[1:]) for _ in range(RUNS)]
         *ours, umqtt = (
-            tuple(1000 * job.count / run.said for run in row) for job, row in zip(jobs, _columns(runs), strict=True)
+            tuple(1000 * job.count / run.result for run in row) for job, row in zip(jobs, _columns(runs), strict=True)
         )
         for window, mine in zip(WINDOWS, ours, strict=True):
             least = 95 if (rtt_ms, window) == (100, max(WINDOWS)) else None
-            name = f"QoS 1 messages a second at {rtt_ms} ms, window {window}"
+            name = f"QoS 1 messages per second at {rtt_ms} ms, window {window}"
             figures.append(_timed(name, "1/s", (mine, umqtt), "10", least=least, more=True))
         fullest = max(fullest, *(run.fullest_second for row in runs for run in row))
     name = "publishes in the fullest second, as they arrived"
@@ -134,14 +144,14 @@ def rate(bench: Bench) -> list[Figure]:
 
 
 def backlog(bench: Bench) -> list[Figure]:
-    """1,000 readings that wait, without a round-trip time, so that umqtt's do not take minutes; all at once."""
+    """Measure the sending of 1,000 waiting readings; without a round-trip time, or umqtt would take minutes."""
     jobs = [Job(*of, 1000, rtt_s=0) for of in (("ours", "backlog"), ("ours", "flash_backlog"), ("umqtt", "backlog"))]
     first = bench.side_by_side(jobs)
     more = [bench.side_by_side(jobs[:2]) for _ in range(RUNS - 1)]
     umqtt = (first[2],)
     figures = []
     for where, ours in zip(("memory", "flash"), _columns([first[:2], *more]), strict=True):
-        seconds = tuple(tuple(run.said / 1000 for run in runs) for runs in (ours, umqtt))
+        seconds = tuple(tuple(run.result / 1000 for run in runs) for runs in (ours, umqtt))
         figures.append(_timed(f"backlog of 1,000 readings in {where}, loopback", "s", seconds, None))
         records = tuple(tuple(float(run.passage.up.data_records) for run in runs) for runs in (ours, umqtt))
         figures.append(_timed(f"backlog of 1,000 readings in {where}: records", "records", records, None))
@@ -149,10 +159,10 @@ def backlog(bench: Bench) -> list[Figure]:
 
 
 def memory(bench: Bench) -> list[Figure]:
-    """Heap on the 32-bit interpreter: what a publish allocates, and what a connected client holds."""
+    """Measure the heap on the 32-bit interpreter that a publish allocates and that a connected client holds."""
 
     def of(client: str, task: str) -> int:
-        return int(bench.measure(client, task, 60, interpreter="alpn32").said)
+        return int(bench.measure(client, task, 60, interpreter="alpn32").result)
 
     publish = of("umqtt", "allocate")
     return [
@@ -176,7 +186,7 @@ def _timed(
     least: float | None = None,
     more: bool = False,
 ) -> Figure:
-    """Return the medians of the runs of ours and of umqtt."""
+    """Return a figure with the medians of both runs."""
     ours, umqtt = (statistics.median(run) for run in runs)
     goal, met = None, None
     if most is not None:

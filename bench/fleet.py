@@ -1,8 +1,9 @@
-"""A fleet after an outage, in simulated time: when its boards come back, by the way they wait between two attempts.
+"""Simulates how a fleet reconnects after an outage, with different ways of waiting between attempts.
 
-All boards lose their connection at the same moment and try again until an attempt falls behind the outage's end. Ours
-wait as the board's own `mqtt443.backoff` says; beside them the waits of umqtt.robust, of mqtt_as, and an exponential
-one without jitter. An attempt during the outage fails at once, as a refused connection does.
+All boards lose their connection at the same time and try again until an attempt succeeds after the end of the outage.
+Our boards wait as the board's own `mqtt443.backoff` says. They are compared with the waits of umqtt.robust and of
+mqtt_as, and with an exponential wait without jitter. An attempt during the outage fails at once, like a refused
+connection.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from dataclasses import dataclass
 from mqtt443.backoff import NETWORK_FIRST_MS, NETWORK_LAST_MS, STABLE_MS, Backoff
 
 BOARDS = 1000
-SPREAD_S = 0.1  # within which all boards notice that the connection is gone
+SPREAD_S = 0.1  # time in which all boards notice that the connection is lost
 OUTAGES_S = (0, 10, 300)
 SEED = 443
-MOST_PER_S = 500  # of ours in any second: the goal
+MOST_PER_S = 500  # goal for our boards in any second
 
 Waits = Callable[[random.Random], Iterator[float]]
 
 
 def ours(source: random.Random) -> Iterator[float]:
-    """Waits of a board of ours whose connection was stable before, in seconds."""
+    """Yield the waits of one of our boards in seconds, after a stable connection."""
     backoff = Backoff(source.randrange)
     yield backoff.delay_ms(False, STABLE_MS) / 1000
     while True:
@@ -32,7 +33,7 @@ def ours(source: random.Random) -> Iterator[float]:
 
 
 def fixed(seconds: float) -> Waits:
-    """The same wait each time."""
+    """Return waits that are always the same."""
 
     def waits(_: random.Random) -> Iterator[float]:
         while True:
@@ -42,7 +43,7 @@ def fixed(seconds: float) -> Waits:
 
 
 def exponential(_: random.Random) -> Iterator[float]:
-    """Our ladder without its jitter."""
+    """Yield our exponential waits without the jitter."""
     wait_ms = NETWORK_FIRST_MS
     while True:
         yield wait_ms / 1000
@@ -59,11 +60,17 @@ STRATEGIES: dict[str, Waits] = {
 
 @dataclass(frozen=True)
 class Return:
-    """How a fleet came back. `arrivals`: connections in each second after the end of the outage."""
+    """How a fleet reconnected.
+
+    Attributes:
+        arrivals: connections in each second after the end of the outage.
+        failed_attempts: attempts during the outage.
+        peak_failed_per_s: the most of these in one second.
+    """
 
     arrivals: tuple[int, ...]
-    attempts_in_vain: int
-    peak_in_vain_per_s: int
+    failed_attempts: int
+    peak_failed_per_s: int
 
     @property
     def peak_per_s(self) -> int:
@@ -72,32 +79,32 @@ class Return:
 
     @property
     def most_per_s(self) -> int:
-        """The most attempts in one second, in vain or not."""
-        return max(self.peak_per_s, self.peak_in_vain_per_s)
+        """The most attempts in one second, failed or not."""
+        return max(self.peak_per_s, self.peak_failed_per_s)
 
     @property
     def all_back_s(self) -> int:
-        """Seconds after the outage within which the last board was back."""
+        """Seconds after the outage until the last board was connected."""
         return len(self.arrivals)
 
 
 def simulate_all() -> dict[int, dict[str, Return]]:
-    """Return how each fleet comes back from each outage."""
+    """Simulate every fleet after every outage."""
     return {outage_s: {name: simulate(waits, outage_s) for name, waits in STRATEGIES.items()} for outage_s in OUTAGES_S}
 
 
 def simulate(waits: Waits, outage_s: float, boards: int = BOARDS, seed: int = SEED) -> Return:
-    """Let a fleet of so many boards through an outage of so many seconds."""
+    """Simulate one fleet after an outage of `outage_s` seconds."""
     source = random.Random(seed)
     arrivals: Counter[int] = Counter()
-    vain: Counter[int] = Counter()
+    failed: Counter[int] = Counter()
     for _ in range(boards):
         at_s = source.uniform(0, SPREAD_S)
         for wait_s in waits(source):
             at_s += wait_s
             if at_s >= outage_s:
                 break
-            vain[int(at_s)] += 1
+            failed[int(at_s)] += 1
         arrivals[int(at_s - outage_s)] += 1
     curve = tuple(arrivals[second] for second in range(max(arrivals) + 1))
-    return Return(curve, vain.total(), max(vain.values(), default=0))
+    return Return(curve, failed.total(), max(failed.values(), default=0))

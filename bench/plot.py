@@ -1,4 +1,4 @@
-"""Draws the fleet's arrival curves as an SVG picture for the docs; what they are is `fleet`'s."""
+"""Draws the reconnection curves of `fleet` as an SVG picture for the documentation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SHOWN_S = 62
 
 
 def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
-    """Return the picture of the arrivals after an outage, one curve a strategy; the same for the same curves."""
+    """Return the picture as SVG, with one curve per strategy; the same curves give the same bytes."""
     chart = pygal.XY(
         style=CleanStyle(title_font_size=18, label_font_size=12, legend_font_size=12),
         title=f"{BOARDS:,} boards after an outage of {outage_s} s",
         x_title="seconds after its end",
-        y_title="connections a second",
+        y_title="connections per second",
         legend_at_bottom=True,
         legend_at_bottom_columns=2,
         dots_size=2,
@@ -36,5 +36,5 @@ def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
 
 
 def write(path: Path, returns: Mapping[str, Return], outage_s: int) -> None:
-    """Draw into a file."""
+    """Draw the picture to a file."""
     path.write_bytes(draw(returns, outage_s))

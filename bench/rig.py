@@ -1,4 +1,4 @@
-"""What figures are measured with: an endpoint, a relay that counts and delays, an interpreter that runs a client."""
+"""The test rig: an endpoint, a relay that counts and delays, and an interpreter that runs a client."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.support.mqtt.relay import UNHARMED, Passage, Relay, Treatment
 
 PROGRAMS = ROOT / "bench" / "programs"
 PACKAGE = ROOT / "firmware" / "mqtt443"
-# One a client that runs at the same time as others; with each, a topic has 32 bytes.
+# One for each client that runs at the same time; each makes a topic of 32 bytes.
 CLIENT_IDS = ("bench-0123456789abcdef", "bench-123456789abcdef0", "bench-23456789abcdef01")
 TIMEOUT_S = 300.0
 
-# A client, the transport in its config, and whether it talks to the domain listener, which needs no ALPN.
+# Kind of client, transport in its config, and whether it uses the domain listener, which needs no ALPN.
 CLIENTS = {
     "ours": ("ours", "alpn", False),
     "ours, wss": ("ours", "wss", False),
@@ -38,7 +38,7 @@ CLIENTS = {
 
 @dataclass(frozen=True)
 class Job:
-    """What `Bench.measure` is to do; its arguments."""
+    """Arguments of `Bench.measure`."""
 
     client: str
     task: str
@@ -49,21 +49,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """How a job went.
+    """Result of a job.
 
     Attributes:
-        said: what the program said.
-        passage: what the relay counted; nothing where there was none.
-        fullest_second: the most messages that arrived within any one second.
+        result: the value that the program printed.
+        passage: what the relay counted; empty without a relay.
+        fullest_second: the most messages that arrived within any second.
     """
 
-    said: Any
+    result: Any
     passage: Passage
     fullest_second: int
 
 
 class Bench:
-    """An endpoint with a device for each of CLIENT_IDS, the package as .mpy, and clients that do tasks."""
+    """An endpoint with a device for each of CLIENT_IDS, the compiled package, and clients that run tasks."""
 
     def __init__(self, core: RunningCore, compiled: Path) -> None:
         self._core = core
@@ -81,18 +81,19 @@ class Bench:
         window: int = 8,
         device: int = 0,
     ) -> Run:
-        """Have a client do a task on one connection.
+        """Run a task of a client on one connection.
 
-        Arguments:
-            client: a name of CLIENTS.
-            task, count: see programs/measure.py.
-            task: what the client does.
-            count: how many messages.
-            interpreter: what runs the client.
-            rtt_s: go through a relay with this round-trip time (0: it only counts); None goes straight there.
-            window: how many messages ours has in flight.
-            device: which of CLIENT_IDS it is; what runs at the same time takes different ones.
-        Raises: CommandError where the interpreter is not built, or the program fails; holds what it said.
+        Args:
+            client: a key of CLIENTS.
+            task: see programs/measure.py.
+            count: number of messages of the task.
+            interpreter: name of the MicroPython build.
+            rtt_s: round-trip time of a relay in between, in seconds (0: it only counts); None connects directly.
+            window: number of messages that ours may have in flight.
+            device: index into CLIENT_IDS; jobs that run at the same time need different ones.
+
+        Raises:
+            CommandError: the interpreter is not built, or the program fails; contains its output.
         """
         kind, transport, domain = CLIENTS[client]
         port = self._core.domain_port if domain else self._core.port
@@ -101,16 +102,16 @@ class Bench:
         config = {**self._config("ca.der", transport, client_id), "bench": {"window": window}}
         arrived = len(self._core.messages)
         if rtt_s is None:
-            said, passage = self._run(kind, task, count, interpreter, {**config, "port": port}), Passage(UNHARMED)
+            result, passage = self._run(kind, task, count, interpreter, {**config, "port": port}), Passage(UNHARMED)
         else:
             with Relay(port, lambda _: Treatment(rtt_s=rtt_s)) as relay:
-                said = self._run(kind, task, count, interpreter, {**config, "port": relay.port})
+                result = self._run(kind, task, count, interpreter, {**config, "port": relay.port})
                 passage = relay.passages[0]
         at_s = [message.received_at for message in self._core.messages[arrived:] if message.client_id == client_id]
-        return Run(said, passage, fullest_second(at_s))
+        return Run(result, passage, fullest_second(at_s))
 
     def side_by_side(self, jobs: Sequence[Job]) -> list[Run]:
-        """Do so many jobs at the same time, each as another device; returns how they went, in their order."""
+        """Run jobs at the same time, each as a different device; return their results in order."""
         with ThreadPoolExecutor(len(jobs)) as pool:
             runs = [
                 pool.submit(
@@ -121,7 +122,7 @@ class Bench:
             return [run.result() for run in runs]
 
     def write_config(self, folder: Path) -> Path:
-        """Put a board's config.json and its CA into a folder; returns the path of the config."""
+        """Write a board's config.json and its CA to a folder; return the path of the config."""
         (folder / "ca.pem").write_bytes(self._core.ca.read_bytes())
         config = {**self._config("ca.pem", "alpn", CLIENT_IDS[0]), "port": self._core.port, "interval_s": 1}
         (folder / "config.json").write_text(json.dumps(config))
@@ -142,7 +143,7 @@ class Bench:
             root = Path(folder)
             (root / "config.json").write_text(json.dumps(config))
             (root / "ca.der").write_bytes(ssl.PEM_cert_to_DER_cert(self._core.ca.read_text()))
-            result = subprocess.run(
+            done = subprocess.run(
                 [*found.command, str(PROGRAMS / "measure.py"), kind, task, str(count)],
                 check=False,
                 cwd=root,
@@ -151,13 +152,13 @@ class Bench:
                 text=True,
                 timeout=TIMEOUT_S,
             )
-        if result.returncode:
-            raise CommandError(f"{kind} {task}: {result.stdout}{result.stderr}")
-        return json.loads(result.stdout.splitlines()[-1])
+        if done.returncode:
+            raise CommandError(f"{kind} {task}: {done.stdout}{done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
 
 
 def fullest_second(at_s: Sequence[float]) -> int:
-    """Return how many of these moments, in order, lie at most within less than a second."""
+    """Return the largest number of these times (sorted) that lie within less than a second."""
     most = first = 0
     for last, moment in enumerate(at_s):
         while moment - at_s[first] >= 1:
@@ -168,7 +169,7 @@ def fullest_second(at_s: Sequence[float]) -> int:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """Start the endpoint, with a listener of each kind and no limit of publishes a second; it ends with the block."""
+    """Run an endpoint with both kinds of listener and without a publish limit."""
     with (
         TemporaryDirectory(prefix="mqtt443-bench-") as folder,
         RunningCore(Path(folder) / "state", domain_name="localhost", publish_rate_per_s=0) as core,

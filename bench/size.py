@@ -1,4 +1,4 @@
-"""Figures of size: .mpy bytes and heap of the whole package, against its budget, and of umqtt alone."""
+"""Benchmarks of size: .mpy bytes and heap of the whole package, compared with the budget and with umqtt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.rig import Bench
 
 
 def size(bench: Bench) -> list[Figure]:
-    """A row a module, then the sums; umqtt's heap is in the memory figures."""
+    """Return one row per module, then the totals; the heap of umqtt is among the memory figures."""
     interpreter = interpreters.find("alpn32")
     if interpreter is None:
         raise CommandError("the interpreter alpn32 is not built; run `python -m mqtt443_tools.micropython build`")

@@ -1,7 +1,7 @@
-"""Runs on MicroPython, in a folder of its own: one client, one task, and what it found as one line of JSON.
+"""Runs on MicroPython, in a separate folder: one client, one task, and the result as one line of JSON.
 
-`measure.py ours|umqtt TASK COUNT`; config.json and ca.der lie in the working directory. Beside the board's keys,
-config.json may hold "bench": {"window": messages in flight}.
+`measure.py ours|umqtt TASK COUNT`; config.json and ca.der are in the working directory. In addition to the board's
+keys, config.json may have "bench": {"window": messages in flight}.
 """
 
 import gc
@@ -11,12 +11,12 @@ import time
 
 PAYLOAD = b"x" * 100
 FLASH = "/flash"
-# As many as an outbox keeps in memory alone: 4,096 bytes of payload.
+# The messages that an outbox keeps in RAM: 4,096 bytes of payload.
 IN_MEMORY = 40
 
 
 class Umqtt:
-    """umqtt.simple as it is, over a plain TLS socket; it cannot do ALPN, so config.json names a domain listener."""
+    """Unchanged umqtt.simple over a plain TLS socket; it has no ALPN, so config.json names a domain listener."""
 
     def __init__(self, config, options):
         from umqtt.simple import MQTTClient
@@ -44,10 +44,10 @@ class Umqtt:
         self._client.sock.close()
 
     def queue(self, folder=""):
-        """Nothing is to be made ready: it has no outbox."""
+        """Do nothing: umqtt has no outbox."""
 
     def send(self, count):
-        """Publish count messages, each after the PUBACK of the one before it."""
+        """Publish count messages, each after the PUBACK of the previous one."""
         for _ in range(count):
             self.publish(topic, PAYLOAD, False, 1)
             if self.on_sent:
@@ -55,7 +55,7 @@ class Umqtt:
 
 
 class Ours:
-    """The board's client, and its outbox and sender where `queue` was called."""
+    """The board's client, with its outbox and sender if `queue` is called."""
 
     def __init__(self, config, options):
         from mqtt443._port import forget
@@ -75,7 +75,7 @@ class Ours:
         self.on_sent = None
 
     def queue(self, folder=""):
-        """Make the outbox, on flash if there is a folder, and the sender."""
+        """Create the outbox, on flash if a folder is given, and the sender."""
         from mqtt443.outbox import Outbox
         from mqtt443.sender import Sender
 
@@ -88,7 +88,7 @@ class Ours:
             self.on_sent(payload)
 
     def send(self, count, filled=0):
-        """Publish count messages, of which `filled` are in the outbox already, through outbox and sender."""
+        """Publish count messages through outbox and sender; `filled` of them are already in the outbox."""
         self._acknowledged = 0
         self._sender.begin(False)
         outbox, put = self.outbox.put, filled
@@ -103,42 +103,42 @@ class Ours:
 
 
 def fail(text):
-    """End with an error."""
+    """Exit with an error."""
     raise SystemExit(text)
 
 
 class RamDisk:
-    """A block device in memory, with the blocks of an ESP32's flash."""
+    """A block device in RAM with the block size of an ESP32's flash."""
 
     def __init__(self, blocks):
         self._data = bytearray(blocks * 4096)
 
     def readblocks(self, block, buf, offset=0):
-        """Read from an offset in a block."""
+        """Read at an offset of a block."""
         at = block * 4096 + offset
         buf[:] = memoryview(self._data)[at : at + len(buf)]
 
     def writeblocks(self, block, buf, offset=None):
-        """Write at an offset in a block."""
+        """Write at an offset of a block."""
         at = block * 4096 + (offset or 0)
         self._data[at : at + len(buf)] = buf
 
     def ioctl(self, op, arg):
-        """Answer how many blocks (4) of how many bytes (5); the rest needs nothing done."""
+        """Return the number of blocks (4) or their size in bytes (5); other operations do nothing."""
         return {4: len(self._data) // 4096, 5: 4096}.get(op, 0)
 
 
 def connect(client, count):
-    """Connect, publish count messages with the QoS given by its sign (negative: 0), and leave without a word."""
+    """Connect, publish count messages (QoS 1; negative: -count messages with QoS 0), and close without DISCONNECT."""
     client.connect()
     for _ in range(abs(count)):
         client.publish(topic, PAYLOAD, False, 1 if count > 0 else 0)
-    time.sleep_ms(50)  # with QoS 0 nothing tells when the last record has passed
+    time.sleep_ms(50)  # with QoS 0 nothing says when the last record has passed
     client.close()
 
 
 def round_trips(client, count):
-    """Return microseconds from publish to PUBACK, count times."""
+    """Return the microseconds from publish to PUBACK of count messages."""
     client.connect()
     took = []
     for _ in range(count):
@@ -150,7 +150,7 @@ def round_trips(client, count):
 
 
 def rate(client, count):
-    """Return milliseconds in which count QoS 1 messages were acknowledged, those of the first window apart."""
+    """Return the milliseconds in which count QoS 1 messages were acknowledged, after those of the first window."""
     took = [0, 0]
 
     def sent(_):
@@ -168,7 +168,7 @@ def rate(client, count):
 
 
 def backlog(client, count):
-    """Return milliseconds from the first of count QoS 1 messages to the last PUBACK."""
+    """Return the milliseconds from the first of count QoS 1 messages to the last PUBACK."""
     client.connect()
     client.queue()
     began = time.ticks_ms()
@@ -179,7 +179,7 @@ def backlog(client, count):
 
 
 def flash_backlog(client, count):
-    """As backlog, with all messages in segments on littlefs, as after a restart in the middle of an outage."""
+    """Like backlog, with all messages in segments on littlefs, as after a restart during an outage."""
     import vfs
 
     disk = RamDisk(128)
@@ -200,7 +200,7 @@ def flash_backlog(client, count):
 
 
 def allocate(client, count):
-    """Return bytes of heap that one QoS 1 `publish` allocates, its payload and topic apart."""
+    """Return the bytes of heap that one QoS 1 `publish` allocates, without payload and topic."""
     client.connect()
     client.publish(topic, PAYLOAD, False, 1)
     gc.collect()
@@ -215,7 +215,7 @@ def allocate(client, count):
 
 
 def allocate_queued(client, count):
-    """Return bytes of heap that one message allocates on its way through outbox and sender, its payload apart."""
+    """Return the bytes of heap that one message allocates in outbox and sender, without its payload."""
     client.connect()
     client.queue()
     client.send(1)
@@ -231,7 +231,7 @@ def allocate_queued(client, count):
 
 
 def hold(client, count):
-    """Return bytes of heap that the client holds while connected, count messages later, umqtt apart."""
+    """Return the bytes of heap that a connected client holds after count messages, without umqtt."""
     client.connect()
     client.queue()
     client.send(count)
@@ -243,7 +243,7 @@ def hold(client, count):
 
 TASKS = (connect, round_trips, rate, backlog, flash_backlog, allocate, allocate_queued, hold)
 
-import umqtt.simple  # noqa: E402, F401 - it is frozen on a board: not counted
+import umqtt.simple  # noqa: E402, F401 - frozen on a board, so not counted
 
 with open("config.json") as file:
     settings = json.load(file)

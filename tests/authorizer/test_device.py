@@ -1,4 +1,4 @@
-"""What can be registered, and the form of a device as JSON."""
+"""Rules for the fields of a device, and its JSON form."""
 
 import json
 from typing import Any

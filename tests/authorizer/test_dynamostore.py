@@ -1,4 +1,4 @@
-"""What is particular to DynamoDB: items, consistent reads, paging, time-outs, and errors of the service."""
+"""What is specific to DynamoDB: items, consistent reads, paging, timeouts and service errors."""
 
 import socket
 import threading
@@ -51,7 +51,7 @@ def test_all_pages_are_read(table: Table) -> None:
     name, client = table
     store = DynamoStore(name, client)
     for number in range(4):
-        # 1.6 MB in all: a page of a scan ends at 1 MB.
+        # 1.6 MB in all; a page of a scan has at most 1 MB.
         client.put_item(TableName=name, Item={"pk": {"S": f"filler#{number}"}, "data": {"B": bytes(390_000)}})
         store.add(device(f"device-{number}", f"user-{number}"))
     assert [each.client_id for each in store.all()] == [f"device-{number}" for number in range(4)]

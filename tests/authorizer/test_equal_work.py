@@ -1,4 +1,4 @@
-"""A refusal costs the same hashing whatever its cause; counted, not timed."""
+"""Every refusal costs the same hashing, whatever its cause; counted, not timed."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from tests.support.aws.logins import CHOSEN, GENERATED, OTHER_CHOSEN, OTHER_GENE
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The parameters of every scrypt, and the number of SHA-256 over a salt and a password."""
+    """Record every call of scrypt, with its parameters, and of SHA-256."""
     calls: list[object] = []
     scrypt, sha256 = hashlib.scrypt, hashlib.sha256
 

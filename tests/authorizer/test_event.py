@@ -1,4 +1,4 @@
-"""What is taken from a recorded or malformed event, and what is refused."""
+"""Parsing of recorded and malformed events."""
 
 import base64
 from typing import Any

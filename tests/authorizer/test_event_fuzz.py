@@ -1,4 +1,4 @@
-"""Property: whatever the event is, the answer is a decision, and an allow needs the right login."""
+"""Property: any event gets a decision, and only the right login is allowed."""
 
 import base64
 import copy
@@ -48,7 +48,7 @@ def _has(target: Any, key: Any) -> Any:
 
 
 def right_login(changed: Any) -> Any:
-    """The rule again, written for the shape of the recorded events alone."""
+    """State the rule a second time, for the recorded events only."""
     data = changed["protocolData"]
     mqtt, headers = data.get("mqtt"), data.get("http", {}).get("headers", {})
     if mqtt is not None and mqtt["clientId"] != "sensor-1":

@@ -1,4 +1,4 @@
-"""The file of devices: private, whole, shared between processes, read only when it changed."""
+"""The device file: private, whole, shared between processes, and parsed only after a change."""
 
 import json
 import os
@@ -142,7 +142,7 @@ def test_unreadable_path_is_a_store_error(path: Path) -> None:
 
 
 def run(*code: Any) -> Any:
-    """Start a Python with this checkout's packages."""
+    """Start Python with the packages of this checkout."""
     return subprocess.Popen(
         [sys.executable, "-c", "\n".join(code)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

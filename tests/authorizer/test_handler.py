@@ -1,4 +1,4 @@
-"""The decision as a whole: the answer, the log line, failing closed, and the settings."""
+"""The whole decision: answer, log line, failing closed, and settings."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What importing the handler costs: the standard library's light modules, and never the AWS SDK."""
+"""Importing the handler loads only light modules of the standard library, and never the AWS SDK."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ HEAVY = {
 
 
 def test_handler_imports_only_light_standard_modules() -> None:
-    # -S: without site-packages, as a bare Lambda; -I would hide the checkout itself.
+    # -S: without site-packages, like a bare Lambda; -I would hide the package itself.
     result = subprocess.run(
         [sys.executable, "-S", "-c", PROGRAM],
         cwd=Path(__file__).parents[2] / "authorizer",

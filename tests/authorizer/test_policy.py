@@ -1,4 +1,4 @@
-"""The template, its rules, what it becomes for a device, and AWS's limits."""
+"""The policy template: its rules, its rendering for a device, and AWS's limits."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ DEFAULT = Template.load()
 
 
 def allowed(documents: Any) -> Any:
-    """Every (action, resource) that the documents allow."""
+    """Return every (action, resource) that the documents allow."""
     pairs = []
     for document in documents:
         for statement in document["Statement"]:
@@ -83,7 +83,7 @@ def test_longest_client_id_fits_the_default_policy_in_every_region(client_id: st
 
 
 def document_of(chars: int, arn: str = IOT_ARN) -> Any:
-    """A template of one document that renders to exactly so many characters."""
+    """Return a template of one document that renders to exactly `chars` characters."""
     document = statement({"Sid": "", "Action": "iot:Publish"})
     size = len(json.dumps(document, separators=(",", ":")).replace("<arn>", arn).replace("<client_id>", "sensor-1"))
     document["Statement"][0]["Sid"] = "x" * (chars - size)
@@ -96,7 +96,7 @@ def statement(changes: dict[str, Any], drop: Any = ()) -> Any:
 
 
 def test_document_may_have_2048_characters() -> None:
-    # The template is checked with the longest ARN, so the last characters are the client id's.
+    # The template is checked with the longest ARN; the client id adds the last characters.
     fits, long = (Template(document_of(chars, LONGEST_ARN)) for chars in (2048, 2049))
     (document,) = fits.render(device(), LONGEST_ARN)
     assert len(json.dumps(document, separators=(",", ":"))) == 2048

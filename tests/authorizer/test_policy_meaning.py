@@ -1,4 +1,4 @@
-"""What the rendered policy lets a device do, as the local endpoint's evaluator reads it."""
+"""What the rendered policy allows, as evaluated by the local endpoint."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How secrets are kept and compared, and what a stored one may be."""
+"""Hashing, comparing and checking of secrets."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""The contract of every credential store, on all three; and the choice of one by its setting."""
+"""The contract of all three credential stores, and the choice of one by its setting."""
 
 from collections.abc import Iterator
 from pathlib import Path

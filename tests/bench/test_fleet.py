@@ -1,4 +1,4 @@
-"""The simulated fleet: the waits it is told, an end, and boards of ours that do not come all at once."""
+"""The simulated fleet: it uses the given waits, it ends, and our boards do not reconnect all at once."""
 
 import random
 
@@ -22,8 +22,8 @@ def test_same_seed_gives_the_same_fleet() -> None:
 def test_fixed_wait_reconnects_all_at_once() -> None:
     back = simulate(fixed(2), 9)
     assert back.arrivals == (0, BOARDS)
-    assert back.attempts_in_vain == 4 * BOARDS
-    assert back.peak_in_vain_per_s == BOARDS
+    assert back.failed_attempts == 4 * BOARDS
+    assert back.peak_failed_per_s == BOARDS
 
 
 def test_exponential_wait_without_jitter_reconnects_all_at_once() -> None:

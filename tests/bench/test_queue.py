@@ -1,4 +1,4 @@
-"""The tasks that go through outbox and sender: all that was put arrives, from memory and from flash, packed."""
+"""Tasks that use outbox and sender: all messages arrive, from RAM and from flash, packed into few records."""
 
 from collections.abc import Iterator
 

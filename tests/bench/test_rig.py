@@ -1,4 +1,4 @@
-"""What the rig counts: how many messages arrived within one second."""
+"""The number of messages within one second, as the rig counts it."""
 
 import pytest
 

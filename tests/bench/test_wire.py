@@ -1,4 +1,4 @@
-"""What a packet costs on the wire, counted: one TLS record each, and no round trip more than the protocols need."""
+"""Cost on the wire: one TLS record per packet, and no more round trips than the protocols need."""
 
 from collections.abc import Iterator
 

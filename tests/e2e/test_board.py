@@ -17,7 +17,7 @@ CAN_ALPN = ("cpython", "alpn", "alpn32")
 
 
 def runs(names: tuple[str, ...]) -> list[Any]:
-    """Return (interpreter, compiled) for each name: from source on all, as .mpy files on MicroPython."""
+    """Return (interpreter, compiled) for each name: source on all, .mpy files on MicroPython."""
     source = [pytest.param(name, False, id=name) for name in names]
     return source + [pytest.param(name, True, id=f"{name}-mpy") for name in names if name != "cpython"]
 
@@ -30,7 +30,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
 
 @pytest.fixture
 def flows(endpoint: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., str]:
-    """Run a board until two readings have arrived; returns the line in which it says how it went in."""
+    """Run a board until two readings have arrived; return the log line about the transport."""
 
     def flows(name: str, *, compiled: bool = False, port: int | None = None, **config: Any) -> str:
         client_id = request.node.name
@@ -57,7 +57,7 @@ def flows(endpoint: RunningCore, tmp_path: Path, request: pytest.FixtureRequest)
 
 
 def telemetry(endpoint: RunningCore, client_id: str) -> dict[str, Any]:
-    """Return the next reading of a board; what another board still sent is passed over."""
+    """Return the next reading of a board, and skip late messages of other boards."""
     while True:
         message = endpoint.next_message()
         if message.topic == f"telemetry/{client_id}":
@@ -87,6 +87,6 @@ def test_board_runs_from_its_own_flash(flows: Flows, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_auto_takes_alpn_where_the_image_has_it_and_says_why(flows: Flows, name: str) -> None:
+def test_auto_prefers_alpn_and_says_why(flows: Flows, name: str) -> None:
     expected = "transport alpn: this image can" if name in CAN_ALPN else "transport wss: this image has no ALPN"
     assert expected in flows(name, qos=0)

@@ -1,4 +1,4 @@
-"""What a board says when it cannot get in, on every interpreter: certificates, clock, refusals, silent servers."""
+"""What a board logs when it cannot connect: certificates, clock, refusals, silent servers; on MicroPython as .mpy."""
 
 import socket
 import ssl
@@ -32,7 +32,7 @@ def ca() -> trustme.CA:
 
 @pytest.fixture
 def says(tmp_path: Path) -> Callable[..., str]:
-    """Run a board until it says something that fits a pattern; returns that line."""
+    """Run a board until a log line matches a pattern; return that line."""
 
     def says(pattern: str, name: str, server: Server | RunningCore, ca: bytes, **more: Any) -> str:
         settings = {"port": server.port, "compiled": name != "cpython", **LOGIN, **more}
@@ -45,7 +45,7 @@ def says(tmp_path: Path) -> Callable[..., str]:
 
 
 def hang_up(connection: ssl.SSLSocket) -> None:
-    """Handle no packet: these boards never get as far."""
+    """Read one byte and close: these boards never get this far."""
     connection.recv(1)
 
 
@@ -63,7 +63,7 @@ def test_wrong_host_name_is_named(says: Says, ca: trustme.CA, name: str) -> None
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_expired_certificate_is_named_with_the_boards_date(says: Says, ca: trustme.CA, name: str) -> None:
+def test_expired_certificate_is_named_with_the_date(says: Says, ca: trustme.CA, name: str) -> None:
     old = context(ca, not_before=LONG_AGO, not_after=datetime(2025, 6, 1, tzinfo=UTC))
     with serve_tls(ca, old, hang_up) as server:
         line = says("CertificateExpired", name, server, ca.cert_pem.bytes())
@@ -71,14 +71,14 @@ def test_expired_certificate_is_named_with_the_boards_date(says: Says, ca: trust
 
 
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_certificate_of_the_future_is_a_wrong_clock(says: Says, ca: trustme.CA, name: str) -> None:
+def test_certificate_from_the_future_is_a_clock_error(says: Says, ca: trustme.CA, name: str) -> None:
     future = context(ca, not_before=datetime(2070, 1, 1, tzinfo=UTC), not_after=LONG_FROM_NOW)
     with serve_tls(ca, future, hang_up) as server:
         says("ClockError", name, server, ca.cert_pem.bytes())
 
 
 @pytest.mark.parametrize("name", faketime.INTERPRETERS)
-def test_clock_is_set_over_443_where_ntp_is_blocked(tmp_path: Path, name: str) -> None:
+def test_clock_is_set_over_443_if_ntp_is_blocked(tmp_path: Path, name: str) -> None:
     interpreter = interpreters.need(name)
     environment = faketime.board_clock(tmp_path, 2000)
     with RunningCore(tmp_path / "state") as core:
@@ -94,7 +94,7 @@ def test_clock_is_set_over_443_where_ntp_is_blocked(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("name", interpreters.ALL)
 @pytest.mark.parametrize("transport", ["auto", "wss", "tls"])
-def test_refused_password_lists_what_it_may_be(says: Says, tmp_path: Path, name: str, transport: str) -> None:
+def test_refused_password_lists_the_causes(says: Says, tmp_path: Path, name: str, transport: str) -> None:
     with RunningCore(tmp_path / "state", domain_name="localhost") as core:
         core.add_device("board", username="user", password="right one")
         port = core.domain_port if transport == "tls" else core.port
@@ -104,7 +104,7 @@ def test_refused_password_lists_what_it_may_be(says: Says, tmp_path: Path, name:
 
 
 def after_connack(connection: ssl.SSLSocket) -> None:
-    """Accept the board, then say no more."""
+    """Accept the board, then fall silent."""
     read_packet(connection)
     connection.sendall(CONNACK)
     connection.settimeout(None)
@@ -113,14 +113,14 @@ def after_connack(connection: ssl.SSLSocket) -> None:
 
 
 def never(connection: socket.socket) -> None:
-    """Take what comes and answer nothing until the other side is gone."""
+    """Read everything and answer nothing until the peer closes."""
     connection.settimeout(None)
     while connection.recv(4096):
         pass
 
 
 def half_a_handshake(ca: trustme.CA) -> AbstractContextManager[Server]:
-    """Serve TCP that stops in the middle of the server's first TLS flight."""
+    """Serve TCP and stop halfway through the server's first TLS flight."""
 
     def accepted(connection: socket.socket) -> None:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -135,7 +135,7 @@ def half_a_handshake(ca: trustme.CA) -> AbstractContextManager[Server]:
     return serve_tcp(accepted)
 
 
-# Where the server falls silent -> what the board must say.
+# Where the server falls silent -> what the board must log.
 SILENT: dict[str, tuple[Callable[[trustme.CA], AbstractContextManager[Server]], str]] = {
     "after TCP": (lambda _: serve_tcp(never), "HandshakeTimeout"),
     "mid handshake": (half_a_handshake, "HandshakeTimeout"),
@@ -163,7 +163,7 @@ def silences(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("place", SILENT)
 @pytest.mark.parametrize("name", interpreters.ALL)
-def test_silent_server_is_given_up_at_the_deadline(silences: Silences, name: str, place: str) -> None:
+def test_silent_server_ends_at_the_deadline(silences: Silences, name: str, place: str) -> None:
     interpreters.need(name)
     line = silences[name, place].wait_for(SILENT[place][1])
     assert "10 s" in line

@@ -1,4 +1,4 @@
-"""The commands as a person types them: the endpoint, a device, a laptop with paho, a board, and the demo."""
+"""The commands as a user types them: the endpoint, a device, a laptop with paho, a board, and the demo."""
 
 import json
 import os
@@ -20,7 +20,7 @@ WAIT_S = 40
 
 
 class Running:
-    """A command in the background; its lines can be waited for."""
+    """A command in the background whose output can be awaited."""
 
     def __init__(self, *command: str, stderr: int | None = subprocess.STDOUT) -> None:
         self.lines: list[str] = []
@@ -46,7 +46,7 @@ class Running:
             return match
 
     def end(self, signal: int = 2) -> int:
-        """Stop it as Ctrl-C does; returns its exit code."""
+        """Stop it as Ctrl-C does; return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal)
         code = self.process.wait(WAIT_S)
@@ -60,7 +60,7 @@ Start = Callable[..., Running]
 
 
 def plain() -> dict[str, str]:
-    """Return this process's environment, less what pytest put there to make a child more verbose."""
+    """Return this process's environment without pytest's variables, which make a child more verbose."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
 
 
@@ -100,7 +100,7 @@ def paho(start: Start, folder: Path, port: int, ca: Path, script: str = PAHO) ->
     return start(sys.executable, str(path), "localhost", str(port), str(ca))
 
 
-def test_laptop_script_gets_its_messages_through(start: Start, local: Any, state: Path, tmp_path: Path) -> None:
+def test_laptop_script_delivers_its_messages(start: Start, local: Any, state: Path, tmp_path: Path) -> None:
     _, port = local
     watch = start(MQTT443, "watch", "--state", str(state), "--count", "2")
     paho(start, tmp_path, port, state / "ca.pem")
@@ -117,7 +117,7 @@ def test_laptop_script_gets_its_messages_through(start: Start, local: Any, state
     ],
     ids=["wrong password", "another client id", "another topic"],
 )
-def test_laptop_script_gets_nothing_through(
+def test_changed_laptop_script_delivers_nothing(
     start: Start, local: Any, state: Path, tmp_path: Path, change: str, to: str, reason: str
 ) -> None:
     running, port = local
@@ -128,15 +128,15 @@ def test_laptop_script_gets_nothing_through(
     watch = start(MQTT443, "watch", "--state", str(state), "--filter", "#")
     (tmp_path / "witness").mkdir()
     paho(start, tmp_path / "witness", port, state / "ca.pem", witness)
-    watch.wait_for("telemetry/witness")  # whatever got through would be seen
+    watch.wait_for("telemetry/witness")  # so a message that gets through would be seen
     paho(start, tmp_path, port, state / "ca.pem", PAHO.replace(change, to))
     running.wait_for(reason)
     seen = len(watch.lines)
-    watch.wait_for("telemetry/witness", since=seen)  # and would have been seen by now
+    watch.wait_for("telemetry/witness", since=seen)  # by now it would have been seen
     assert [line for line in watch.lines if "telemetry/witness" not in line] == []
 
 
-def test_device_added_to_a_config_is_a_board_that_works(start: Start, local: Any, state: Path, tmp_path: Path) -> None:
+def test_config_of_an_added_device_works_on_a_board(start: Start, local: Any, state: Path, tmp_path: Path) -> None:
     _, port = local
     config = tmp_path / "config.json"
     added = run("device", "add", "b1", "--port", str(port), "--out", str(config), "--state", str(state))
@@ -153,7 +153,7 @@ def test_device_added_to_a_config_is_a_board_that_works(start: Start, local: Any
     assert password not in board.stdout + board.stderr
 
 
-def test_board_with_a_broken_config_ends_with_the_reason(tmp_path: Path) -> None:
+def test_broken_config_ends_the_board_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"endpoint": "localhost", "client_id": "b", "intervall_s": 5}')
     board = run("board", "--config", str(tmp_path / "config.json"))
     assert board.returncode == 1
@@ -224,7 +224,7 @@ def test_demo_shows_telemetry_and_what_to_try_next(state: Path) -> None:
     assert "wrong password" in done.stdout
 
 
-def test_demo_that_sees_no_telemetry_fails(state: Path) -> None:
+def test_demo_without_telemetry_fails(state: Path) -> None:
     done = demo(state, "--seconds", "0")
     assert done.returncode == 1
     assert "no telemetry arrived" in done.stderr

@@ -1,4 +1,4 @@
-"""docs/commands.md: what it shows reaches a board and does there what it says, its example of sensors.py included."""
+"""docs/commands.md: its commands reach a board and do what the page says, including its example of sensors.py."""
 
 import json
 import os
@@ -22,7 +22,7 @@ DEADLINE_S = 30
 
 
 def blocks(language: str) -> list[str]:
-    """Return the page's blocks in that language."""
+    """Return the page's code blocks in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
@@ -32,7 +32,7 @@ SEND, PAHO = blocks("sh")
 
 @pytest.fixture
 def shell(core: RunningCore, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """Run a line of the page; `core` stands for `mqtt443 local` there."""
+    """Run a line of the page; `core` takes the place of `mqtt443 local`."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     (tmp_path / ".mqtt443").symlink_to(core.state)
@@ -58,7 +58,7 @@ def send(shell: Callable[[str], subprocess.CompletedProcess[str]]) -> Callable[[
 
 @pytest.fixture(params=interpreters.MICROPYTHON)
 def board(core: RunningCore, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Board]:
-    """The board of the page, with its sensors.py; it would take its second reading in an hour."""
+    """The board of the page with its sensors.py; its second reading is due in an hour."""
     password = core.add_device("my-board")
     login: dict[str, Any] = {"client_id": "my-board", "username": "my-board", "password": password}
     (tmp_path / "board").mkdir()
@@ -79,7 +79,7 @@ def next_of(core: RunningCore) -> dict[str, Any]:
             return loaded
 
 
-def test_each_command_of_the_page_does_what_it_says(board: Board, core: RunningCore, send: Any) -> None:
+def test_documented_command_does_what_the_page_says(board: Board, core: RunningCore, send: Any) -> None:
     assert send('{"command": "send_now"}').returncode == 0
     assert next_of(core)["seq"] == 2
     assert send('{"command": "relay", "on": true}').returncode == 0
@@ -100,7 +100,7 @@ def test_mqtt443_send_of_the_page_is_answered(board: Board, shell: Any) -> None:
     assert (done.returncode, done.stdout) == (0, "my-board did it\n"), done.stderr
 
 
-def test_restart_comes_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:
+def test_restart_happens_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:
     assert send('{"command": "restart"}').returncode == 0
     after = next_of(core)
     assert "command restart" in after["link"].values()
@@ -109,7 +109,7 @@ def test_restart_comes_once_and_says_why(board: Board, core: RunningCore, send: 
     assert len(board.virtual.resets) == 2
 
 
-def test_example_says_that_a_login_is_refused(core: RunningCore, send: Any) -> None:
+def test_example_reports_a_refused_login(core: RunningCore, send: Any) -> None:
     assert send('{"command": "send_now"}').returncode == 0
     refused = subprocess.run(
         [sys.executable, ROOT / "docs/examples/paho_command.py", core.host, str(core.port), core.ca, "other", "{}"],
@@ -119,6 +119,6 @@ def test_example_says_that_a_login_is_refused(core: RunningCore, send: Any) -> N
     assert "not acknowledged" in refused.stderr
 
 
-def test_page_names_the_built_in_commands_and_no_other() -> None:
+def test_page_lists_exactly_the_built_in_commands() -> None:
     source = Path(commands.__file__).read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == set(re.findall(r'name == "(\w+)"', source))

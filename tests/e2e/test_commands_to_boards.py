@@ -1,4 +1,4 @@
-"""Commands that reach whole boards: what each does, what is refused and counted, and subscriptions that come back."""
+"""Commands sent to whole boards: what each does, what is refused and counted, and how subscriptions return."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def leave(arguments):
 def read():
     return {"id": 0}
 """
-# Of a board that takes its next reading in an hour: what it sends, it was asked for.
+# The next reading is due in an hour, so the board sends only what it is asked for.
 QUIET: dict[str, Any] = {"interval_s": 3600, "keepalive_s": 1200}
 
 
@@ -46,20 +46,20 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
 
 @pytest.fixture
 def subscribes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The client id of each SUBSCRIBE that the endpoint takes from here on."""
-    taken = []
+    """The client id of each SUBSCRIBE that the endpoint receives from now on."""
+    received = []
     subscribe: Callable[..., None] = MqttConnection._subscribe
 
     def spy(self: MqttConnection, packet: object, up: Any) -> None:
-        taken.append(up.session.client_id)
+        received.append(up.session.client_id)
         subscribe(self, packet, up)
 
     monkeypatch.setattr(MqttConnection, "_subscribe", spy)
-    return taken
+    return received
 
 
 def restart(board: Living) -> None:
-    """Restart the board by command, until its first message."""
+    """Restart the board by a command, and wait for its first message."""
     seen = len(board.readings)
     board.send({"command": "restart"})
     why = {"started": "command restart"}
@@ -67,9 +67,7 @@ def restart(board: Living) -> None:
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
-def test_interval_holds_until_it_is_taken_back_and_over_restarts(
-    endpoint: RunningCore, tmp_path: Path, compiled: bool
-) -> None:
+def test_interval_survives_restarts_until_it_is_reset(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
     with living(endpoint, tmp_path / f"interval-{compiled}", compiled=compiled, **QUIET) as board:
         board.wait_for_more(1)
         assert board.report()["interval_s"] == 3600
@@ -93,18 +91,18 @@ def test_send_now_takes_a_reading_at_once(endpoint: RunningCore, tmp_path: Path)
 
 
 @pytest.mark.parametrize("clean_session", [True, False])
-def test_restart_comes_once_and_says_why(endpoint: RunningCore, tmp_path: Path, clean_session: bool) -> None:
+def test_restart_happens_once_and_says_why(endpoint: RunningCore, tmp_path: Path, clean_session: bool) -> None:
     with living(endpoint, tmp_path / f"restart-{clean_session}", clean_session=clean_session, **QUIET) as board:
         board.wait_for_more(1)
         restart(board)
         assert board.readings[-1]["link"] == {"started": "command restart"}
-        # Were it to come again, it would come before what was sent later.
+        # A repeated restart would come before messages that were sent later.
         for _ in range(3):
             board.report()
         assert board.board.virtual.resets == [PWRON_RESET, HARD_RESET]
 
 
-def test_handlers_of_sensors_py_answer_under_report(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_handlers_in_sensors_py_answer_under_report(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "handlers", sensors=HANDLERS, **QUIET) as board:
         board.wait_for_more(1)
         board.send({"command": "relay", "on": True})
@@ -174,7 +172,7 @@ def test_refused_commands_are_counted_and_stop_nothing(endpoint: RunningCore, tm
         assert len(board.relay.passages) == 1
 
 
-def test_huge_commands_are_read_away_and_counted(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_oversized_commands_are_discarded_and_counted(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "huge", clean_session=False, max_message_bytes=512, **QUIET) as board:
         board.wait_for_more(1)
         for size in (600, 20_000, 128 * 1024):
@@ -182,7 +180,7 @@ def test_huge_commands_are_read_away_and_counted(endpoint: RunningCore, tmp_path
         board.send({"command": "send_now"})
         board.wait_for_more(1)
         assert board.readings[-1]["link"] == {"too_large": 3}
-        # Acknowledged all the same: they do not come again.
+        # They were acknowledged, so they are not sent again.
         board.relay.strike("reset")
         board.send({"command": "send_now"})
         board.wait_for_more(1)
@@ -190,7 +188,7 @@ def test_huge_commands_are_read_away_and_counted(endpoint: RunningCore, tmp_path
         assert board.board.virtual.resets == [PWRON_RESET]
 
 
-def test_commands_that_came_while_the_link_was_down_run_once_it_is_up(
+def test_commands_sent_while_offline_run_after_reconnecting(
     endpoint: RunningCore, tmp_path: Path, subscribes: list[str]
 ) -> None:
     folder = tmp_path / "kept"
@@ -204,7 +202,7 @@ def test_commands_that_came_while_the_link_was_down_run_once_it_is_up(
         board.wait_for_more(3)
         assert [message["report"] for message in board.readings[1:]] == [{"on": n} for n in range(3)]
         assert any("session kept" in line for line in board.board.lines)
-        assert subscribes == [folder.name], "a kept session has its subscription"
+        assert subscribes == [folder.name], "a kept session keeps its subscription"
 
 
 def test_lost_session_is_subscribed_again(endpoint: RunningCore, tmp_path: Path, subscribes: list[str]) -> None:
@@ -217,14 +215,14 @@ def test_lost_session_is_subscribed_again(endpoint: RunningCore, tmp_path: Path,
         endpoint.run(lambda: endpoint.core.broker._expire(folder.name))
         board.online()
         board.wait_for_lines("connected to", 2)
-        # Until it has subscribed anew, commands go nowhere.
+        # Until it has subscribed again, commands are lost.
         while len(subscribes) < 2:
             endpoint.run(lambda: None)
         assert "version" in board.report()
         assert not any("session kept" in line for line in board.board.lines)
 
 
-def test_kept_session_is_trusted_over_a_restart_but_not_over_a_power_cut(
+def test_kept_session_is_trusted_after_a_restart_but_not_after_a_power_cut(
     endpoint: RunningCore, tmp_path: Path, subscribes: list[str]
 ) -> None:
     folder = tmp_path / "restarted"
@@ -237,10 +235,10 @@ def test_kept_session_is_trusted_over_a_restart_but_not_over_a_power_cut(
         board.on()
         board.wait_for_more(1)
         assert "version" in board.report()
-        assert subscribes == [folder.name] * 2, "it cannot know that the session was its own"
+        assert subscribes == [folder.name] * 2, "the board cannot know that the session is its own"
 
 
-def test_board_that_may_not_subscribe_sends_its_telemetry_all_the_same(tmp_path: Path) -> None:
+def test_board_that_may_not_subscribe_still_sends_telemetry(tmp_path: Path) -> None:
     state, policy = tmp_path / "state", tmp_path / "policy.json"
     state.mkdir()
     policy.write_text(DEFAULT_PATH.read_text().replace("iot:Subscribe", "iot:RetainPublish"))

@@ -83,7 +83,7 @@ def untracked(folder: Path) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=20).stdout
 
 
-def test_readme_goes_from_a_device_to_its_telemetry(shell: Shell, folder: Path, port: int) -> None:
+def test_readme_leads_from_a_device_to_its_telemetry(shell: Shell, folder: Path, port: int) -> None:
     local, watch, board = (block for block in blocks("README.md") if block not in BY_OTHERS)
     first_line(shell(local), f"^ready host=localhost port={port} ")
     arrives = shell(watch)

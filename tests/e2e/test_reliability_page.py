@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests; each of them is there."""
+"""docs/reliability.md: every promise names a test, and every named test exists."""
 
 import re
 
@@ -8,7 +8,7 @@ TEXT = (ROOT / "docs" / "reliability.md").read_text()
 
 
 def named() -> list[tuple[str, str]]:
-    """Each test that the page names, as (file, function); `::name` alone is in the file named before it."""
+    """Return each named test as (file, function); `::name` alone is in the file named before it."""
     file, found = "", []
     for path, name in re.findall(r"`(tests/[\w/]+\.py)?::(\w+)`", TEXT):
         file = path or file
@@ -16,7 +16,7 @@ def named() -> list[tuple[str, str]]:
     return found
 
 
-def test_every_test_that_the_page_names_is_there() -> None:
+def test_every_named_test_exists() -> None:
     missing = [
         f"{file}::{name}"
         for file, name in named()
