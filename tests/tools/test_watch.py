@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mqtt443_tools.cli import app
 from mqtt443_tools.localcore.mqtt.session import Message
-from mqtt443_tools.watch.watch_command import describe
+from mqtt443_tools.watch.watch_command import decoded, describe
 from typer.testing import CliRunner, Result
 
 from tests.support.mqtt.endpoint import RunningCore
@@ -72,7 +72,24 @@ def test_json_is_one_object_a_line(core: RunningCore) -> None:
         "retain": False,
         "client_id": "dev-1",
         "received_at": 1_800_000_000.25,
+        "json": [1],
     }
+
+
+@pytest.mark.parametrize(
+    ("payload", "more"),
+    [
+        (b'{"t": 21.5}', {"json": {"t": 21.5}}),
+        (b"null", {"json": None}),
+        (b"NaN", {"text": "NaN"}),
+        (b"on", {"text": "on"}),
+        (b"", {"text": ""}),
+        (b"\xff", {}),
+        (b"[" * 5000, {"text": "[" * 5000}),
+    ],
+)
+def test_json_has_the_payload_decoded_where_it_can_be(payload: bytes, more: dict[str, Any]) -> None:
+    assert decoded(message(payload)) == {**message(payload), **more}
 
 
 def test_it_ends_after_its_seconds(core: RunningCore) -> None:

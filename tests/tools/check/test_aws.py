@@ -145,4 +145,4 @@ def test_wrong_profile_is_wrong_use(way, core):
 def test_password_reaches_aws_and_nobody_else(way, core, answers):
     way.to(core).walk(aws=lambda _: Aws(answers.session))
     assert config.load(str(way.path)).password == PASSWORD
-    assert PASSWORD not in json.dumps([step.to_json() for step in way.steps])
+    assert PASSWORD not in json.dumps([step.to_json(str) for step in way.steps])

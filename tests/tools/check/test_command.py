@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 from mqtt443_tools.check.causes import CAUSES
 from mqtt443_tools.cli import app
 from mqtt443_tools.support import fetch_umqtt
@@ -13,6 +14,7 @@ from mqtt443_tools.support.paths import ROOT
 from typer.testing import CliRunner
 
 from tests.support.golden import check_golden
+from tests.support.mqtt.client import PINGREQ, Pingresp, RawClient
 from tests.tools.check.conftest import PASSWORD
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,8 +26,9 @@ def check(way, *arguments):
     return result
 
 
-def shown(output, core):
+def shown(output, core, path):
     output = output.replace(str(core.port), "PORT")
+    output = output.replace(str(path.parent), "FOLDER").replace(str(core.state), "STATE")
     output = re.sub(r"\d+ ms", "N ms", output)
     output = re.sub(r"(ahead of|behind) the endpoint", "off the endpoint", output)
     output = re.sub(r"\d+\.\d s off", "N s off", output)
@@ -39,7 +42,7 @@ def shown(output, core):
 )
 def test_output(way, core, name, keys):
     done = check(way.to(core, **keys))
-    check_golden(GOLDEN / f"{name}.txt", shown(done.output, core))
+    check_golden(GOLDEN / f"{name}.txt", shown(done.output, core, way.path))
     assert done.exit_code == (0 if name == "ok" else 1)
 
 
@@ -84,6 +87,33 @@ def test_umqtt_is_fetched_when_it_is_missing(way, core, monkeypatch, tmp_path):
     done = check(way.to(core))
     assert isinstance(done.exception, CommandError)
     assert "cannot download micropython-umqtt.simple" in str(done.exception)
+
+
+def test_live_board_stays_connected_where_the_client_id_is_left_alone(way, core):
+    way.to(core)
+    with RawClient(core) as board:
+        assert board.connect("b1", PASSWORD, username="user").code == 0
+        done = check(way, "--client-id-safe", "--json")
+        answer = json.loads(done.output)
+        assert (done.exit_code, answer["ok"], answer["cause"]) == (0, True, None)
+        assert [step["step"] for step in answer["steps"] if step["status"] == "skipped"] == ["CONNECT", "publish"]
+        assert all("cannot be seen from here" in step["detail"] for step in answer["steps"][-2:])
+        board.send(PINGREQ)
+        assert isinstance(board.receive(), Pingresp)
+
+
+def test_advice_names_the_device_its_config_and_its_state_folder(way, core):
+    answer = json.loads(check(way.to(core, password="another"), "--json").output)
+    assert answer["cause"]["fix"] == f"run `mqtt443 device rotate b1 --out {way.path} --state {core.state}`"
+    answer = json.loads(check(way.write(port=core.port, client_id="b2"), "--json").output)
+    assert any(line.startswith("client_id b2: not registered at the local endpoint") for line in answer["warnings"])
+
+
+def test_issuer_of_a_certificate_with_an_unknown_root_is_named(way, core):
+    way.to(core)
+    trustme.CA().cert_pem.write_to_path(str(way.folder / "ca.pem"))
+    assert way.walk() == "wrong_ca"
+    assert "issued by OU=local endpoint\\, for tests only,O=mqtt443" in way.step("TLS").detail
 
 
 def test_every_cause_is_in_the_document():

@@ -13,6 +13,7 @@ from mqtt443.config import load
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.secret import match
 from mqtt443_tools.cli import app
+from mqtt443_tools.device.config_advice import advise
 from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.errors import CommandError, UsageError
 from typer.testing import CliRunner, Result
@@ -71,6 +72,19 @@ def test_add_writes_a_config_that_leads_to_the_account(run: Run, cloud: Cloud, t
     assert match((secret,), password.encode(), admit=True) == 0
     assert (tmp_path / "ca.der").read_bytes() == amazon_roots()
     assert len(board_ca.load(str(tmp_path / "ca.der"))) == 2
+
+
+def test_config_is_compared_with_the_stack_before_it_is_sent(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    cloud.deploy()
+    config = {**config_after(run, tmp_path), "wifi": {"ssid": "home"}}
+    path = tmp_path / "config.json"
+    assert advise(config, path, state=cloud.state, stack=STACK) == []
+    lines = advise({**config, "endpoint": "old.example", "client_id": "sensor-2"}, path, stack=STACK)
+    assert lines == [
+        f"endpoint old.example port 443: stack {STACK} is at {ENDPOINT} port 443; fix it in {path}",
+        f"client_id sensor-2: not registered at stack {STACK}; run "
+        f"`mqtt443 device add sensor-2 --out {path} --stack {STACK}`",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 The steps find out which cause it is.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -48,7 +50,11 @@ _ALL = (
         "the endpoint does not support WebSocket",
         "set transport to alpn, or to tls for a domain configuration",
     ),
-    Cause("unknown_user", "the user name is not registered", "set username, or run `mqtt443 device add`"),
+    Cause(
+        "unknown_user",
+        "the user name is not registered",
+        "set username, or run `mqtt443 device add CLIENT_ID --out config.json`",
+    ),
     Cause("wrong_password", "wrong password", "run `mqtt443 device rotate CLIENT_ID --out config.json`"),
     Cause("device_disabled", "the device is disabled", "run `mqtt443 device enable CLIENT_ID`"),
     Cause(
@@ -70,7 +76,9 @@ _ALL = (
     Cause("authorizer_slow", "the authorizer takes more than 5 s", "see its log; give it more memory"),
     Cause("authorizer_not_invokable", "AWS IoT may not call the authorizer's Lambda", "run `mqtt443 cloud deploy`"),
     Cause(
-        "token_refused", "the token or its signature is not accepted", "make new ones: `mqtt443 device rotate --stack`"
+        "token_refused",
+        "the token or its signature is not accepted",
+        "make new ones: `mqtt443 device rotate CLIENT_ID --out config.json`",
     ),
     Cause(
         "connect_not_allowed",
@@ -80,7 +88,7 @@ _ALL = (
     Cause(
         "topic_not_allowed",
         "the policy lacks iot:Publish on the topic",
-        "set topic, or register the device with it: `mqtt443 device add --publish`",
+        "set topic, or register the device with it: `mqtt443 device add CLIENT_ID --publish TOPIC`",
     ),
     Cause("throttled", "too many connections at once", "run the check again in a minute"),
     Cause(
@@ -92,3 +100,16 @@ _ALL = (
 )
 
 CAUSES = {cause.code: cause for cause in _ALL}
+
+
+def fill(advice: str, names: Mapping[str, str], options: str) -> str:
+    """Put names into an advice.
+
+    Args:
+        advice: of a cause.
+        names: by the words that stand for them, such as CLIENT_ID.
+        options: for the `mqtt443 device` commands in it, such as "--stack mqtt443".
+    """
+    for word, name in names.items():
+        advice = advice.replace(word, name)
+    return re.sub(r"`(mqtt443 device [^`]+)`", rf"`\1 {options}`", advice) if options else advice

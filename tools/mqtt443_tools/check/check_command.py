@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from mqtt443_tools.check.causes import fill
 from mqtt443_tools.check.step import Step
+from mqtt443_tools.support.config_file import read_config
 from mqtt443_tools.support.console import terminal
-from mqtt443_tools.support.options import ConfigOption, JsonOption, ProfileOption, RegionOption, StateOption
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.options import (
+    ConfigOption,
+    JsonOption,
+    ProfileOption,
+    RegionOption,
+    StackOption,
+    StateOption,
+)
 from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.printable import printable
 
 if TYPE_CHECKING:
     from mqtt443_tools.cloud.aws import Aws
@@ -28,7 +39,12 @@ def check(
     publish: Annotated[
         bool, typer.Option("--publish/--no-publish", help="Send a message to the board's topic.")
     ] = True,
+    client_id_safe: Annotated[
+        bool,
+        typer.Option("--client-id-safe", help="Do not connect as the device, so that a live board stays connected."),
+    ] = False,
     state: StateOption = STATE,
+    stack: StackOption = None,
     profile: ProfileOption = None,
     region: RegionOption = None,
     timeout: Annotated[
@@ -39,31 +55,62 @@ def check(
     """Try every step from a board to its endpoint, and name the first one that fails.
 
     It connects as the board would: AWS then closes the connection of the board with the same client id, which
-    reconnects by itself. With AWS credentials and an AWS endpoint, it also asks AWS.
+    reconnects by itself. With --client-id-safe it stops before that, and cannot see whether login and topic are
+    allowed. With AWS credentials and an AWS endpoint, it also asks AWS, which knows both. With --stack it compares the
+    config with that stack.
     """
     from mqtt443_tools.check.walk import Options, walk  # noqa: PLC0415 - loads the board's code and the local endpoint's
+    from mqtt443_tools.device.config_advice import advise  # noqa: PLC0415 - loads the local endpoint's code
 
-    options = Options(state=state, aws=_account(profile, region), publish=publish, timeout_s=timeout)
+    options = Options(
+        state=state,
+        aws=_account(profile, region),
+        publish=publish,
+        client_id_safe=client_id_safe,
+        timeout_s=timeout,
+    )
     console = terminal()
     steps = []
+    warnings: list[str] = []
+    fix = _filled(config, state, stack)
     for step in walk(config, options):
         steps.append(step)
         if not as_json:
             console.print(_line(step))
+        if step.name == "config" and step.status == "ok":
+            warnings = advise(read_config(config), config, state=state, stack=stack, region=region, profile=profile)
+            for warning in warnings if not as_json else ():
+                console.print(Text(f"{'warning':8}{'config':15}{printable(warning)}", style="yellow"))
     failed = next((step for step in steps if step.cause is not None), None)
     if as_json:
-        broken = failed and failed.to_json()["cause"]
-        typer.echo(json.dumps({"ok": failed is None, "cause": broken, "steps": [step.to_json() for step in steps]}))
+        broken = failed and failed.to_json(fix)["cause"]
+        shown = {"warnings": warnings, "steps": [step.to_json(fix) for step in steps]}
+        typer.echo(json.dumps({"ok": failed is None, "cause": broken, **shown}))
     elif failed is None or failed.cause is None:
-        console.print(Text("everything works", style="green"))
+        said = "everything tried works; CONNECT and publish were not tried" if client_id_safe else "everything works"
+        console.print(Text(said, style="green"))
     else:
         console.print(Text(f"broken: {failed.name}: {failed.cause.text}", style="red bold"))
-        console.print(Text(f"to do: {failed.cause.fix}"))
+        console.print(Text(f"to do: {fix(failed.cause.fix)}"))
     if failed is not None:
         raise typer.Exit(1)
 
 
 check.__doc__ = f"{check.__doc__}\n\n    {EXAMPLE}"
+
+
+def _filled(config: Path, state: Path, stack: str | None) -> Callable[[str], str]:
+    """Return what puts the device's own names into an advice."""
+    try:
+        keys = read_config(config)
+    except CommandError:
+        keys = {}
+    client_id = keys.get("client_id")
+    names = {"config.json": str(config)}
+    if isinstance(client_id, str):
+        names |= {"CLIENT_ID": client_id, "TOPIC": str(keys.get("topic", f"telemetry/{client_id}"))}
+    options = f"--stack {stack}" if stack else f"--state {state}" if state != STATE else ""
+    return lambda advice: printable(fill(advice, names, options))
 
 
 def _account(profile: str | None, region: str | None) -> Callable[[str], "Aws | None"]:

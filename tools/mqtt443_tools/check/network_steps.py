@@ -129,12 +129,10 @@ class Endpoint:
         if error.verify_code in {_WRONG_NAME, _WRONG_ADDRESS}:
             return Broken("wrong_endpoint", f"the server's certificate is not for {self.host}")
         if error.verify_code not in {_NOT_YET_VALID, _EXPIRED}:
-            return Broken("wrong_ca", f"the certificate of {self.host} is signed by a root that is not in the CA file")
-        # Nothing secret goes over this connection: it only asks an unverified server for the time.
-        unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        unverified.check_hostname = False
-        unverified.verify_mode = ssl.CERT_NONE
-        date = self._date(unverified)
+            return Broken(
+                "wrong_ca", f"the certificate of {self.host} is issued by {self._issuer()}, which is not in the CA file"
+            )
+        date = self._date(_unverified())
         if date is not None and abs(self.now() - date) > SKEW_S:
             return Broken("clock_wrong", f"this computer is {_span(self.now() - date)} the endpoint")
         if error.verify_code == _NOT_YET_VALID:
@@ -142,6 +140,12 @@ class Endpoint:
                 "clock_wrong", f"by this computer's clock, {_day(self.now())}, the certificate is not valid yet"
             )
         return Broken("certificate_expired", f"the certificate of {self.host} has expired; today is {_day(self.now())}")
+
+    def _issuer(self) -> str:
+        """Return who issued the server's certificate, as the certificate says."""
+        with self._handshake(_unverified()) as connection:
+            certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+        return certificate.issuer.rfc4514_string() or "an issuer without a name"
 
     def _date(self, context: ssl.SSLContext) -> float | None:
         """Return the Date of an HTTP answer in Unix seconds; None if it has none."""
@@ -155,6 +159,14 @@ class Endpoint:
             return None if text is None else parsedate_to_datetime(text).timestamp()
         except (OSError, http.client.HTTPException, ValueError):
             return None
+
+
+def _unverified() -> ssl.SSLContext:
+    """Return a context for a look at a server that cannot be verified; nothing secret may go over it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _no_handshake(host: str, error: OSError) -> Broken:

@@ -31,9 +31,9 @@ class Step:
     seconds: float
     cause: Cause | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        cause = self.cause and {"code": self.cause.code, "text": self.cause.text, "fix": self.cause.fix}
+    def to_json(self, fill: Callable[[str], str]) -> dict[str, Any]:
+        """Return it as JSON values; `fill` puts names into the advice."""
+        cause = self.cause and {"code": self.cause.code, "text": self.cause.text, "fix": fill(self.cause.fix)}
         milliseconds = round(self.seconds * 1000, 1)
         return {"step": self.name, "status": self.status, "detail": self.detail, "ms": milliseconds, "cause": cause}
 

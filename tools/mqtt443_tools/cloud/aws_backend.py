@@ -68,6 +68,10 @@ class AwsBackend:
         except (ValueError, RecursionError) as error:
             raise CommandError(f"the deployed policy of {self._name} is not JSON: deploy with --policy FILE") from error
 
+    def address(self) -> tuple[str, int]:
+        """See DeviceBackend."""
+        return self.deployed.endpoint, self.deployed.port
+
     def config(self) -> dict[str, object]:
         """See DeviceBackend: with a new signed token where one is needed."""
         config = self.deployed.config()

@@ -31,6 +31,9 @@ class DeviceBackend(Protocol):
     def template(self) -> Template:
         """Return the policy template that devices get here."""
 
+    def address(self) -> tuple[str, int]:
+        """Return the host and port that a device connects to."""
+
     def config(self) -> dict[str, object]:
         """Return the keys of config.json that lead a device here, except `ca`."""
 
@@ -57,12 +60,15 @@ class LocalBackend:
         """See DeviceBackend."""
         return Template.load(policy_path(os.environ))
 
+    def address(self) -> tuple[str, int]:
+        """See DeviceBackend: where the endpoint listened last."""
+        known = known_endpoint(self._state)
+        return (known.host, known.port) if known is not None else (LOCAL_ENDPOINT, LOCAL_PORT)
+
     def config(self) -> dict[str, object]:
         """See DeviceBackend."""
-        known = known_endpoint(self._state)
-        if known is None:
-            return {"endpoint": LOCAL_ENDPOINT, "port": LOCAL_PORT}
-        return {"endpoint": known.host, "port": known.port}
+        endpoint, port = self.address()
+        return {"endpoint": endpoint, "port": port}
 
     def write_ca(self, config: Path) -> str:
         """See DeviceBackend."""

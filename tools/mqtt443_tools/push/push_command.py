@@ -55,10 +55,11 @@ def push(
 ) -> None:
     """Put boot.py, main.py, the device package, the config with its CA, and sensors.py onto a board on USB.
 
-    Sends only what changed; stops the program on the board, and starts it again. The options from --state to --profile
-    are for --csv.
+    Sends only what changed; stops the program on the board, and starts it again. With --stack, or with the CA file of
+    the local endpoint, it first compares the config with the devices registered there, and warns.
     """
     from mqtt443_tools.device.backends import open_backend  # noqa: PLC0415 - loads the local endpoint's code
+    from mqtt443_tools.device.config_advice import advise  # noqa: PLC0415
     from mqtt443_tools.device.device_console import reported  # noqa: PLC0415
     from mqtt443_tools.factory.batch import Recipe  # noqa: PLC0415 - loads littlefs
     from mqtt443_tools.flash import ports  # noqa: PLC0415 - loads pyserial
@@ -83,6 +84,9 @@ def push(
         return
     settings = board_tree.read_settings(config)
     own = board_tree.own_files(config, settings)
+    warnings = advise(read_config(config), config, state=state, stack=stack, region=region, profile=profile)
+    for warning in warnings:
+        console.warn(f"warning: {warning}")
     if bundle is not None:
         files = bundles.contents(settings, own, source=source)
         size = bundles.write(bundle, files, blocks)
@@ -97,7 +101,7 @@ def push(
     with open_link(device) as link:
         result = push_files(link, request, console)
     if as_json:
-        typer.echo(json.dumps({"port": device, "dry_run": dry_run, **asdict(result)}))
+        typer.echo(json.dumps({"port": device, "dry_run": dry_run, "warnings": warnings, **asdict(result)}))
 
 
 push.__doc__ = f"{push.__doc__}\n\n    {EXAMPLE}"

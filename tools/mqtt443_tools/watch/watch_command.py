@@ -62,7 +62,7 @@ def watch(
                 if "dropped" in message:
                     console.warn(f"{message['dropped']} messages were dropped: this terminal is too slow")
                     continue
-                out.print(Text(json.dumps(message) if as_json else describe(message)))
+                out.print(Text(json.dumps(decoded(message)) if as_json else describe(message)))
                 seen += 1
                 if seen == count:
                     return
@@ -80,6 +80,22 @@ def _source(state: Path, stack: str | None, region: str | None, profile: str | N
     from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415
 
     return open_watcher(open_aws(profile, region), stack)
+
+
+def decoded(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message for scripts: with its payload as `json` too, or as `text`, if it is that."""
+    try:
+        text = base64.b64decode(message["payload"]).decode()
+    except UnicodeDecodeError:
+        return message
+    try:
+        return {**message, "json": json.loads(text, parse_constant=_no_json)}
+    except (ValueError, RecursionError):
+        return {**message, "text": text}
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)  # NaN and the infinities are Python's own
 
 
 def describe(message: dict[str, Any]) -> str:
