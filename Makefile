@@ -63,7 +63,7 @@ hooks: .venv/.test  ## run ruff and mypy before each commit (pre-commit)
 	    { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "python3 cannot make a venv; on Debian: apt install python3-venv" >&2; exit 1; }
 
-.venv/.demo: pyproject.toml tools/mqtt443_tools/support/fetch_umqtt.py | .venv/bin/pip
+.venv/.demo: pyproject.toml setup.py tools/mqtt443_tools/support/fetch_umqtt.py | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable .
 	@$(BIN)/python -m mqtt443_tools.support.fetch_umqtt
 	@touch $@

@@ -5,6 +5,10 @@ from pathlib import Path
 
 IGNORE_FILE = ".gitignore"
 
+# Windows has neither: there handles are not inherited, and folders cannot be opened.
+_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+_FOLDER = getattr(os, "O_DIRECTORY", None)
+
 
 def make_private_folder(folder: Path) -> None:
     """Make a folder for secrets, with mode 0700, and keep it out of git; an existing folder is left as it is.
@@ -40,7 +44,7 @@ def write_private(path: Path, content: bytes) -> None:
     make_private_folder(path.parent)
     # The name is unique, so that two writers never write to the same temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -50,7 +54,9 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    if _FOLDER is None:
+        return
+    folder = os.open(path.parent, os.O_RDONLY | _FOLDER)
     try:
         os.fsync(folder)  # without this, a power cut may undo the rename
     finally:

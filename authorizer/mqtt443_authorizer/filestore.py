@@ -4,7 +4,6 @@ Writing replaces the file, so readers always see it whole; a lock file makes wri
 only after it has changed.
 """
 
-import fcntl
 import json
 import os
 import stat
@@ -77,6 +76,8 @@ class FileStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        import fcntl  # noqa: PLC0415 - POSIX only; commands that need no lock run without it
+
         make_private_folder(self._path.parent)
         lock_path = self._path.with_name(f"{self._path.name}.lock")
         descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -222,6 +222,8 @@ def test_demo_shows_telemetry_and_what_to_try_next(state: Path) -> None:
     assert re.search(r"^board \| .*transport \w+: .*", done.stdout, re.MULTILINE)
     assert re.search(r'^cloud \| \d\d:\d\d:\d\d telemetry/demo-board {"time"', done.stdout, re.MULTILINE)
     assert "wrong password" in done.stdout
+    assert done.stdout.count('"seq": 1,') == 1, "each reading is shown once"
+    assert "Ctrl-C" not in done.stdout, "time was up, nobody pressed it"
 
 
 def test_demo_without_telemetry_fails(state: Path) -> None:

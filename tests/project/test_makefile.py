@@ -21,7 +21,7 @@ class Checkout:
         self.folder = folder
         shutil.copy(ROOT / "Makefile", folder)
         (folder / "tools/mqtt443_tools/support").mkdir(parents=True)
-        for name in ("pyproject.toml", "tools/mqtt443_tools/support/fetch_umqtt.py"):
+        for name in ("pyproject.toml", "setup.py", "tools/mqtt443_tools/support/fetch_umqtt.py"):
             (folder / name).touch()
         (folder / ".venv/bin").mkdir(parents=True)
         for name in (".venv/bin/pip", ".venv/.demo", ".venv/.test"):

@@ -58,6 +58,13 @@ def test_a_board_that_is_told_to_end_leaves_no_program_and_no_password_behind(
     assert not any(Path("/proc", child).exists() for child in children)
 
 
+def test_board_switched_off_by_the_clock_does_not_speak_of_ctrl_c(config: Path) -> None:
+    done = run("--config", str(config), "--seconds", "2")
+    assert done.returncode == 0
+    assert done.stderr.endswith("virtual board: switched off after 2 s\n")
+    assert "Ctrl-C" not in done.stdout
+
+
 def test_a_reader_that_goes_away_ends_the_board(config: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     with started(config, temporary) as process:

@@ -6,7 +6,8 @@ import pty
 from types import SimpleNamespace
 
 import pytest
-from mqtt443_tools.device import backends, device_command
+from mqtt443_tools.device import device_command
+from mqtt443_tools.localcore.control import control_client
 from mqtt443_tools.localcore.control.control_client import ControlError
 from mqtt443_tools.support.errors import CommandError, UsageError
 
@@ -77,7 +78,7 @@ def live(monkeypatch):
             raise channel.answer
         return channel.answer
 
-    monkeypatch.setattr(backends, "disconnect_live", disconnect)
+    monkeypatch.setattr(control_client, "disconnect_live", disconnect)
     return channel
 
 

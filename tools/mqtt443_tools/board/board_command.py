@@ -36,6 +36,17 @@ def choose(name: str | None) -> interpreters.Interpreter:
     return interpreter
 
 
+class _Output:
+    """Shows the board's lines, except what it says of the interrupt with which --seconds ends it."""
+
+    def __init__(self) -> None:
+        self.is_time_up = False
+
+    def show(self, line: str) -> None:
+        if not (self.is_time_up and line.endswith("] stopped by Ctrl-C")):
+            typer.echo(line)
+
+
 def board(
     config: ConfigOption = Path("config.json"),
     seconds: SecondsOption = None,
@@ -57,11 +68,15 @@ def board(
         root = Path(folder)
         lay_out(root, config, compiled=mpy)
         Console().warn(f"virtual board: {chosen.description}")
-        with VirtualBoard(chosen, root, typer.echo) as running:
+        output = _Output()
+        with VirtualBoard(chosen, root, output.show) as running:
             try:
                 at_prompt = running.wait(seconds)
+                output.is_time_up = not at_prompt
             except KeyboardInterrupt:
                 at_prompt = False
+        if output.is_time_up:
+            Console().warn(f"virtual board: switched off after {seconds:g} s")
     if at_prompt:
         raise CommandError("the board's program ended; a real board would be at its prompt now. Its last line says why")
 

@@ -27,6 +27,9 @@ DEFAULT_PORT = 8443
 START_S = 30.0
 END_S = 10.0
 
+HIDDEN = re.compile(r"^\[ *[\d.]+\] (published |stopped by Ctrl-C)")
+"""What the board says of each reading, which is shown as it arrives, and of the way in which the demo stops it."""
+
 NEXT = """
 What to try next, with .venv/bin/mqtt443 as the command{options_note}:
 
@@ -93,6 +96,8 @@ def show(label: str, process: subprocess.Popen[str]) -> None:
 
     def copy() -> None:
         for line in output(process):
+            if HIDDEN.search(line):
+                continue
             print(f"{label} | {line}", end="", flush=True)
 
     threading.Thread(target=copy, daemon=True).start()

@@ -4,15 +4,12 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.settings import policy_path
 from mqtt443_authorizer.store import CredentialStore
 
-from mqtt443_tools.localcore.control.control_client import disconnect_live
-from mqtt443_tools.localcore.endpoint_file import known_endpoint
-from mqtt443_tools.localcore.front.certificates import local_ca
 from mqtt443_tools.support.config_file import copy_ca
+from mqtt443_tools.support.posix import needs_posix
 
 LOCAL_ENDPOINT = "localhost"
 LOCAL_PORT = 8443
@@ -53,6 +50,9 @@ class LocalBackend:
     if_still_connected = "restart `mqtt443 local`"
 
     def __init__(self, state: Path) -> None:
+        needs_posix("the local mode")
+        from mqtt443_authorizer.filestore import FileStore  # noqa: PLC0415 - POSIX only
+
         self._state = state
         self.store = FileStore(state / "devices.json")
 
@@ -62,6 +62,8 @@ class LocalBackend:
 
     def address(self) -> tuple[str, int]:
         """See DeviceBackend: where the endpoint listened last."""
+        from mqtt443_tools.localcore.endpoint_file import known_endpoint  # noqa: PLC0415
+
         known = known_endpoint(self._state)
         return (known.host, known.port) if known is not None else (LOCAL_ENDPOINT, LOCAL_PORT)
 
@@ -72,10 +74,14 @@ class LocalBackend:
 
     def write_ca(self, config: Path) -> str:
         """See DeviceBackend."""
+        from mqtt443_tools.localcore.front.certificates import local_ca  # noqa: PLC0415 - loads cryptography
+
         return copy_ca(local_ca(self._state), config)
 
     def disconnect(self, client_id: str) -> bool:
         """See DeviceBackend."""
+        from mqtt443_tools.localcore.control.control_client import disconnect_live  # noqa: PLC0415
+
         return disconnect_live(self._state, client_id)
 
     def password_uses(self, client_id: str) -> str | None:  # noqa: ARG002 - the local endpoint keeps no log

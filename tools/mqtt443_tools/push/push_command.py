@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,8 +25,7 @@ from mqtt443_tools.support.options import (
 from mqtt443_tools.support.paths import STATE
 
 if TYPE_CHECKING:
-    from mqtt443_tools.device.backends import DeviceBackend
-    from mqtt443_tools.factory.batch import Recipe
+    from mqtt443_tools.push.board_tree import Settings
 
 EXAMPLE = "Example: mqtt443 push --config config.json"
 
@@ -58,64 +58,96 @@ def push(
     Sends only what changed; stops the program on the board, and starts it again. With --stack, or with the CA file of
     the local endpoint, it first compares the config with the devices registered there, and warns.
     """
-    from mqtt443_tools.device.backends import open_backend  # noqa: PLC0415 - loads the local endpoint's code
-    from mqtt443_tools.device.config_advice import advise  # noqa: PLC0415
-    from mqtt443_tools.device.device_console import reported  # noqa: PLC0415
-    from mqtt443_tools.factory.batch import Recipe  # noqa: PLC0415 - loads littlefs
-    from mqtt443_tools.flash import ports  # noqa: PLC0415 - loads pyserial
+    from mqtt443_tools.device.config_advice import advise  # noqa: PLC0415 - loads the local endpoint's code
     from mqtt443_tools.push import board_tree  # noqa: PLC0415 - loads the board's code
-    from mqtt443_tools.push import bundle as bundles  # noqa: PLC0415
-    from mqtt443_tools.push.push import PushRequest  # noqa: PLC0415
-    from mqtt443_tools.push.push import push as push_files  # noqa: PLC0415
-    from mqtt443_tools.push.serial_repl import open_link  # noqa: PLC0415
 
     console = Console(to_stderr=as_json, yes=yes)
     if table is not None:
         if bundle is None:
             raise UsageError("--csv needs --bundle FOLDER for the bundles")
-        backend = open_backend(state, stack, region, profile)
-        with reported():
-            # The local endpoint's address is of no use to a board; a stack's is what it needs.
-            keys = read_config(config) | (backend.config() if stack else {})
-            recipe = Recipe(keys, config.parent, blocks, source)
-            made = _make_batch(table, backend, recipe, bundle, console)
-        if as_json:
-            typer.echo(json.dumps(made))
-        return
-    settings = board_tree.read_settings(config)
-    own = board_tree.own_files(config, settings)
-    warnings = advise(read_config(config), config, state=state, stack=stack, region=region, profile=profile)
-    for warning in warnings:
-        console.warn(f"warning: {warning}")
-    if bundle is not None:
-        files = bundles.contents(settings, own, source=source)
-        size = bundles.write(bundle, files, blocks)
-        console.say(f"wrote {bundle}: {len(files)} files of {settings.client_id}, {size:,} B; it holds the password")
-        console.say(f"next: mqtt443 flash --files {bundle}")
-        if as_json:
-            typer.echo(json.dumps({"bundle": str(bundle), "files": sorted(files), "size_bytes": size}))
-        return
-    request = PushRequest(settings, own, source=source, dry_run=dry_run, start=start)
-    device = port or ports.choose(ports.usb_ports(), console).device
-    console.say(f"port {device}")
-    with open_link(device) as link:
-        result = push_files(link, request, console)
+        place = (state, stack, region, profile)
+        result = _make_batch(table, config, bundle, place, console, blocks=blocks, source=source)
+    else:
+        settings = board_tree.read_settings(config)
+        own = board_tree.own_files(config, settings)
+        warnings = advise(read_config(config), config, state=state, stack=stack, region=region, profile=profile)
+        for warning in warnings:
+            console.warn(f"warning: {warning}")
+        if bundle is not None:
+            result = _write_bundle(bundle, settings, own, console, blocks=blocks, source=source)
+        else:
+            result = _push_to_board(port, settings, own, console, source=source, dry_run=dry_run, start=start)
+            result["warnings"] = warnings
     if as_json:
-        typer.echo(json.dumps({"port": device, "dry_run": dry_run, "warnings": warnings, **asdict(result)}))
+        typer.echo(json.dumps(result))
 
 
 push.__doc__ = f"{push.__doc__}\n\n    {EXAMPLE}"
 
 
-def _make_batch(
-    table: Path, backend: "DeviceBackend", recipe: "Recipe", folder: Path, console: Console
+def _push_to_board(
+    port: str | None, settings: "Settings", own: Mapping[str, bytes], console: Console, **how: bool
 ) -> dict[str, object]:
-    """Register the devices of a table and make their bundles; return what was done, for JSON."""
-    from mqtt443_tools.factory.batch import LABELS, make, read_rows  # noqa: PLC0415
+    """Push to the board on a port; return what was done, for JSON."""
+    from mqtt443_tools.flash import ports  # noqa: PLC0415 - loads pyserial
+    from mqtt443_tools.push.push import PushRequest  # noqa: PLC0415
+    from mqtt443_tools.push.push import push as push_files  # noqa: PLC0415
+    from mqtt443_tools.push.serial_repl import open_link  # noqa: PLC0415 - loads mpremote
 
-    rows = read_rows(table)
-    with console.progress("registering") as advance:
-        written, existing = make(rows, backend, recipe, folder, now=time.time(), progress=advance)
+    request = PushRequest(settings, own, **how)
+    device = port or ports.choose(ports.usb_ports(), console).device
+    console.say(f"port {device}")
+    with open_link(device) as link:
+        result = push_files(link, request, console)
+    return {"port": device, "dry_run": request.dry_run, **asdict(result)}
+
+
+def _write_bundle(
+    bundle: Path, settings: "Settings", own: Mapping[str, bytes], console: Console, *, blocks: int, source: bool
+) -> dict[str, object]:
+    """Write a board's bundle; return what was done, for JSON."""
+    from mqtt443_tools.push import bundle as bundles  # noqa: PLC0415 - loads littlefs
+
+    files = bundles.contents(settings, own, source=source)
+    size = bundles.write(bundle, files, blocks)
+    console.say(f"wrote {bundle}: {len(files)} files of {settings.client_id}, {size:,} B; it holds the password")
+    console.say(f"next: mqtt443 flash --files {bundle}")
+    return {"bundle": str(bundle), "files": sorted(files), "size_bytes": size}
+
+
+def _make_batch(
+    table: Path,
+    config: Path,
+    folder: Path,
+    place: tuple[Path, str | None, str | None, str | None],
+    console: Console,
+    *,
+    blocks: int,
+    source: bool,
+) -> dict[str, object]:
+    """Register the devices of a table and make their bundles; return what was done, for JSON.
+
+    Args:
+        table: CSV.
+        config: what the devices share.
+        folder: for the bundles.
+        place: the arguments of `open_backend`.
+        console: who is told.
+        blocks: size of a bundle.
+        source: the package as source.
+    """
+    from mqtt443_tools.device.backends import open_backend  # noqa: PLC0415
+    from mqtt443_tools.device.device_console import reported  # noqa: PLC0415
+    from mqtt443_tools.factory.batch import LABELS, Recipe, make, read_rows  # noqa: PLC0415 - loads littlefs
+
+    backend = open_backend(*place)
+    with reported():
+        # The local endpoint's address is of no use to a board; a stack's is what it needs.
+        keys = read_config(config) | (backend.config() if place[1] else {})
+        recipe = Recipe(keys, config.parent, blocks, source)
+        rows = read_rows(table)
+        with console.progress("registering") as advance:
+            written, existing = make(rows, backend, recipe, folder, now=time.time(), progress=advance)
     for path in written:
         console.say(f"wrote {path}")
     console.say(f"{len(written)} devices registered, {existing} already were; labels in {folder / LABELS}")

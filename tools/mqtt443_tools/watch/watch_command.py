@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from mqtt443_tools.localcore.control.control_client import ControlClient
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter
 from mqtt443_tools.support.console import Console, terminal
 from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.options import (
@@ -26,6 +24,7 @@ from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
 
 if TYPE_CHECKING:
+    from mqtt443_tools.localcore.control.control_client import ControlClient
     from mqtt443_tools.watch.aws_messages import AwsWatcher
 
 MAX_SHOWN = 500
@@ -47,6 +46,8 @@ def watch(
 
     Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
     """
+    from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter  # noqa: PLC0415 - loads the local endpoint
+
     try:
         check_filter(topic_filter)
     except TopicError as error:
@@ -74,6 +75,8 @@ def watch(
 
 def _source(state: Path, stack: str | None, region: str | None, profile: str | None) -> "ControlClient | AwsWatcher":
     if stack is None:
+        from mqtt443_tools.localcore.control.control_client import ControlClient  # noqa: PLC0415
+
         return ControlClient(state)
     # boto3 takes a second to load, and the local mode does not need it.
     from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415
