@@ -58,14 +58,15 @@ class Ours:
     """The board's client, with its outbox and sender if `queue` is called."""
 
     def __init__(self, config, options):
-        from mqtt443._port import forget
+        from mqtt443._port import phase
         from mqtt443.client import Client
-        from mqtt443.config import validate
         from mqtt443.transport import Transport
 
-        self._config = checked = validate(config)
+        with phase():  # as on a board
+            from mqtt443.config_schema import validate
+
+            self._config = checked = validate(config)
         checked.window = self.window = options.get("window", 8)
-        forget("config")  # as on a board
         self._client = client = Client(checked, Transport(checked))
         client.set_callback(lambda topic, message: None)
         self.connect = client.connect

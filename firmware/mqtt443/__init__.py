@@ -1,32 +1,32 @@
 """mqtt443: an ESP32 on AWS IoT Core with a user name and a password over port 443.
 
-The public names are those of `_PUBLIC` and the errors of module `errors`. Each is loaded when it is first asked for:
-a board pays for what it uses.
+The public names are `run`, `command`, `handlers`, those of `_PUBLIC`, and the error classes of `errors`. A name of
+`_PUBLIC` is loaded when it is first used: a board pays for what it uses.
 """
 
 from . import errors
+from ._port import phase
 
 __version__ = "0.1.0"
 
-# Public name -> the module that has it.
+# Public name -> the module that defines it.
 _PUBLIC = {
-    "run": "app",
     "App": "app",
     "Client": "client",
     "Transport": "transport",
     "Backoff": "backoff",
-    "Config": "settings",
+    "Config": "config",
 }
 
-# Name of a command -> the user's function; see `command`.
+# Command name -> the user's function; see `command`.
 handlers = {}
 
 
 def command(name):
-    """Make the function below the handler of a command; in sensors.py, say.
+    """Register the decorated function as the handler of a command, for example in sensors.py.
 
-    name: as it stands in the message {"command": name, ...}. The function takes the other members as a dict; what it
-    returns, unless None, is published under "report".
+    name: the value of "command" in the message {"command": name, ...}. The function gets the other members as a dict;
+    what it returns, unless None, is published under "report".
     """
 
     def register(function):
@@ -34,6 +34,25 @@ def command(name):
         return function
 
     return register
+
+
+def run(path="config.json", root="", stop=None, write=print):
+    """Run the board with the config in the file root + path; main.py calls this.
+
+    root: folder in front of file names. stop: a function; the loop ends when it returns True. write: takes one line of
+    the log. Returns True after a clean end. Returns False if the board must stay at its prompt; one log line says why.
+    """
+    with phase():
+        from .boot import start
+
+        app = start(path, root, stop, write)
+    if app:
+        app.run()
+    with phase():
+        from .boot import finish
+
+        finish(app.config if app else None)
+    return app is not None
 
 
 def __getattr__(name):

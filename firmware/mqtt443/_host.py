@@ -12,19 +12,23 @@ def const(value):
     return value
 
 
+# Ticks wrap as on MicroPython, so that CPython runs the same arithmetic.
+_PERIOD = 1 << 30
+
+
 def ticks_ms():
-    """Return a millisecond counter of arbitrary origin."""
-    return int(time.monotonic() * 1000)
+    """Return a millisecond counter of arbitrary origin that wraps after 12 days."""
+    return int(time.monotonic() * 1000) % _PERIOD
 
 
 def ticks_add(ticks, delta_ms):
     """Return the tick delta_ms after ticks."""
-    return ticks + delta_ms
+    return (ticks + delta_ms) % _PERIOD
 
 
 def ticks_diff(later, earlier):
-    """Return later - earlier in milliseconds."""
-    return later - earlier
+    """Return later - earlier in milliseconds, at most half a period either way."""
+    return (later - earlier + _PERIOD // 2) % _PERIOD - _PERIOD // 2
 
 
 def sleep_ms(ms):
@@ -37,8 +41,18 @@ def load_root(context, der):
     context.load_verify_locations(cadata=der)
 
 
-def forget(*modules):
-    """Do nothing: a host has memory."""
+def unload(*names):
+    """Do nothing: a host has enough memory."""
+
+
+class phase:
+    """Do nothing: a host has enough memory."""
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return None
 
 
 class Channel:

@@ -1,8 +1,8 @@
 """What differs between MicroPython and CPython, and nothing else.
 
-Ticks, `const`, one non-blocking socket class (`Channel`), and modules that can be unloaded; TLS and ALPN are in `_tls`.
-No other file of this package asks which interpreter it runs on; CPython's half is `_host`, which a board does not need.
-Policy (deadlines, errors, retries) lives above.
+Ticks, `const`, one non-blocking socket class (`Channel`), and `phase`, which unloads modules; TLS and ALPN are in
+`_tls`. No other file of this package asks which interpreter it runs on. CPython's half is `_host`, which boards do not
+need. Deadlines, errors and retries are decided elsewhere.
 """
 
 import os
@@ -19,43 +19,66 @@ if sys.implementation.name == "micropython":
 
     from micropython import const
 
-    def forget(*modules):
-        """Give back the memory of modules of this package whose work is done; they load again when needed.
+    # Modules that stay in memory once they are imported; `phase` unloads the others. `backoff` is imported at the first
+    # error, `flash_log` while readings wait on flash (the outbox unloads it).
+    RESIDENT = (
+        "_port errors app client config packets transport stream websocket outbox sender readings backoff flash_log"
+    ).split(" ")
 
-        What was made in such a module must not be used any more.
-        """
-        package = sys.modules["mqtt443"]
-        for name in modules:
-            module = sys.modules.pop("mqtt443." + name, None)
-            if module:
-                delattr(package, name)
-                # A stale word on the stack may keep the module from the collector: so it keeps no more than the word.
-                module.__dict__.clear()
+    def _on_demand():
+        """Return the names of the modules that are loaded and not resident."""
+        names = []
+        for name in sys.modules:
+            if name[:8] == "mqtt443." and name[8:] not in RESIDENT:
+                names.append(name[8:])
+        return names
+
+    def unload(*names):
+        """Give back the memory of modules of this package; nothing that they define may be used any more."""
+        for name in names:
+            module = sys.modules.pop("mqtt443." + name)
+            delattr(sys.modules["mqtt443"], name)
+            # The collector may take a stale word on the stack for a reference to the module; empty it, so that such a
+            # word keeps only the empty module alive.
+            module.__dict__.clear()
         gc.collect()
 
-    class Channel:
-        """A connected socket made non-blocking: reads, writes and waits, and never more than asked.
+    class phase:
+        """Unload, at the end of a `with` block, the modules of this package that were imported inside it.
 
-        sock: a TLS socket, or a plain one. raw: the socket below it, which must be kept from the collector.
+        Resident modules stay. Nothing that an unloaded module defines may be used afterwards: no class, no function,
+        no object of its classes. Blocks may be nested; the inner one unloads only what it imported.
+        """
+
+        def __enter__(self):
+            self._before = _on_demand()
+
+        def __exit__(self, *_):
+            unload(*[name for name in _on_demand() if name not in self._before])
+
+    class Channel:
+        """A connected socket made non-blocking.
+
+        sock: a TLS or plain socket. raw: the socket below TLS, which the collector must not take.
         """
 
         def __init__(self, sock, raw=None):
             self.sock = sock
             self._raw = raw
             sock.setblocking(False)
-            # A count, 0 at the end, None if nothing is there or fits now.
+            # Both return a count, 0 at the end, None if nothing is there or fits now.
             self.readinto = sock.readinto
             self.write = sock.write
             self._poll = select.poll()
             self._poll.register(sock, WRITE)
-            # The system wakes us for the socket below TLS; a TLS socket is looked at once a millisecond.
+            # The system wakes us for the socket below TLS; MicroPython polls a TLS socket once a millisecond.
             self._below = select.poll()
             self._below.register(raw or sock, READ)
 
         def wait(self, event, timeout_ms):
             """Wait up to timeout_ms for READ or WRITE; return whether it came.
 
-            For READ only after a read that found nothing: what TLS holds decrypted is not seen from below.
+            Wait for READ only after a read that found nothing: the socket below does not show what TLS has decrypted.
             """
             return bool((self._below if event == READ else self._poll).poll(timeout_ms))
 
@@ -69,12 +92,12 @@ if sys.implementation.name == "micropython":
                 self.sock = self._raw = self.readinto = self.write = None
 
 else:
-    from ._host import Channel, const, forget, sleep_ms, ticks_add, ticks_diff, ticks_ms  # noqa: F401
+    from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload  # noqa: F401
 
-# No clock is right that is before this release. 2026-11-01 in unix seconds.
+# A clock that is before this release is wrong. 2026-11-01 in unix seconds.
 BUILD_DATE = 1793491200
 
-# Unix time at which the port's own clock is 0: ESP32 counts from 2000, the unix port and CPython from 1970.
+# Unix time at which the port's own clock reads 0: ESP32 counts from 2000, the unix port and CPython from 1970.
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 
 
@@ -95,5 +118,5 @@ def timestamp(unix_s):
 
 def random_below(limit):
     """Return a random integer in 0..limit-1 from the system's generator (limit up to 2**32)."""
-    # Not the `random` module: it starts from the same seed on some ports, and a fleet would move in step.
+    # Not the `random` module: on some ports it starts from the same seed, and a fleet would move in step.
     return int.from_bytes(os.urandom(4), "little") % limit

@@ -1,22 +1,27 @@
-"""The board's main loop: config, Wi-Fi, clock, connection, a reading every interval, and again for ever.
+"""The board's main loop: connect, take a reading every interval, publish, and recover from every error.
 
-Everything it does is other files' work; here is the order, what happens after each error, and what feeds the watchdog.
-Modules that are needed now and then only (setup, prepare, commands, error texts ...) are loaded for that moment and
-forgotten.
+`App` owns all state of a running board. What is rarely needed (connecting, commands, recovery, saving) lives in modules
+that are imported in a `phase()` and return what they found; only App assigns to its attributes. `boot` makes the App.
 """
 
-from ._port import const, forget, ticks_add, ticks_diff, ticks_ms
+from ._port import const, phase, random_below, sleep_ms, ticks_add, ticks_diff, ticks_ms, unix_time
+from .sender import Sender
 
 # Waits are cut into pieces, so that `stop` is asked at least once a second.
 _PIECE_MS = const(1000)
-# Before deep sleep, how long a command that waited at the server may take to come.
+# Before deep sleep, how long a command that waited at the server may take to arrive.
 _LISTEN_MS = const(500)
+# The clock is set again after a day.
+_SYNC_AGAIN_MS = const(86400000)
+
+# A value of `App.shutdown`: end with deep sleep until the next reading.
+SLEEP = const(0)
 
 
 class Uptime:
-    """Time since this object was made, past the wrap of the tick counter (12 days on ESP32); the log's clock, too.
+    """Time since this object was made, past the wrap of the tick counter (12 days on ESP32). Also the log.
 
-    write: takes one line of the log.
+    write: takes one line of the log. ticks: a millisecond counter.
     """
 
     def __init__(self, write=print, ticks=ticks_ms):
@@ -26,7 +31,7 @@ class Uptime:
         self._ms = 0
 
     def ms(self):
-        """Return the uptime in milliseconds; to be asked at least once every six days."""
+        """Return the uptime in milliseconds; call it at least once every six days."""
         now = self._ticks()
         self._ms += ticks_diff(now, self._last)
         self._last = now
@@ -39,99 +44,167 @@ class Uptime:
 
 
 class App:
-    """One board. `run()` sets one up from config.json; tests pass their own parts.
+    """One board: its state and its loop.
 
-    kept: counters from before a reset. The other parts become attributes. config: a `Config`. client: a `Client`.
-    outbox: an `Outbox`. readings: a `Readings`. uptime: an `Uptime`, which is the log, too. stop: a function, True ends
-    the loop. feed: the watchdog's, called at each progress. root: folder in front of file names. cause: why the board
-    started, for the next message.
+    config: a `Config`. client: a `Client`. outbox: an `Outbox`. readings: a `Readings`. uptime: an `Uptime`.
+    root: folder in front of file names. cause: why the board started, for the next message, or None. restored: counters
+    from before a reset, by name. interval_s: seconds between readings, None for the config's. stop: a function; the
+    loop ends when it returns True. feed: feeds the watchdog. ticks, sleep, random, now: seams for the millisecond
+    counter, for waiting (ms), for a random integer below a limit, and for unix time in seconds.
     """
 
-    def __init__(self, kept, **parts):
-        from .setup import begin
-
-        for name, part in parts.items():
-            setattr(self, name, part)
-        begin(self, kept)
+    def __init__(
+        self,
+        config,
+        client,
+        outbox,
+        readings,
+        uptime,
+        *,
+        root="",
+        cause=None,
+        restored=None,
+        interval_s=None,
+        stop=bool,  # bool() is False
+        feed=int,
+        ticks=ticks_ms,
+        sleep=sleep_ms,
+        random=random_below,
+        now=unix_time,
+    ):
+        restored = restored or {}
+        self.config = config
+        self.client = client
+        self.outbox = outbox
+        self.readings = readings
+        self.uptime = uptime
+        self.log = uptime.log
+        self.sender = Sender(client, outbox, config, self.note_published, ticks)
+        self.root = root
+        self.stop = stop
+        self.feed = feed
+        self.ticks = ticks
+        self.sleep = sleep
+        self.random = random
+        self.now = now
+        self.cause = cause  # why the board started; None once a message has carried it
+        self.interval_ms = (interval_s or config.interval_s) * 1000
+        self.next_reading_at = ticks()  # tick
+        self.connected_at_ms = None  # uptime at CONNACK; None while there is no connection
+        self.saved_at_ms = None  # uptime when readings last went to flash; None for never
+        self.next_sync_ms = 0  # uptime at which the clock is set again
+        self.clock_ok = False  # the clock was set and no certificate contradicts it
+        self.boot_ok = False  # this start no longer counts as a crash
+        self.shutdown = None  # why the loop ends: None (it does not), SLEEP, or the reason for a reset
+        self.backoff = None  # a `Backoff`, made at the first error
+        self.subscribe_refusals = 0  # connections in a row that the server closed at SUBSCRIBE
+        self.unreported = 0  # messages acknowledged since the last log line about it
+        self.subscribed = restored.get("subscribed", 0)  # 1 if the kept session has the subscription to commands
+        self.refused = restored.get("refused", 0)  # commands refused
+        self.failures = restored.get("failures", 0)  # failed connections in a row
+        outbox.dropped = restored.get("dropped", 0)
+        outbox.expired = restored.get("expired", 0)
+        readings.seq = restored.get("seq", 0)
+        readings.link = self.link
+        client.set_callback(self.run_command)
 
     def run(self):
-        """Connect and publish until `stop()` is True or Ctrl-C; an error means a wait and a new attempt."""
+        """Connect and publish until `stop()` is True or Ctrl-C; after an error wait, then connect again."""
         drain = True
         try:
-            while not self.over():
+            while not self.should_stop():
                 try:
-                    from .prepare import connect
-
-                    connect(self)
-                    forget("prepare")
-                    while not self.over():
+                    self._connect()
+                    while not self.should_stop():
                         self._step()
                 except Exception as e:
-                    from .recovery import recover
-
-                    recover(self, e)
-                    forget("recovery")
+                    self._recover(e)
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
-            drain = False  # it may have come between the bytes of a packet: nothing more can be read
-        from .recovery import goodbye
+            drain = False  # Ctrl-C may have come between the bytes of a packet: nothing more can be read
+        self._leave(drain)
 
-        goodbye(self, drain)
+    def should_stop(self):
+        """Return whether the loop must end."""
+        return self.shutdown is not None or self.stop()
 
-    def over(self):
-        """Return whether the loop is to end."""
-        return self.end is not None or self.stop()
+    def _connect(self):
+        began_ms = self.uptime.ms()
+        sync = not self.clock_ok or began_ms >= self.next_sync_ms
+        with phase():
+            from .network import up
+
+            up(self, sync)
+        if sync:
+            self.clock_ok = True
+            self.next_sync_ms = began_ms + _SYNC_AGAIN_MS
+        session = self.client.connect()
+        self.feed()
+        self.connected_at_ms = self.uptime.ms()
+        config = self.config
+        self.log("connected to %s%s" % (config.endpoint, ", session kept" if session else ""))
+        self.sender.begin(session)
+        if config.commands and not (session and self.subscribed):
+            with phase():
+                from .command_context import subscribe
+
+                self.subscribed, self.subscribe_refusals, error = subscribe(self)
+            if error:
+                raise error
+        self.failures = 0
 
     def _step(self):
-        """Do what is due on a connection that is up, then wait for what comes next."""
-        left_ms = min(self.measure(), _PIECE_MS)
+        """Do what is due on an established connection, then wait for what comes next."""
+        left_ms = min(self.take_reading_if_due(), _PIECE_MS)
         again_ms = self.sender.pump()
         if again_ms is not None:
             left_ms = min(left_ms, again_ms)
         left_ms = min(self.client.keep_alive(), left_ms)
         drained = self.config.deep_sleep and self.outbox.empty()
         came = self.client.wait(_LISTEN_MS if drained else left_ms)
-        # Progress: something came, or nothing is owed. What is owed has its deadline, and that raises.
-        if came or not (self.outbox.flying or self.client.pinged):
-            self.progress()
-        if drained and not came and self.end is None:
-            self.end = ""
+        # Progress: something came, or no answer is pending. A pending answer has its own deadline, which raises.
+        if came or not (self.outbox.in_flight or self.client.pinged):
+            self.feed_watchdog()
+        if drained and not came and self.shutdown is None:
+            self.shutdown = SLEEP
 
-    def progress(self):
-        """Feed the watchdog; from the first time on, this start is none that crashed."""
+    def feed_watchdog(self):
+        """Feed the watchdog. The first call also clears the crash counter."""
         self.feed()
-        if not self.healthy:
-            from .start import healthy
+        if not self.boot_ok:
+            self.boot_ok = True
+            with phase():
+                from .power import mark_boot_ok
 
-            self.healthy = True
-            healthy()
-            forget("start", "state", "files")
+                mark_boot_ok()
 
-    def measure(self):
-        """Take a reading if one is due; return how many ms are left to the next."""
-        left_ms = ticks_diff(self.due, ticks_ms())
+    def take_reading_if_due(self):
+        """Queue a reading if one is due; return the milliseconds left to the next."""
+        left_ms = ticks_diff(self.next_reading_at, self.ticks())
         if left_ms <= 0:
             payload = self.readings.payload()
             self.feed()
             self.outbox.put(payload.encode(), self.config.ttl_s)
             if self.connected_at_ms is None:
                 self.log("kept " + payload[:200])
-            # From the last due time, not from now: no drift. After a long stop from now: nothing is made up.
-            now = ticks_ms()
-            self.due = ticks_add(self.due if left_ms > -self.interval_ms else now, self.interval_ms)
-            left_ms = max(ticks_diff(self.due, now), 0)
+            # Count from the last due time, so that readings do not drift; after a long stop count from now, so that
+            # missed readings are not made up.
+            now = self.ticks()
+            on_time = left_ms > -self.interval_ms
+            self.next_reading_at = ticks_add(self.next_reading_at if on_time else now, self.interval_ms)
+            left_ms = max(ticks_diff(self.next_reading_at, now), 0)
         return left_ms
 
-    def published(self, payload):
-        """Log payload (bytes), which was acknowledged, or of a backlog one in a hundred."""
-        self.older += 1
-        if self.outbox.empty() or self.older > 99:
-            older = " and %d older" % (self.older - 1) if self.older > 1 else ""
+    def note_published(self, payload):
+        """Log payload (bytes), which the server acknowledged; of a backlog, one in a hundred."""
+        self.unreported += 1
+        if self.outbox.empty() or self.unreported > 99:
+            older = " and %d older" % (self.unreported - 1) if self.unreported > 1 else ""
             self.log("published %s%s" % (payload.decode()[:200], older))
-            self.older = 0
+            self.unreported = 0
 
     def link(self):
-        """Return what the next message tells of the link, by name: what was lost, and why the board started."""
+        """Return what the next message reports under "link", by name: losses, and why the board started."""
         facts = {}
         for name, count in self.counters().items():
             if count and name not in ("seq", "subscribed"):
@@ -142,48 +215,41 @@ class App:
         return facts
 
     def counters(self):
-        """Return what is counted and outlives deep sleep, by name."""
+        """Return the counters that survive a reset and deep sleep, by name."""
         return {
             "dropped": self.outbox.dropped,
             "expired": self.outbox.expired,
             "refused": self.refused,
-            "too_large": self.client.dropped,
+            "too_large": self.client.discarded,
             "failures": self.failures,
             "subscribed": self.subscribed,
             "seq": self.readings.seq,
         }
 
-    def command(self, _, message):
-        """Run the command in message (bytes), whose topic is the only one there is."""
-        try:
-            from .commands import run
-            from .orders import Orders
+    def run_command(self, _, message):
+        """Run the command in message (bytes); the board subscribes to one topic only."""
+        with phase():
+            from .command_context import execute
 
-            if self.client.retained:
-                raise ValueError("retained: it would come again at each start")
-            self.log(run(message, Orders(self)))
-        except ValueError as e:
-            self.refused += 1
-            self.log("command refused: %s" % e)
-        except MemoryError:
-            self.refused += 1
-        forget("commands", "orders")
+            self.refused, self.interval_ms, self.next_reading_at, self.shutdown = execute(self, message)
 
+    def _recover(self, error):
+        """Log error, close, and wait as long as it calls for; readings go on meanwhile."""
+        self.client.close()
+        connected_ms = 0 if self.connected_at_ms is None else self.uptime.ms() - self.connected_at_ms
+        self.connected_at_ms = None
+        with phase():
+            from .reconnect import plan, wait
 
-def run(path="config.json", root="", stop=None, write=print):
-    """Run the board with the config in the file root + path; what main.py calls.
+            wait_ms, self.backoff, self.clock_ok, self.failures, self.shutdown = plan(self, error, connected_ms)
+            if self.shutdown == SLEEP:
+                self.take_reading_if_due()
+                now = self.ticks()
+                self.next_reading_at = ticks_add(now, max(ticks_diff(self.next_reading_at, now), wait_ms))
+            self.saved_at_ms = wait(self, wait_ms)
 
-    root: folder in front of file names. stop: a function, True ends the loop. write: takes one line of the log.
-    Returns True after a clean end, False if the board stays at the prompt: one line says why, nothing is tried again.
-    """
-    from .setup import make
+    def _leave(self, drain):
+        with phase():
+            from .power import leave
 
-    app = make(path, root, stop, Uptime(write))
-    del make
-    forget("setup", "start", "state", "files", "config", "causes")
-    if app:
-        app.run()
-    from .setup import finish
-
-    finish(app)
-    return app is not None
+            leave(self, drain)

@@ -1,8 +1,9 @@
-"""umqtt's MQTTClient with a connection that can be trusted: deadlines, one write a packet, errors that say why.
+"""umqtt's MQTTClient with deadlines, one write per packet, and errors that name the cause.
 
-Subclassed, not copied: ping, wait_msg and check_msg are umqtt's, over `Packets`. connect, publish and subscribe
-are written anew, since umqtt's cannot be mended from below (sockets made inside, one message in flight, a one-byte
-length). Works with umqtt.simple 1.3.4 to 1.8.0. A window of messages is `sender`'s, reconnecting is `app`'s.
+It subclasses umqtt: ping, wait_msg and check_msg are umqtt's own, over `Packets`. connect, publish, subscribe and
+unsubscribe are rewritten, because umqtt's cannot be corrected from below (sockets made inside, one message in flight, a
+one-byte length, no deadline). Works with umqtt.simple 1.3.4 to 1.8.0. `sender` keeps a window of messages; `app`
+reconnects.
 """
 
 import gc
@@ -10,26 +11,26 @@ import gc
 from umqtt.simple import MQTTClient
 
 from . import errors
-from ._port import const, forget, ticks_diff, ticks_ms
+from ._port import const, phase, ticks_diff, ticks_ms
 from .packets import Packets
 from .transport import Transport
 
 _MAX_PAYLOAD_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
 _PUBACK = const(0x40)
-# Packets handled in one `wait`: a server that never stops must not keep the loop.
-_MOST = const(100)
+# Packets handled in one `wait`: a server that never stops sending must not keep the loop.
+_MAX_PACKETS = const(100)
 _GOODBYE_MS = const(2000)
 
 
 class Client(MQTTClient):
     """An MQTT 3.1.1 client for one config.
 
-    config: a `Config`. transport: what opens and checks streams; made from config if None. on_puback: called with the
-    packet identifier of each PUBACK that no `publish` here waits for.
-    All waits are bounded by config.timeout_s. After any error raised here the connection is unusable: connect again.
+    config: a `Config`. transport: what opens and checks streams; made from config if None. ticks: seam, a millisecond
+    counter. `on_puback`: called with the packet identifier of each PUBACK that no `publish` here waits for.
+    config.timeout_s bounds every wait. After any error raised here the connection is unusable: connect again.
     """
 
-    def __init__(self, config, transport=None):
+    def __init__(self, config, transport=None, ticks=ticks_ms):
         user = config.mqtt_username
         super().__init__(
             config.client_id.encode(),
@@ -40,23 +41,24 @@ class Client(MQTTClient):
             config.keepalive_s,
         )
         self.transport = transport or Transport(config)
+        self.ticks = ticks
         self.clean_session = config.clean_session
         self.timeout_ms = config.timeout_s * 1000
         self.packets = Packets(config.max_message_bytes)
-        self.proven = self._pinged_at = ticks_ms()
-        self.awaited = []  # packet identifiers for which `publish` waits
+        self.last_received_ms = self._pinged_at = ticks()  # ticks of the last answer and of the last PINGREQ
+        self.pending_acks = []  # packet identifiers that `publish` waits for
         self.on_puback = None
         if config.will_topic:
             self.set_last_will(config.will_topic.encode(), config.will_message.encode())
 
     @property
-    def dropped(self):
+    def discarded(self):
         """How many messages were larger than max_message_bytes and thrown away."""
-        return self.packets.dropped
+        return self.packets.discarded
 
     @property
     def pinged(self):
-        """Whether a PINGRESP is due."""
+        """Whether a PINGRESP is pending."""
         return self.packets.pinged
 
     @property
@@ -72,21 +74,20 @@ class Client(MQTTClient):
         """
         self.close()
         gc.collect()  # a TLS connection needs the largest block the heap can give
-        from .dial import connect
+        with phase():
+            from .connection import connect
 
-        try:
-            return connect(self, self.clean_session if clean_session is None else clean_session)
-        except Exception:
-            self.close()
-            raise
-        finally:
-            forget("dial", "_tls", "control")
+            try:
+                return connect(self, self.clean_session if clean_session is None else clean_session)
+            except Exception:
+                self.close()
+                raise
 
-    def deadline(self, phase, timeout_ms=None):
-        """Give what follows timeout_ms, config.timeout_s if None; phase names it."""
-        self.packets.deadline(timeout_ms or self.timeout_ms, phase)
+    def deadline(self, step, timeout_ms=None):
+        """Give what follows timeout_ms (None: config.timeout_s); step names it in errors."""
+        self.packets.deadline(timeout_ms or self.timeout_ms, step)
 
-    def up(self):
+    def require_connected(self):
         """Raise ConnectionLost if there is no connection."""
         if self.sock is None:
             raise errors.ConnectionLost("not connected")
@@ -102,14 +103,14 @@ class Client(MQTTClient):
         if len(msg) > _MAX_PAYLOAD_BYTES:
             raise ValueError("payload of %d bytes; AWS takes 131072" % len(msg))
         pid = self.next_pid() if qos else 0
-        self.take(_bytes(topic), msg, pid, bool(retain))
+        self.queue_publish(_bytes(topic), msg, pid, bool(retain))
         self.flush()
         if qos:
-            self.awaited.append(pid)
+            self.pending_acks.append(pid)
             self._during("PUBACK", self._await, pid)
 
     def _await(self, pid):
-        while pid in self.awaited:
+        while pid in self.pending_acks:
             self.wait_msg()
 
     def next_pid(self):
@@ -117,18 +118,18 @@ class Client(MQTTClient):
         self.pid = self.pid % 65535 + 1
         return self.pid
 
-    def take(self, topic, msg, pid=0, flags=0):
-        """Take one PUBLISH, which leaves with `flush`, packed with others; pid 0 for QoS 0.
+    def queue_publish(self, topic, msg, pid=0, flags=0):
+        """Queue one PUBLISH; it leaves with `flush`, packed with others. pid 0 means QoS 0.
 
         topic, msg: bytes. flags: DUP 8, RETAIN 1 (MQTT 3.1.1 section 3.3.1).
         """
-        self.up()
+        self.require_connected()
         self.deadline("PUBLISH")
         self.packets.publish(0x30 | flags | (2 if pid else 0), topic, msg, pid)
 
     def flush(self):
-        """Send what was taken."""
-        self.up()
+        """Send what is queued."""
+        self.require_connected()
         self._during("PUBLISH", self.packets.flush)
 
     def subscribe(self, topic, qos=0):
@@ -138,20 +139,25 @@ class Client(MQTTClient):
         """
         if self.cb is None:
             raise ValueError("set_callback comes before subscribe")
-        from .dial import subscribe
+        with phase():
+            from .connection import subscribe
 
-        try:
             return self._during("SUBACK", subscribe, self, _bytes(topic), qos)
-        finally:
-            forget("dial", "_tls")
 
-    def _during(self, phase, call, *args):
-        self.up()
-        self.deadline(phase)
+    def unsubscribe(self, topic):
+        """Unsubscribe from one filter and wait for UNSUBACK. Raises ConnectionLost, PeerVanished."""
+        with phase():
+            from .connection import unsubscribe
+
+            self._during("UNSUBACK", unsubscribe, self, _bytes(topic))
+
+    def _during(self, step, call, *args):
+        self.require_connected()
+        self.deadline(step)
         try:
             return call(*args)
         except errors.Timeout:
-            raise errors.late(errors.PeerVanished, phase, self.timeout_ms // 1000)
+            raise errors.timeout_error(errors.PeerVanished, step, self.timeout_ms // 1000)
 
     def wait_msg(self):
         """Wait for one packet and handle it, as umqtt does; the deadline is that of the call it is part of."""
@@ -160,9 +166,9 @@ class Client(MQTTClient):
         if op == _PUBACK:
             puback = self.sock.read(3)
             pid = puback[1] << 8 | puback[2]
-            self.proven = ticks_ms()
-            if pid in self.awaited:
-                self.awaited.remove(pid)
+            self.last_received_ms = self.ticks()
+            if pid in self.pending_acks:
+                self.pending_acks.remove(pid)
             elif self.on_puback:
                 self.on_puback(pid)
         return op
@@ -173,8 +179,8 @@ class Client(MQTTClient):
 
     def wait(self, timeout_ms):
         """Wait up to timeout_ms for something from the server, and handle all that is there; return whether it came."""
-        self.up()
-        for count in range(_MOST):
+        self.require_connected()
+        for count in range(_MAX_PACKETS):
             self.deadline("message")
             if not self.packets.ready(0 if count else timeout_ms):
                 return bool(count)
@@ -182,21 +188,21 @@ class Client(MQTTClient):
         return True
 
     def keep_alive(self):
-        """Send PINGREQ if the server has answered nothing for half the keep alive; return how many ms this may wait.
+        """Send PINGREQ if the server was silent for half the keep alive; return how many ms the next call may wait.
 
-        What is only sent (QoS 0) proves no server, so it puts no ping off. Raises PeerVanished if a PINGRESP is overdue
-        [MQTT-3.1.2-24], which umqtt does not notice.
+        Sending (QoS 0) does not prove that the server is there, so it does not delay a ping. Raises PeerVanished if a
+        PINGRESP is overdue [MQTT-3.1.2-24], which umqtt does not notice.
         """
-        self.up()
-        now = ticks_ms()
-        # With the half before the ping, a peer that is gone is noticed within 1.5 keep alives.
+        self.require_connected()
+        now = self.ticks()
+        # With the half before the ping, a dead peer is noticed within 1.5 keep alives.
         most_ms = min(self.timeout_ms, self.keepalive * 1000)
         if self.packets.pinged:
             left_ms = most_ms - ticks_diff(now, self._pinged_at)
             if left_ms <= 0:
-                raise errors.late(errors.PeerVanished, "PINGRESP", most_ms // 1000)
+                raise errors.timeout_error(errors.PeerVanished, "PINGRESP", most_ms // 1000)
             return left_ms
-        left_ms = self.keepalive * 500 - ticks_diff(now, self.proven)
+        left_ms = self.keepalive * 500 - ticks_diff(now, self.last_received_ms)
         if left_ms > 0:
             return left_ms
         self.ping()
@@ -205,7 +211,7 @@ class Client(MQTTClient):
     def ping(self):
         """Send PINGREQ; `keep_alive` checks that PINGRESP comes."""
         self._during("PINGREQ", super().ping)
-        self.proven = self._pinged_at = ticks_ms()
+        self.last_received_ms = self._pinged_at = self.ticks()
         self.packets.pinged = True
 
     def disconnect(self):
@@ -219,7 +225,7 @@ class Client(MQTTClient):
             self.close()
 
     def close(self):
-        """Close without a word; the server sends the will. Closing twice does nothing."""
+        """Close without DISCONNECT, so that the server sends the will. Closing twice does nothing."""
         self.sock = None
         self.packets.close()
 

@@ -1,7 +1,7 @@
-"""Runs one command that came in on commands/<client id>: built in, or a function of the user's (`mqtt443.command`).
+"""Runs one command received on commands/<client id>: built in, or a function of the user (`mqtt443.command`).
 
-Loaded for that moment. What a command does to the board are calls of `app` that only set flags or queue: a restart at
-once would come before the PUBACK of its command, and so come again for ever. docs/commands.md is for who sends them.
+Imported on demand. A command only tells its context what it asks for; the App does it afterwards. docs/commands.md
+describes the commands for those who send them.
 """
 
 import json
@@ -9,11 +9,10 @@ import json
 from .readings import _check
 
 
-def run(message, app):
+def run(message, context):
     """Run the command in message (bytes as received); return a line for the log.
 
-    app: has set_interval(seconds or None), send_now(), answer(request_id or None, key, value), report() -> dict,
-    restart(cause). A command with a request_id is always answered, a refused one with the reason.
+    context: a `CommandContext`. A command with a request_id is always answered, a refused one with the reason.
     Raises ValueError with a short reason for whatever is refused: no JSON object with a command, an unknown name, an
     argument out of range, a function that raises or returns what JSON cannot hold; and KeyboardInterrupt.
     """
@@ -29,17 +28,17 @@ def run(message, app):
     except Exception as e:
         raise ValueError('no {"command": name} in JSON (%s)' % type(e).__name__)
     try:
-        values = _run(name, order, app)
+        values = _run(name, order, context)
     except ValueError as e:
         if request_id:
-            app.answer(request_id, "refused", str(e))
+            context.answer(request_id, "refused", str(e))
         raise
     if request_id or values is not None:
-        app.answer(request_id, "report", values or {})
+        context.answer(request_id, "report", values or {})
     return "command " + name
 
 
-def _run(name, order, app):
+def _run(name, order, context):
     """Run one command with the arguments in order; return a dict for the answer, or None."""
     from . import handlers
 
@@ -48,13 +47,13 @@ def _run(name, order, app):
         # By type: True is an int, and 5.0 equals one.
         if seconds is not None and not (type(seconds) is int and 0 < seconds <= 86400):
             raise ValueError("interval_s must be 1 to 86400, or null")
-        app.set_interval(seconds)
+        context.set_interval(seconds)
     elif name == "send_now":
-        app.send_now()
+        context.send_now()
     elif name == "report":
-        return app.report()
+        return context.report()
     elif name == "restart":
-        app.restart("command restart")
+        context.restart("command restart")
     elif name in handlers:
         return _call(name, handlers[name], order)
     else:

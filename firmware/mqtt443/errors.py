@@ -1,44 +1,44 @@
-"""Everything that can go wrong, as one tree. What each most likely means is said in `causes`.
+"""Every error of this package, in one tree. `hints` has the likely cause and the next step for each.
 
     Mqtt443Error                    an OSError, so code written for umqtt catches it
     +-- ConfigError                 config.json: which key, what is wrong, what to write
-    +-- ClockError                  the clock could not be set, or a certificate says that it is wrong
-    +-- OutOfMemory                 no memory for a TLS connection
-    +-- NetworkError                the way to the endpoint; try again soon
-    |   +-- WifiError               no association, no address
+    +-- ClockError                  the clock cannot be set, or a certificate shows that it is wrong
+    +-- OutOfMemory                 not enough memory for a TLS connection
+    +-- NetworkError                the way to the endpoint failed; try again soon
+    |   +-- WifiError               no association or no address
     |   +-- DnsError                no address for the endpoint's name
     |   +-- ConnectFailed           no TCP connection
     |   +-- Timeout                 a step missed its deadline; `phase` names it
     |   |   +-- HandshakeTimeout    silence during the TLS handshake
-    |   |   +-- ConnackTimeout      silence after CONNECT; slow
-    |   |   +-- PeerVanished        silence on a connection that was up
+    |   |   +-- ConnackTimeout      silence after CONNECT (refusal)
+    |   |   +-- PeerVanished        silence on an established connection
     |   +-- ConnectionLost          closed or reset; `closed` is True if the server closed it in order
     +-- TlsError                    the handshake failed
-    |   +-- NoAlpn                  no ALPN here, or the server picked none; slow
-    |   +-- CertificateError        the server is not proven to be the endpoint; slow
+    |   +-- NoAlpn                  no ALPN here, or the server picked none (refusal)
+    |   +-- CertificateError        the server did not prove that it is the endpoint (refusal)
     |       +-- WrongCa             not signed by a root in the CA file
     |       +-- WrongHost           issued for another name
     |       +-- CertificateExpired  past its last day, by this board's clock
     +-- ProtocolError               the server broke a protocol
     |   +-- WebSocketError          RFC 6455
     |   +-- MalformedPacket         MQTT 3.1.1
-    +-- Refused                     the server said no; slow, each attempt costs a Lambda call
+    +-- Refused                     the server said no (refusal); each attempt costs a Lambda call
         +-- ClosedBeforeConnack     closed instead of answering CONNECT
         +-- ConnectRefused          CONNACK with return code `code` [MQTT-3.2.2-5]
         +-- UpgradeRefused          WebSocket upgrade answered with HTTP status `status`
         +-- SubscribeRefused        SUBACK 0x80 [MQTT-3.9.3-2]
 
-Slow ones most likely end the same way at once: the reconnect loop gives them time.
+A refusal (`is_refusal`) would most likely repeat at once, so the reconnect loop waits longer after it.
 """
 
 
 class Mqtt443Error(OSError):
-    """Base of all.
+    """Base class of all errors of this package.
 
-    what: what happened. facts: the attributes named in the tree. `str()` adds likely causes and the next step.
+    what: what happened. facts: the attributes that the tree names. `str()` adds the likely causes and the next step.
     """
 
-    slow = False
+    is_refusal = False
     closed = False
     phase = None
     code = None
@@ -50,23 +50,127 @@ class Mqtt443Error(OSError):
             setattr(self, name, fact)
 
     def __str__(self):
-        # The texts are read on failure only: a board that works does not carry them.
-        from .causes import explain
+        # A board that works never loads these texts.
+        from ._port import phase
 
-        return explain(self)
+        with phase():
+            from .hints import explain
 
-
-def __getattr__(name):
-    """Make the class name of the tree when it is first asked for: a board that works needs few of them."""
-    from ._port import forget
-    from .tree import make
-
-    try:
-        return make(name, globals())
-    finally:
-        forget("tree")
+            return explain(self)
 
 
-def late(kind, phase, seconds):
-    """Return the error of class kind for a deadline of seconds that passed in phase."""
+class ConfigError(Mqtt443Error):
+    """config.json cannot be used: the text names the key, what is wrong, and what to write."""
+
+
+class ClockError(Mqtt443Error):
+    """The clock cannot be set, or a certificate shows that it is wrong."""
+
+
+class OutOfMemory(Mqtt443Error):
+    """There is not enough memory for a TLS connection."""
+
+
+class NetworkError(Mqtt443Error):
+    """The way to the endpoint failed; trying again soon may help."""
+
+
+class WifiError(NetworkError):
+    """The board got no Wi-Fi association or no address."""
+
+
+class DnsError(NetworkError):
+    """The endpoint's name has no address."""
+
+
+class ConnectFailed(NetworkError):
+    """No TCP connection to the endpoint."""
+
+
+class Timeout(NetworkError):
+    """A step missed its deadline; `phase` names the step."""
+
+
+class HandshakeTimeout(Timeout):
+    """The server was silent during the TLS handshake."""
+
+
+class ConnackTimeout(Timeout):
+    """The server did not answer CONNECT in time."""
+
+    is_refusal = True
+
+
+class PeerVanished(Timeout):
+    """The server was silent on an established connection."""
+
+
+class ConnectionLost(NetworkError):
+    """The connection was closed or reset; `closed` is True if the server closed it in order."""
+
+
+class TlsError(Mqtt443Error):
+    """The TLS handshake failed."""
+
+
+class NoAlpn(TlsError):
+    """This image cannot send ALPN, or the server picked no protocol."""
+
+    is_refusal = True
+
+
+class CertificateError(TlsError):
+    """The server did not prove that it is the endpoint."""
+
+    is_refusal = True
+
+
+class WrongCa(CertificateError):
+    """No root in the CA file signed the server's certificate."""
+
+
+class WrongHost(CertificateError):
+    """The server's certificate was issued for another name."""
+
+
+class CertificateExpired(CertificateError):
+    """By this board's clock, the server's certificate has expired."""
+
+
+class ProtocolError(Mqtt443Error):
+    """The server broke a protocol."""
+
+
+class WebSocketError(ProtocolError):
+    """The server broke RFC 6455."""
+
+
+class MalformedPacket(ProtocolError):
+    """The server sent a packet that MQTT 3.1.1 forbids."""
+
+
+class Refused(Mqtt443Error):
+    """The server said no."""
+
+    is_refusal = True
+
+
+class ClosedBeforeConnack(Refused):
+    """The server closed the connection instead of answering CONNECT."""
+
+
+class ConnectRefused(Refused):
+    """CONNACK carried the return code `code` [MQTT-3.2.2-5]."""
+
+
+class UpgradeRefused(Refused):
+    """The server answered the WebSocket upgrade with HTTP status `status`."""
+
+
+class SubscribeRefused(Refused):
+    """SUBACK carried 0x80 [MQTT-3.9.3-2]."""
+
+
+def timeout_error(kind, phase, seconds):
+    """Return an error of class kind: phase got no answer within its deadline of `seconds`."""
     return kind("no answer within %d s: %s" % (seconds, phase), phase=phase)

@@ -1,10 +1,10 @@
 """What waits to be published: in memory while the link is up, on flash when it is not.
 
 A message leaves when it is acknowledged, when its time to live is over, or as the oldest when there is no room; the
-last two are counted. How it lies on flash is `segments`' work; `sender` sends it, `recovery` says when it is saved.
+last two are counted. `flash_log` stores it on flash; `sender` sends it, `app` decides when it is saved.
 """
 
-from ._port import BUILD_DATE, const, forget, unix_time
+from ._port import BUILD_DATE, const, unix_time, unload
 
 # What may wait in memory alone, in bytes of payload; more goes to flash, or displaces the oldest.
 RAM_BYTES = const(4096)
@@ -26,7 +26,7 @@ class Outbox:
     """
 
     def __init__(self, folder, max_bytes, log, now=unix_time):
-        self.flying = []  # entries that were sent and are not acknowledged, oldest first
+        self.in_flight = []  # entries that were sent and are not acknowledged, oldest first
         self.dropped = 0
         self.expired = 0
         self._ram = []  # entries that were never sent, all younger than what is on flash
@@ -42,9 +42,9 @@ class Outbox:
             self._close()
 
     def _open(self):
-        """Load what is on flash; costs memory, so an outbox without any forgets it again."""
+        """Load what is on flash; this costs memory, so an outbox with nothing on flash unloads it again."""
         if self._segments is None:
-            from .segments import Segments
+            from .flash_log import Segments
 
             self._segments = Segments(self.folder, self.max_bytes)
 
@@ -52,7 +52,7 @@ class Outbox:
         if self._segments.empty:
             self._count()
             self._segments = None
-            forget("segments")
+            unload("flash_log")
 
     def _count(self):
         segments = self._segments
@@ -82,7 +82,7 @@ class Outbox:
         """Put on flash what is in memory alone; return whether it is safe there."""
         if not self.max_bytes:
             return False
-        held = [entry for entry in self.flying if entry[SEGMENT] is None]
+        held = [entry for entry in self.in_flight if entry[SEGMENT] is None]
         if held or self._ram:
             try:
                 self._open()
@@ -90,7 +90,7 @@ class Outbox:
             except (OSError, MemoryError) as e:
                 if not self._full:
                     self._full = True
-                    self.log("outbox: flash takes no more (%s); readings wait in memory" % e)
+                    self.log("outbox: flash is full (%s); keeping readings in RAM" % e)
                 return False
             self._full = False
             for i, number in enumerate(numbers):
@@ -103,10 +103,10 @@ class Outbox:
 
     def unsaved(self):
         """Return whether something is in memory alone."""
-        return bool(self._ram) or any(entry[SEGMENT] is None for entry in self.flying)
+        return bool(self._ram) or any(entry[SEGMENT] is None for entry in self.in_flight)
 
     def next(self):
-        """Return the next entry to send, which is in `flying` from then on; None if there is none."""
+        """Return the next entry to send, which is in `in_flight` from then on; None if there is none."""
         while True:
             if self._segments is not None:
                 record = self._segments.next()
@@ -122,23 +122,23 @@ class Outbox:
             else:
                 return None
             if not 0 < entry[EXPIRES] <= self.now():
-                self.flying.append(entry)
+                self.in_flight.append(entry)
                 return entry
             self.expired += 1
 
     def done(self, entry):
-        """Let go of an entry of `flying` that was acknowledged."""
-        for i, other in enumerate(self.flying):
+        """Let go of an entry of `in_flight` that was acknowledged."""
+        for i, other in enumerate(self.in_flight):
             if other is entry:
-                del self.flying[i]
+                del self.in_flight[i]
                 break
         if self._segments is not None:
             self._release()
 
     def _release(self):
-        self._segments.release([entry[SEGMENT] for entry in self.flying])
+        self._segments.release([entry[SEGMENT] for entry in self.in_flight])
         self._close()
 
     def empty(self):
         """Return whether nothing waits, neither in memory nor on flash nor for its PUBACK."""
-        return not self.flying and not self._ram and self._segments is None
+        return not self.in_flight and not self._ram and self._segments is None

@@ -1,9 +1,9 @@
-"""What umqtt takes for its socket: whole MQTT packets out, checked MQTT packets in.
+"""Every MQTT packet, out and in: built, checked, and passed to umqtt, which takes `Packets` for its socket.
 
-umqtt writes a packet in up to eight pieces; each would be a TLS record and, with Nagle, a wait. Here a packet
-leaves in one write, and a backlog of PUBLISH packets in as few as hold them. umqtt reads with asserts, which frozen
-builds drop; here a packet is read whole and checked before umqtt sees its first byte. What a packet means stays with
-umqtt and `client`.
+umqtt writes a packet in up to eight pieces; each would be a TLS record and, with Nagle, a wait. Here a packet leaves in
+one write, and a backlog of PUBLISH packets in as few writes as hold it. umqtt reads with asserts, which frozen builds
+drop; here a packet is read whole and checked before umqtt sees its first byte. What a packet means is up to umqtt and
+`client`.
 """
 
 from . import errors
@@ -16,7 +16,7 @@ _SUBACK = const(0x90)
 _UNSUBACK = const(0xB0)
 _PINGRESP = const(0xD0)
 
-# First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; SUBACK answers our one filter.
+# First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; a SUBACK answers our single filter.
 _FIXED = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _UNSUBACK: 2, _PINGRESP: 0}
 
 # Free bytes in front of what is sent, where a WebSocket puts its frame's header (RFC 6455 section 5.2).
@@ -31,15 +31,15 @@ _MAX_REMAINING = const(132096)
 class Packets:
     """The packet filter between umqtt and a stream. One object and its buffers serve all connections in turn.
 
-    max_bytes: the largest PUBLISH taken in, 512 or more; a larger one is read away, acknowledged, and counted
-    in `dropped`.
+    max_bytes: the largest PUBLISH accepted, 512 or more; a larger one is read, acknowledged, thrown away, and counted
+    in `discarded`.
     """
 
     def __init__(self, max_bytes):
         self._in = bytearray(max_bytes)
-        self._view = memoryview(self._in)  # made once: slices of it are all that a packet allocates
+        self._view = memoryview(self._in)  # made once: a packet allocates only slices of it
         self._out = bytearray(ROOM + _OUT_BYTES)
-        self.dropped = 0
+        self.discarded = 0
         self.attach(None)
 
     def attach(self, stream):
@@ -47,7 +47,7 @@ class Packets:
         self.stream = stream
         self._out_have = ROOM
         self._connected = False
-        self.pinged = False  # a PINGRESP is due; the client sets it, the PINGRESP clears it
+        self.pinged = False  # a PINGRESP is pending; the client sets it, the PINGRESP clears it
         self._restart()
 
     def _restart(self):
@@ -58,7 +58,7 @@ class Packets:
         # Of a whole packet: bytes umqtt may read, and has read.
         self._limit = 0
         self._at = 0
-        self._dropping = 0  # packet identifier of a PUBLISH too large to keep
+        self._oversize_pid = 0  # packet identifier of a PUBLISH that is too large to keep
 
     def deadline(self, timeout_ms, phase):
         """Pass the deadline on to the stream."""
@@ -90,7 +90,7 @@ class Packets:
                 self.flush()
 
     def publish(self, first, topic, msg, pid):
-        """Take one PUBLISH (MQTT 3.1.1 section 3.3), which leaves with the next `flush`, or when a record is full.
+        """Queue one PUBLISH (MQTT 3.1.1 section 3.3); it leaves with the next `flush`, or when a TLS record is full.
 
         first: its first byte. topic, msg: bytes. pid: packet identifier, 0 for none.
         """
@@ -120,14 +120,14 @@ class Packets:
         out[at : at + len(msg)] = msg
 
     def flush(self):
-        """Send what was taken, in one write."""
+        """Send what is queued, in one write."""
         have = self._out_have
         if have > ROOM:
             self._out_have = ROOM
             self.stream.send(self._out, ROOM, have)
 
-    def drop(self):
-        """Forget what was taken and not sent."""
+    def discard_output(self):
+        """Throw away what is queued and not sent."""
         self._out_have = ROOM
 
     def _make_room(self, size):
@@ -155,7 +155,7 @@ class Packets:
         return bool(self._in[0] & 1)
 
     def skip(self):
-        """Drop what umqtt left of its packet, such as the rest of a PUBACK that nobody waits for."""
+        """Drop what umqtt left of its packet."""
         if self._at:
             self._restart()
 
@@ -231,20 +231,20 @@ class Packets:
         return identifier
 
     def _drain(self):
-        """Read away the rest of a PUBLISH larger than the buffer; return False if not blocking and more is due."""
+        """Read the rest of a PUBLISH larger than the buffer; return False if not blocking and more must come."""
         scratch = self._view
         if self._have == len(scratch):  # before the first byte is overwritten
-            self._dropping = self._packet_identifier()
+            self._oversize_pid = self._packet_identifier()
         while self._have < self._size:
             n = self.stream.readinto(scratch[: self._size - self._have])
             if not n:
                 return False
             self._have += n
-        identifier = self._dropping
+        identifier = self._oversize_pid
         self._restart()
-        self.dropped += 1
+        self.discarded += 1
         if identifier:
-            # Acknowledged all the same: otherwise it comes again after each reconnect [MQTT-4.4.0-1].
+            # Acknowledge it all the same: otherwise it comes again after each reconnect [MQTT-4.4.0-1].
             self.write(bytes((_PUBACK, 2, identifier >> 8, identifier & 0xFF)))
         return True
 
@@ -268,3 +268,23 @@ def _packet_size(buf, at, end):
         if not buf[at + i] & 0x80:
             return size + i + 1
     raise errors.MalformedPacket("remaining length over four bytes")
+
+
+def packet(first, head, fields=(), tail=b""):
+    """Return a control packet (MQTT 3.1.1 section 2): first byte, remaining length, head, fields, tail.
+
+    fields: bytes, each sent with its two-byte length (section 1.5.3); None is left out.
+    """
+    body = bytearray(head)
+    for field in fields:
+        if field is not None:
+            body.extend(len(field).to_bytes(2, "big"))
+            body.extend(field)
+    body.extend(tail)
+    size = len(body)
+    head = bytearray((first,))
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return head + body

@@ -8,13 +8,13 @@ from . import errors
 from ._port import const, ticks_add, ticks_diff, ticks_ms
 from .outbox import PAYLOAD, PID, SENT
 
-# AWS takes 100 publishes a second from a connection, and discards more (General Reference, "AWS IoT Core protocol
-# quotas"). Its second is the one in which they arrive; 5 ms for what is rounded. Those that are acknowledged are
+# AWS takes 100 publishes a second from a connection and discards the rest (General Reference, "AWS IoT Core protocol
+# quotas"). The second that counts is the one in which they arrive; 5 ms allow for rounding. Acknowledged messages are
 # counted in pairs, which takes half the memory.
 _A_SECOND = const(100)
 _SECOND_MS = const(1005)
 _PAIRS = const(50)
-# With QoS 0 nothing tells when they arrived: so much longer may one be under way than another.
+# With QoS 0 nothing shows when messages arrived: one may travel this much longer than another.
 _UNTOLD_MS = const(100)
 _DUP = const(8)
 
@@ -23,10 +23,11 @@ class Sender:
     """Moves messages from an outbox to a client.
 
     client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many may wait for their PUBACK.
-    on_sent: called with the payload of each that is done.
+    on_sent: called with the payload of
+    each acknowledged message. ticks: seam, a millisecond counter.
     """
 
-    def __init__(self, client, outbox, config, on_sent):
+    def __init__(self, client, outbox, config, on_sent, ticks=ticks_ms):
         self.client = client
         self.outbox = outbox
         self.topic = config.topic.encode()
@@ -34,20 +35,21 @@ class Sender:
         self.window = config.window
         self.timeout_ms = config.timeout_s * 1000
         self.on_sent = on_sent
-        # When the last pairs were acknowledged, the oldest at _at: both had arrived then. Whether half of one more is.
-        self._ticks = [ticks_add(ticks_ms(), -2000)] * _PAIRS
+        self.ticks = ticks
+        # Ticks of the last acknowledged pairs, the oldest at _at; and whether half of one more pair is there.
+        self._ticks = [ticks_add(ticks(), -2000)] * _PAIRS
         self._at = 0
         self._half = 0
         self._least_ms = self.timeout_ms if self.qos else -_UNTOLD_MS  # the shortest round trip so far
         self._flags = 0
-        self._sent = 0  # so many of what is in flight were sent on this connection: the first ones
+        self._sent = 0  # how many of the messages in flight, the first ones, were sent on this connection
         client.on_puback = self._acknowledged
 
     def begin(self, session):
         """Begin on a new connection; session: whether the server kept the old one."""
         self._flags = _DUP if session else 0
         self._sent = 0
-        for entry in self.outbox.flying:
+        for entry in self.outbox.in_flight:
             entry[SENT] = None
 
     def pump(self):
@@ -55,58 +57,58 @@ class Sender:
 
         Raises PeerVanished if a PUBACK is overdue, and what sending raises.
         """
-        flying = self.outbox.flying
-        now = ticks_ms()
+        in_flight = self.outbox.in_flight
+        now = self.ticks()
         left_ms = None
-        if flying and flying[0][SENT] is not None:
-            left_ms = self.timeout_ms - ticks_diff(now, flying[0][SENT])
+        if in_flight and in_flight[0][SENT] is not None:
+            left_ms = self.timeout_ms - ticks_diff(now, in_flight[0][SENT])
             if left_ms <= 0:
-                raise errors.late(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
-        while self._sent < len(flying) or len(flying) < self.window:
-            # Besides those of which nothing or too little is known, so many pairs may be from within a second.
+                raise errors.timeout_error(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
+        while self._sent < len(in_flight) or len(in_flight) < self.window:
+            # Besides the messages whose arrival is unknown, this many pairs may fall within a second.
             pairs = (_A_SECOND - 1 - self._sent - self._half) // 2
             if pairs < 0:
                 break
-            # The last pair that may not: it had arrived when its PUBACK left, and what is sent now is under way too.
-            # Both ways take the shortest round trip at least, which need not be waited for.
+            # The last pair that may not: it had arrived when its PUBACK left, and what is sent now travels, too. Both
+            # ways take at least the shortest round trip, which need not be waited for.
             wait_ms = _SECOND_MS - self._least_ms - ticks_diff(now, self._ticks[self._at - 1 - pairs])
-            # More than it can be: that was days ago, and the counter has come round since.
+            # A larger value means that the pair is days old and the counter has wrapped since.
             if 0 < wait_ms <= _SECOND_MS + _UNTOLD_MS:
                 left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
                 break
-            entry = flying[self._sent] if self._sent < len(flying) else self.outbox.next()
+            entry = in_flight[self._sent] if self._sent < len(in_flight) else self.outbox.next()
             if entry is None:
                 break
-            self._sent += 1  # first: Ctrl-C may come in between, and nothing goes twice for it
-            self._take(entry, now)
+            self._sent += 1  # first: Ctrl-C may come in between, and must not make a message go twice
+            self._queue(entry, now)
         self.client.flush()
         if not self.qos:
-            while flying:
-                self._finish(flying[0])
+            while in_flight:
+                self._finish(in_flight[0])
         return left_ms
 
-    def _take(self, entry, now):
+    def _queue(self, entry, now):
         flags = 0
         if entry[PID]:
             flags = self._flags
         elif self.qos:
-            taken = [other[PID] for other in self.outbox.flying]
+            taken = [other[PID] for other in self.outbox.in_flight]
             while True:
                 entry[PID] = self.client.next_pid()
                 if entry[PID] not in taken:
                     break
         entry[SENT] = now
-        self.client.take(self.topic, entry[PAYLOAD], entry[PID], flags)
+        self.client.queue_publish(self.topic, entry[PAYLOAD], entry[PID], flags)
 
     def _acknowledged(self, pid):
-        for entry in self.outbox.flying:
+        for entry in self.outbox.in_flight:
             if entry[PID] == pid and entry[SENT] is not None:
                 self._finish(entry)
                 return
 
     def _finish(self, entry):
         self._sent -= 1
-        now = ticks_ms()
+        now = self.ticks()
         if self.qos:
             self._least_ms = min(self._least_ms, ticks_diff(now, entry[SENT]))
         if self._half:

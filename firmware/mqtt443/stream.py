@@ -1,49 +1,52 @@
 """Bytes to and from the endpoint under a deadline.
 
-`Stream` is the bottom of every transport. Opening it is `dial`'s; WebSocket frames and MQTT packets are other files'.
+`Stream` is the bottom of every transport. `connection` opens it; `websocket` and `packets` are above it.
 """
 
 from . import errors
-from ._port import READ, WRITE, ticks_add, ticks_diff, ticks_ms
+from ._port import READ, WRITE, phase, ticks_add, ticks_diff, ticks_ms
 
 
 class Stream:
     """A channel with deadlines. `phase` names the step for a timeout's text.
 
-    channel: a `Channel`. host: for texts. handshaking: the first write has a TLS handshake to do.
+    channel: a `Channel`. host: for error texts. handshaking: the first write does the TLS handshake. ticks: seam, a
+    millisecond counter.
     """
 
-    def __init__(self, channel, host, handshaking=True):
+    def __init__(self, channel, host, handshaking=True, ticks=ticks_ms):
         self.phase = "connecting"
         self.channel = channel
         self.host = host
         self.handshaking = handshaking
         self._blocking = True
         self._seconds = 0
-        self._end = ticks_ms()
+        self.ticks = ticks
+        self._end = ticks()
 
-    def deadline(self, timeout_ms, phase):
-        """Give all that follows, until the next call, timeout_ms from now; phase names it ("CONNACK")."""
-        self.phase = phase
+    def deadline(self, timeout_ms, step):
+        """Give all that follows, until the next call, timeout_ms from now; step names it ("CONNACK")."""
+        self.phase = step
         self._seconds = timeout_ms // 1000
-        self._end = ticks_add(ticks_ms(), timeout_ms)
+        self._end = ticks_add(self.ticks(), timeout_ms)
 
     def setblocking(self, flag):
         """Whether `readinto` waits for a byte (True) or returns None (False)."""
         self._blocking = flag
 
     def _left_ms(self):
-        left = ticks_diff(self._end, ticks_ms())
+        left = ticks_diff(self._end, self.ticks())
         if left > 0:
             return left
         if self.handshaking:
-            raise errors.late(errors.HandshakeTimeout, "the TLS handshake with " + self.host, self._seconds)
-        raise errors.late(errors.Timeout, self.phase, self._seconds)
+            raise errors.timeout_error(errors.HandshakeTimeout, "the TLS handshake with " + self.host, self._seconds)
+        raise errors.timeout_error(errors.Timeout, self.phase, self._seconds)
 
     def _fault(self, error):
-        from .faults import fault
+        with phase():
+            from .tls_errors import fault
 
-        return fault(error, self.host, self.handshaking)
+            return fault(error, self.host, self.handshaking)
 
     def readinto(self, view):
         """Read at least one byte into view (not empty); return the count, or None if not blocking and none is there.
@@ -51,7 +54,7 @@ class Stream:
         Raises ConnectionLost at the end of the stream, Timeout past the deadline.
         """
         while True:
-            left_ms = self._left_ms()  # also while bytes come: one at a time for ever is no answer either
+            left_ms = self._left_ms()  # also while bytes come: a byte now and then is no answer
             try:
                 n = self.channel.readinto(view)
             except (OSError, ValueError, MemoryError) as e:

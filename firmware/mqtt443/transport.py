@@ -1,10 +1,10 @@
-"""The three doors into AWS IoT Core on 443, and which one this board takes.
+"""The three transports into AWS IoT Core on port 443, and which one this board uses.
 
     alpn   MQTT, TLS, SNI, ALPN mqtt      default endpoint; needs an image with ALPN
     wss    MQTT over WebSocket, TLS, SNI  default endpoint; any firmware
     tls    MQTT, TLS, SNI, no ALPN        a domain configuration CUSTOM_AUTH + SECURE_MQTT; any firmware
 
-Certificates are verified on each of them; there is no switch for that. MQTT itself begins in `client`.
+Each verifies certificates; no setting turns that off. MQTT itself begins in `client`.
 """
 
 
@@ -12,13 +12,13 @@ class Transport:
     """Opens connections to the endpoint of a config, all with one TLS context.
 
     config: a `Config`. root: folder in front of the config's file names. alpn, context, connect: seams for
-    tests (a bool, a TLS context, `dial.connect_tcp`). Raises ConfigError for an unusable CA file, NoAlpn as
-    `dial.choose`.
+    tests (a bool, a TLS context, `connection.connect_tcp`). Raises ConfigError for an unusable CA file, NoAlpn as
+    `connection.choose`.
     """
 
     def __init__(self, config, root="", alpn=None, context=None, connect=None):
         from ._tls import can_alpn
-        from .dial import choose, new_context
+        from .connection import choose, new_context
 
         self.host = config.endpoint
         self.port = config.port
@@ -33,7 +33,7 @@ class Transport:
 
         Without ALPN mqtt, which would lead to MQTT; with the same verification.
         """
-        from .dial import new_context, open_tls
+        from .connection import new_context, open_tls
 
         return open_tls(self, new_context(self.path) if self.name == "alpn" else self.context)
 
@@ -42,13 +42,13 @@ class Transport:
 
         Raises the errors of `stream`, and of `websocket` for wss.
         """
-        from .dial import open_mqtt
+        from .connection import open_mqtt
 
         return open_mqtt(self)
 
     def check(self, stream):
         """Raise NoAlpn if ALPN was sent on stream and the server picked nothing; call it after the first write."""
         if self.name == "alpn":
-            from .dial import check_alpn
+            from .connection import check_alpn
 
             check_alpn(stream, self.host)

@@ -1,13 +1,13 @@
 """A WebSocket client (RFC 6455) over a Stream, with the Stream's own interface, for MQTT in binary frames.
 
-Masking and the frames that a server sends all day are here; others are `control`'s, the request before them is
-`upgrade`'s. Incoming payload is handed on as it comes, so what a frame's header claims is never allocated. Extensions
+Masking and the frames that a server sends all day are here; `ws_control` has the rare ones, `ws_handshake` the request
+before them. Incoming payload is handed on as it comes, so what a frame's header claims is never allocated. Extensions
 are not offered and not accepted.
 """
 
 import os
 
-from ._port import const, forget
+from ._port import const, phase
 
 _BINARY = const(2)
 _LONG = const(126)  # from here on, the length has bytes of its own
@@ -83,12 +83,12 @@ class WebSocket:
                         return None
                     self.have += n
                 else:
-                    from .control import answer
-
                     self.control = None
                     self.have = 0
-                    answer(self, control)
-                    forget("control")
+                    with phase():
+                        from .ws_control import answer
+
+                        answer(self, control)
             elif self.left:
                 n = self.stream.readinto(view[: self.left] if len(view) > self.left else view)
                 if n:
@@ -114,10 +114,10 @@ class WebSocket:
         if header[0] == 0x80 | _BINARY and header[1] < _LONG and not self.in_message:
             self.left = header[1]
         else:
-            from .control import begin
+            with phase():
+                from .ws_control import begin
 
-            begin(self, header[0], header[1], int.from_bytes(header[2:need], "big"))
-            forget("control")
+                begin(self, header[0], header[1], int.from_bytes(header[2:need], "big"))
         return True
 
     def close(self):

@@ -38,7 +38,7 @@ def test_readings_wait_in_memory_where_flash_has_no_room(endpoint: RunningCore, 
         missing = check_the_oldest_are_counted(board)
         assert missing[0] <= 2
         assert len(missing) >= 40 - 10, "more than memory may hold has waited"
-        assert len([line for line in board.board.lines if "outbox: flash takes no more" in line]) == 1
+        assert len([line for line in board.board.lines if "outbox: flash is full" in line]) == 1
         # What else wants to write works, whether there is room for its few bytes or not.
         board.send({"command": "interval", "interval_s": 2})
         board.board.wait_for("command interval")

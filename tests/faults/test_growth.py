@@ -32,17 +32,16 @@ OF_EIGHT_BYTES = 480
 
 COMMON = """
 import gc, json
-from mqtt443 import config, errors, sender
-from mqtt443._port import forget, ticks_ms
+from mqtt443 import errors, sender
+from mqtt443._port import phase, ticks_ms
+with phase():
+    from mqtt443 import config_schema
+    settings = config_schema.load()
 from mqtt443.client import Client
 from mqtt443.outbox import Outbox
 from mqtt443.transport import Transport
 
-settings = config.load()
-forget("config")
 settings.timeout_s = 3600
-# AWS's pace, 64 times as fast.
-sender.ticks_ms = lambda: (ticks_ms() & 0xFFFFFF) << 6
 client = Client(settings, Transport(settings))
 client.set_callback(print)
 outbox = Outbox("outbox", 0, print)
@@ -53,12 +52,13 @@ def sent(payload):
     global acknowledged
     acknowledged += 1
 
-link = sender.Sender(client, outbox, settings, sent)
+# AWS's pace, 64 times as fast.
+link = sender.Sender(client, outbox, settings, sent, lambda: (ticks_ms() & 0xFFFFFF) << 6)
 
 def send(count):
     # Up to eight at a time, as a backlog goes.
     wanted = acknowledged + count
-    put = acknowledged + len(outbox.flying)
+    put = acknowledged + len(outbox.in_flight)
     while acknowledged < wanted:
         while put < wanted and put - acknowledged < 8:
             outbox.put(PAYLOAD)
@@ -69,10 +69,9 @@ def send(count):
 
 GROWTH = """
 from array import array
-# What a first error leaves: its class, and names.
-errors.ConnectionLost
-from mqtt443 import causes, faults
-forget("faults", "causes")
+# What a first error leaves: names.
+with phase():
+    from mqtt443 import hints, tls_errors
 heap = array("I", [0] * CONNECTIONS)
 for n in range(CONNECTIONS):
     link.begin(client.connect())
@@ -87,7 +86,6 @@ for n in range(CONNECTIONS):
         if n % ENDINGS < 2:
             raise
         str(e)
-        forget("faults", "causes")
     client.close()
     gc.collect()
     heap[n] = gc.mem_alloc()

@@ -30,8 +30,8 @@ BETWEEN_TWO_RENAMES = "state is missing or torn; taken from state.new"
 PROGRAM = """
 import json, os, vfs
 import _flash
-from mqtt443 import state
-from mqtt443.segments import Segments
+from mqtt443 import storage
+from mqtt443.flash_log import Segments
 
 class Flash(_flash.Flash):
     read = 0
@@ -58,7 +58,7 @@ if new:
     vfs.VfsLfs2.mkfs(flash)
     vfs.mount(vfs.VfsLfs2(flash), "/flash")
     os.chdir("/flash")
-    state.save("state", {"version": 0})
+    storage.save_state("state", {"version": 0})
     raise SystemExit
 vfs.mount(vfs.VfsLfs2(flash), "/flash")
 os.chdir("/flash")
@@ -76,7 +76,7 @@ def found():
         assert (payload, expires) == record(expires), payload
         records.append((expires, number))
     said = []
-    version = state.load("state", said.append).get("version")
+    version = storage.load_state("state", said.append).get("version")
     say("found", records=records, version=version, opened=opened, dropped=segments.dropped, corrupt=segments.corrupt,
         said=said)
 
@@ -94,7 +94,7 @@ for step in range(9):
     if step % 2:
         version += 1
         say("save", version=version)
-        state.save("state", {"version": version, "cause": "x" * (version % 3 * 100)})
+        storage.save_state("state", {"version": version, "cause": "x" * (version % 3 * 100)})
         say("saved", version=version)
     for _ in range(step):
         next = segments.next()

@@ -32,7 +32,7 @@ def test_board_goes_on_with_the_last_good_config_where_config_json_is_torn(start
         started.wait_for_more(2)
         started.off()
         assert any(
-            "config.json: not valid JSON at line 1" in line and line.endswith("The last good one is taken")
+            "config.json: not valid JSON at line 1" in line and line.endswith("Using the last good one")
             for line in started.board.lines
         ), started.board.lines
     started.remove("config.json")

@@ -29,13 +29,13 @@ SLACK_BYTES = 512  # of heap, for what a conservative collector leaves
 # Each trial has the same number of messages to send: what is left of those before it, and new ones.
 PROGRAM = """
 import gc, json
-from mqtt443 import config, errors
+from mqtt443 import config_schema, errors
 from mqtt443.client import Client
 from mqtt443.outbox import Outbox
 from mqtt443.sender import Sender
 from mqtt443.transport import Transport
 
-settings = config.load()
+settings = config_schema.load()
 settings.timeout_s = TIMEOUT_S
 client = Client(settings, Transport(settings))
 client.set_callback(print)
@@ -142,7 +142,7 @@ def run_trials(
         timeout_s: the client's deadline for each step; lower than a config may have it.
         limit_s: how long all of it may take: a hang ends here.
         port: of the endpoint, if not its default one.
-        config: keys of the board's config.json.
+        config: keys of the board's config_schema.json.
     """
     password = core.add_device(folder.name)
     plan = [*treatments, UNHARMED]

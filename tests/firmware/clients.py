@@ -1,10 +1,12 @@
 """A client of `mqtt443` on scripted wires: what the tests of its behaviours share."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.support.board import package as board  # noqa: F401 (umqtt, before mqtt443.client)
 
-from mqtt443 import config  # isort: skip
+from mqtt443 import config_schema  # isort: skip
+from mqtt443._port import ticks_ms  # isort: skip
 from mqtt443.client import Client  # isort: skip
 
 from tests.firmware.fakes import Wire  # isort: skip
@@ -34,12 +36,14 @@ class Opener:
 
 
 def settings(**changes: Any) -> Any:
-    return config.validate({"endpoint": "h", "client_id": "dev1", "username": "u", "password": "pw", **changes})
+    return config_schema.validate({"endpoint": "h", "client_id": "dev1", "username": "u", "password": "pw", **changes})
 
 
-def connected(*incoming: bytes | Exception | None, **changes: Any) -> tuple[Client, Wire]:
+def connected(
+    *incoming: bytes | Exception | None, ticks: Callable[[], int] = ticks_ms, **changes: Any
+) -> tuple[Client, Wire]:
     wire = Wire([CONNACK, *incoming])
-    client = Client(settings(**changes), Opener(wire))
+    client = Client(settings(**changes), Opener(wire), ticks)
     assert client.connect() is False
     wire.writes.clear()
     wire.deadlines.clear()

@@ -14,9 +14,9 @@ DEADLINE_S = 30
 # Each start prints what `begin` made of it as one line of JSON, then does its step; a plan ends at the prompt.
 PROGRAM = """
 import json, machine
-from mqtt443 import ending, start
+from mqtt443 import boot, power
 
-reason, cause, counters = start.begin("", lambda text: print("log", text))
+reason, cause, counters, _ = boot.count_start("", lambda text: print("log", text))
 with open("steps") as file:
     steps = file.read().split(",")
 with open("steps", "w") as file:
@@ -25,7 +25,7 @@ starts = counters.pop("starts")
 print(json.dumps({"reason": reason, "cause": cause, "starts": starts, "counters": counters}))
 for step in steps[0].split("+"):
     if step == "healthy":
-        start.healthy()
+        power.mark_boot_ok()
     elif step == "crash":
         machine.reset()
     elif step == "watchdog":
@@ -35,13 +35,13 @@ for step in steps[0].split("+"):
     elif step == "soft":
         machine.soft_reset()
     elif step == "restart":
-        ending.reset("", "asked", {"seq": 7, "starts": 2}, print)
+        power.reset("", "asked", {"seq": 7, "starts": 2}, print)
     elif step == "reset":
-        ending.reset("", None, {}, print)
+        power.reset("", None, {}, print)
     elif step == "sleep":
-        ending.deep_sleep(1, {"seq": 9, "starts": 2})
+        power.deep_sleep(1, {"seq": 9, "starts": 2})
     elif step == "late":
-        ending.deep_sleep(-5, {})
+        power.deep_sleep(-5, {})
     elif step == "own sleep":
         machine.deepsleep(1)
 """

@@ -73,14 +73,14 @@ def test_a_return_code_is_a_refusal_with_that_code(code: int) -> None:
 
 
 def test_no_connack_is_its_own_timeout() -> None:
-    wire = Wire([errors.late(errors.Timeout, "CONNACK", 15)])
+    wire = Wire([errors.timeout_error(errors.Timeout, "CONNACK", 15)])
     with pytest.raises(errors.ConnackTimeout, match="15 s: CONNACK"):
         Client(settings(), Opener(wire)).connect()
     assert wire.closed == 1
 
 
 def test_a_handshake_timeout_stays_one() -> None:
-    client = Client(settings(), Opener(errors.late(errors.HandshakeTimeout, "the TLS handshake with h", 15)))
+    client = Client(settings(), Opener(errors.timeout_error(errors.HandshakeTimeout, "the TLS handshake with h", 15)))
     with pytest.raises(errors.HandshakeTimeout):
         client.connect()
 

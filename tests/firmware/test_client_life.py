@@ -7,21 +7,17 @@ import pytest
 from tests.firmware.clients import Opener, connected, settings
 from tests.firmware.fakes import Ticks
 
-from mqtt443 import client as client_module  # isort: skip
-from mqtt443 import dial, errors  # isort: skip
+from mqtt443 import errors  # isort: skip
 from mqtt443.client import Client  # isort: skip
 
 
 @pytest.fixture
-def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    clock = Ticks()
-    monkeypatch.setattr(client_module, "ticks_ms", clock)
-    monkeypatch.setattr(dial, "ticks_ms", clock)
-    return clock
+def ticks() -> Ticks:
+    return Ticks()
 
 
 def test_a_ping_goes_out_at_half_the_keep_alive(ticks: Ticks) -> None:
-    client, wire = connected(keepalive_s=60)
+    client, wire = connected(ticks=ticks, keepalive_s=60)
     assert client.keep_alive() == 30000
     ticks.now_ms = 29999
     assert client.keep_alive() == 1
@@ -32,7 +28,7 @@ def test_a_ping_goes_out_at_half_the_keep_alive(ticks: Ticks) -> None:
 
 
 def test_an_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
-    client, _ = connected(b"\x40\x02\x00\x01", keepalive_s=60)
+    client, _ = connected(b"\x40\x02\x00\x01", ticks=ticks, keepalive_s=60)
     ticks.now_ms = 20000
     client.publish("t", "x", qos=1)
     ticks.now_ms = 49999
@@ -40,7 +36,7 @@ def test_an_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
 
 
 def test_a_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
-    client, wire = connected(keepalive_s=60)
+    client, wire = connected(ticks=ticks, keepalive_s=60)
     ticks.now_ms = 29999
     client.publish("t", "x")
     assert client.keep_alive() == 1
@@ -50,7 +46,7 @@ def test_a_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
 
 
 def test_a_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
-    client, _ = connected(keepalive_s=60, timeout_s=10)
+    client, _ = connected(ticks=ticks, keepalive_s=60, timeout_s=10)
     ticks.now_ms = 30000
     assert client.keep_alive() == 10000
     ticks.now_ms = 39999
@@ -62,7 +58,7 @@ def test_a_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
 
 
 def test_a_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(ticks: Ticks) -> None:
-    client, _ = connected(keepalive_s=30, timeout_s=60)
+    client, _ = connected(ticks=ticks, keepalive_s=30, timeout_s=60)
     ticks.now_ms = 15000
     client.keep_alive()
     ticks.now_ms = 44999
@@ -73,7 +69,7 @@ def test_a_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(t
 
 
 def test_a_pingresp_in_time_is_enough(ticks: Ticks) -> None:
-    client, _ = connected(b"\xd0\x00", keepalive_s=60)
+    client, _ = connected(b"\xd0\x00", ticks=ticks, keepalive_s=60)
     ticks.now_ms = 30000
     client.keep_alive()
     client.check_msg()

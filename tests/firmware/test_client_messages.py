@@ -36,7 +36,7 @@ def test_packet_identifiers_wrap_to_one() -> None:
 
 
 def test_a_missing_puback_means_that_the_peer_vanished() -> None:
-    client, _ = connected(errors.late(errors.Timeout, "PUBACK", 15))
+    client, _ = connected(errors.timeout_error(errors.Timeout, "PUBACK", 15))
     with pytest.raises(errors.PeerVanished) as info:
         client.publish("t", "x", qos=1)
     assert info.value.phase == "PUBACK"
@@ -127,7 +127,7 @@ def test_messages_too_large_are_counted() -> None:
     client, _ = connected(b"\x30\x82\x08\0\1t" + b"x" * 1023, max_message_bytes=512)
     client.set_callback(lambda *_: pytest.fail("delivered"))
     client.check_msg()
-    assert client.dropped == 1
+    assert client.discarded == 1
 
 
 def test_wait_handles_all_that_came_and_waits_no_longer() -> None:
@@ -162,7 +162,7 @@ def test_a_callback_can_tell_a_retained_message() -> None:
 def test_publishes_that_are_taken_leave_together_in_one_write() -> None:
     client, wire = connected()
     for pid in (7, 8, 0):
-        client.take(b"t", b"x", pid)
+        client.queue_publish(b"t", b"x", pid)
     assert wire.writes == []
     client.flush()
     assert wire.writes == [b"\x32\x06\0\1t\0\7x\x32\x06\0\1t\0\x08x\x30\x04\0\1tx"]
@@ -172,7 +172,7 @@ def test_publishes_that_are_taken_leave_together_in_one_write() -> None:
 
 def test_a_resent_publish_carries_dup() -> None:
     client, wire = connected()
-    client.take(b"t", b"x", 7, 8)
+    client.queue_publish(b"t", b"x", 7, 8)
     client.flush()
     assert wire.writes == [b"\x3a\x06\0\1t\0\7x"]
 
@@ -180,7 +180,7 @@ def test_a_resent_publish_carries_dup() -> None:
 def test_a_full_record_leaves_by_itself() -> None:
     client, wire = connected()
     for _ in range(5):
-        client.take(b"t", b"x" * 1000, 1)
+        client.queue_publish(b"t", b"x" * 1000, 1)
     client.flush()
     assert [len(sent) for sent in wire.writes] == [4 * 1008, 1008]
 

@@ -126,7 +126,7 @@ def test_a_time_that_is_not_trusted_does_not() -> None:
         date_answer(BUILD_DATE - 1),
         b"\x20\x02\0\0" * 600,
         errors.ConnectionLost("closed", closed=True),
-        errors.late(errors.Timeout, "x", 1),
+        errors.timeout_error(errors.Timeout, "x", 1),
     ],
 )
 def test_an_endpoint_without_a_date_is_a_clock_error(answer: Any) -> None:

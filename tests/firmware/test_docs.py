@@ -1,10 +1,10 @@
-"""docs/config.md says what config.FIELDS says, and names the deadlines that the code has."""
+"""docs/config.md says what config_schema.FIELDS says, and names the deadlines that the code has."""
 
 import json
 import re
 
 import pytest
-from mqtt443 import backoff, clock, config, wifi
+from mqtt443 import backoff, clock, config_schema, network
 from mqtt443_tools.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "config.md").read_text()
@@ -22,15 +22,15 @@ WORDS = {
 
 
 def test_every_key_is_documented_in_order_and_no_other() -> None:
-    assert list(ROWS) == [field[0] for field in config.FIELDS]
+    assert list(ROWS) == [field[0] for field in config_schema.FIELDS]
 
 
-@pytest.mark.parametrize("field", config.FIELDS, ids=lambda field: field[0])
+@pytest.mark.parametrize("field", config_schema.FIELDS, ids=lambda field: field[0])
 def test_type_default_and_range_are_those_of_the_code(field: tuple[str, str, object, object, object]) -> None:
     key, kind, default, low, high = field
     _, words, documented, allowed, meaning = ROWS[key]
     assert words == WORDS[kind]
-    if default is config.REQUIRED:
+    if default is config_schema.REQUIRED:
         assert documented == "required"
     elif default is None:
         assert documented == "none"
@@ -49,9 +49,9 @@ def test_type_default_and_range_are_those_of_the_code(field: tuple[str, str, obj
 @pytest.mark.parametrize(
     "words",
     [
-        f"address | {wifi._JOIN_MS // 1000} s",
-        f"within those {wifi._JOIN_MS // 1000} s | {wifi._ALONE_MS // 1000} s",
-        f"an answer from its DNS server | {wifi._HEAR_S} s",
+        f"address | {network._JOIN_MS // 1000} s",
+        f"within those {network._JOIN_MS // 1000} s | {network._ALONE_MS // 1000} s",
+        f"an answer from its DNS server | {network._HEAR_S} s",
         f"{clock._NTP_TRIES} tries of {clock._NTP_TIMEOUT_S} s",
         f"1 to {backoff.NETWORK_FIRST_MS // 1000} s, doubling up to 1 to {backoff.NETWORK_LAST_MS // 1000} s",
         f"1 to {backoff.REFUSAL_FIRST_MS // 1000} s, doubling up to 1 to {backoff.REFUSAL_LAST_MS // 60000} min",

@@ -1,16 +1,17 @@
-"""The tree of errors: one root, each with its text, each reachable, the slow ones slow."""
+"""The tree of errors: one root, each with its text, each reachable, refusals marked."""
 
 import re
 
 import mqtt443
 import pytest
-from mqtt443 import causes, errors, tree
+from mqtt443 import errors, hints
 
 DRAWN = re.findall(r"[+]-- (\w+)", errors.__doc__ or "")
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    assert set(DRAWN) == {part.lstrip("!") for part in tree._TREE.replace("/", " ").split()} - {"Mqtt443Error"}
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert set(DRAWN) == classes - {"Mqtt443Error"}
     parents = {0: errors.Mqtt443Error}
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"    ((?:[|] )? *)[+]-- (\w+)", line)
@@ -42,7 +43,7 @@ def test_every_error_says_what_to_do(name: str) -> None:
 
 
 def test_no_text_is_for_an_error_that_does_not_exist() -> None:
-    named = [line.split(" ")[0] for line in causes._CAUSES.strip().split("\n")]
+    named = [line.split(" ")[0] for line in hints._CAUSES.strip().split("\n")]
     assert len(set(named)) == len(named)
     assert {name for name in named if not name.isdigit()} <= set(DRAWN)
 
@@ -54,15 +55,20 @@ def test_a_text_is_whole() -> None:
         assert text.count("it broke") == 1
 
 
-SLOW = {
+REFUSALS = {
     "ConnackTimeout", "NoAlpn", "CertificateError", "WrongCa", "WrongHost", "CertificateExpired",
     "Refused", "ClosedBeforeConnack", "ConnectRefused", "UpgradeRefused", "SubscribeRefused",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_only_what_ends_the_same_way_again_is_slow(name: str) -> None:
-    assert getattr(errors, name).slow is (name in SLOW)
+def test_only_errors_that_would_repeat_at_once_are_refusals(name: str) -> None:
+    assert getattr(errors, name).is_refusal is (name in REFUSALS)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_error_has_a_docstring_of_its_own(name: str) -> None:
+    assert vars(getattr(errors, name)).get("__doc__")
 
 
 def test_a_close_before_connack_lists_the_likely_causes() -> None:
@@ -80,7 +86,7 @@ def test_each_return_code_has_its_text(code: int, words: str) -> None:
 
 
 def test_facts_become_attributes() -> None:
-    error = errors.late(errors.PeerVanished, "PUBACK", 15)
+    error = errors.timeout_error(errors.PeerVanished, "PUBACK", 15)
     assert (error.phase, error.args[0]) == ("PUBACK", "no answer within 15 s: PUBACK")
     assert errors.ConnectionLost("x", closed=True).closed
 

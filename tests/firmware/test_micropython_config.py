@@ -11,25 +11,25 @@ from tests.support.board.interpreters import MICROPYTHON, need
 # One line for each file: what `load` made of it.
 LOAD_ALL = """
 import os
-from mqtt443 import config, errors
+from mqtt443 import config_schema, errors
 
 os.chdir("configs")
 for name in sorted(os.listdir()):
     try:
-        print(name, config.load(name).client_id)
+        print(name, config_schema.load(name).client_id)
     except errors.ConfigError as e:
         print(name, e)
 """
 
 STARTS = """
-from mqtt443 import config, errors
+from mqtt443 import config_schema, errors
 
 def start(data):
     with open("config.json", "wb") as file:
         file.write(data)
     try:
-        got = config.load(keep=True)
-        print(got.interval_s, got.said)
+        got = config_schema.load(keep=True)
+        print(got.interval_s, got.notice)
     except errors.ConfigError as e:
         print(e)
 
@@ -53,7 +53,7 @@ def test_hostile_files_end_in_one_line(micropython: Interpreter, tmp_path: Path)
     folder = tmp_path / "configs"
     folder.mkdir()
     files = {
-        "deep": (b"[" * 200_000, "no memory for it"),
+        "deep": (b"[" * 200_000, "does not fit into memory"),
         "empty": (b"", "not valid JSON at line 1"),
         "key": (b'{"endpoint": "h", "\\ud800": "d"}', "unknown key '\\ud800'"),
         "lone": (b'{"endpoint": "h", "client_id": "\\ud800"}', "client_id is '\\ud800'; it must be text"),
@@ -76,5 +76,5 @@ def test_a_torn_file_is_replaced_by_the_last_good_one(micropython: Interpreter, 
     said = "config.json: not valid JSON at line 1; check commas, quotes, brackets"
     assert lines[0] == said
     assert lines[1:3] == ["7 None", "8 None"]
-    assert lines[3:6] == [f"8 {said}. The last good one is taken"] * 3
+    assert lines[3:6] == [f"8 {said}. Using the last good one"] * 3
     assert lines[6] == "config.json: interval_s is 0; it must be a whole number from 1 to 86400"

@@ -34,7 +34,7 @@ class Rig:
         return [entry[PAYLOAD].decode() for _ in range(most) if (entry := self.outbox.next())]
 
     def acknowledge(self, most: int = 1000) -> None:
-        for entry in self.outbox.flying[:most]:
+        for entry in self.outbox.in_flight[:most]:
             self.outbox.done(entry)
 
     @property
@@ -93,9 +93,9 @@ def test_a_file_stays_until_all_of_it_is_acknowledged(rig: Rig) -> None:
     rig.put("a", "b")
     rig.outbox.save()
     rig.send()
-    rig.outbox.done(rig.outbox.flying[1])
+    rig.outbox.done(rig.outbox.in_flight[1])
     assert rig.files
-    rig.outbox.done(rig.outbox.flying[0])
+    rig.outbox.done(rig.outbox.in_flight[0])
     assert rig.files == []
 
 
@@ -177,7 +177,7 @@ STEPS: list[Callable[[Rig], object]] = [
     lambda rig: rig.outbox.save(),
     lambda rig: rig.send(2),
     lambda rig: rig.acknowledge(1),
-    lambda rig: rig.outbox.done(rig.outbox.flying[-1]) if rig.outbox.flying else None,
+    lambda rig: rig.outbox.done(rig.outbox.in_flight[-1]) if rig.outbox.in_flight else None,
 ]
 
 
@@ -219,8 +219,8 @@ def test_a_power_cut_costs_only_what_was_in_memory_and_doubles_only_the_oldest_s
                 safe = set(range(count))
             elif step == 1:
                 rig.send(2)
-            elif rig.outbox.flying:
-                entry = rig.outbox.flying[0 if step == 2 else -1]
+            elif rig.outbox.in_flight:
+                entry = rig.outbox.in_flight[0 if step == 2 else -1]
                 done.add(int(entry[PAYLOAD]))
                 rig.outbox.done(entry)
         rig.power_cut()
@@ -228,4 +228,4 @@ def test_a_power_cut_costs_only_what_was_in_memory_and_doubles_only_the_oldest_s
         assert again == sorted(set(again))
         assert safe - done <= set(again)
         doubled = [number for number in again if number in done]
-        assert len(doubled) <= 4096 // 360 + 1 + len(rig.outbox.flying), "more than a segment was sent again"
+        assert len(doubled) <= 4096 // 360 + 1 + len(rig.outbox.in_flight), "more than a segment was sent again"

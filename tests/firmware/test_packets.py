@@ -77,7 +77,7 @@ def test_publishes_are_packed_into_records_and_come_out_whole(messages: list[tup
 def test_what_is_dropped_does_not_leave_with_the_next_packet() -> None:
     packets, wire = attached()
     packets.publish(0x32, b"t", b"x", 7)
-    packets.drop()
+    packets.discard_output()
     packets.write(b"\xe0\x00")
     assert wire.writes == [b"\xe0\x00"]
 
@@ -250,7 +250,7 @@ def test_a_message_too_large_is_read_away_acknowledged_and_counted(identifier: i
         if first is not None:
             break
     assert first + packets.read(len(ALLOWED[0]) - 1) == ALLOWED[0]
-    assert packets.dropped == 1
+    assert packets.discarded == 1
     assert wire.writes == ([] if identifier is None else [b"\x40\x02\x12\x34"])
     assert len(packets._in) == 512
 

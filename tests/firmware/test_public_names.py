@@ -7,7 +7,7 @@ import mqtt443
 
 from tests.support.board import package as board
 
-PUBLIC = {"run", "App", "Client", "Transport", "Backoff", "Config"}
+PUBLIC = {"App", "Client", "Transport", "Backoff", "Config"}
 
 
 def test_the_public_names_are_these() -> None:
@@ -22,4 +22,4 @@ def test_importing_the_package_loads_nothing_else() -> None:
     listing = subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=30, env={"PYTHONPATH": str(board.FIRMWARE)}
     )
-    assert listing.stdout.strip() == "['mqtt443', 'mqtt443.errors']"
+    assert listing.stdout.strip() == "['mqtt443', 'mqtt443._host', 'mqtt443._port', 'mqtt443.errors']"

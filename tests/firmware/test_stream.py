@@ -3,11 +3,13 @@
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mqtt443 import errors, faults, stream
-from mqtt443.dial import connect_tcp
+from mqtt443 import errors, tls_errors
+from mqtt443._port import ticks_ms
+from mqtt443.connection import connect_tcp
 from mqtt443.stream import Stream
 
 from tests.firmware.fakes import Line, Ticks
@@ -17,39 +19,39 @@ READ, WRITE = 1, 4
 
 
 @pytest.fixture
-def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    clock = Ticks()
-    monkeypatch.setattr(stream, "ticks_ms", clock)
-    return clock
+def ticks() -> Ticks:
+    return Ticks()
 
 
-def opened(line: Line, *, handshaking: bool = False, timeout_ms: int = 15000) -> Stream:
-    made = Stream(line, "host.example", handshaking)
+def opened(
+    line: Line, *, handshaking: bool = False, timeout_ms: int = 15000, ticks: Callable[[], int] = ticks_ms
+) -> Stream:
+    made = Stream(line, "host.example", handshaking, ticks)
     made.deadline(timeout_ms, "PUBACK")
     return made
 
 
 def test_write_sends_all_in_one_piece_if_it_fits(ticks: Ticks) -> None:
     line = Line()
-    opened(line).send(b"0123456789", 2, 7)
+    opened(line, ticks=ticks).send(b"0123456789", 2, 7)
     assert line.writes == [b"23456"]
 
 
 def test_write_goes_on_after_a_partial_write_and_a_full_buffer(ticks: Ticks) -> None:
     line = Line(room=[3, None, 4])
-    opened(line).write(b"0123456789")
+    opened(line, ticks=ticks).write(b"0123456789")
     assert line.writes == [b"012", b"3456", b"789"]
     assert [event for event, _ in line.waits] == [WRITE]
 
 
 def test_read_waits_for_exactly_so_many_bytes(ticks: Ticks) -> None:
     line = Line([b"ab", None, b"cde"])
-    assert opened(line).read(4) == b"abcd"
+    assert opened(line, ticks=ticks).read(4) == b"abcd"
     assert line.waits == [(READ, 15000)]
 
 
 def test_a_stream_that_does_not_block_says_none(ticks: Ticks) -> None:
-    made = opened(Line([None, b"x"]))
+    made = opened(Line([None, b"x"]), ticks=ticks)
     made.setblocking(False)
     view = memoryview(bytearray(4))
     assert made.readinto(view) is None
@@ -58,40 +60,32 @@ def test_a_stream_that_does_not_block_says_none(ticks: Ticks) -> None:
 
 def test_silence_is_a_timeout_that_names_the_phase() -> None:
     clock = Ticks(step_ms=4000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "ticks_ms", clock)
-        with pytest.raises(errors.Timeout) as info:
-            opened(Line([None] * 100)).read(1)
+    with pytest.raises(errors.Timeout) as info:
+        opened(Line([None] * 100), ticks=clock).read(1)
     assert info.value.phase == "PUBACK"
     assert "15 s: PUBACK" in str(info.value)
 
 
 def test_one_byte_at_a_time_does_not_put_the_deadline_off() -> None:
     clock = Ticks(step_ms=1000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "ticks_ms", clock)
-        with pytest.raises(errors.Timeout):
-            opened(Line([b"x"] * 100)).read(100)
+    with pytest.raises(errors.Timeout):
+        opened(Line([b"x"] * 100), ticks=clock).read(100)
 
 
 def test_a_writer_that_is_never_let_in_times_out() -> None:
     clock = Ticks(step_ms=4000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "ticks_ms", clock)
-        with pytest.raises(errors.Timeout):
-            opened(Line(room=[None] * 100)).write(b"x")
+    with pytest.raises(errors.Timeout):
+        opened(Line(room=[None] * 100), ticks=clock).write(b"x")
 
 
 def test_silence_in_the_handshake_is_its_own_error() -> None:
     clock = Ticks(step_ms=4000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "ticks_ms", clock)
-        with pytest.raises(errors.HandshakeTimeout, match=r"host\.example"):
-            opened(Line(room=[None] * 100), handshaking=True).write(b"x")
+    with pytest.raises(errors.HandshakeTimeout, match=r"host\.example"):
+        opened(Line(room=[None] * 100), handshaking=True, ticks=clock).write(b"x")
 
 
 def test_the_first_whole_write_ends_the_handshake(ticks: Ticks) -> None:
-    made = opened(Line(), handshaking=True)
+    made = opened(Line(), handshaking=True, ticks=ticks)
     with pytest.raises(errors.TlsError):
         made.tls_socket()
     made.write(b"x")
@@ -100,7 +94,7 @@ def test_the_first_whole_write_ends_the_handshake(ticks: Ticks) -> None:
 
 def test_the_end_of_the_stream_is_an_orderly_close(ticks: Ticks) -> None:
     with pytest.raises(errors.ConnectionLost) as info:
-        opened(Line([b""])).read(1)
+        opened(Line([b""]), ticks=ticks).read(1)
     assert info.value.closed
 
 
@@ -110,7 +104,7 @@ def test_a_broken_connection_is_named_whatever_the_sign(ticks: Ticks, name: str,
     broken = OSError(sign * getattr(errno, name))
     for line in (Line([broken]), Line(room=[broken])):
         with pytest.raises(errors.ConnectionLost, match=name) as info:
-            made = opened(line)
+            made = opened(line, ticks=ticks)
             made.write(b"x")
             made.read(1)
         assert not info.value.closed
@@ -129,7 +123,7 @@ def test_a_broken_connection_is_named_whatever_the_sign(ticks: Ticks, name: str,
 )
 def test_no_memory_for_tls_is_named_with_the_heap(ticks: Ticks, error: Exception) -> None:
     with pytest.raises(errors.OutOfMemory, match="IDF heap"):  # the esp32 of the virtual board answers
-        opened(Line(room=[error]), handshaking=True).write(b"x")
+        opened(Line(room=[error]), handshaking=True, ticks=ticks).write(b"x")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +147,7 @@ def test_no_memory_for_tls_is_named_with_the_heap(ticks: Ticks, error: Exception
 )
 def test_a_certificate_is_refused_by_name(ticks: Ticks, text: str, kind: type[Exception]) -> None:
     with pytest.raises(errors.Mqtt443Error) as info:
-        opened(Line(room=[ValueError(text)]), handshaking=True).write(b"x")
+        opened(Line(room=[ValueError(text)]), handshaking=True, ticks=ticks).write(b"x")
     assert type(info.value) is kind
     assert "the clock says 20" in str(info.value)
     assert "\n" not in str(info.value)
@@ -161,12 +155,12 @@ def test_a_certificate_is_refused_by_name(ticks: Ticks, text: str, kind: type[Ex
 
 def test_a_refused_alpn_is_named() -> None:
     error = ssl.SSLError(1, "[SSL: TLSV1_ALERT_NO_APPLICATION_PROTOCOL] tlsv1 alert no application protocol")
-    assert isinstance(faults.fault(error, "h", True), errors.NoAlpn)
+    assert isinstance(tls_errors.fault(error, "h", True), errors.NoAlpn)
 
 
 def test_any_other_handshake_failure_is_a_tls_error() -> None:
     for error in (OSError(-0x7780, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE"), OSError(errno.ECONNRESET)):
-        found = faults.fault(error, "host.example", True)
+        found = tls_errors.fault(error, "host.example", True)
         assert type(found) is errors.TlsError
         assert "host.example" in str(found)
 

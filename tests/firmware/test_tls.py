@@ -11,7 +11,7 @@ import trustme
 
 from tests.support.board import package as board  # noqa: F401 (umqtt, before mqtt443.client)
 
-from mqtt443 import config, errors  # isort: skip
+from mqtt443 import config_schema, errors  # isort: skip
 from mqtt443.client import Client  # isort: skip
 from mqtt443.transport import Transport  # isort: skip
 
@@ -34,7 +34,7 @@ SHORT_MS = 300
 def client(server: Server, folder: Path, *, short: bool = False, **changes: Any) -> Client:
     """Return a client of server; with short, all its deadlines are 0.3 s."""
     (folder / "ca.pem").write_bytes(server.ca or CA.cert_pem.bytes())
-    settings = config.validate(
+    settings = config_schema.validate(
         {"endpoint": HOST, "port": server.port, "client_id": "dev1", "username": "u", "password": "p", "ca": "ca.pem"}
         | changes
     )
@@ -253,7 +253,7 @@ def test_two_roots_in_one_file_are_both_trusted(tmp_path: Path) -> None:
 
 def test_a_ca_file_that_tls_does_not_take_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(b"\x30\x82\x01\x00" + b"x" * 256)
-    settings = config.validate({"endpoint": "h", "client_id": "d", "ca": "ca.pem"})
+    settings = config_schema.validate({"endpoint": "h", "client_id": "d", "ca": "ca.pem"})
     with pytest.raises(errors.ConfigError, match="TLS does not take"):
         Transport(settings, f"{tmp_path}/")
 

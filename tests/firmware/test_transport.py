@@ -2,7 +2,7 @@
 
 import pytest
 from mqtt443 import errors
-from mqtt443.dial import choose
+from mqtt443.connection import choose
 
 
 @pytest.mark.parametrize(

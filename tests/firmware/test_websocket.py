@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443 import errors
 from mqtt443.packets import ROOM
-from mqtt443.upgrade import upgrade
 from mqtt443.websocket import WebSocket
+from mqtt443.ws_handshake import upgrade
 
 from tests.firmware.fakes import Wire
 

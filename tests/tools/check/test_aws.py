@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from mqtt443 import config
+from mqtt443 import config_schema
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.support.errors import CommandError, UsageError
 
@@ -144,5 +144,5 @@ def test_wrong_profile_is_wrong_use(way, core):
 
 def test_password_reaches_aws_and_nobody_else(way, core, answers):
     way.to(core).walk(aws=lambda _: Aws(answers.session))
-    assert config.load(str(way.path)).password == PASSWORD
+    assert config_schema.load(str(way.path)).password == PASSWORD
     assert PASSWORD not in json.dumps([step.to_json(str) for step in way.steps])

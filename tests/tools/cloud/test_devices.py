@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from mqtt443 import ca as board_ca
-from mqtt443.config import load
+from mqtt443.config_schema import load
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.secret import match
 from mqtt443_tools.cli import app

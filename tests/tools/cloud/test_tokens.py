@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from mqtt443.config import validate
+from mqtt443.config_schema import validate
 from mqtt443_tools.cloud.aws_backend import AwsBackend
 from mqtt443_tools.cloud.token_signing import SigningKey, key_path
 from mqtt443_tools.localcore.auth.signing import TokenVerifier

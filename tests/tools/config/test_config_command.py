@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mqtt443 import config as board
+from mqtt443 import config_schema as board
 from mqtt443_tools.cli import app
 from mqtt443_tools.config.config_command import ask
 from mqtt443_tools.support.errors import CommandError, UsageError

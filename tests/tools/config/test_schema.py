@@ -1,4 +1,4 @@
-"""The JSON Schema and the board's validator give one verdict on a config.json."""
+"""The JSON Schema and the board's validator give one verdict on a config_schema.json."""
 
 import json
 
@@ -6,20 +6,20 @@ import jsonschema
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mqtt443 import config, errors
+from mqtt443 import config_schema, errors
 from mqtt443_tools.cli import app
 from mqtt443_tools.config.json_schema import SECRET_KINDS, schema
 from mqtt443_tools.support.paths import ROOT
 from typer.testing import CliRunner
 
 SCHEMA = schema()
-KINDS = {field[0]: field for field in config.FIELDS}
+KINDS = {field[0]: field for field in config_schema.FIELDS}
 ASCII = st.characters(min_codepoint=0, max_codepoint=126)
 
 
 def board_takes(values):
     try:
-        config.validate(values)
+        config_schema.validate(values)
     except errors.ConfigError:
         return False
     return True
@@ -48,7 +48,7 @@ def values_of(field):
 
 
 anything = st.none() | st.booleans() | st.integers() | st.text(ASCII, max_size=4) | st.lists(st.integers(), max_size=1)
-keys = {field[0]: values_of(field) | anything for field in config.FIELDS if not field[0].startswith("wifi.")}
+keys = {field[0]: values_of(field) | anything for field in config_schema.FIELDS if not field[0].startswith("wifi.")}
 wifi = st.fixed_dictionaries({}, optional={name: texts(32) | anything for name in ("ssid", "password", "other")})
 configs = st.fixed_dictionaries(
     {"endpoint": st.just("localhost") | keys["endpoint"]},

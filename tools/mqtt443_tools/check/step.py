@@ -8,7 +8,7 @@ from mqtt443_tools.check.causes import CAUSES, Cause
 from mqtt443_tools.support.printable import printable
 
 BoardConfig = Any
-"""A `mqtt443.settings.Config`: the board's code carries no types."""
+"""A `mqtt443.config_schema.Config`: the board's code carries no types."""
 
 Status = Literal["ok", "failed", "skipped"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mqtt443 import ca, config, errors
+from mqtt443 import ca, config_schema, errors
 
 from mqtt443_tools.check.aws_steps import AwsSide
 from mqtt443_tools.check.local_steps import LocalEndpoint
@@ -45,7 +45,7 @@ class Options:
 
 
 def walk(path: Path, options: Options) -> Iterator[Step]:
-    """Run the steps with a config.json, and yield each when it is done."""
+    """Run the steps with a config_schema.json, and yield each when it is done."""
     walker = _Walker(path, options)
     try:
         yield from walker.steps()
@@ -112,7 +112,7 @@ class _Walker:
 
     def _read(self, into: list[tuple[BoardConfig, list[bytes]]]) -> str:
         try:
-            checked = config.load(str(self._path))
+            checked = config_schema.load(str(self._path))
             # The config has the board's path of the file; here the file is beside the config.
             checked.ca = str(self._path.parent / checked.ca)
             into.append((checked, ca.load(checked.ca)))

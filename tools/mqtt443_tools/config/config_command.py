@@ -1,6 +1,6 @@
 """`mqtt443 config`: creates a board's config.json, shows it, and describes it for editors.
 
-Keys, defaults and ranges come from the board's code (`mqtt443.config`), whose validator checks every value here, too.
+Keys, defaults and ranges come from the board's code (`mqtt443.config_schema`), whose validator checks every value here, too.
 """
 
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from mqtt443 import config as board
+from mqtt443 import config_schema as board
 from mqtt443 import errors
 
 from mqtt443_tools.config.json_schema import SECRET_KINDS, schema

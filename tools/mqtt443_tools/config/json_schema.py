@@ -1,4 +1,4 @@
-"""The JSON Schema of config.json, from the board's own definition of its keys, described in docs/config.md's words.
+"""The JSON Schema of config_schema.json, from the board's own definition of its keys, described in docs/config.md's words.
 
 The schema counts characters where the board counts bytes, and accepts 5.0 as an integer; otherwise both agree.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mqtt443 import config
+from mqtt443 import config_schema
 
 from mqtt443_tools.support.paths import ROOT
 
@@ -40,9 +40,9 @@ def schema() -> dict[str, Any]:
     wifi: dict[str, Any] = {}
     keys: dict[str, Any] = {}
     required = []
-    for key, kind, default, low, high in config.FIELDS:
+    for key, kind, default, low, high in config_schema.FIELDS:
         described = {"description": meanings[key], **_rule(key, kind, low, high)}
-        if default is config.REQUIRED:
+        if default is config_schema.REQUIRED:
             required.append(key)
         else:
             described = _or_null(described)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mqtt443 import ca, config, errors
+from mqtt443 import ca, config_schema, errors
 
 from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.compile_mpy import HOST_ONLY, compile_package
@@ -25,7 +25,7 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 @dataclass(frozen=True)
 class Settings:
-    """A valid config.json: its bytes, its key `ca`, its endpoint and client id, and when the file changed."""
+    """A valid config_schema.json: its bytes, its key `ca`, its endpoint and client id, and when the file changed."""
 
     content: bytes
     ca: str
@@ -35,9 +35,9 @@ class Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """Read and validate a config.json. Raises CommandError with the board's own line."""
+    """Read and validate a config_schema.json. Raises CommandError with the board's own line."""
     try:
-        checked = config.load(str(path))
+        checked = config_schema.load(str(path))
         content, modified = path.read_bytes(), int(path.stat().st_mtime)
     except errors.ConfigError as error:
         raise CommandError(f"{error.args[0]}; nothing was sent") from error
@@ -47,7 +47,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def own_files(path: Path, settings: Settings) -> dict[str, bytes]:
-    """Return the files of one board: config.json, its CA file, and sensors.py if it is beside it.
+    """Return the files of one board: config_schema.json, its CA file, and sensors.py if it is beside it.
 
     Raises CommandError.
     """

@@ -1,10 +1,10 @@
-"""The outbox on flash: a few files, the segments, to which records are appended and from which they are read in order.
+"""The outbox on flash: a log in a few files (segments); records are appended and read in order.
 
-A segment is removed when all its records are done with; where reading stands is kept in memory alone, which spares the
-flash. So after a power cut the oldest segment, and no other, is read from its beginning again.
+A segment is deleted when all its records are done with. The read position is kept in RAM only, which spares the flash;
+so after a power cut the oldest segment, and no other, is read again from its beginning.
 
-What an append has returned for is on littlefs whole, or not at all if the power went before; the checksums are for
-what gives no such promise (FAT, worn flash).
+On littlefs an append is all or nothing. The checksums are for file systems that do not promise that (FAT) and for worn
+flash.
 """
 
 import binascii
@@ -13,7 +13,7 @@ import struct
 
 from ._port import const
 
-# A segment takes no more once it has so many bytes: one block of an ESP32's flash.
+# A segment is full at this many bytes: one block of an ESP32's flash.
 _SEGMENT_BYTES = const(4096)
 _HEADER_BYTES = const(12)  # length of the payload, CRC-32 of what follows, when it expires; four bytes each
 _PIECE_BYTES = const(512)

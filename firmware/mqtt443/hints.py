@@ -1,7 +1,7 @@
-"""What each error most likely means and what to do next; loaded only when an error is shown.
+"""What each error most likely means and what to do next; imported only when an error is shown.
 
-AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are all that a person in front of the board
-gets. They are kept here, in one place, and short: a board stores them.
+AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are all that a user at the board gets. They
+are short, because a board stores them.
 """
 
 # One text, as each row of a dict costs more. A line: the error, or the return code of CONNACK (MQTT 3.1.1 table 3.1; 5

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mqtt443 import segments as module
-from mqtt443.segments import Segments
+from mqtt443 import flash_log as module
+from mqtt443.flash_log import Segments
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.firmware.micropython import run
@@ -401,7 +401,7 @@ def test_rubbish_is_no_record_and_in_nobodys_way(rubbish: dict[str, bytes | None
 # On real MicroPython, on a littlefs in memory that counts what it erases.
 LITTLEFS = """
 import os, vfs
-from mqtt443.segments import Segments
+from mqtt443.flash_log import Segments
 
 class Flash:
     erased = 0

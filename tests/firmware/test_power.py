@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mqtt443 import ending, state
+from mqtt443 import power, storage
 from mqtt443_tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET
 
 from tests.firmware.lives import live
@@ -60,56 +60,56 @@ def test_board_restarts_and_sleeps_as_the_chip_does(name, tmp_path):
 
 
 def test_cause_is_saved_beside_what_the_state_file_holds(chip, tmp_path):
-    state.save(f"{tmp_path}/state", {"interval_s": 5, "cause": "an older one"})
-    ending.reset(f"{tmp_path}/", "20 failures in a row", {"seq": 7}, no_log)
-    assert state.load(f"{tmp_path}/state", no_log) == {"interval_s": 5, "cause": "20 failures in a row"}
-    assert state.recall() == {"seq": 7, "starts": 0}
+    storage.save_state(f"{tmp_path}/state", {"interval_s": 5, "cause": "an older one"})
+    power.reset(f"{tmp_path}/", "20 failures in a row", {"seq": 7}, no_log)
+    assert storage.load_state(f"{tmp_path}/state", no_log) == {"interval_s": 5, "cause": "20 failures in a row"}
+    assert storage.recall() == {"seq": 7, "starts": 0}
     assert chip.ends == [None]
 
 
 def test_reset_without_a_cause_writes_nothing_to_flash(chip, tmp_path):
-    ending.reset(f"{tmp_path}/", None, {"seq": 7}, no_log)
+    power.reset(f"{tmp_path}/", None, {"seq": 7}, no_log)
     assert list(tmp_path.iterdir()) == []
     assert chip.ends == [None]
 
 
 def test_deep_sleep_writes_nothing_to_flash_and_keeps_the_counters(chip, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    ending.deep_sleep(60000, {"seq": 7, "starts": 3})
+    power.deep_sleep(60000, {"seq": 7, "starts": 3})
     assert list(tmp_path.iterdir()) == []
-    assert state.recall() == {"seq": 7, "starts": 0}
+    assert storage.recall() == {"seq": 7, "starts": 0}
     assert chip.ends == [60000]
 
 
 @pytest.mark.parametrize("ms", [0, -1, -86400000])
 def test_sleep_that_is_over_already_is_the_shortest_not_for_ever(chip, ms):
-    ending.deep_sleep(ms, {})
+    power.deep_sleep(ms, {})
     assert chip.ends == [1]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "no space"), MemoryError()])
-@pytest.mark.parametrize("name", ["load", "save"])
+@pytest.mark.parametrize("name", ["load_state", "save_state"])
 def test_reset_comes_with_its_counters_even_where_no_cause_can_be_saved(chip, monkeypatch, tmp_path, name, error):
     lines: list[str] = []
-    monkeypatch.setattr(ending.state, name, failing(error))
-    ending.reset(f"{tmp_path}/", "asked", {"seq": 7}, lines.append)
+    monkeypatch.setattr(storage, name, failing(error))
+    power.reset(f"{tmp_path}/", "asked", {"seq": 7}, lines.append)
     assert chip.ends == [None]
-    assert state.recall() == {"seq": 7, "starts": 0}
+    assert storage.recall() == {"seq": 7, "starts": 0}
     assert len(lines) == 1
     assert lines[0].startswith("state: ")
 
 
 @pytest.mark.parametrize("error", [ValueError("too much for RTC memory"), MemoryError()])
 def test_reset_comes_with_its_cause_even_where_no_counters_can_be_kept(chip, monkeypatch, tmp_path, error):
-    monkeypatch.setattr(ending.state, "remember", failing(error))
-    ending.reset(f"{tmp_path}/", "asked", {"seq": 7}, no_log)
+    monkeypatch.setattr(storage, "remember", failing(error))
+    power.reset(f"{tmp_path}/", "asked", {"seq": 7}, no_log)
     assert chip.ends == [None]
-    assert state.load(f"{tmp_path}/state", no_log) == {"cause": "asked"}
+    assert storage.load_state(f"{tmp_path}/state", no_log) == {"cause": "asked"}
 
 
 def test_sleep_comes_even_where_nothing_can_be_kept(chip, monkeypatch):
-    monkeypatch.setattr(ending.state, "remember", failing(MemoryError()))
-    ending.deep_sleep(5, {})
+    monkeypatch.setattr(storage, "remember", failing(MemoryError()))
+    power.deep_sleep(5, {})
     assert chip.ends == [5]
 
 
@@ -122,6 +122,6 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 def test_machine_that_can_do_neither_keeps_the_program_running(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "machine", SimpleNamespace())
-    assert ending.reset(f"{tmp_path}/", "asked", {}, no_log) is False
-    assert ending.deep_sleep(5, {}) is False
+    assert power.reset(f"{tmp_path}/", "asked", {}, no_log) is False
+    assert power.deep_sleep(5, {}) is False
     assert list(tmp_path.iterdir()) == []

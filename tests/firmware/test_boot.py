@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mqtt443 import errors, start, state
+from mqtt443 import boot, errors, power, storage
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 from mqtt443_tools.virtualboard.supervisor import DEEPSLEEP_RESET, HARD_RESET, PWRON_RESET, SOFT_RESET, WDT_RESET
 
@@ -65,10 +65,10 @@ def test_start_that_ended_by_order_has_not_crashed(interpreter, tmp_path, step):
 
 def test_power_on_forgets_crashes_even_where_rtc_memory_outlived_it(monkeypatch, tmp_path):
     machine = chip(monkeypatch, PWRON_RESET)
-    state.remember({"starts": 3, "seq": 5})
-    assert start.begin(f"{tmp_path}/", no_log) == (None, None, {"starts": 1, "seq": 5})
+    storage.remember({"starts": 3, "seq": 5})
+    assert boot.count_start(f"{tmp_path}/", no_log) == (None, None, {"starts": 1, "seq": 5}, None)
     machine.code = WDT_RESET
-    assert start.begin(f"{tmp_path}/", no_log) == (None, "watchdog", {"starts": 2, "seq": 5})
+    assert boot.count_start(f"{tmp_path}/", no_log) == (None, "watchdog", {"starts": 2, "seq": 5})
 
 
 def test_cause_of_each_start_is_told(interpreter, tmp_path):
@@ -83,20 +83,20 @@ def test_counters_outlive_deep_sleep_and_restart(interpreter, tmp_path):
 
 def test_file_safe_mode_keeps_the_board_at_its_prompt_and_the_cause_for_later(interpreter, tmp_path):
     (tmp_path / "safe_mode").touch()
-    state.save(str(tmp_path / "state"), {"cause": "asked", "interval_s": 5})
+    storage.save_state(str(tmp_path / "state"), {"cause": "asked", "interval_s": 5})
     said = starts(interpreter, tmp_path, "end")
     assert said[0]["reason"] == "safe mode: delete the file safe_mode. Press RESET to try again"
     (tmp_path / "safe_mode").unlink()
     said = starts(interpreter, tmp_path, "crash,end")
     assert [(one["reason"], one["cause"]) for one in said] == [(None, "asked"), (None, "reset")]
-    assert state.load(str(tmp_path / "state"), no_log)["interval_s"] == 5
+    assert storage.load_state(str(tmp_path / "state"), no_log)["interval_s"] == 5
 
 
 def test_pin_that_is_held_low_is_seen(interpreter, tmp_path):
     lines: list[str] = []
     lay_out(tmp_path)
     (tmp_path / "main.py").write_text(
-        "from mqtt443.start import pin_held\nprint([pin_held(pin) for pin in (4, 5, 6)])\n"
+        "from mqtt443.boot import pin_held\nprint([pin_held(pin) for pin in (4, 5, 6)])\n"
     )
     live(interpreter, tmp_path, "", lines.append, pins={"4": 0, "5": 1})
     assert lines == ["[True, False, False]"]
@@ -137,53 +137,53 @@ def chip(monkeypatch: pytest.MonkeyPatch, code: int) -> Chip:
 @pytest.mark.parametrize("count", [-(10**9), -1, "3", None, 2.5, [3], {"3": 3}])
 def test_count_in_rtc_memory_that_makes_no_sense_starts_again(monkeypatch, tmp_path, count):
     chip(monkeypatch, WDT_RESET)
-    state.remember({"starts": count})
-    reason, cause, counters = start.begin(f"{tmp_path}/", no_log)
+    storage.remember({"starts": count})
+    reason, cause, counters, _ = boot.count_start(f"{tmp_path}/", no_log)
     assert (reason, cause) == (None, "watchdog")
     assert counters["starts"] <= 1
 
 
 def test_counters_that_are_no_whole_numbers_are_left_out(monkeypatch, tmp_path):
     chip(monkeypatch, DEEPSLEEP_RESET)
-    state.remember({"seq": 5, "dropped": "5", "expired": None, "refused": [1], "failures": 0.5})
-    assert start.begin(f"{tmp_path}/", no_log)[2] == {"starts": 1, "seq": 5}
+    storage.remember({"seq": 5, "dropped": "5", "expired": None, "refused": [1], "failures": 0.5})
+    assert boot.count_start(f"{tmp_path}/", no_log)[2] == {"starts": 1, "seq": 5}
 
 
 @pytest.mark.parametrize("cause", [5, ["x"], {"x": 1}, True])
 def test_saved_cause_that_is_no_text_gives_way_to_the_chips(monkeypatch, tmp_path, cause):
     chip(monkeypatch, WDT_RESET)
-    state.save(f"{tmp_path}/state", {"cause": cause})
-    assert start.begin(f"{tmp_path}/", no_log)[1] == "watchdog"
-    assert start.begin(f"{tmp_path}/", no_log)[1] == "watchdog"
-    assert not state.load(f"{tmp_path}/state", no_log)["cause"]
+    storage.save_state(f"{tmp_path}/state", {"cause": cause})
+    assert boot.count_start(f"{tmp_path}/", no_log)[1] == "watchdog"
+    assert boot.count_start(f"{tmp_path}/", no_log)[1] == "watchdog"
+    assert not storage.load_state(f"{tmp_path}/state", no_log)["cause"]
 
 
 @pytest.mark.parametrize("code", [0, 6, 99, -1])
 def test_cause_that_the_chip_does_not_know_counts_as_a_crash(monkeypatch, tmp_path, code):
     chip(monkeypatch, code)
-    reasons = [start.begin(f"{tmp_path}/", no_log)[0] for _ in range(4)]
+    reasons = [boot.count_start(f"{tmp_path}/", no_log)[0] for _ in range(4)]
     assert reasons == [None, None, None, SAFE % "reset"]
 
 
 def test_files_are_looked_for_in_the_boards_root(monkeypatch, tmp_path):
     chip(monkeypatch, HARD_RESET)
     (tmp_path / "safe_mode").touch()
-    assert "safe_mode" in start.begin(f"{tmp_path}/", no_log)[0]
-    assert start.begin("", no_log)[0] is None
+    assert "safe_mode" in boot.count_start(f"{tmp_path}/", no_log)[0]
+    assert boot.count_start("", no_log)[0] is None
 
 
 @pytest.mark.parametrize("fault", [OSError(28, "no space"), ValueError("too much for RTC memory")])
-@pytest.mark.parametrize("name", ["save", "remember"])
+@pytest.mark.parametrize("name", ["save_state", "remember"])
 def test_start_goes_on_where_nothing_can_be_kept(monkeypatch, tmp_path, fault, name):
     chip(monkeypatch, HARD_RESET)
-    state.save(f"{tmp_path}/state", {"cause": "asked"})
+    storage.save_state(f"{tmp_path}/state", {"cause": "asked"})
 
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(start.state, name, fail)
+    monkeypatch.setattr(storage, name, fail)
     lines: list[str] = []
-    reason, cause, _ = start.begin(f"{tmp_path}/", lines.append)
+    reason, cause, _, _ = boot.count_start(f"{tmp_path}/", lines.append)
     assert (reason, cause) == (None, "asked")
     assert len(lines) == 1
     assert lines[0].startswith("state: ")
@@ -191,20 +191,20 @@ def test_start_goes_on_where_nothing_can_be_kept(monkeypatch, tmp_path, fault, n
 
 def test_plain_start_writes_nothing_to_flash(monkeypatch, tmp_path):
     chip(monkeypatch, PWRON_RESET)
-    state.save(f"{tmp_path}/state", {"interval_s": 5})
-    monkeypatch.setattr(start.state, "save", lambda *_: pytest.fail("flash wears out"))
+    storage.save_state(f"{tmp_path}/state", {"interval_s": 5})
+    monkeypatch.setattr(storage, "save_state", lambda *_: pytest.fail("flash wears out"))
     for code in (PWRON_RESET, DEEPSLEEP_RESET, SOFT_RESET, WDT_RESET):
         chip(monkeypatch, code)
-        start.begin(f"{tmp_path}/", no_log)
+        boot.count_start(f"{tmp_path}/", no_log)
 
 
 def test_healthy_touches_rtc_memory_once_and_keeps_the_counters(monkeypatch):
     machine = chip(monkeypatch, PWRON_RESET)
-    state.remember({"starts": 2, "seq": 5})
-    start.healthy()
-    assert state.recall() == {"starts": 0, "seq": 5}
+    storage.remember({"starts": 2, "seq": 5})
+    power.mark_boot_ok()
+    assert storage.recall() == {"starts": 0, "seq": 5}
     machine.memory = lambda: machine.rtc  # takes no data
-    start.healthy()
+    power.mark_boot_ok()
 
 
 def test_pin_that_the_chip_does_not_have_is_a_mistake_in_the_config(monkeypatch):
@@ -214,16 +214,16 @@ def test_pin_that_the_chip_does_not_have_is_a_mistake_in_the_config(monkeypatch)
     pin.IN = pin.PULL_UP = 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "machine", SimpleNamespace(Pin=pin))
     with pytest.raises(errors.ConfigError, match="no pin 24"):
-        start.pin_held(24)
+        boot.pin_held(24)
 
 
 NO_CHIP = """
-from mqtt443 import ending, start
-print(start.begin("", print), start.pin_held(0), start.healthy())
-print(ending.reset("", "asked", {"seq": 1}, print), ending.deep_sleep(5, {"seq": 1}))
-print(start.begin("", print))
+from mqtt443 import boot, power
+print(boot.count_start("", print), boot.pin_held(0), power.mark_boot_ok())
+print(power.reset("", "asked", {"seq": 1}, print), power.deep_sleep(5, {"seq": 1}))
+print(boot.count_start("", print))
 """
-STARTED = "(None, None, {'starts': 1})"
+STARTED = "(None, None, {'starts': 1}, None)"
 
 
 def test_host_that_is_no_board_starts_and_ends_nothing(micropython, tmp_path):

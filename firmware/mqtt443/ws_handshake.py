@@ -1,6 +1,6 @@
-"""The HTTP request that turns a TLS stream into a WebSocket for MQTT (RFC 6455 section 4.1). Frames are `websocket`'s.
+"""The HTTP request that turns a TLS stream into a WebSocket for MQTT (RFC 6455, 4.1). `websocket` has the frames.
 
-A board forgets this module once it is connected.
+A board unloads this module once it is connected.
 """
 
 import binascii

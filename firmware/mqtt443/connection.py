@@ -1,18 +1,20 @@
-"""Opens connections: TCP, TLS over it, verified always, the WebSocket, and the first packet on it.
+"""Opens connections: TCP, TLS over it (always verified), the WebSocket, CONNECT and SUBSCRIBE.
 
-Loaded for each attempt, then forgotten. What the connection then carries is for `stream`, `websocket`, `packets`.
+Imported on demand for each attempt. What the connection carries afterwards is up to `stream`, `websocket`, `packets`.
 """
 
 import socket
 
 from . import errors
-from ._port import Channel, const, forget, ticks_add, ticks_diff, ticks_ms
+from ._port import Channel, const, phase, ticks_add, ticks_diff, ticks_ms
 from ._tls import selected_alpn, set_alpn, tls_context
+from .packets import packet
 from .stream import Stream
 
 _ALPN = "mqtt"
 _SUBACK = const(0x90)
 _SUBACK_FAILURE = const(0x80)
+_UNSUBACK = const(0xB0)
 
 
 def choose(wanted, alpn_here):
@@ -34,10 +36,10 @@ def new_context(path, alpn=False):
 
     Raises ConfigError for an unusable file.
     """
-    from .ca import load
+    with phase():
+        from .ca import load
 
-    certificates = load(path)
-    forget("ca")
+        certificates = load(path)
     try:
         context = tls_context(certificates)
     except (OSError, ValueError) as e:
@@ -47,19 +49,19 @@ def new_context(path, alpn=False):
     return context
 
 
-def connect_tcp(host, port, timeout_ms, sockets=socket):
+def connect_tcp(host, port, timeout_ms, sockets=socket, ticks=ticks_ms):
     """Return a connected blocking socket to host: each address in turn, within timeout_ms in all.
 
-    Raises DnsError, ConnectFailed. Name resolution itself cannot be bounded on any port.
+    sockets, ticks: seams. Raises DnsError, ConnectFailed. No port can put a deadline on name resolution itself.
     """
     try:
         addresses = sockets.getaddrinfo(host, port, 0, sockets.SOCK_STREAM)
     except OSError as e:
         raise errors.DnsError("no address for %s (%s)" % (host, e))
-    end = ticks_add(ticks_ms(), timeout_ms)
+    end = ticks_add(ticks(), timeout_ms)
     reason = "no address"
     for i, address in enumerate(addresses):
-        left_ms = ticks_diff(end, ticks_ms()) // (len(addresses) - i)
+        left_ms = ticks_diff(end, ticks()) // (len(addresses) - i)
         sock = sockets.socket(address[0], address[1], address[2])
         try:
             # A deadline on the raw socket is right here only: once it hits a TLS socket, that one is dead.
@@ -67,10 +69,11 @@ def connect_tcp(host, port, timeout_ms, sockets=socket):
             sock.connect(address[-1])
             return sock
         except OSError as e:
-            from .faults import errno_name
+            with phase():
+                from .tls_errors import errno_name
 
-            sock.close()
-            reason = errno_name(e)
+                sock.close()
+                reason = errno_name(e)
     raise errors.ConnectFailed("no TCP connection to %s:%d (%s)" % (host, port, reason))
 
 
@@ -83,10 +86,11 @@ def wrap_tls(sock, context, host):
         # Blocking while it is wrapped: wrapping a non-blocking socket looks connected at once.
         return Channel(context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=host), sock)
     except (OSError, ValueError, MemoryError) as e:
-        from .faults import fault
-
         sock.close()
-        raise fault(e, host, True)
+        with phase():
+            from .tls_errors import fault
+
+            raise fault(e, host, True)
 
 
 def open_tls(transport, context):
@@ -103,13 +107,14 @@ def open_mqtt(transport):
     stream = open_tls(transport, transport.context)
     if transport.name != "wss":
         return stream
-    from .upgrade import upgrade
     from .websocket import WebSocket
 
     try:
         stream.deadline(transport.timeout_ms, "the WebSocket upgrade")
-        upgrade(stream, transport.host, transport.port)
-        forget("upgrade", "http")
+        with phase():
+            from .ws_handshake import upgrade
+
+            upgrade(stream, transport.host, transport.port)
         return WebSocket(stream)
     except Exception:
         stream.close()
@@ -129,7 +134,7 @@ def connect(client, clean_session):
     try:
         stream = client.transport.open()
         packets.attach(stream)
-        packets.write(connect_packet(client, clean_session))
+        packets.write(_connect_packet(client, clean_session))
         client.transport.check(stream)
         client.deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
         connack = packets.read(4)
@@ -138,62 +143,49 @@ def connect(client, clean_session):
     except errors.Timeout as e:
         if e.phase != "CONNACK":
             raise
-        raise errors.late(errors.ConnackTimeout, "CONNACK", client.timeout_ms // 1000)
+        raise errors.timeout_error(errors.ConnackTimeout, "CONNACK", client.timeout_ms // 1000)
     if connack[3]:
         raise errors.ConnectRefused("CONNACK with code %d" % connack[3], code=connack[3])
     client.sock = packets
-    client.proven = ticks_ms()
-    client.awaited.clear()
+    client.last_received_ms = client.ticks()
+    client.pending_acks.clear()
     return bool(connack[2])
 
 
-def subscribe(client, topic, qos):
-    """Send SUBSCRIBE (MQTT 3.1.1 section 3.8) and wait for SUBACK, as `Client.subscribe` says."""
-    identifier = client.next_pid().to_bytes(2, "big")
-    body = bytearray(identifier)
-    append_field(body, topic)
-    body.append(qos)
-    client.packets.write(packet(0x82, body))
-    client.proven = ticks_ms()
-    while True:
-        if client.wait_msg() == _SUBACK:
-            suback = client.packets.read(4)
-            if suback[1:3] == identifier:
-                break
-    if suback[3] == _SUBACK_FAILURE:
-        raise errors.SubscribeRefused("SUBACK refused the filter")
-    return suback[3]
-
-
-def connect_packet(client, clean_session):
-    """Return CONNECT for client, a `Client` (MQTT 3.1.1 section 3.1); the password may be absent, as AWS allows."""
-    will, user, password = client.lw_topic, client.user, client.pswd
+def _connect_packet(client, clean_session):
+    """Return CONNECT for client (MQTT 3.1.1 section 3.1). AWS accepts a user name without a password."""
+    will, user, password, keep_alive_s = client.lw_topic, client.user, client.pswd, client.keepalive
     if user is None and password is not None:
         user = b""  # [MQTT-3.1.2-22]: no password without a user name
     flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
     if will:
         flags |= 4 | client.lw_qos << 3 | client.lw_retain << 5
-    keepalive = client.keepalive
-    body = bytearray(b"\0\4MQTT\4")
-    body.extend(bytes((flags, keepalive >> 8, keepalive & 0xFF)))
-    for field in (client.client_id, will, will and client.lw_msg, user, password):
-        if field is not None:
-            append_field(body, field)
-    return packet(0x10, body)
+    head = b"\0\4MQTT\4" + bytes((flags, keep_alive_s >> 8, keep_alive_s & 0xFF))
+    return packet(0x10, head, (client.client_id, will, will and client.lw_msg, user, password))
 
 
-def append_field(body, field):
-    """Append field with its two-byte length (MQTT 3.1.1 section 1.5.3)."""
-    body.extend(len(field).to_bytes(2, "big"))
-    body.extend(field)
+def subscribe(client, topic, qos):
+    """Send SUBSCRIBE (MQTT 3.1.1 section 3.8) and wait for SUBACK, as `Client.subscribe` says."""
+    pid = client.next_pid()
+    client.packets.write(packet(0x82, pid.to_bytes(2, "big"), (topic,), bytes((qos,))))
+    code = _await(client, _SUBACK, 4, pid)[3]
+    if code == _SUBACK_FAILURE:
+        raise errors.SubscribeRefused("SUBACK refused the filter")
+    return code
 
 
-def packet(first, body):
-    """Return the control packet: first byte, remaining length (section 2.2.3), body."""
-    size = len(body)
-    head = bytearray((first,))
-    while size > 0x7F:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return head + body
+def unsubscribe(client, topic):
+    """Send UNSUBSCRIBE (MQTT 3.1.1 section 3.10) and wait for UNSUBACK, as `Client.unsubscribe` says."""
+    pid = client.next_pid()
+    client.packets.write(packet(0xA2, pid.to_bytes(2, "big"), (topic,)))
+    _await(client, _UNSUBACK, 3, pid)
+
+
+def _await(client, first, size, pid):
+    """Handle packets until the one with that first byte and packet identifier; return its rest, size bytes."""
+    client.last_received_ms = client.ticks()
+    while True:
+        if client.wait_msg() == first:
+            answer = client.packets.read(size)
+            if answer[1] << 8 | answer[2] == pid:
+                return answer

@@ -1,7 +1,7 @@
 """Turns what sockets and TLS raise into this package's errors.
 
-The texts and numbers differ between mbedTLS 2.28, 3.6, OpenSSL and the chips; they are known here and nowhere else.
-Loaded when something fails.
+Texts and numbers differ between mbedTLS 2.28, 3.6, OpenSSL and the chips; only this file knows them. Imported when
+something fails.
 """
 
 import errno

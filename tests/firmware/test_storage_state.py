@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443 import files, state
+from mqtt443 import storage
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 from mqtt443_tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET, VirtualBoard, lay_out
 
@@ -58,21 +58,21 @@ def chip(monkeypatch: pytest.MonkeyPatch) -> Chip:
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     path = str(tmp_path / "state")
-    state.save(path, VALUES)
-    assert state.load(path, unheard) == VALUES
+    storage.save_state(path, VALUES)
+    assert storage.load_state(path, unheard) == VALUES
 
 
 def test_a_board_without_a_state_file_has_an_empty_state_and_says_nothing(tmp_path: Path) -> None:
-    assert state.load(str(tmp_path / "state"), unheard) == {}
+    assert storage.load_state(str(tmp_path / "state"), unheard) == {}
 
 
 def test_a_torn_state_is_the_one_before_and_is_said(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    state.save(str(path), {"interval_s": 1})
-    state.save(str(path), {"interval_s": 2})
+    storage.save_state(str(path), {"interval_s": 1})
+    storage.save_state(str(path), {"interval_s": 2})
     path.write_bytes(path.read_bytes()[:5])
     said: list[str] = []
-    assert state.load(str(path), said.append) == {"interval_s": 1}
+    assert storage.load_state(str(path), said.append) == {"interval_s": 1}
     assert len(said) == 1
     assert "state.old" in said[0]
 
@@ -80,64 +80,64 @@ def test_a_torn_state_is_the_one_before_and_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"[1]", b"5", b'"x"', b"{", b"\xff\xfe", b"null"])
 def test_a_state_that_is_no_object_is_empty(tmp_path: Path, data: bytes) -> None:
     path = str(tmp_path / "state")
-    files.write(path, data)
-    assert state.load(path, unheard) == {}
+    storage.write(path, data)
+    assert storage.load_state(path, unheard) == {}
 
 
 def test_a_flash_that_refuses_is_told_to_the_caller(tmp_path: Path) -> None:
-    state.save(str(tmp_path / "state"), {})
+    storage.save_state(str(tmp_path / "state"), {})
     (tmp_path / "state.new").mkdir()
     with pytest.raises(OSError, match=r"state\.new"):
-        state.save(str(tmp_path / "state"), VALUES)
+        storage.save_state(str(tmp_path / "state"), VALUES)
 
 
 def test_what_was_remembered_is_recalled(chip: Chip) -> None:
-    state.remember({"seq": 812, "starts": 0})
-    assert state.recall() == {"seq": 812, "starts": 0}
+    storage.remember({"seq": 812, "starts": 0})
+    assert storage.recall() == {"seq": 812, "starts": 0}
 
 
 def test_rtc_memory_after_power_on_is_nothing(chip: Chip) -> None:
-    assert state.recall() == {}
+    assert storage.recall() == {}
 
 
 def test_more_than_rtc_memory_holds_is_refused_and_what_was_there_stays(chip: Chip) -> None:
-    state.remember({"seq": 1})
+    storage.remember({"seq": 1})
     with pytest.raises(ValueError, match="too long"):
-        state.remember({"cause": "x" * RTC_BYTES})
-    assert state.recall() == {"seq": 1}
+        storage.remember({"cause": "x" * RTC_BYTES})
+    assert storage.recall() == {"seq": 1}
 
 
 def test_all_2044_bytes_can_be_remembered(chip: Chip) -> None:
     values = {"cause": "x" * (2044 - len(json.dumps({"cause": ""})))}
-    state.remember(values)
+    storage.remember(values)
     assert len(chip.data) == RTC_BYTES
-    assert state.recall() == values
+    assert storage.recall() == values
 
 
 def test_any_changed_bit_of_rtc_memory_makes_it_nothing(chip: Chip) -> None:
-    state.remember({"seq": 812})
+    storage.remember({"seq": 812})
     whole = chip.data
     for bit in range(len(whole) * 8):
         torn = bytearray(whole)
         torn[bit // 8] ^= 1 << bit % 8
         chip.data = bytes(torn)
-        assert state.recall() == {}, f"bit {bit}"
+        assert storage.recall() == {}, f"bit {bit}"
 
 
 @given(data=st.binary(max_size=RTC_BYTES), whole=st.booleans())
 def test_any_rtc_memory_is_a_dict(data: bytes, whole: bool) -> None:
     chip = Chip()
-    chip.data = state._checksum(data) + data if whole else data
+    chip.data = storage._checksum(data) + data if whole else data
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "machine", chip)
-        assert isinstance(state.recall(), dict)
+        assert isinstance(storage.recall(), dict)
 
 
 @given(values=st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_any_dict_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
     path = str(tmp_path_factory.mktemp("state") / "state")
-    state.save(path, values)
-    assert state.load(path, unheard) == values
+    storage.save_state(path, values)
+    assert storage.load_state(path, unheard) == values
 
 
 class ClockOnly(types.ModuleType):
@@ -153,23 +153,23 @@ def test_without_rtc_memory_nothing_is_recalled_and_nothing_fails(
     monkeypatch: pytest.MonkeyPatch, machine: types.ModuleType | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "machine", machine)
-    state.remember({"seq": 1})
-    assert state.recall() == {}
+    storage.remember({"seq": 1})
+    assert storage.recall() == {}
 
 
 PROGRAM = """
 import machine
-from mqtt443 import state
+from mqtt443 import storage
 
-print(machine.reset_cause(), state.recall(), state.load("state", print))
+print(machine.reset_cause(), storage.recall(), storage.load_state("state", print))
 if machine.reset_cause() == 1:
     try:
-        state.remember({"cause": "x" * 2048})
+        storage.remember({"cause": "x" * 2048})
     except ValueError as e:
         print(type(e).__name__)
-    state.remember({"seq": 7})
-    state.save("state", {"interval_s": 5})
-    state.save("state", {"interval_s": 6})
+    storage.remember({"seq": 7})
+    storage.save_state("state", {"interval_s": 5})
+    storage.save_state("state", {"interval_s": 6})
     with open("state", "wb") as file:
         file.write(b'{"interval_s"')
     machine.reset()
@@ -200,5 +200,5 @@ def test_both_outlive_a_reset_on_micropython(micropython: Interpreter, tmp_path:
 
 
 def test_micropython_without_a_chip_has_no_rtc_memory(micropython: Interpreter, tmp_path: Path) -> None:
-    source = "from mqtt443 import state\nstate.remember({'seq': 1})\nprint(state.recall())"
+    source = "from mqtt443 import storage\nstorage.remember({'seq': 1})\nprint(storage.recall())"
     assert run(micropython, tmp_path, source) == "{}\n"

@@ -1,6 +1,6 @@
 """The frames of a WebSocket that are rare: control frames, fragments, long ones, and what RFC 6455 forbids.
 
-Loaded for one of them, then forgotten.
+Imported on demand.
 """
 
 from . import errors

@@ -1,13 +1,16 @@
 """Wi-Fi: joined once, bounded, with the driver's reason; restarted only when it is at fault."""
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mqtt443 import errors, wifi
+from mqtt443 import errors
+from mqtt443 import network as module
 
 from tests.firmware.fakes import Ticks
 from tests.firmware.micropython import run
@@ -56,17 +59,15 @@ class Network:
 
 
 @pytest.fixture
-def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    clock = Ticks()
-    monkeypatch.setattr(wifi, "ticks_ms", clock)
-    return clock
+def ticks() -> Ticks:
+    return Ticks()
 
 
 def join(network: Network, ticks: Ticks, **changes: Any) -> None:
     def sleep_ms(ms: int) -> None:
         ticks.now_ms += ms
 
-    wifi.join(network, "home", "secret77", sleep_ms=sleep_ms, **changes)
+    module.join(network, "home", "secret77", sleep=sleep_ms, ticks=ticks, **changes)
 
 
 def hears(wlan: Any) -> bool:
@@ -179,7 +180,7 @@ def test_a_dns_server_that_answers_is_heard(dns: socket.socket, answers: bool) -
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert wifi._hears(Wlan("127.0.0.1")) is answers
+    assert module._hears(Wlan("127.0.0.1")) is answers
     thread.join()
     # RFC 1035: a header with one question, the root's NS records.
     assert asked[0][2:] == b"\1\0" + b"\0\1\0\0\0\0\0\0" + b"\0" + b"\0\2\0\1"
@@ -190,12 +191,12 @@ def test_a_network_without_a_dns_server_is_not_heard(monkeypatch: pytest.MonkeyP
         raise OSError(-2)
 
     monkeypatch.setattr(socket, "getaddrinfo", nothing)
-    assert wifi._hears(Wlan("")) is False
+    assert module._hears(Wlan("")) is False
 
 
 HEARS = """
 import socket
-from mqtt443 import wifi
+from mqtt443 import network
 
 class Net:
     AF_INET = socket.AF_INET
@@ -208,8 +209,8 @@ class Wlan:
     def ifconfig(self):
         return (None, None, None, "127.0.0.1")
 
-wifi.socket = Net
-print(wifi._hears(Wlan()))
+network.socket = Net
+print(network._hears(Wlan()))
 """
 
 
@@ -230,3 +231,15 @@ def test_real_micropython_hears_a_dns_server(tmp_path: Path, name: str, answers:
         said = run(interpreter, tmp_path, HEARS.replace("PORT", str(server.getsockname()[1])))
         thread.join()
     assert said == f"{answers}\n"
+
+
+@pytest.mark.parametrize(("failures", "distrusted"), [(0, False), (2, False), (3, True), (9, True)])
+def test_wifi_is_distrusted_after_three_failures_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, failures: int, distrusted: bool
+) -> None:
+    joins: list[bool] = []
+    monkeypatch.setitem(sys.modules, "network", SimpleNamespace())
+    monkeypatch.setattr(module, "join", lambda *_, distrust: joins.append(distrust))
+    config = SimpleNamespace(wifi_ssid="home", wifi_password="secret77")
+    module.up(SimpleNamespace(config=config, failures=failures, feed=int), False)
+    assert joins == [distrusted]

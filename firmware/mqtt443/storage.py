@@ -1,9 +1,12 @@
-"""Files that a power cut cannot spoil: written beside, checked by a checksum, the previous version kept.
+"""What the board keeps: files that a power cut cannot spoil, the state file, and RTC memory.
 
-littlefs makes a file's change all or nothing when it is closed; the checksum is for what does not (FAT, worn flash).
+A file is written beside the old one, carries a checksum, and its previous version stays. littlefs makes the change of a
+file all or nothing when the file is closed; the checksum covers what does not (FAT, worn flash). RTC memory survives
+resets and deep sleep and costs no flash, but holds random bytes after a power cut, so it has a checksum, too.
 """
 
 import binascii
+import json
 import os
 
 _TRAILER_BYTES = 9  # a line end, and the CRC-32 of what is before it in hexadecimal
@@ -57,3 +60,55 @@ def _rename(old, new):
 
 def _trailer(data):
     return b"\n%08x" % binascii.crc32(data)
+
+
+def load_state(path, log):
+    """Return the dict in the state file at path, {} if there is none that is whole. log: takes a line."""
+    data, said = read(path)
+    if said:
+        log(said)
+    return _parsed(data or b"")
+
+
+def save_state(path, values):
+    """Make values (a dict that JSON can hold) the state file at path. Raises OSError if flash refuses."""
+    write(path, json.dumps(values).encode())
+
+
+def recall():
+    """Return the dict in RTC memory, {} if there is none."""
+    memory = _rtc_memory()
+    data = memory() if memory else b""
+    return _parsed(data[4:]) if data[:4] == _checksum(data[4:]) else {}
+
+
+def remember(values):
+    """Make values (a dict that JSON can hold in 2,044 bytes) the content of RTC memory, where there is one.
+
+    Raises ValueError for more.
+    """
+    memory = _rtc_memory()
+    if memory:
+        data = json.dumps(values).encode()
+        memory(_checksum(data) + data)
+
+
+def _rtc_memory():
+    try:
+        from machine import RTC
+
+        return RTC().memory
+    except (ImportError, AttributeError):
+        return None
+
+
+def _checksum(data):
+    return binascii.crc32(data).to_bytes(4, "big")
+
+
+def _parsed(data):
+    try:
+        values = json.loads(data)
+    except ValueError:
+        values = None
+    return values if isinstance(values, dict) else {}

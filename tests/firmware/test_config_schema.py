@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443 import config, files
+from mqtt443 import config_schema, storage
 from mqtt443.errors import ConfigError
 from mqtt443_tools.support.paths import ROOT
 
@@ -17,7 +17,7 @@ BASE = {"endpoint": "abc-ats.iot.eu-west-1.amazonaws.com", "client_id": "dev1", 
 
 
 def made(**changes: Any) -> Any:
-    return config.validate({**BASE, **changes})
+    return config_schema.validate({**BASE, **changes})
 
 
 def refused(**changes: Any) -> str:
@@ -29,16 +29,16 @@ def refused(**changes: Any) -> str:
 
 
 def test_defaults_fill_what_is_absent() -> None:
-    got = config.validate({"endpoint": "h", "client_id": "dev1"})
-    for key, _, default, *_ in config.FIELDS:
-        if default is not config.REQUIRED and key != "topic":
+    got = config_schema.validate({"endpoint": "h", "client_id": "dev1"})
+    for key, _, default, *_ in config_schema.FIELDS:
+        if default is not config_schema.REQUIRED and key != "topic":
             assert getattr(got, key.replace(".", "_")) == default, key
     assert got.topic == "telemetry/dev1"
 
 
 def test_every_field_is_well_formed() -> None:
-    for key, kind, default, low, high in config.FIELDS:
-        assert kind in ("int", "bool", "choice", "str", "secret", *config._MORE), key
+    for key, kind, default, low, high in config_schema.FIELDS:
+        assert kind in ("int", "bool", "choice", "str", "secret", *config_schema._MORE), key
         if kind == "int":
             assert default is None or low <= default <= high, key
         if kind == "choice":
@@ -47,7 +47,7 @@ def test_every_field_is_well_formed() -> None:
 
 
 def test_the_example_is_valid() -> None:
-    got = config.load(str(ROOT / "config.example.json"))
+    got = config_schema.load(str(ROOT / "config.example.json"))
     assert (got.port, got.transport, got.wifi_ssid) == (443, "auto", "your network")
 
 
@@ -171,12 +171,12 @@ def test_the_user_name_carries_the_authorizer_as_the_sdk_writes_it(changes: dict
 
 
 def test_quote_keeps_only_unreserved_characters() -> None:
-    assert config.quote("aZ9-_.~/ &=ü%") == "aZ9-_.~/%20%26%3D%C3%BC%25"
+    assert config_schema.quote("aZ9-_.~/ &=ü%") == "aZ9-_.~/%20%26%3D%C3%BC%25"
 
 
 def test_a_missing_file_says_what_to_copy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.example\.json"):
-        config.load(str(tmp_path / "config.json"))
+        config_schema.load(str(tmp_path / "config.json"))
 
 
 def test_a_huge_key_is_told_in_short() -> None:
@@ -187,7 +187,7 @@ def test_broken_json_names_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{\n  "endpoint": "h",\n  "port": 443,,\n}')
     with pytest.raises(ConfigError) as info:
-        config.load(str(path))
+        config_schema.load(str(path))
     assert str(path) in str(info.value)
     assert "line 3" in str(info.value)
 
@@ -199,7 +199,7 @@ def test_a_lone_surrogate_is_one_line(tmp_path: Path, key: str, lone: bytes) -> 
     path = tmp_path / "config.json"
     path.write_bytes(json.dumps({**BASE, key: "HERE"}).encode().replace(b"HERE", b"a" + lone))
     with pytest.raises(ConfigError) as info:
-        config.load(str(path))
+        config_schema.load(str(path))
     assert key in str(info.value)
     str(info.value).encode("ascii")
 
@@ -209,12 +209,12 @@ def test_hostile_json_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError, match="not valid JSON at line 1") as info:
-        config.load(str(path))
+        config_schema.load(str(path))
     assert "\n" not in str(info.value)
 
 
 class Kept:
-    """A config.json on a board's root, and what a start makes of it."""
+    """A config_schema.json on a board's root, and what a start makes of it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "config.json"
@@ -225,7 +225,7 @@ class Kept:
         self.path.chmod(0o600)
 
     def start(self) -> Any:
-        return config.load(str(self.path), keep=True)
+        return config_schema.load(str(self.path), keep=True)
 
 
 @pytest.fixture
@@ -241,17 +241,17 @@ NEWER = json.dumps({**BASE, "interval_s": 8})
 def test_a_torn_config_is_replaced_by_the_last_good_one_and_said(kept: Kept, torn: str | None) -> None:
     for text in (GOOD, NEWER):
         kept.put(text)
-        assert kept.start().said is None
+        assert kept.start().notice is None
     kept.path.unlink()
     if torn is not None:
         kept.put(torn)
     got = kept.start()
     assert got.interval_s == 8
-    assert got.said.startswith(f"{kept.path}: ")
-    assert "last good one" in got.said
-    assert "\n" not in got.said
+    assert got.notice.startswith(f"{kept.path}: ")
+    assert "last good one" in got.notice
+    assert "\n" not in got.notice
     with pytest.raises(ConfigError):
-        config.load(str(kept.path))
+        config_schema.load(str(kept.path))
 
 
 def test_a_config_that_is_refused_is_not_replaced(kept: Kept) -> None:
@@ -297,16 +297,16 @@ def test_flash_that_takes_no_copy_does_not_stop_the_board(kept: Kept, monkeypatc
     def full(path: str, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "write", full)
+    monkeypatch.setattr(storage, "write", full)
     kept.put(GOOD)
     got = kept.start()
     assert got.interval_s == 7
-    assert "No space left" in got.said
+    assert "No space left" in got.notice
 
 
 def test_a_host_tool_keeps_nothing(kept: Kept) -> None:
     kept.put(GOOD)
-    assert config.load(str(kept.path)).said is None
+    assert config_schema.load(str(kept.path)).notice is None
     assert not kept.good.exists()
 
 
@@ -314,7 +314,7 @@ def test_load_names_the_file_in_front_of_the_problem(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("[]")
     with pytest.raises(ConfigError, match=r"config\.json: must be one object"):
-        config.load(str(path))
+        config_schema.load(str(path))
 
 
 JSON = st.recursive(
@@ -322,13 +322,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
-KEYS = st.sampled_from([field[0] for field in config.FIELDS] + ["wifi", "x", ""])
+KEYS = st.sampled_from([field[0] for field in config_schema.FIELDS] + ["wifi", "x", ""])
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=6) | JSON)
 def test_any_json_gives_a_config_or_one_line(values: Any) -> None:
     try:
-        got = config.validate(values)
+        got = config_schema.validate(values)
     except ConfigError as error:
         assert "\n" not in str(error)
     else:
@@ -337,9 +337,9 @@ def test_any_json_gives_a_config_or_one_line(values: Any) -> None:
 
 
 def test_nearest_suggests_only_what_is_near() -> None:
-    assert config.nearest("interval") == "interval_s"
-    assert config.nearest("topics") == "topic"
-    assert config.nearest("endpiont") == "endpoint"
-    for field in config.FIELDS:  # what is a key is nearest to itself, so it is known
-        assert config.nearest(field[0]) == field[0]
-    assert config.nearest("banana") == ""
+    assert config_schema.nearest("interval") == "interval_s"
+    assert config_schema.nearest("topics") == "topic"
+    assert config_schema.nearest("endpiont") == "endpoint"
+    for field in config_schema.FIELDS:  # what is a key is nearest to itself, so it is known
+        assert config_schema.nearest(field[0]) == field[0]
+    assert config_schema.nearest("banana") == ""

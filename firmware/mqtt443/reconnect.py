@@ -1,0 +1,66 @@
+"""What follows an error: how long to wait, whether the board resets or sleeps, and the wait itself.
+
+Imported on demand. It reads the App and returns what changes; the App assigns it.
+"""
+
+from . import errors
+from ._port import const
+from .app import SLEEP
+from .backoff import STABLE_MS, Backoff
+
+# Waits are cut into pieces, so that `stop` is asked at least once a second.
+_PIECE_MS = const(1000)
+# Readings in RAM go to flash at most this often: flash wears out.
+_SAVE_AGAIN_MS = const(60000)
+
+
+def plan(app, error, connected_ms):
+    """Log error and return (wait_ms, backoff, clock_ok, failures, shutdown).
+
+    app: an `App`. error: what ended an attempt, or a connection that was up for connected_ms. wait_ms: how long to wait
+    before the next attempt. The others are the App's attributes of those names, as they are from now on.
+    """
+    clock_ok = app.clock_ok and not isinstance(error, (errors.ClockError, errors.CertificateExpired))
+    # An error that is not ours is a mistake in the program, or no memory: a board in the field goes on, later.
+    refused = getattr(error, "is_refusal", True)
+    # A server that accepts and soon closes in order refuses what the board does (AWS: the policy is too small).
+    if getattr(error, "closed", False) and connected_ms < STABLE_MS:
+        refused = True
+    text = "%s: %s" % (type(error).__name__, error)
+    app.log(text)
+    failures = app.failures + 1
+    backoff = app.backoff
+    if not backoff:
+        backoff = Backoff(app.random)
+        for _ in range(min(failures - 1, 9)):  # from before a reset
+            backoff.delay_ms(True)
+            backoff.delay_ms(False)
+    wait_ms = backoff.delay_ms(refused, connected_ms)
+    shutdown = app.shutdown
+    # A reset cannot help where the server answers and refuses.
+    if not isinstance(error, errors.Refused) and failures == app.config.reset_after:
+        shutdown = "%d failures; %s" % (failures, text[:100])
+        failures = 0
+    elif app.config.deep_sleep:
+        shutdown = SLEEP
+    else:
+        app.log("next attempt in %d.%d s" % (wait_ms // 1000, wait_ms % 1000 // 100))
+    return wait_ms, backoff, clock_ok, failures, shutdown
+
+
+def wait(app, wait_ms):
+    """Wait wait_ms, or until the App should stop; readings go on. Return the uptime of the last save, None for never.
+
+    app: an `App`.
+    """
+    saved_at_ms = app.saved_at_ms
+    while wait_ms > 0 and not app.should_stop():
+        piece_ms = min(max(app.take_reading_if_due(), 1), wait_ms, _PIECE_MS)
+        now_ms = app.uptime.ms()
+        if app.outbox.unsaved() and (saved_at_ms is None or now_ms - saved_at_ms >= _SAVE_AGAIN_MS):
+            saved_at_ms = now_ms
+            app.outbox.save()
+        app.sleep(piece_ms)
+        wait_ms -= piece_ms
+        app.feed_watchdog()
+    return saved_at_ms

@@ -1,0 +1,53 @@
+"""`mqtt443.run`: from config.json to the loop."""
+
+import inspect
+import re
+from pathlib import Path
+
+import mqtt443
+import pytest
+from mqtt443 import app, boot, command_context, network, power, reconnect, sender
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for RTC memory is a file in the working directory."""
+    (tmp_path / "world").mkdir()
+    monkeypatch.chdir(tmp_path / "world")
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "does not exist"),
+        ("{", "not valid JSON"),
+        ('{"endpoint": "h", "client_id": "d", "qos": 7}', "qos is 7"),
+        ('{"endpoint": "h", "client_id": "d", "ca": "none.der"}', "no file"),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_one_line_and_the_prompt(tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    lines: list[str] = []
+    assert mqtt443.run(root=f"{tmp_path}/", write=lines.append) is False
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert lines[0].startswith("[    0.")
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_wifi_on_a_board_without_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "network", None)
+    (tmp_path / "config.json").write_text('{"endpoint": "h", "client_id": "d", "wifi": {"ssid": "x"}}')
+    lines: list[str] = []
+    assert mqtt443.run(root=f"{tmp_path}/", write=lines.append) is False
+    assert "no module network" in lines[0]
+
+
+def test_runtime_keys_are_what_the_app_reads_of_its_config() -> None:
+    read = {"port", "watchdog_s"}  # read by Config itself and by boot.finish
+    for module in (app, command_context, network, power, reconnect, sender):
+        read.update(re.findall(r"\bconfig\.(?!json)([a-z_]+)", inspect.getsource(module)))
+    assert set(boot.RUNTIME_KEYS.split(" ")) == read
+    assert not read & {"password", "token", "mqtt_username"}
