@@ -5,9 +5,9 @@ The public names are `run`, `command`, `handlers`, those of `_PUBLIC`, and the e
 """
 
 from . import errors
-from ._port import phase
+from ._port import VERSION, phase
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Public name -> the module that defines it.
 _PUBLIC = {
@@ -45,7 +45,7 @@ def run(path="config.json", root="", stop=None, write=print):
     with phase():
         from .boot import start
 
-        app = start(path, root, stop, write)
+        app = start(path, root, stop, write, handlers)
     if app:
         app.run()
     with phase():

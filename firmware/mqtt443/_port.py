@@ -94,6 +94,8 @@ if sys.implementation.name == "micropython":
 else:
     from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload  # noqa: F401
 
+VERSION = "0.1.0"
+
 # A clock that is before this release is wrong. 2026-11-01 in unix seconds.
 BUILD_DATE = 1793491200
 

@@ -14,9 +14,6 @@ _LISTEN_MS = const(500)
 # The clock is set again after a day.
 _SYNC_AGAIN_MS = const(86400000)
 
-# A value of `App.shutdown`: end with deep sleep until the next reading.
-SLEEP = const(0)
-
 
 class Uptime:
     """Time since this object was made, past the wrap of the tick counter (12 days on ESP32). Also the log.
@@ -47,11 +44,14 @@ class App:
     """One board: its state and its loop.
 
     config: a `Config`. client: a `Client`. outbox: an `Outbox`. readings: a `Readings`. uptime: an `Uptime`.
-    root: folder in front of file names. cause: why the board started, for the next message, or None. restored: counters
-    from before a reset, by name. interval_s: seconds between readings, None for the config's. stop: a function; the
-    loop ends when it returns True. feed: feeds the watchdog. ticks, sleep, random, now: seams for the millisecond
-    counter, for waiting (ms), for a random integer below a limit, and for unix time in seconds.
+    handlers: the user's functions by command name. root: folder in front of file names. cause: why the board started,
+    for the next message, or None. restored: counters from before a reset, by name. interval_s: seconds between
+    readings, None for the config's. stop: a function; the loop ends when it returns True. feed: feeds the watchdog.
+    ticks, sleep, random, now: seams for the millisecond counter, for waiting (ms), for a random integer below a limit,
+    and for unix time in seconds.
     """
+
+    SLEEP = 0  # a value of `shutdown`: end with deep sleep until the next reading
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class App:
         readings,
         uptime,
         *,
+        handlers=None,
         root="",
         cause=None,
         restored=None,
@@ -80,6 +81,7 @@ class App:
         self.uptime = uptime
         self.log = uptime.log
         self.sender = Sender(client, outbox, config, self.note_published, ticks)
+        self.handlers = handlers or {}
         self.root = root
         self.stop = stop
         self.feed = feed
@@ -166,7 +168,7 @@ class App:
         if came or not (self.outbox.in_flight or self.client.pinged):
             self.feed_watchdog()
         if drained and not came and self.shutdown is None:
-            self.shutdown = SLEEP
+            self.shutdown = self.SLEEP
 
     def feed_watchdog(self):
         """Feed the watchdog. The first call also clears the crash counter."""
@@ -242,7 +244,7 @@ class App:
             from .reconnect import plan, wait
 
             wait_ms, self.backoff, self.clock_ok, self.failures, self.shutdown = plan(self, error, connected_ms)
-            if self.shutdown == SLEEP:
+            if self.shutdown == self.SLEEP:
                 self.take_reading_if_due()
                 now = self.ticks()
                 self.next_reading_at = ticks_add(now, max(ticks_diff(self.next_reading_at, now), wait_ms))

@@ -20,11 +20,11 @@ RUNTIME_KEYS = (
 )
 
 
-def start(path, root, stop, write):
+def start(path, root, stop, write, handlers):
     """Return the `App` for the config in the file root + path; None, and a log line, if it must not run.
 
     root: folder in front of file names. stop: a function that returns True to end the loop, or None. write: takes one
-    line of the log.
+    line of the log. handlers: the user's functions by command name.
     """
     from .app import App, Uptime
 
@@ -59,6 +59,7 @@ def start(path, root, stop, write):
         Outbox(root + "outbox", config.outbox_bytes, log),
         Readings(reader(uptime.ms), dict),
         uptime,
+        handlers=handlers,
         root=root,
         cause=cause,
         restored=restored,

@@ -6,8 +6,7 @@ PUBACK of its command, and the command would then come again after every reset.
 
 import json
 
-from . import __version__
-from ._port import const, phase, ticks_add, timestamp
+from ._port import VERSION, const, phase, ticks_add, timestamp
 
 # A server that refuses SUBSCRIBE this often has no commands for this board; telemetry is worth more.
 _SUBSCRIBE_TRIES = const(2)
@@ -59,6 +58,7 @@ class CommandContext:
 
     def __init__(self, app):
         self._app = app
+        self.handlers = app.handlers
         self.interval_ms = app.interval_ms
         self.next_reading_at = app.next_reading_at
         self.shutdown = app.shutdown
@@ -101,7 +101,7 @@ class CommandContext:
         """Return what there is to know about this board, its secrets excepted."""
         app = self._app
         facts = app.counters()
-        facts["version"] = __version__
+        facts["version"] = VERSION
         facts["transport"] = app.client.transport.name
         facts["uptime_s"] = app.uptime.ms() // 1000
         facts["interval_s"] = app.interval_ms // 1000

@@ -40,8 +40,6 @@ def run(message, context):
 
 def _run(name, order, context):
     """Run one command with the arguments in order; return a dict for the answer, or None."""
-    from . import handlers
-
     if name == "interval":
         seconds = order.get("interval_s", 0)
         # By type: True is an int, and 5.0 equals one.
@@ -54,8 +52,8 @@ def _run(name, order, context):
         return context.report()
     elif name == "restart":
         context.restart("command restart")
-    elif name in handlers:
-        return _call(name, handlers[name], order)
+    elif name in context.handlers:
+        return _call(name, context.handlers[name], order)
     else:
         # As repr: it comes from outside, and a terminal shows the log.
         raise ValueError("no command %r" % name[:32])

@@ -5,7 +5,6 @@ Imported on demand. `boot.count_start` reads what is left here.
 
 from . import storage
 from ._port import const, ticks_diff
-from .app import SLEEP
 
 # How long messages in flight may take to be acknowledged before an ordered end.
 _DRAIN_MS = const(2000)
@@ -32,7 +31,7 @@ def leave(app, drain):
     app.outbox.save()
     if app.shutdown is None:
         return
-    if app.shutdown == SLEEP:
+    if app.shutdown == app.SLEEP:
         left_ms = max(ticks_diff(app.next_reading_at, app.ticks()), 1000)
         app.log("asleep for %d s" % (left_ms // 1000))
         deep_sleep(left_ms, app.counters())

@@ -5,7 +5,6 @@ Imported on demand. It reads the App and returns what changes; the App assigns i
 
 from . import errors
 from ._port import const
-from .app import SLEEP
 from .backoff import STABLE_MS, Backoff
 
 # Waits are cut into pieces, so that `stop` is asked at least once a second.
@@ -42,7 +41,7 @@ def plan(app, error, connected_ms):
         shutdown = "%d failures; %s" % (failures, text[:100])
         failures = 0
     elif app.config.deep_sleep:
-        shutdown = SLEEP
+        shutdown = app.SLEEP
     else:
         app.log("next attempt in %d.%d s" % (wait_ms // 1000, wait_ms % 1000 // 100))
     return wait_ms, backoff, clock_ok, failures, shutdown

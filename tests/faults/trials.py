@@ -142,7 +142,7 @@ def run_trials(
         timeout_s: the client's deadline for each step; lower than a config may have it.
         limit_s: how long all of it may take: a hang ends here.
         port: of the endpoint, if not its default one.
-        config: keys of the board's config_schema.json.
+        config: keys of the board's config.json.
     """
     password = core.add_device(folder.name)
     plan = [*treatments, UNHARMED]

@@ -68,7 +68,7 @@ def test_power_on_forgets_crashes_even_where_rtc_memory_outlived_it(monkeypatch,
     storage.remember({"starts": 3, "seq": 5})
     assert boot.count_start(f"{tmp_path}/", no_log) == (None, None, {"starts": 1, "seq": 5}, None)
     machine.code = WDT_RESET
-    assert boot.count_start(f"{tmp_path}/", no_log) == (None, "watchdog", {"starts": 2, "seq": 5})
+    assert boot.count_start(f"{tmp_path}/", no_log) == (None, "watchdog", {"starts": 2, "seq": 5}, None)
 
 
 def test_cause_of_each_start_is_told(interpreter, tmp_path):

@@ -20,9 +20,10 @@ Handler = Callable[[dict[str, Any]], Any]
 
 
 class Board:
-    """An `App` as `commands.run` sees it: notes what it is told."""
+    """A `CommandContext` that records what it is told."""
 
     def __init__(self) -> None:
+        self.handlers = mqtt443.handlers
         self.did: list[tuple[Any, ...]] = []
 
     def set_interval(self, seconds: int | None) -> None:
@@ -324,7 +325,9 @@ from mqtt443 import commands
 
 did = []
 
-class App:
+class Context:
+    handlers = mqtt443.handlers
+
     def set_interval(self, seconds):
         did.append(["set_interval", seconds])
 
@@ -345,7 +348,7 @@ with open("messages") as file:
         did.clear()
         gc.collect()
         try:
-            said = commands.run(binascii.unhexlify(line.strip()), App())
+            said = commands.run(binascii.unhexlify(line.strip()), Context())
         except ValueError as e:
             said = "refused: " + str(e)
         except KeyboardInterrupt:

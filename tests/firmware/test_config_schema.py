@@ -214,7 +214,7 @@ def test_hostile_json_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 class Kept:
-    """A config_schema.json on a board's root, and what a start makes of it."""
+    """A config.json on a board's root, and what a start makes of it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "config.json"

@@ -33,7 +33,9 @@ def board_clock(folder: Path, year: int) -> dict[str, str]:
     start = datetime.datetime(year, 1, 1, 12, tzinfo=datetime.UTC).timestamp()
     offset = folder / "clock-offset"
     offset.write_text(f"{start - time.time():+.0f}")
-    return {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1"}
+    # The board sets its clock by this file; its tick counter must not jump with the clock.
+    monotonic = {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1", **monotonic}
 
 
 def board_pace(times: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The JSON Schema and the board's validator give one verdict on a config_schema.json."""
+"""The JSON Schema and the board's validator give one verdict on a config.json."""
 
 import json
 

@@ -45,7 +45,7 @@ class Options:
 
 
 def walk(path: Path, options: Options) -> Iterator[Step]:
-    """Run the steps with a config_schema.json, and yield each when it is done."""
+    """Run the steps with a config.json, and yield each when it is done."""
     walker = _Walker(path, options)
     try:
         yield from walker.steps()

@@ -1,6 +1,6 @@
 """`mqtt443 config`: creates a board's config.json, shows it, and describes it for editors.
 
-Keys, defaults and ranges come from the board's code (`mqtt443.config_schema`), whose validator checks every value here, too.
+Keys and ranges come from the board's code (`mqtt443.config_schema`), whose validator checks every value here, too.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The JSON Schema of config_schema.json, from the board's own definition of its keys, described in docs/config.md's words.
+"""The JSON Schema of config.json, from the board's own definition of its keys, described in docs/config.md's words.
 
 The schema counts characters where the board counts bytes, and accepts 5.0 as an integer; otherwise both agree.
 """

@@ -25,7 +25,7 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 @dataclass(frozen=True)
 class Settings:
-    """A valid config_schema.json: its bytes, its key `ca`, its endpoint and client id, and when the file changed."""
+    """A valid config.json: its bytes, its key `ca`, its endpoint and client id, and when the file changed."""
 
     content: bytes
     ca: str
@@ -35,7 +35,7 @@ class Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """Read and validate a config_schema.json. Raises CommandError with the board's own line."""
+    """Read and validate a config.json. Raises CommandError with the board's own line."""
     try:
         checked = config_schema.load(str(path))
         content, modified = path.read_bytes(), int(path.stat().st_mtime)
@@ -47,7 +47,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def own_files(path: Path, settings: Settings) -> dict[str, bytes]:
-    """Return the files of one board: config_schema.json, its CA file, and sensors.py if it is beside it.
+    """Return the files of one board: config.json, its CA file, and sensors.py if it is beside it.
 
     Raises CommandError.
     """
