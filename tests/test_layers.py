@@ -90,7 +90,7 @@ PARTS: Mapping[str, Part] = {
         (
             *(f"{TOOLS}{name}.{name}_command" for name in ("board", "check", "cloud", "config", "device", "flash")),
             *(f"{TOOLS}{name}.{name}_command" for name in ("local", "monitor", "push", "send", "watch")),
-            *(TOOLS + name for name in ("board", "local", "monitor", "demo", "micropython.__main__")),
+            *(TOOLS + name for name in ("board", "local", "monitor", "run", "demo", "micropython.__main__")),
         ),
     ),
     "command line": Part(("support", "commands"), (TOOLS + "cli",)),

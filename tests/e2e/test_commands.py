@@ -196,6 +196,7 @@ def test_wrong_use_is_one_line_with_the_next_step(arguments: Any, code: int, sai
         "watch",
         "flash",
         "push",
+        "run",
         "send",
         "monitor",
         "check",

@@ -16,6 +16,7 @@ from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.local.local_command import local
 from mqtt443_tools.monitor.monitor_command import monitor
 from mqtt443_tools.push.push_command import push
+from mqtt443_tools.run.run_command import run
 from mqtt443_tools.send.send_command import send
 from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.errors import CommandError
@@ -40,6 +41,7 @@ def root(
     """Connect an ESP32 to AWS IoT Core with a user name and a password, over port 443."""
 
 
+app.command()(run)
 app.command()(local)
 app.add_typer(device_app, name="device")
 app.command()(board)

@@ -200,9 +200,9 @@ def files_of(image: bytes) -> dict[str, bytes]:
     }
 
 
-def filesystem(files: Mapping[str, bytes]) -> bytes:
+def filesystem(files: Mapping[str, bytes], blocks: int = BLOCKS) -> bytes:
     """Make a flash that holds these files."""
-    fs = LittleFS(block_size=BLOCK_BYTES, block_count=BLOCKS)
+    fs = LittleFS(block_size=BLOCK_BYTES, block_count=blocks)
     for name, content in files.items():
         fs.makedirs(str(Path(name).parent), exist_ok=True)
         with fs.open(name, "wb") as file:

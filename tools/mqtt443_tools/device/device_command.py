@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mqtt443_tools.device import registration
 from mqtt443_tools.device.backends import open_backend
+from mqtt443_tools.device.device_config import add_with_config
 from mqtt443_tools.device.device_console import (
     credentials,
     disconnect,
@@ -22,7 +23,7 @@ from mqtt443_tools.device.device_console import (
     show_secret,
 )
 from mqtt443_tools.support.command_line import new_app
-from mqtt443_tools.support.config_file import copy_ca, read_config, update_config
+from mqtt443_tools.support.config_file import read_config, update_config
 from mqtt443_tools.support.console import Console, terminal
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.options import (
@@ -78,31 +79,37 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Register a device; a generated password is shown once, or only written to --out."""
-    if out is not None:
-        read_config(out)  # a file that cannot be merged is found before the password exists
     chosen = read_password(password)
     backend = open_backend(state, stack, region, profile)
-    with reported():
-        config = backend.config()
-        added = registration.add_device(
-            backend.store,
+    topics, filters = publish or (), subscribe or ()
+    if out is not None:
+        overrides = {key: value for key, value in (("endpoint", endpoint), ("port", port)) if value is not None}
+        config: dict[str, object] = {}
+        added = add_with_config(
+            backend,
             client_id,
+            out,
+            now=time.time(),
             username=username,
             password=chosen,
-            publish=publish or (),
-            subscribe=subscribe or (),
-            now=time.time(),
-            template=backend.template(),
+            publish=topics,
+            subscribe=filters,
+            overrides=overrides,
+            ca=ca,
         )
-    if out is not None:
-        config |= {key: value for key, value in (("endpoint", endpoint), ("port", port)) if value is not None}
-        try:
-            config["ca"] = backend.write_ca(out) if ca is None else copy_ca(ca, out)
-            update_config(out, {**config, **credentials(added)})
-        except CommandError:
-            with reported():
-                registration.remove(backend.store, client_id)  # its password is lost
-            raise
+    else:
+        with reported():
+            config = backend.config()
+            added = registration.add_device(
+                backend.store,
+                client_id,
+                username=username,
+                password=chosen,
+                publish=topics,
+                subscribe=filters,
+                now=time.time(),
+                template=backend.template(),
+            )
     show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
 
 

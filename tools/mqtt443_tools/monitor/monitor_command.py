@@ -112,6 +112,10 @@ class BoardLog:
             self._console.print(Text(printable(line, MAX_LINE_CHARS), style=style))
             self._show_source(whole)
         self._line, self._shown = "", 0
+        self.end_line(whole)
+
+    def end_line(self, whole: str) -> None:
+        """Take a complete line that was shown; does nothing here."""
 
     def _show_source(self, line: str) -> None:
         """Below a traceback line, print the source line it refers to: the board holds no source."""

@@ -125,7 +125,7 @@ class About:
 
 def about(board: Runs) -> About:
     """Ask a board what it is. Raises LinkError; CommandError for a board that cannot run our program."""
-    name, major, minor, patch, machine, mpy, free_bytes, frozen, umqtt = _values(
+    name, major, minor, patch, machine, mpy, free_bytes, frozen, umqtt = values(
         board.run(_ABOUT), str, int, int, int, str, int, int, str | None, bool
     )
     arch = mpy >> 10 & 0xF
@@ -154,12 +154,12 @@ def hashes(board: Runs, names: Iterable[str], folders: Iterable[str]) -> dict[st
     Files that do not exist are left out. Raises LinkError, CommandError.
     """
     program = _HASHES.format(names=sorted(names), folders=["", *folders], package=PACKAGE, new=NEW)
-    return dict(_values(line, str, bytes) for line in board.run(program).splitlines())
+    return dict(values(line, str, bytes) for line in board.run(program).splitlines())
 
 
 def read(board: Runs, name: str) -> bytes:
     """Return a small file. Raises LinkError, CommandError."""
-    return bytes(_values(board.run(f"print((open({name!r}, 'rb').read(4096),))"), bytes)[0])
+    return bytes(values(board.run(f"print((open({name!r}, 'rb').read(4096),))"), bytes)[0])
 
 
 def make_folders(board: Runs, folders: Sequence[str]) -> None:
@@ -175,7 +175,7 @@ def settle(board: Runs, renamed: Sequence[str], removed: Sequence[str]) -> None:
     board.run(_SETTLE.format(renamed=list(renamed), removed=list(removed), new=NEW))
 
 
-def _values(text: str, *types: type | UnionType) -> tuple[Any, ...]:
+def values(text: str, *types: type | UnionType) -> tuple[Any, ...]:
     """Return a printed tuple whose members have these types; raises CommandError for anything else."""
     try:
         values = ast.literal_eval(text.strip())

@@ -95,6 +95,22 @@ class Console:
         answer: str = typer.prompt(printable(question, MAX_LINE_CHARS), err=True)
         return answer == name
 
+    def ask(self, question: str, unattended: str, *, default: str | None = None, hidden: bool = False) -> str:
+        """Ask for a text.
+
+        Args:
+            question: what is wanted, such as "Name of the network".
+            unattended: the whole message of the UsageError.
+            default: what an empty answer means.
+            hidden: show nothing of what is typed.
+
+        Raises:
+            UsageError: there is no terminal.
+        """
+        self._need_answer(unattended)
+        answer: str = typer.prompt(printable(question, MAX_LINE_CHARS), default=default, hide_input=hidden, err=True)
+        return answer
+
     def choose(self, question: str, choices: Sequence[str], unattended: str) -> int:
         """Let the person choose by number; return the index of the choice.
 

@@ -2,7 +2,8 @@
 
 Keys of world.json: `wifi_ssid`, `wifi_password` (what the access point answers to; None takes anything),
 `wifi_up` (False: the access point is gone), `wifi_status` (a status the chip reports whatever is true, for a chip that
-lies), `wifi_connected` (likewise for isconnected()), `wifi_rssi` (dBm), `wifi_error` (connect raises OSError with it).
+lies), `wifi_connected` (likewise for isconnected()), `wifi_rssi` (dBm), `wifi_error` (connect raises OSError with it),
+`wifi_scan` (what scan() hears: lists of name, channel, RSSI, security).
 """
 
 import _world
@@ -53,6 +54,15 @@ class WLAN:
     def disconnect(self):
         """Leave the network."""
         WLAN._asked = None
+
+    def scan(self):
+        """Return the networks in reach: (ssid, bssid, channel, RSSI, security, hidden) each."""
+        if not WLAN._active:
+            raise OSError("STA must be active")
+        heard = _world.look("wifi_scan", [["home", 6, -60, 3]])
+        return [
+            (name.encode(), b"\x02apmac", channel, rssi, security, False) for name, channel, rssi, security in heard
+        ]
 
     def _truth(self):
         if not WLAN._active or WLAN._asked is None:
