@@ -102,7 +102,7 @@ class Engine:
         """A client whose CONNECT was accepted."""
         client = self.client()
         client.send(client_connect(client_id, **connect))
-        (answer,) = client.queue_publish(1)
+        (answer,) = client.take(1)
         assert isinstance(answer, Connack)
         assert answer.code == 0
         return client

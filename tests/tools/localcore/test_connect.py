@@ -27,13 +27,13 @@ def refused(engine: Engine, connect: bytes, **peer: Any) -> tuple[list[Any], str
     assert client.closed
     decision = engine.decisions[-1]
     assert decision.outcome == "refused"
-    return client.queue_publish(), decision.reason, decision.detail
+    return client.take(), decision.reason, decision.detail
 
 
 def test_an_accepted_client_gets_connack_and_one_decision(engine: Engine) -> None:
     client = engine.client()
     client.send(client_connect("dev-1", keep_alive_s=60))
-    assert client.queue_publish() == [Connack(0)]
+    assert client.take() == [Connack(0)]
     (decision,) = engine.decisions
     assert (decision.outcome, decision.reason, decision.client_id) == ("accepted", "CONNECTED", "dev-1")
     assert decision.detail == "MQTT, authorizer test, keep alive 60 s, new session"
@@ -125,7 +125,7 @@ def test_a_second_connect_closes(engine: Engine) -> None:
 def test_packets_sent_right_behind_connect_are_handled_after_it(engine: Engine) -> None:
     client = engine.client()
     client.send(client_connect() + client_publish("telemetry/x", b"early") + PINGREQ)
-    assert isinstance(client.queue_publish(2)[0], Connack)
+    assert isinstance(client.take(2)[0], Connack)
     assert engine.payloads() == [b"early"]
 
 
@@ -178,7 +178,7 @@ def test_a_will_needs_permission_to_publish(
     engine.function.allow(allow(("Connect", "client/dev-1"), *allowed))
     client = engine.client()
     client.send(client_connect("dev-1", will=("last/words", b"bye", 0, retain)))
-    assert client.queue_publish() == ([Connack(0)] if comes_in else [])
+    assert client.take() == ([Connack(0)] if comes_in else [])
     assert engine.decisions[-1].reason == ("CONNECTED" if comes_in else "AUTHORIZATION_FAILURE")
 
 
@@ -192,7 +192,7 @@ class TestDomainConfiguration:
     def test_its_own_default_authorizer_is_asked(self, engine: Engine) -> None:
         client = engine.client(endpoint=self.DOMAIN)
         client.send(client_connect())
-        assert client.queue_publish() == [Connack(0)]
+        assert client.take() == [Connack(0)]
         assert engine.function.events[0]["protocolData"]["tls"]["serverName"] == "iot.example.com"
 
     def test_an_override_is_refused(self, engine: Engine) -> None:

@@ -54,7 +54,7 @@ def test_half_a_packet_does_not_keep_a_client_alive(engine: Engine) -> None:
 def test_pingreq_is_answered(engine: Engine) -> None:
     client = engine.connected()
     client.send(PINGREQ)
-    assert client.queue_publish() == [Pingresp()]
+    assert client.take() == [Pingresp()]
 
 
 def stay_for(engine: Engine, client: EngineClient, seconds: int) -> None:
@@ -170,7 +170,7 @@ def test_a_websocket_lives_for_a_day_at_most(make_engine: MakeEngine) -> None:
     plain = engine.connected("plain", keep_alive_s=1200)
     stay_for(engine, client, 1000)
     plain.send(PINGREQ)
-    client.queue_publish()
+    client.take()
     engine.advance(1000)
     assert client.closed
     assert not plain.closed

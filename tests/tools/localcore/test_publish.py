@@ -17,7 +17,7 @@ def closed_with(engine: Engine, client: EngineClient, reason: str, part: str) ->
 def test_qos_0_gets_no_answer_and_qos_1_gets_puback(engine: Engine) -> None:
     client = engine.connected("dev-1")
     client.send(client_publish("t", b"zero") + client_publish("t", b"one", 1, packet_id=77))
-    assert client.queue_publish() == [Puback(77)]
+    assert client.take() == [Puback(77)]
     assert [(m.payload, m.qos, m.client_id) for m in engine.messages] == [(b"zero", 0, "dev-1"), (b"one", 1, "dev-1")]
 
 
@@ -27,7 +27,7 @@ def test_a_topic_that_the_policy_does_not_name_closes_and_nothing_gets_through(e
     client.send(client_publish("telemetry/dev-1", b"mine") + client_publish("telemetry/dev-2", b"not mine", 1))
     closed_with(engine, client, "AUTH_ERROR", "iot:Publish")
     assert "topic/telemetry/dev-2" in engine.decisions[-1].detail
-    assert client.queue_publish() == []
+    assert client.take() == []
     assert engine.payloads() == [b"mine"]
 
 
@@ -37,7 +37,7 @@ def test_a_refused_publish_can_be_left_unanswered(make_engine: MakeEngine) -> No
     client = engine.connected("dev-1")
     client.send(client_publish("t", b"x", 1))
     assert not client.closed
-    assert client.queue_publish() == []
+    assert client.take() == []
     assert engine.messages == []
     assert engine.outcomes()[-1] == ("dropped", "AUTH_ERROR")
 
@@ -65,7 +65,7 @@ def test_a_payload_of_128_kilobytes_passes_and_one_byte_more_closes(engine: Engi
 def test_a_reserved_topic_closes_and_basic_ingest_is_taken(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_publish("$aws/rules/keep/telemetry/x", b"in", 1))
-    assert client.queue_publish() == [Puback(1)]
+    assert client.take() == [Puback(1)]
     client.send(client_publish("$aws/things/x/shadow/update", b"out"))
     closed_with(engine, client, "CLIENT_ERROR", "reserved")
     assert engine.payloads() == [b"in"]
@@ -75,7 +75,7 @@ def test_qos_2_closes_without_an_answer(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_publish("t", b"x", 2))
     closed_with(engine, client, "CLIENT_ERROR", "QoS 2")
-    assert client.queue_publish() == []
+    assert client.take() == []
     assert engine.messages == []
 
 
@@ -83,7 +83,7 @@ def test_qos_2_can_be_left_unanswered(make_engine: MakeEngine) -> None:
     engine = make_engine(qos2="ignore")
     client = engine.connected()
     client.send(client_publish("t", b"x", 2) + frame(0x62, b"\0\1"))
-    assert (client.closed, client.queue_publish(), engine.messages) == (False, [], [])
+    assert (client.closed, client.take(), engine.messages) == (False, [], [])
 
 
 def test_a_packet_of_the_qos_2_flow_closes(engine: Engine) -> None:
@@ -95,12 +95,12 @@ def test_a_packet_of_the_qos_2_flow_closes(engine: Engine) -> None:
 def test_more_than_100_publishes_a_second_are_discarded_without_puback(engine: Engine) -> None:
     client = engine.connected()
     client.send(b"".join(client_publish("t", b"%d" % i, 1, packet_id=i) for i in range(1, 103)))
-    assert client.queue_publish() == [Puback(i) for i in range(1, 101)]
+    assert client.take() == [Puback(i) for i in range(1, 101)]
     assert len(engine.messages) == 100
     assert engine.outcomes()[-1] == ("dropped", "THROTTLED")
     engine.advance(1)
     client.send(client_publish("t", b"later", 1, packet_id=200))
-    assert client.queue_publish() == [Puback(200)]
+    assert client.take() == [Puback(200)]
     assert not client.closed
 
 
@@ -116,7 +116,7 @@ def test_a_retained_message_comes_with_retain_set_on_an_exact_filter(engine: Eng
     engine.connected().send(client_publish("t/x", b"kept", 1, retain=True))
     client = engine.connected("sub")
     client.send(client_subscribe(("t/x", 1)))
-    _, message = client.queue_publish(2)
+    _, message = client.take(2)
     assert message == Got("t/x", b"kept", 1, retain=True, packet_id=1)
 
 
@@ -129,7 +129,7 @@ def test_no_retained_message_comes_on_a_wildcard_or_another_topic(engine: Engine
 def test_a_subscriber_that_is_there_gets_a_retained_publish_with_retain_clear(engine: Engine) -> None:
     client = engine.subscriber(("t", 0))
     engine.connected().send(client_publish("t", b"new", retain=True))
-    assert client.queue_publish() == [Got("t", b"new")]  # [MQTT-3.3.1-9]
+    assert client.take() == [Got("t", b"new")]  # [MQTT-3.3.1-9]
 
 
 def test_an_empty_retained_message_deletes_and_is_forwarded(engine: Engine) -> None:
@@ -138,7 +138,7 @@ def test_an_empty_retained_message_deletes_and_is_forwarded(engine: Engine) -> N
     client = engine.subscriber(("t", 0))
     assert client.payloads() == [b"kept"]
     publisher.send(client_publish("t", b"", retain=True))
-    assert client.queue_publish() == [Got("t", b"")]
+    assert client.take() == [Got("t", b"")]
     assert engine.subscriber(("t", 0), client_id="late").take() == []
 
 

@@ -10,7 +10,7 @@ def back(engine: Engine, client_id: str = "sub", *, clean: bool = False) -> tupl
     """Connect again; the CONNACK and what came right behind it."""
     client = engine.client()
     client.send(client_connect(client_id, clean=clean))
-    connack, *others = client.queue_publish()
+    connack, *others = client.take()
     assert isinstance(connack, Connack)
     return connack, list(others)
 
@@ -90,7 +90,7 @@ def test_the_queue_of_a_client_that_is_away_is_bounded(make_engine: MakeEngine) 
 def test_what_was_not_acknowledged_is_sent_again_after_reconnect_with_its_identifier(engine: Engine) -> None:
     client = engine.subscriber(("t", 1), clean=False)
     engine.connected("pub").send(client_publish("t", b"1", 1) + client_publish("t", b"2", 1))
-    first, second = client.queue_publish(2)
+    first, second = client.take(2)
     assert isinstance(first, Got)
     client.send(client_puback(first.packet_id or 0))
     client.vanish()
@@ -101,7 +101,7 @@ def test_dup_is_set_on_a_redelivery_where_the_setting_says_so(make_engine: MakeE
     engine = make_engine(dup_on_redelivery=True)
     client = engine.subscriber(("t", 1), clean=False)
     engine.connected("pub").send(client_publish("t", b"1", 1))
-    assert client.queue_publish() == [Got("t", b"1", 1, dup=False, packet_id=1)]
+    assert client.take() == [Got("t", b"1", 1, dup=False, packet_id=1)]
     client.vanish()
     assert back(engine)[1] == [Got("t", b"1", 1, dup=True, packet_id=1)]
 
@@ -109,14 +109,14 @@ def test_dup_is_set_on_a_redelivery_where_the_setting_says_so(make_engine: MakeE
 def test_an_unacknowledged_message_is_sent_again_after_960_seconds_and_not_before(engine: Engine) -> None:
     client = engine.subscriber(("t", 1), keep_alive_s=1200)
     engine.connected("pub", keep_alive_s=1200).send(client_publish("t", b"1", 1))
-    (sent,) = client.queue_publish(1)
+    (sent,) = client.take(1)
     engine.advance(959)
-    assert client.queue_publish() == []
+    assert client.take() == []
     engine.advance(1)
-    assert client.queue_publish() == [sent]
+    assert client.take() == [sent]
     client.send(client_puback(1))
     engine.advance(800)
-    assert client.queue_publish() == []
+    assert client.take() == []
 
 
 def test_at_most_100_messages_are_on_their_way_to_a_client(engine: Engine) -> None:

@@ -20,14 +20,14 @@ from tests.support.mqtt.engine import Engine, MakeEngine, allow
 def test_suback_answers_each_filter_in_order_with_its_qos(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_subscribe(("a", 1), ("b", 0), ("c/+", 1), packet_id=9))
-    assert client.queue_publish() == [Suback(9, (1, 0, 1))]
+    assert client.take() == [Suback(9, (1, 0, 1))]
 
 
 @pytest.mark.parametrize(("published", "granted", "delivered"), [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 1)])
 def test_a_message_comes_at_the_lower_qos(engine: Engine, published: int, granted: int, delivered: int) -> None:
     client = engine.subscriber(("t", granted))
     engine.connected().send(client_publish("t", b"x", published))
-    (message,) = client.queue_publish(1)
+    (message,) = client.take(1)
     assert isinstance(message, Got)
     assert message.qos == delivered
 
@@ -35,7 +35,7 @@ def test_a_message_comes_at_the_lower_qos(engine: Engine, published: int, grante
 def test_overlapping_subscriptions_deliver_once_at_the_highest_qos(engine: Engine) -> None:
     client = engine.subscriber(("t/#", 0), ("t/x", 1), ("+/x", 0))
     engine.connected().send(client_publish("t/x", b"x", 1))
-    assert client.queue_publish() == [Got("t/x", b"x", 1, packet_id=1)]
+    assert client.take() == [Got("t/x", b"x", 1, packet_id=1)]
 
 
 def test_subscribing_again_replaces_and_sends_the_retained_message_again(engine: Engine) -> None:
@@ -43,13 +43,13 @@ def test_subscribing_again_replaces_and_sends_the_retained_message_again(engine:
     client = engine.subscriber(("t", 1))
     assert client.payloads() == [b"kept"]
     client.send(client_subscribe(("t", 0), packet_id=2))
-    assert client.queue_publish() == [Suback(2, (0,)), Got("t", b"kept", 0, retain=True)]
+    assert client.take() == [Suback(2, (0,)), Got("t", b"kept", 0, retain=True)]
 
 
 def test_unsubscribe_is_answered_and_ends_the_deliveries(engine: Engine) -> None:
     client = engine.subscriber(("t", 0), ("u", 0))
     client.send(client_unsubscribe("t", "never subscribed", packet_id=5))
-    assert client.queue_publish() == [Unsuback(5)]  # [MQTT-3.10.4-5]
+    assert client.take() == [Unsuback(5)]  # [MQTT-3.10.4-5]
     engine.connected().send(client_publish("t", b"1") + client_publish("u", b"2"))
     assert client.payloads() == [b"2"]
 
@@ -65,7 +65,7 @@ def test_a_filter_that_the_policy_does_not_name_closes_and_subscribes_to_nothing
     client = engine.connected("dev-1", clean=False)
     client.send(client_subscribe(("mine", 0), ("other", 0)))
     assert client.closed
-    assert client.queue_publish() == []
+    assert client.take() == []
     assert engine.outcomes()[-1] == ("closed", "AUTH_ERROR")
     assert "topicfilter/other" in engine.decisions[-1].detail
     engine.function.allow(allow(("*", "*")))
@@ -79,7 +79,7 @@ def test_a_refused_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> 
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/mine")))
     client = engine.connected("dev-1")
     client.send(client_subscribe(("mine", 1), ("other", 1)))
-    assert client.queue_publish() == [Suback(1, (1, 0x80))]
+    assert client.take() == [Suback(1, (1, 0x80))]
 
 
 def test_a_literal_filter_is_what_the_policy_is_asked_about(engine: Engine) -> None:
@@ -107,7 +107,7 @@ def test_receive_is_checked_at_every_delivery_and_a_refusal_is_only_logged(engin
 def test_nine_filters_in_one_subscribe_close(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_subscribe(*((f"t/{i}", 0) for i in range(8))))
-    assert client.queue_publish() == [Suback(1, (0,) * 8)]
+    assert client.take() == [Suback(1, (0,) * 8)]
     client.send(client_subscribe(*((f"u/{i}", 0) for i in range(9))))
     assert client.closed
     assert "9 filters" in engine.decisions[-1].detail
@@ -117,21 +117,21 @@ def test_the_ninth_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> 
     engine = make_engine(over_filters="suback")
     client = engine.connected()
     client.send(client_subscribe(*((f"u/{i}", 1) for i in range(9))))
-    assert client.queue_publish() == [Suback(1, (1,) * 8 + (0x80,))]
+    assert client.take() == [Suback(1, (1,) * 8 + (0x80,))]
 
 
 def test_the_51st_subscription_gets_suback_80_and_a_known_one_does_not(engine: Engine) -> None:
     client = engine.connected()
     for i in range(0, 48, 8):
         client.send(client_subscribe(*((f"t/{n}", 0) for n in range(i, i + 8))))
-    client.queue_publish(6)
+    client.take(6)
     client.send(client_subscribe(*((f"u/{n}", 0) for n in range(3))))
-    assert client.queue_publish() == [Suback(1, (0, 0, 0x80))]
+    assert client.take() == [Suback(1, (0, 0, 0x80))]
     client.send(client_subscribe(("t/0", 1), ("v", 0)))
-    assert client.queue_publish() == [Suback(1, (1, 0x80))]
+    assert client.take() == [Suback(1, (1, 0x80))]
     client.send(client_unsubscribe("t/1"))
     client.send(client_subscribe(("v", 0)))
-    assert client.queue_publish()[1] == Suback(1, (0,))
+    assert client.take()[1] == Suback(1, (0,))
 
 
 @pytest.mark.parametrize("topic_filter", ["a#", "a/#/b", "", "x" * 257, "/" * 8])
@@ -154,28 +154,28 @@ def test_a_reserved_filter_can_get_suback_80_instead(make_engine: MakeEngine) ->
     engine = make_engine(reserved_topics="ignore")
     client = engine.connected()
     client.send(client_subscribe(("$aws/x", 0), ("t", 0)))
-    assert client.queue_publish() == [Suback(1, (0x80, 0))]
+    assert client.take() == [Suback(1, (0x80, 0))]
 
 
 def test_qos_2_in_a_subscribe_closes_without_suback(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_subscribe(("t", 2)))
     assert client.closed
-    assert client.queue_publish() == []
+    assert client.take() == []
 
 
 def test_qos_2_in_a_subscribe_can_be_left_without_suback(make_engine: MakeEngine) -> None:
     engine = make_engine(qos2="ignore")
     client = engine.connected()
     client.send(client_subscribe(("t", 2)) + PINGREQ)
-    assert client.queue_publish() == [Pingresp()]
+    assert client.take() == [Pingresp()]
 
 
 def test_more_than_100_messages_a_second_to_a_client_are_discarded_at_qos_0(engine: Engine) -> None:
     client = engine.subscriber(("#", 0))
     for name in "ab":
         engine.connected(name).send(b"".join(client_publish("t", b"x") for _ in range(75)))
-    assert len(client.queue_publish()) == 100
+    assert len(client.take()) == 100
     assert engine.decisions[-1].client_id == "sub"
     assert engine.outcomes()[-1] == ("dropped", "THROTTLED")
 
