@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from mqtt443_tools.localcore.function.runtime import FunctionError, LambdaFunction
 
 REGION = "eu-west-1"
@@ -93,7 +93,7 @@ def signing_key(name: str = "key", bits: int = 2048) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
-def public_pem(key: Any) -> str:
+def public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
     """The PEM text of the public half."""
     return (
         key.public_key()

@@ -67,7 +67,7 @@ class Lambda:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self.log, _ = self._process.communicate(timeout=WAIT_S)
+        self.log = self._process.communicate(timeout=WAIT_S)[0]
         self._events.put(None)
         self._server.shutdown()
         self._thread.join(WAIT_S)

@@ -53,4 +53,4 @@ class Desk:
 
     @property
     def reason(self) -> str:
-        return self.lines[-1]["reason"]
+        return str(self.lines[-1]["reason"])

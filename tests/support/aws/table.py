@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 from moto import mock_aws
 
 

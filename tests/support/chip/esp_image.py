@@ -54,14 +54,14 @@ def image(
     rows: tuple[Row, ...] = WITHOUT_VFS,
     flash_mb: int = 4,
     code: bytes = b"",
-    **header: object,
+    revisions: tuple[int, int] = (0, 0xFFFF),
 ) -> bytes:
     """Return a whole image, from the chip's boot offset on."""
     flash = bytearray(b"\xff" * APP_OFFSET)
-    parts = {chip.image_offset: app(chip, flash_mb=flash_mb, **header), 0x8000: table(rows)}
+    parts = {chip.image_offset: app(chip, flash_mb=flash_mb, revisions=revisions), 0x8000: table(rows)}
     for offset, part in parts.items():
         flash[offset : offset + len(part)] = part
-    return bytes(flash[chip.image_offset :]) + app(chip, flash_mb=flash_mb, code=code, **header)
+    return bytes(flash[chip.image_offset :]) + app(chip, flash_mb=flash_mb, revisions=revisions, code=code)
 
 
 def file_system(files: dict[str, bytes], blocks: int = 0x200000 // 4096) -> bytes:

@@ -180,6 +180,7 @@ class SerialBoard:
             whole = self._cut_after > len(data)
             data = data[: self._cut_after]
             self._cut_after -= len(data)
+        assert process.stdin
         for piece in re.split(b"(\x03)", data):
             if piece == CTRL_C:
                 process.send_signal(signal.SIGINT)

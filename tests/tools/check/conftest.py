@@ -12,6 +12,8 @@ from mqtt443_tools.check.walk import Options, walk
 
 from tests.support.mqtt.endpoint import RunningCore
 
+Walk = Callable[..., str | None]
+Serve = Callable[..., RunningCore]
 PASSWORD = "a password of my own"
 
 
@@ -57,6 +59,6 @@ def way(tmp_path: Path) -> Way:
 
 
 @pytest.fixture
-def endpoint(tmp_path: Path) -> Callable[..., RunningCore]:
+def endpoint(tmp_path: Path) -> Serve:
     """Make a RunningCore, to be used as a context manager."""
     return lambda **options: RunningCore(tmp_path / "state", **options)

@@ -1,6 +1,7 @@
 """What AWS says, step by step, on answers that fit AWS's own service model; the endpoint is the local one."""
 
 import json
+from typing import Any
 
 import pytest
 from mqtt443 import config_schema
@@ -8,7 +9,8 @@ from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.support.errors import CommandError, UsageError
 
 from tests.support.aws.stubs import ACCOUNT, ENVIRONMENT, REGION, Answers, Refuse
-from tests.tools.check.conftest import PASSWORD
+from tests.support.mqtt.endpoint import RunningCore
+from tests.tools.check.conftest import PASSWORD, Walk, Way
 
 ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mine"
@@ -24,24 +26,23 @@ S3, OTHER = {"Service": "s3.amazonaws.com"}, {"ArnLike": {"AWS:SourceArn": "x"}}
 STEPS = ["AWS endpoint", "AWS authorizer", "AWS permission", "AWS test call", "AWS policy"]
 
 
-def policy_of_lambda(**changes):
+def policy_of_lambda(**changes: Any) -> dict[str, str]:
     condition = {"ArnLike": {"AWS:SourceArn": f"{ARN}:authorizer/mine"}}
     statement = {"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"}, "Condition": condition}
     return {"Policy": json.dumps({"Statement": [{**statement, "Action": "lambda:InvokeFunction", **changes}]})}
 
 
-def test_answer(*allowed):
+def invocation(*allowed: tuple[str, str]) -> dict[str, Any]:
     statements = [{"Effect": "Allow", "Action": action, "Resource": f"{ARN}:{name}"} for action, name in allowed]
     document = json.dumps({"Version": "2012-10-17", "Statement": statements})
     return {"isAuthenticated": True, "principalId": "b1", "policyDocuments": [document]}
 
 
-test_answer.__test__ = False
 CONNECT, PUBLISH = ("iot:Connect", "client/b1"), ("iot:Publish", "topic/telemetry/b1")
 
 
 @pytest.fixture
-def answers(monkeypatch):
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     answers = Answers(is_alone=True)
@@ -50,19 +51,19 @@ def answers(monkeypatch):
     answers.on("iot", "describe_default_authorizer", {"authorizerDescription": AUTHORIZER})
     answers.on("iot", "describe_authorizer", {"authorizerDescription": AUTHORIZER})
     answers.on("lambda", "get_policy", policy_of_lambda())
-    answers.on("iot", "test_invoke_authorizer", test_answer(CONNECT, PUBLISH))
+    answers.on("iot", "test_invoke_authorizer", invocation(CONNECT, PUBLISH))
     return answers
 
 
 @pytest.fixture
-def walk(way, core, answers):
-    def walk(**keys):
+def walk(way: Way, core: RunningCore, answers: Answers) -> Walk:
+    def walk(**keys: Any) -> str | None:
         return way.to(core, **keys).walk(aws=lambda _: Aws(answers.session))
 
     return walk
 
 
-def test_all_is_well(walk, way, answers):
+def test_all_is_well(walk: Walk, way: Way, answers: Answers) -> None:
     assert walk() is None
     assert [step.name for step in way.steps][-7:] == [*STEPS, "CONNECT", "publish"]
     [call] = answers.of("test_invoke_authorizer")
@@ -81,11 +82,20 @@ def test_all_is_well(walk, way, answers):
         ("lambda", "get_policy", policy_of_lambda(Condition=OTHER), 2, "authorizer_not_invokable"),
         ("iot", "test_invoke_authorizer", Refuse("InvalidResponseException", "no"), 3, "authorizer_crashes"),
         ("iot", "test_invoke_authorizer", {"isAuthenticated": False}, 3, "not_authenticated"),
-        ("iot", "test_invoke_authorizer", test_answer(PUBLISH), 4, "connect_not_allowed"),
-        ("iot", "test_invoke_authorizer", test_answer(CONNECT), 4, "topic_not_allowed"),
+        ("iot", "test_invoke_authorizer", invocation(PUBLISH), 4, "connect_not_allowed"),
+        ("iot", "test_invoke_authorizer", invocation(CONNECT), 4, "topic_not_allowed"),
     ],
 )  # fmt: skip
-def test_what_is_broken_in_aws_is_named(walk, way, answers, service, operation, answer, step, code):
+def test_what_is_broken_in_aws_is_named(
+    walk: Walk,
+    way: Way,
+    answers: Answers,
+    service: str,
+    operation: str,
+    answer: dict[str, Any] | Refuse,
+    step: int,
+    code: str,
+) -> None:
     answers.on(service, operation, answer)
     assert walk() == code
     assert way.first_failed() == STEPS[step]
@@ -93,14 +103,14 @@ def test_what_is_broken_in_aws_is_named(walk, way, answers, service, operation, 
     assert way.step("CONNECT").status == "ok"  # AWS's word does not keep the board's own way from being tried
 
 
-def test_endpoint_of_another_account(walk, way, answers):
+def test_endpoint_of_another_account(walk: Walk, way: Way, answers: Answers) -> None:
     answers.on("iot", "describe_endpoint", {"endpointAddress": "x-ats.iot.eu-west-1.amazonaws.com"})
     answers.on("iot", "list_domain_configurations", {"domainConfigurations": []})
     assert walk() == "wrong_endpoint"
     assert "--profile" in way.step("AWS endpoint").detail
 
 
-def test_domain_configuration_brings_its_own_default(walk, way, answers):
+def test_domain_configuration_brings_its_own_default(walk: Walk, way: Way, answers: Answers) -> None:
     answers.on("iot", "describe_endpoint", {"endpointAddress": "x-ats.iot.eu-west-1.amazonaws.com"})
     answers.on("iot", "list_domain_configurations", {"domainConfigurations": [{"domainConfigurationName": "plain"}]})
     answers.on(
@@ -112,37 +122,37 @@ def test_domain_configuration_brings_its_own_default(walk, way, answers):
     assert "the domain configuration's" in way.step("AWS authorizer").detail
 
 
-def test_authorizer_that_the_config_names_is_the_one_asked_about(walk, answers):
+def test_authorizer_that_the_config_names_is_the_one_asked_about(walk: Walk, answers: Answers) -> None:
     answers.on("iot", "describe_default_authorizer", MISSING)
     walk(authorizer="mine")
     [call] = answers.of("describe_authorizer")
     assert call.parameters == {"authorizerName": "mine"}
 
 
-def test_missing_permission_skips_and_says_which(walk, way, answers):
+def test_missing_permission_skips_and_says_which(walk: Walk, way: Way, answers: Answers) -> None:
     answers.on("iot", "describe_default_authorizer", Refuse("AccessDeniedException", "no", 403))
     assert walk() is None
     assert "iot:DescribeDefaultAuthorizer" in way.step("AWS authorizer").detail
     assert way.step("AWS authorizer").status == "skipped"
 
 
-def test_without_boto3_aws_is_skipped(way, core):
-    def no_boto3(_endpoint):
+def test_without_boto3_aws_is_skipped(way: Way, core: RunningCore) -> None:
+    def no_boto3(_endpoint: str) -> None:
         raise CommandError("needs boto3")
 
     assert way.to(core).walk(aws=no_boto3) is None
     assert (way.step("AWS").status, way.step("AWS").detail) == ("skipped", "needs boto3")
 
 
-def test_wrong_profile_is_wrong_use(way, core):
-    def no_profile(_endpoint):
+def test_wrong_profile_is_wrong_use(way: Way, core: RunningCore) -> None:
+    def no_profile(_endpoint: str) -> None:
         raise UsageError("there is no AWS profile x")
 
     with pytest.raises(UsageError):
         way.to(core).walk(aws=no_profile)
 
 
-def test_password_reaches_aws_and_nobody_else(way, core, answers):
+def test_password_reaches_aws_and_nobody_else(way: Way, core: RunningCore, answers: Answers) -> None:
     way.to(core).walk(aws=lambda _: Aws(answers.session))
     assert config_schema.load(str(way.path)).password == PASSWORD
     assert PASSWORD not in json.dumps([step.to_json(str) for step in way.steps])

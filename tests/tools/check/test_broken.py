@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -22,9 +23,11 @@ from mqtt443_tools.localcore.function.runtime import LambdaFunction
 
 from tests.support.aws.lambda_functions import ACCOUNT, REGION
 from tests.support.board.fake_time import board_clock
+from tests.support.mqtt.endpoint import RunningCore
+from tests.tools.check.conftest import Serve, Way
 
 
-def function(folder: Path, source: str, **options) -> LambdaFunction:
+def function(folder: Path, source: str, **options: Any) -> LambdaFunction:
     code = folder / "lambda"
     code.mkdir()
     (code / "app.py").write_text(textwrap.dedent(source))
@@ -36,7 +39,7 @@ def function(folder: Path, source: str, **options) -> LambdaFunction:
 FINE = "def handler(event, context): return {}"
 
 
-def test_every_link_holds(way, core):
+def test_every_link_holds(way: Way, core: RunningCore) -> None:
     assert way.to(core).walk() is None
     assert {step.status for step in way.steps} == {"ok"}
     assert [step.name for step in way.steps] == [
@@ -45,7 +48,7 @@ def test_every_link_holds(way, core):
     assert json.loads(core.next_message().payload)["check"] == "mqtt443"
 
 
-def test_message_comes_back_where_the_policy_lets_it(way, core, tmp_path):
+def test_message_comes_back_where_the_policy_lets_it(way: Way, core: RunningCore, tmp_path: Path) -> None:
     core.add_device("b2", username="both", password="another password", subscribe=["telemetry/b2"])
     way.to(core, client_id="b2", username="both", password="another password")
     assert way.walk() is None
@@ -64,48 +67,48 @@ def test_message_comes_back_where_the_policy_lets_it(way, core, tmp_path):
         ({"authorizer": "other"}, "no_such_authorizer"),
     ],
 )
-def test_wrong_login(way, core, keys, code):
+def test_wrong_login(way: Way, core: RunningCore, keys: dict[str, Any], code: str) -> None:
     assert way.to(core, **keys).walk() == code
     assert way.first_failed() == "CONNECT"
     assert way.step("publish").status == "skipped"
 
 
-def test_disabled_device(way, core):
+def test_disabled_device(way: Way, core: RunningCore) -> None:
     way.to(core)
     set_enabled(FileStore(core.state / "devices.json"), "b1", False)
     assert way.walk() == "device_disabled"
 
 
-def test_topic_not_allowed(way, core):
+def test_topic_not_allowed(way: Way, core: RunningCore) -> None:
     assert way.to(core, topic="telemetry/another").walk() == "topic_not_allowed"
     assert way.first_failed() == "publish"
     assert "topic/telemetry/another" in way.step("publish").detail
 
 
-def test_no_default_authorizer(way, endpoint):
+def test_no_default_authorizer(way: Way, endpoint: Serve) -> None:
     with endpoint(authorizers=[]) as core:
         assert way.to(core).walk() == "no_default_authorizer"
 
 
-def test_inactive_authorizer(way, endpoint, tmp_path):
+def test_inactive_authorizer(way: Way, endpoint: Serve, tmp_path: Path) -> None:
     with endpoint(authorizers=[Authorizer("mine", function(tmp_path, FINE), status="INACTIVE")]) as core:
         assert way.to(core).walk() == "authorizer_inactive"
 
 
 @pytest.mark.parametrize("source", ["def handler(event, context): 1 / 0", "import nothing_of_that_name", FINE])
-def test_authorizer_that_crashes_or_gives_nonsense(way, endpoint, tmp_path, source):
+def test_authorizer_that_crashes_or_gives_nonsense(way: Way, endpoint: Serve, tmp_path: Path, source: str) -> None:
     with endpoint(authorizers=[Authorizer("mine", function(tmp_path, source))]) as core:
         assert way.to(core).walk() == "authorizer_crashes"
 
 
-def test_slow_authorizer(way, endpoint, tmp_path):
+def test_slow_authorizer(way: Way, endpoint: Serve, tmp_path: Path) -> None:
     source = "import time\ndef handler(event, context): time.sleep(60)"
     with endpoint(authorizers=[Authorizer("mine", function(tmp_path, source, timeout_s=0.5))]) as core:
         assert way.to(core).walk() == "authorizer_slow"
 
 
 @pytest.mark.parametrize("transport", ["auto", "wss"])
-def test_policy_without_connect(way, endpoint, tmp_path, transport):
+def test_policy_without_connect(way: Way, endpoint: Serve, tmp_path: Path, transport: str) -> None:
     source = """
         def handler(event, context):
             statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "arn:aws:iot:*:*:client/other"}
@@ -117,8 +120,8 @@ def test_policy_without_connect(way, endpoint, tmp_path, transport):
         assert way.to(core, transport=transport).walk() == "connect_not_allowed"
 
 
-def test_endpoint_name_without_an_address(way, core):
-    def resolve(*_):
+def test_endpoint_name_without_an_address(way: Way, core: RunningCore) -> None:
+    def resolve(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     assert way.to(core, endpoint="nowhere.example").walk(resolve=resolve) == "wrong_endpoint"
@@ -127,25 +130,25 @@ def test_endpoint_name_without_an_address(way, core):
 
 
 @pytest.mark.parametrize("name", ["elsewhere.example", "127.0.0.1"])
-def test_endpoint_name_that_leads_to_another_server(way, core, name):
+def test_endpoint_name_that_leads_to_another_server(way: Way, core: RunningCore, name: str) -> None:
     here = socket.getaddrinfo("127.0.0.1", core.port, 0, socket.SOCK_STREAM)
     assert way.to(core, endpoint=name).walk(resolve=lambda *_: here) == "wrong_endpoint"
     assert way.first_failed() == "TLS"
 
 
-def test_wrong_ca(way, core):
+def test_wrong_ca(way: Way, core: RunningCore) -> None:
     way.to(core)
     trustme.CA().cert_pem.write_to_path(way.folder / "ca.pem")
     assert way.walk() == "wrong_ca"
     assert way.first_failed() == "TLS"
 
 
-def test_expired_certificate(way, endpoint):
+def test_expired_certificate(way: Way, endpoint: Serve) -> None:
     with endpoint(leaf=LeafSpec(valid_from_days=-30, valid_until_days=-2)) as core:
         assert way.to(core).walk() == "certificate_expired"
 
 
-def test_closed_port(way, core):
+def test_closed_port(way: Way, core: RunningCore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert way.to(core, port=port).walk() == "port_closed"
@@ -165,25 +168,25 @@ def blocked_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_blocked_port(way, core):
+def test_blocked_port(way: Way, core: RunningCore) -> None:
     with blocked_port() as port:
         ipv4 = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)
         assert way.to(core, port=port).walk(timeout_s=0.5, resolve=lambda *_: ipv4) == "port_blocked"
 
 
-def test_port_without_tls(way, core):
+def test_port_without_tls(way: Way, core: RunningCore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         ipv4 = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)
         assert way.to(core, port=port).walk(timeout_s=0.5, resolve=lambda *_: ipv4) == "not_tls"
 
 
-def test_no_alpn_offered(way, core):
+def test_no_alpn_offered(way: Way, core: RunningCore) -> None:
     assert way.to(core, transport="tls").walk() == "no_alpn"
     assert way.first_failed() == "CONNECT"
 
 
-def test_server_that_picks_no_alpn(way, endpoint):
+def test_server_that_picks_no_alpn(way: Way, endpoint: Serve) -> None:
     ca = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost").configure_cert(context)
@@ -194,7 +197,7 @@ def test_server_that_picks_no_alpn(way, endpoint):
 
 
 @contextlib.contextmanager
-def serve(context) -> Iterator[int]:
+def serve(context: ssl.SSLContext) -> Iterator[int]:
     """A TLS server that hangs up after each handshake."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         stopped = threading.Event()
@@ -216,11 +219,11 @@ def serve(context) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("years", [-1, 1, 2])  # the certificate: not valid yet, valid, expired
-def test_clock_years_off(way, core, tmp_path, years):
+def test_clock_years_off(way: Way, core: RunningCore, tmp_path: Path, years: int) -> None:
     """Libfaketime gives the command another clock, and so OpenSSL, too."""
     way.to(core)
     environment = board_clock(tmp_path, datetime.datetime.now(datetime.UTC).year + years)
-    command = [
+    command: list[str | Path] = [
         Path(sys.executable).with_name("mqtt443"),
         "check",
         "--config",

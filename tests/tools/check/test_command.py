@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -11,22 +12,23 @@ from mqtt443_tools.cli import app
 from mqtt443_tools.support import fetch_umqtt
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import ROOT
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.support.golden import check_golden
 from tests.support.mqtt.client import PINGREQ, Pingresp, RawClient
-from tests.tools.check.conftest import PASSWORD
+from tests.support.mqtt.endpoint import RunningCore
+from tests.tools.check.conftest import PASSWORD, Way
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def check(way, *arguments):
+def check(way: Way, *arguments: str) -> Result:
     result = CliRunner().invoke(app, ["check", "--config", str(way.path), "--state", str(way.state), *arguments])
     assert PASSWORD not in result.output
     return result
 
 
-def shown(output, core, path):
+def shown(output: str, core: RunningCore, path: Path) -> str:
     output = output.replace(str(core.port), "PORT")
     output = output.replace(str(path.parent), "FOLDER").replace(str(core.state), "STATE")
     output = re.sub(r"\d+ ms", "N ms", output)
@@ -40,13 +42,13 @@ def shown(output, core, path):
     ("name", "keys"),
     [("ok", {}), ("wrong-password", {"password": "another"}), ("topic", {"topic": "telemetry/another"})],
 )
-def test_output(way, core, name, keys):
+def test_output(way: Way, core: RunningCore, name: str, keys: dict[str, Any]) -> None:
     done = check(way.to(core, **keys))
     check_golden(GOLDEN / f"{name}.txt", shown(done.output, core, way.path))
     assert done.exit_code == (0 if name == "ok" else 1)
 
 
-def test_json(way, core):
+def test_json(way: Way, core: RunningCore) -> None:
     done = check(way.to(core, username="nobody"), "--json", "--no-publish")
     answer = json.loads(done.output)
     assert (done.exit_code, answer["ok"], answer["cause"]["code"]) == (1, False, "unknown_user")
@@ -54,7 +56,7 @@ def test_json(way, core):
     assert all(step["ms"] >= 0 for step in answer["steps"])
 
 
-def test_broken_config_ends_the_walk(way, core):
+def test_broken_config_ends_the_walk(way: Way, core: RunningCore) -> None:
     way.to(core).write(intervall_s=5)
     answer = json.loads(check(way, "--json").output)
     assert [step["step"] for step in answer["steps"]] == ["config"]
@@ -69,19 +71,21 @@ def test_broken_config_ends_the_walk(way, core):
         ({"transport": "tls"}, "no_alpn"),
     ],
 )
-def test_endpoint_that_tells_nothing(way, core, keys, code):
+def test_endpoint_that_tells_nothing(way: Way, core: RunningCore, keys: dict[str, Any], code: str) -> None:
     """As AWS without credentials: the state folder is not at hand."""
     way.to(core, **keys)
     assert way.walk(state=way.folder / "another") == code
 
 
-def test_refusal_after_five_seconds_is_a_slow_authorizer(way, core):
+def test_refusal_after_five_seconds_is_a_slow_authorizer(way: Way, core: RunningCore) -> None:
     way.to(core, password="another")
     ticks = iter(range(0, 1000, 5))
     assert way.walk(state=way.folder / "another", clock=lambda: next(ticks)) == "authorizer_slow"
 
 
-def test_umqtt_is_fetched_when_it_is_missing(way, core, monkeypatch, tmp_path):
+def test_umqtt_is_fetched_when_it_is_missing(
+    way: Way, core: RunningCore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(fetch_umqtt, "UMQTT", tmp_path)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")  # the discard port: nothing listens
     done = check(way.to(core))
@@ -89,7 +93,7 @@ def test_umqtt_is_fetched_when_it_is_missing(way, core, monkeypatch, tmp_path):
     assert "cannot download micropython-umqtt.simple" in str(done.exception)
 
 
-def test_live_board_stays_connected_where_the_client_id_is_left_alone(way, core):
+def test_live_board_stays_connected_where_the_client_id_is_left_alone(way: Way, core: RunningCore) -> None:
     way.to(core)
     with RawClient(core) as board:
         assert board.connect("b1", PASSWORD, username="user").code == 0
@@ -102,21 +106,21 @@ def test_live_board_stays_connected_where_the_client_id_is_left_alone(way, core)
         assert isinstance(board.receive(), Pingresp)
 
 
-def test_advice_names_the_device_its_config_and_its_state_folder(way, core):
+def test_advice_names_the_device_its_config_and_its_state_folder(way: Way, core: RunningCore) -> None:
     answer = json.loads(check(way.to(core, password="another"), "--json").output)
     assert answer["cause"]["fix"] == f"run `mqtt443 device rotate b1 --out {way.path} --state {core.state}`"
     answer = json.loads(check(way.write(port=core.port, client_id="b2"), "--json").output)
     assert any(line.startswith("client_id b2: not registered at the local endpoint") for line in answer["warnings"])
 
 
-def test_issuer_of_a_certificate_with_an_unknown_root_is_named(way, core):
+def test_issuer_of_a_certificate_with_an_unknown_root_is_named(way: Way, core: RunningCore) -> None:
     way.to(core)
     trustme.CA().cert_pem.write_to_path(str(way.folder / "ca.pem"))
     assert way.walk() == "wrong_ca"
     assert "issued by OU=local endpoint\\, for tests only,O=mqtt443" in way.step("TLS").detail
 
 
-def test_every_cause_is_in_the_document():
+def test_every_cause_is_in_the_document() -> None:
     document = (ROOT / "docs" / "board.md").read_text()
     rows = [f"| `{cause.code}` | {cause.text} | {cause.fix} |" for cause in CAUSES.values()]
     missing = [row for row in rows if row not in document]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-import botocore.exceptions as boto
+import botocore.exceptions as boto  # type: ignore[import-untyped]
 import pytest
 from mqtt443_tools.cloud.aws import MAX_PAGES, MAX_TRIES, Aws, AwsError, open_aws
 from mqtt443_tools.support.errors import CommandError, UsageError

@@ -96,7 +96,12 @@ def test_destroy_asks_for_the_name(
     cloud.deploy()
     asked: list[str] = []
     monkeypatch.setattr(Console, "is_attended", True)
-    monkeypatch.setattr("typer.prompt", lambda question, **_: (asked.append(question), answer)[1])
+
+    def prompt(question: str, **_: object) -> str:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("typer.prompt", prompt)
     if is_destroyed:
         run("destroy")
     else:

@@ -33,7 +33,12 @@ def test_a_first_deploy_makes_two_stacks_and_leads_devices_there(cloud: Cloud) -
 
 def test_changes_are_shown_before_they_are_asked_for(cloud: Cloud) -> None:
     seen: list[list[str]] = []
-    cloud.agrees = lambda _: seen.append(list(cloud.said)) is None
+
+    def agree(_: str) -> bool:
+        seen.append(list(cloud.said))
+        return True
+
+    cloud.agrees = agree
     cloud.deploy()
     assert cloud.asked == ["Create stack mqtt443-store?", "Create stack mqtt443?"]
     assert "  add    Devices (AWS::DynamoDB::Table)" in seen[0]

@@ -59,7 +59,8 @@ def test_a_default_that_was_cleared_is_set_again_by_the_next_deploy(cloud: Cloud
     cloud.deploy()
     cloud.iot.default = None
     cloud.deploy()
-    assert (cloud.iot.default, cloud.asked) == (STACK, [])
+    assert cloud.iot.default == STACK
+    assert cloud.asked == []
 
 
 def test_a_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_next(cloud: Cloud) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_every_recorded_event_is_answered_cold_and_warm(
-    unpacked: Path, environment: dict[str, str], record_property: pytest.RecordProperty
+    unpacked: Path, environment: dict[str, str], record_property: Callable[[str, object], None]
 ) -> None:
     with Lambda(unpacked, environment) as function:
         cold, cold_s = function.invoke(event(ALLOWED[0]))

@@ -36,7 +36,11 @@ def test_command_goes_through_the_data_plane_of_a_stack(cloud: Cloud, monkeypatc
             answer = {"request_id": sent["request_id"], "report": {"on": sent["on"]}}
             yield {"client_id": None, "payload": base64.b64encode(json.dumps(answer).encode()).decode()}
 
-    cloud.answers.on("iot-data", "publish", lambda **parameters: did.append(("publish", parameters)) or {})
+    def publish(**parameters: Any) -> dict[str, Any]:
+        did.append(("publish", parameters))
+        return {}
+
+    cloud.answers.on("iot-data", "publish", publish)
     monkeypatch.setattr(aws_messages, "open_watcher", lambda *_: Watcher())
     monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: cloud.aws)
     add = ["device", "add", "board-1", "--password", "x" * 12, "--publish", "own/topic", "--stack", "mqtt443"]

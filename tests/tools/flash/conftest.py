@@ -14,16 +14,19 @@ from mqtt443_tools.flash.ports import open_port
 from tests.support.chip.file_server import Server, serving
 from tests.support.chip.rom import FakeRom
 
+Plug = Callable[..., FakeRom]
+Connect = Callable[..., tuple[FakeRom, Board]]
+
 
 @pytest.fixture
-def plug() -> Iterator[Callable[..., FakeRom]]:
+def plug() -> Iterator[Plug]:
     """Plugs in a board: takes what FakeRom takes."""
     with ExitStack() as stack:
         yield lambda *args, **kwargs: stack.enter_context(FakeRom(*args, **kwargs))
 
 
 @pytest.fixture
-def connected(plug) -> Iterator[Callable[..., tuple[FakeRom, Board]]]:
+def connected(plug: Plug) -> Iterator[Connect]:
     """Plugs in a board and connects to it."""
     with ExitStack() as stack:
 
@@ -41,7 +44,7 @@ def running() -> Iterator[Server]:
 
 
 @pytest.fixture
-def server(running) -> Server:
+def server(running: Server) -> Server:
     """A server with no files yet."""
     running.pages.clear()
     running.asked.clear()
@@ -55,6 +58,6 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def downloads(tmp_path: Path, server, said) -> Downloads:
+def downloads(tmp_path: Path, server: Server, said: list[str]) -> Downloads:
     """Downloads that trust the server, with an empty cache."""
     return Downloads(tmp_path / "cache", https_opener(server.context), said.append)

@@ -14,13 +14,18 @@ from pathlib import Path
 import pytest
 import serial
 from mqtt443_tools import cli
-from mqtt443_tools.flash import flash_command, image_sources, loader, ports
+from mqtt443_tools.flash import flash_command, loader, ports
+from mqtt443_tools.flash.download import https_opener
+from mqtt443_tools.flash.image import parse_image
+from mqtt443_tools.flash.image_sources import Release, Stock
 from mqtt443_tools.flash.ports import Port
 
 from tests.support.chip.esp_image import WITH_VFS, app, file_system, image, table
+from tests.support.chip.file_server import Server
 from tests.support.chip.rom import Faults
-from tests.support.chip.rom_chip import ESP32, ESP32_C3, ESP32_S3, NorFlash
+from tests.support.chip.rom_chip import ESP32, ESP32_C3, ESP32_S3, ChipModel, NorFlash
 from tests.support.golden import check_golden
+from tests.tools.flash.conftest import Plug
 
 GOLDEN = Path(__file__).with_name("golden")
 Run = Callable[..., str]
@@ -34,7 +39,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("MQTT443_REPO", raising=False)
@@ -44,14 +49,14 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command; gives all it printed, standard error marked, and its exit code."""
 
     def run(*arguments: str, typed: str | None = None) -> str:
         monkeypatch.setattr(sys, "argv", ["mqtt443", "flash", *arguments])
         if typed is not None:
             monkeypatch.setattr(sys, "stdin", Terminal(typed))
-        code = 0
+        code: str | int = 0
         try:
             cli.main()
         except SystemExit as end:
@@ -79,7 +84,7 @@ FILES = {"boot.py": b"1", "config.json": b"{}", "lib/mqtt443/__init__.py": b"2",
 
 
 @pytest.mark.parametrize("chip", [ESP32, ESP32_S3, ESP32_C3], ids=lambda chip: chip.name)
-def test_new_board_is_flashed(run, plug, chip):
+def test_new_board_is_flashed(run: Run, plug: Plug, chip: ChipModel) -> None:
     rom = plug(chip)
     name = f"MQTT443_{chip.name.replace('-', '_')}.bin"
     check(f"new_{chip.name}", run("--image", name, "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
@@ -87,13 +92,13 @@ def test_new_board_is_flashed(run, plug, chip):
     assert rom.flash.data[chip.image_offset : chip.image_offset + len(data)] == data
 
 
-def test_only_board_on_usb_is_found(run, plug, monkeypatch):
+def test_only_board_on_usb_is_found(run: Run, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     rom = plug()
     monkeypatch.setattr(ports, "usb_ports", lambda: [Port(rom.port, "USB JTAG")])
     assert f"port {rom.port}\n" in run("--image", "MQTT443_ESP32_C3.bin")
 
 
-def test_several_ports_are_asked_about(run, plug, monkeypatch):
+def test_several_ports_are_asked_about(run: Run, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     rom = plug()
     found = [Port("/dev/ttyACM0", "Espressif USB JTAG/serial debug unit"), Port(rom.port, "CP2102 USB to UART Bridge")]
     monkeypatch.setattr(ports, "usb_ports", lambda: found)
@@ -101,27 +106,27 @@ def test_several_ports_are_asked_about(run, plug, monkeypatch):
     check("several_ports", printed, **{"/dev/ttyUSB0": rom.port})
 
 
-def test_several_ports_without_anybody_to_ask(run, monkeypatch):
+def test_several_ports_without_anybody_to_ask(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "usb_ports", lambda: [Port("/dev/ttyACM0", ""), Port("/dev/ttyUSB0", "")])
     check("several_ports_nobody", run("--image", "MQTT443_ESP32.bin"))
 
 
-def test_no_port(run, monkeypatch):
+def test_no_port(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "usb_ports", list)
     check("no_port", run("--image", "MQTT443_ESP32.bin"))
 
 
-def test_missing_port(run):
+def test_missing_port(run: Run) -> None:
     check("missing_port", run("--image", "MQTT443_ESP32.bin", "--port", "/dev/ttyUSB9"))
 
 
-def test_busy_port(run, plug):
+def test_busy_port(run: Run, plug: Plug) -> None:
     rom = plug()
     with ports.open_port(rom.port):
         check("busy_port", run("--image", "MQTT443_ESP32.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
 
 
-def test_port_that_is_not_permitted(run, monkeypatch):
+def test_port_that_is_not_permitted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object, **__: object) -> None:  # what pyserial raises; test_ports.py has the real thing
         raise serial.SerialException(errno.EACCES, "could not open port")
 
@@ -129,12 +134,12 @@ def test_port_that_is_not_permitted(run, monkeypatch):
     check("not_permitted", run("--image", "MQTT443_ESP32.bin", "--port", "/dev/ttyUSB9"))
 
 
-def test_silent_board(run, plug):
+def test_silent_board(run: Run, plug: Plug) -> None:
     rom = plug(faults=Faults(silent=True))
     check("silent", run("--image", "MQTT443_ESP32.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
 
 
-def test_board_with_files_is_kept_if_the_person_says_no(run, plug):
+def test_board_with_files_is_kept_if_the_person_says_no(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     before = bytes(rom.flash.data)
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, typed="n\n")
@@ -142,14 +147,14 @@ def test_board_with_files_is_kept_if_the_person_says_no(run, plug):
     assert rom.flash.data == before
 
 
-def test_board_with_files_is_erased_if_the_person_says_yes(run, plug):
+def test_board_with_files_is_erased_if_the_person_says_yes(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, typed="y\n")
     check("files_yes", printed, **{"/dev/ttyUSB0": rom.port})
     assert b"littlefs" not in rom.flash.data
 
 
-def test_board_with_files_and_nobody_to_ask(run, plug):
+def test_board_with_files_and_nobody_to_ask(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     before = bytes(rom.flash.data)
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port)
@@ -157,7 +162,7 @@ def test_board_with_files_and_nobody_to_ask(run, plug):
     assert rom.flash.data == before
 
 
-def test_board_with_files_and_yes_is_not_asked_about(run, plug):
+def test_board_with_files_and_yes_is_not_asked_about(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     assert run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, "--yes").endswith("exit 0\n")
     assert b"littlefs" not in rom.flash.data
@@ -173,7 +178,9 @@ def test_board_with_files_and_yes_is_not_asked_about(run, plug):
         ("no_image", b"<!DOCTYPE html>", 4),
     ],
 )
-def test_image_that_does_not_fit_leaves_the_board_as_it_was(run, plug, name, data, flash_mb):
+def test_image_that_does_not_fit_leaves_the_board_as_it_was(
+    run: Run, plug: Plug, name: str, data: bytes, flash_mb: int
+) -> None:
     rom = plug(flash=holding(FILES) if flash_mb == 4 else NorFlash(flash_mb << 20))
     before = bytes(rom.flash.data)
     Path("image.bin").write_bytes(data)
@@ -181,7 +188,7 @@ def test_image_that_does_not_fit_leaves_the_board_as_it_was(run, plug, name, dat
     assert rom.flash.data == before
 
 
-def test_interrupted_write_and_the_same_command_again(run, plug):
+def test_interrupted_write_and_the_same_command_again(run: Run, plug: Plug) -> None:
     rom = plug(faults=Faults(unplug_after=0x10000))
     check("unplugged", run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
     again = plug(flash=rom.flash)
@@ -189,13 +196,13 @@ def test_interrupted_write_and_the_same_command_again(run, plug):
     assert again.flash.data.startswith(image())
 
 
-def test_flash_that_does_not_keep_what_is_written(run, plug):
+def test_flash_that_does_not_keep_what_is_written(run: Run, plug: Plug) -> None:
     rom = plug()
     rom.flash.stuck = 0x10000
     check("worn_out", run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
 
 
-def test_files_are_written_behind_the_image(run, plug):
+def test_files_are_written_behind_the_image(run: Run, plug: Plug) -> None:
     rom = plug(flash=NorFlash(8 << 20))
     bundle = file_system(FILES, blocks=(6 << 20) // 4096)
     Path("b1.littlefs").write_bytes(bundle)
@@ -205,7 +212,7 @@ def test_files_are_written_behind_the_image(run, plug):
     assert rom.flash.data.startswith(image())
 
 
-def test_files_for_another_flash_size_are_refused(run, plug):
+def test_files_for_another_flash_size_are_refused(run: Run, plug: Plug) -> None:
     rom = plug()
     Path("b1.littlefs").write_bytes(file_system(FILES, blocks=1000))
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--files", "b1.littlefs", "--port", rom.port)
@@ -213,7 +220,7 @@ def test_files_for_another_flash_size_are_refused(run, plug):
     assert rom.flash.programmed == 0
 
 
-def test_json_is_all_there_is_on_standard_output(run, plug):
+def test_json_is_all_there_is_on_standard_output(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding({"main.py": b"1"}))
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, "--json", "--yes")
     check("json", printed, **{"/dev/ttyUSB0": rom.port})
@@ -222,22 +229,24 @@ def test_json_is_all_there_is_on_standard_output(run, plug):
     assert result["erased"] == ["main.py"]
 
 
-def test_verbose_shows_what_esptool_says(run, plug):
+def test_verbose_shows_what_esptool_says(run: Run, plug: Plug) -> None:
     rom = plug()
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, "--verbose")
     assert "stderr: esptool: Uploading stub flasher...\n" in printed
     assert "stderr: esptool: Hash of data verified.\n" in printed
 
 
-def test_release_and_stock_images_are_downloaded_for_the_chip_that_is_there(run, plug, server, monkeypatch):
+def test_release_and_stock_images_are_downloaded_for_the_chip_that_is_there(
+    run: Run, plug: Plug, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = "/someone/mqtt443/releases/download/v1.0"
     data = image()
-    sums = f"{image_sources.parse_image('', data).sha256}  MQTT443_ESP32_C3.bin\n".encode()
+    sums = f"{parse_image('', data).sha256}  MQTT443_ESP32_C3.bin\n".encode()
     server.pages |= {f"{folder}/SHA256SUMS": sums, f"{folder}/MQTT443_ESP32_C3.bin": data}
     server.pages["/resources/firmware/ESP32_GENERIC_C3-20250911-v1.26.1.bin"] = data
-    monkeypatch.setattr(flash_command, "https_opener", functools.partial(flash_command.https_opener, server.context))
-    monkeypatch.setattr(flash_command, "Release", functools.partial(flash_command.Release, host=server.url))
-    monkeypatch.setattr(flash_command, "Stock", functools.partial(flash_command.Stock, host=server.url))
+    monkeypatch.setattr(flash_command, "https_opener", functools.partial(https_opener, server.context))
+    monkeypatch.setattr(flash_command, "Release", functools.partial(Release, host=server.url))
+    monkeypatch.setattr(flash_command, "Stock", functools.partial(Stock, host=server.url))
     rom = plug()
     places = {"/dev/ttyUSB0": rom.port, "https://github.com": server.url}
     check("release", run("--release", "v1.0", "--repo", "someone/mqtt443", "--port", rom.port), **places)
@@ -257,13 +266,15 @@ def test_release_and_stock_images_are_downloaded_for_the_chip_that_is_there(run,
     ],
     ids=["no image", "two images", "no repository", "unknown version", "no sum", "no rate"],
 )
-def test_wrong_use_ends_with_2_before_a_port_is_opened(run, arguments, request):
+def test_wrong_use_ends_with_2_before_a_port_is_opened(
+    run: Run, arguments: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
     printed = run(*arguments, "--port", "/dev/ttyUSB9")
     assert printed.endswith("exit 2\n")
     assert "ttyUSB9" not in printed
 
 
-def test_file_with_another_sum_is_refused(run, plug):
+def test_file_with_another_sum_is_refused(run: Run, plug: Plug) -> None:
     rom = plug()
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--sha256", "0" * 64, "--port", rom.port)
     assert f"expected {'0' * 64}" in printed

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 import serial
-from mqtt443_tools.flash import ports
 from mqtt443_tools.flash.flash_errors import PortError
 from mqtt443_tools.flash.ports import Port, choose, open_port, usb_ports
 from mqtt443_tools.support.console import Console
@@ -27,7 +26,7 @@ def pty() -> Iterator[str]:
 
 
 @pytest.fixture
-def forbidden(pty) -> Iterator[str]:
+def forbidden(pty: str) -> Iterator[str]:
     """A port that this process may not open; where the tests run as root, they are somebody else for a while."""
     Path(pty).chmod(0)
     root = os.geteuid() == 0
@@ -52,7 +51,7 @@ class Answering(Console):
         return self._answer
 
 
-def test_port_is_opened_for_one_program_alone(pty):
+def test_port_is_opened_for_one_program_alone(pty: str) -> None:
     with open_port(pty) as port:
         assert port.port == pty
         with pytest.raises(PortError, match=rf"^{pty} is busy: close the program that uses it \(monitor, mpremote"):
@@ -60,7 +59,7 @@ def test_port_is_opened_for_one_program_alone(pty):
     open_port(pty).close()
 
 
-def test_port_that_a_terminal_program_claimed_is_busy(monkeypatch):
+def test_port_that_a_terminal_program_claimed_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     def claimed(*args: object, **kwargs: object) -> None:
         raise serial.SerialException(errno.EBUSY, "could not open port: Device or resource busy")  # TIOCEXCL
 
@@ -69,18 +68,18 @@ def test_port_that_a_terminal_program_claimed_is_busy(monkeypatch):
         open_port("/dev/ttyUSB0")
 
 
-def test_missing_port_is_named():
+def test_missing_port_is_named() -> None:
     with pytest.raises(PortError, match=r"^there is no port /dev/ttyUSB77: is the board plugged in\?"):
         open_port("/dev/ttyUSB77")
 
 
-def test_port_that_is_not_permitted_names_its_group(forbidden):
+def test_port_that_is_not_permitted_names_its_group(forbidden: str) -> None:
     group = Path(forbidden).group()
     with pytest.raises(PortError, match=rf"you may not open {forbidden}: `sudo usermod -aG {group} \$USER`, then log"):
         open_port(forbidden)
 
 
-def test_group_is_dialout_where_the_system_does_not_say(monkeypatch):
+def test_group_is_dialout_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*args: object, **kwargs: object) -> None:
         raise serial.SerialException(errno.EACCES, "Permission denied")
 
@@ -89,44 +88,44 @@ def test_group_is_dialout_where_the_system_does_not_say(monkeypatch):
         open_port("/dev/ttyUSB77")
 
 
-def test_file_that_is_no_port_is_told(tmp_path):
+def test_file_that_is_no_port_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(PortError, match=rf"{file} cannot be opened as a serial port: "):
         open_port(str(file))
 
 
-def test_url_that_is_none_is_told():
+def test_url_that_is_none_is_told() -> None:
     with pytest.raises(PortError, match=r"nonsense://x cannot be opened as a serial port: invalid URL"):
         open_port("nonsense://x")
 
 
-def test_usb_ports_are_espressifs_own_first_and_none_of_the_mainboard(monkeypatch):
+def test_usb_ports_are_espressifs_own_first_and_none_of_the_mainboard(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [
         SimpleNamespace(device="/dev/ttyUSB0", description="CP2102", vid=0x10C4),
         SimpleNamespace(device="/dev/ttyS0", description="n/a", vid=None),
         SimpleNamespace(device="/dev/ttyACM0", description=None, vid=0x303A),
     ]
-    monkeypatch.setattr(ports.list_ports, "comports", lambda: found)
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: found)
     assert usb_ports() == [Port("/dev/ttyACM0", ""), Port("/dev/ttyUSB0", "CP2102")]
 
 
-def test_one_port_is_taken_without_a_question():
+def test_one_port_is_taken_without_a_question() -> None:
     assert choose([USB0], Answering(None)) is USB0
 
 
-def test_no_port_says_what_to_look_at():
+def test_no_port_says_what_to_look_at() -> None:
     with pytest.raises(PortError, match=r"no board on USB: plug it in with a cable that carries data"):
         choose([], Answering(None))
 
 
-def test_several_ports_are_a_question():
+def test_several_ports_are_a_question() -> None:
     person = Answering(1)
     assert choose([USB0, USB1], person) is USB1
     assert person.offered == ["/dev/ttyUSB0  CP2102", "/dev/ttyACM0  USB JTAG"]
 
 
-def test_several_ports_without_a_terminal_are_wrong_use(monkeypatch):
+def test_several_ports_without_a_terminal_are_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(UsageError, match=r"several ports: /dev/ttyUSB0, /dev/ttyACM0; choose one with --port"):
         choose([USB0, USB1], Console())

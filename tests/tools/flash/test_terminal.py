@@ -14,6 +14,7 @@ import pytest
 from tests.support.chip.esp_image import file_system, image
 from tests.support.chip.rom import DEFL_DATA, Faults
 from tests.support.chip.rom_chip import NorFlash
+from tests.tools.flash.conftest import Plug
 
 MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
 WAIT_S = 40
@@ -62,7 +63,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path) -> Iterator[Callable[..., Terminal]]:
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     (tmp_path / "image.bin").write_bytes(image(code=os.urandom(40_000)))
     opened = []
 
@@ -75,7 +76,7 @@ def terminal(tmp_path) -> Iterator[Callable[..., Terminal]]:
         each.close()
 
 
-def test_question_is_answered_and_a_bar_fills(plug, terminal):
+def test_question_is_answered_and_a_bar_fills(plug: Plug, terminal: Callable[..., Terminal]) -> None:
     rom = plug()
     rom.flash.program(0x8000, image()[0x8000:0x8C00])
     rom.flash.program(0x200000, file_system({"main.py": b"1"}))
@@ -88,7 +89,7 @@ def test_question_is_answered_and_a_bar_fills(plug, terminal):
     assert "verified: the flash holds what was sent" in shown.screen
 
 
-def test_ctrl_c_while_writing_says_how_the_board_is_left(plug, terminal):
+def test_ctrl_c_while_writing_says_how_the_board_is_left(plug: Plug, terminal: Callable[..., Terminal]) -> None:
     rom = plug(flash=NorFlash(), faults=Faults(hang_after=20_000))
     shown = terminal(rom.port)
     shown.wait_for("erasing the board")

@@ -55,12 +55,12 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path, monkeypatch):
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     return Workshop(tmp_path)
 
 
-def test_each_interpreter_is_built_once_and_found(workshop):
+def test_each_interpreter_is_built_once_and_found(workshop: Workshop) -> None:
     said: list[str] = []
     workshop.build(said=said)
     assert missing(workshop.output) == []
@@ -73,19 +73,21 @@ def test_each_interpreter_is_built_once_and_found(workshop):
     assert len(workshop.calls) == 4
 
 
-def test_only_what_was_named_is_built(workshop):
+def test_only_what_was_named_is_built(workshop: Workshop) -> None:
     workshop.build("stock")
     assert missing(workshop.output) == ["alpn", "alpn32", "stock-1.25"]
 
 
-def test_module_and_word_size_reach_the_compiler_as_the_recipe_says(workshop):
+def test_module_and_word_size_reach_the_compiler_as_the_recipe_says(workshop: Workshop) -> None:
     workshop.build()
     module = f"USER_C_MODULES={recipes.USER_MODULES}"
     assert [module in words for words in workshop.calls] == [False, True, True, False]
     assert ["MICROPY_FORCE_32BIT=1" in words for words in workshop.calls] == [False, False, True, False]
 
 
-def test_change_in_the_module_rebuilds_those_that_have_it_and_no_other(workshop, tmp_path, monkeypatch):
+def test_change_in_the_module_rebuilds_those_that_have_it_and_no_other(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     modules = tmp_path / "image"
     (modules / "alpn").mkdir(parents=True)
     (modules / "alpn" / "alpn.c").write_text("int one;")
@@ -95,7 +97,7 @@ def test_change_in_the_module_rebuilds_those_that_have_it_and_no_other(workshop,
     assert missing(workshop.output) == ["alpn", "alpn32"]
 
 
-def test_other_sources_or_settings_give_another_key(tmp_path, monkeypatch):
+def test_other_sources_or_settings_give_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipes.RECIPES["stock"]
     other_source = replace(recipe.mbedtls[0], sha256="0" * 64)
     assert recipes.key(recipe) == recipes.key(replace(recipe))
@@ -106,7 +108,7 @@ def test_other_sources_or_settings_give_another_key(tmp_path, monkeypatch):
     assert recipes.key(recipe) != before
 
 
-def test_failed_build_shows_the_end_of_its_log_and_leaves_the_old_interpreter(workshop):
+def test_failed_build_shows_the_end_of_its_log_and_leaves_the_old_interpreter(workshop: Workshop) -> None:
     workshop.build("stock")
     (workshop.output / "stock" / "key").write_text("of something else")
     workshop.play(ending="exit 2")
@@ -119,13 +121,13 @@ def test_failed_build_shows_the_end_of_its_log_and_leaves_the_old_interpreter(wo
     assert sorted(path.name for path in workshop.output.iterdir()) == [".lock", "stock", "stock.log"]
 
 
-def test_flags_of_a_make_around_us_do_not_reach_ours(workshop, monkeypatch):
+def test_flags_of_a_make_around_us_do_not_reach_ours(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAKEFLAGS", "BUILD=elsewhere")
     workshop.play(ending='[ -z "$MAKEFLAGS" ] || exit 2')
     workshop.build("stock")
 
 
-def test_interpreter_of_unknown_name_is_no_interpreter(workshop):
+def test_interpreter_of_unknown_name_is_no_interpreter(workshop: Workshop) -> None:
     with pytest.raises(KeyError):
         workshop.build("nonesuch")
     with pytest.raises(KeyError):
@@ -133,7 +135,7 @@ def test_interpreter_of_unknown_name_is_no_interpreter(workshop):
 
 
 @pytest.mark.parametrize("tool", ["gcc", "make"])
-def test_missing_tool_is_named_with_its_package(tool, tmp_path, monkeypatch):
+def test_missing_tool_is_named_with_its_package(tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for other in {"gcc", "make"} - {tool}:
         (tmp_path / other).write_text("#!/bin/sh\n")
         (tmp_path / other).chmod(0o755)
@@ -143,7 +145,9 @@ def test_missing_tool_is_named_with_its_package(tool, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("bits", "package"), [(64, "libc6-dev"), (32, "gcc-multilib")])
-def test_compiler_without_its_library_is_named_with_its_package(bits, package, tmp_path, monkeypatch):
+def test_compiler_without_its_library_is_named_with_its_package(
+    bits: int, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A compiler that cannot build for this word size.
     refused = "*-m32*) exit 1" if bits == 32 else "*) exit 1"
     (tmp_path / "gcc").write_text(f'#!/bin/sh\ncase "$*" in {refused};; esac\n')
@@ -160,17 +164,17 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_command_refuses_a_name_it_does_not_know():
+def test_command_refuses_a_name_it_does_not_know() -> None:
     ended = command("build", "nonesuch")
     assert ended.returncode == 2
     assert ended.stderr == "no interpreter is called nonesuch: choose from stock, alpn, alpn32, stock-1.25\n"
 
 
-def test_command_lists_the_interpreters():
+def test_command_lists_the_interpreters() -> None:
     ended = command("list")
     assert ended.returncode == 0
     assert [line.split()[0] for line in ended.stdout.splitlines()] == ["stock", "alpn", "alpn32", "stock-1.25"]
 
 
-def test_command_shows_an_example_in_its_help():
+def test_command_shows_an_example_in_its_help() -> None:
     assert "Example: python -m mqtt443_tools.micropython build stock alpn" in command("build", "--help").stdout

@@ -35,7 +35,7 @@ def no_mirrors() -> list[str]:
     raise AssertionError("nobody may be asked for what is here")
 
 
-def test_one_line_and_deb822_sources_give_the_same_mirrors(tmp_path, monkeypatch):
+def test_one_line_and_deb822_sources_give_the_same_mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("apt-get"):
         pytest.skip("no apt on this system")
     (tmp_path / "one-line").mkdir()
@@ -59,7 +59,7 @@ def test_one_line_and_deb822_sources_give_the_same_mirrors(tmp_path, monkeypatch
 
 
 @needs_apt
-def test_apt_without_an_archive_is_said_in_one_line(tmp_path, monkeypatch):
+def test_apt_without_an_archive_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = tmp_path / "apt.conf"
     configuration.write_text(f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{tmp_path}";\n')
     monkeypatch.setenv("APT_CONFIG", str(configuration))
@@ -67,7 +67,7 @@ def test_apt_without_an_archive_is_said_in_one_line(tmp_path, monkeypatch):
         mirrors()
 
 
-def test_mirror_is_named_once_however_many_suites_it_serves():
+def test_mirror_is_named_once_however_many_suites_it_serves() -> None:
     listing = (
         "'http://mirror.invalid/debian/dists/trixie/InRelease' mirror.invalid_InRelease 0 \n"
         "'http://mirror.invalid/debian/dists/trixie-updates/InRelease' mirror.invalid_InRelease 0 \n"
@@ -77,13 +77,13 @@ def test_mirror_is_named_once_however_many_suites_it_serves():
     assert parse_mirrors(listing) == ["http://mirror.invalid/debian", "file:/srv/mirror"]
 
 
-def test_tarball_that_is_here_is_taken_without_asking_anybody(tmp_path):
+def test_tarball_that_is_here_is_taken_without_asking_anybody(tmp_path: Path) -> None:
     (tmp_path / OLD.file_name).write_bytes(CONTENT)
     assert fetch([NEW, OLD], tmp_path, find_mirrors=no_mirrors) == (OLD, tmp_path / OLD.file_name)
 
 
 @needs_apt
-def test_tarball_is_fetched_by_apt_from_the_first_mirror_that_has_it(tmp_path):
+def test_tarball_is_fetched_by_apt_from_the_first_mirror_that_has_it(tmp_path: Path) -> None:
     roots = [mirror(tmp_path / "empty"), mirror(tmp_path / "full", NEW)]
     source, path = fetch([NEW], tmp_path / "downloads", find_mirrors=lambda: roots)
     assert (source, path.read_bytes()) == (NEW, CONTENT)
@@ -91,7 +91,7 @@ def test_tarball_is_fetched_by_apt_from_the_first_mirror_that_has_it(tmp_path):
 
 
 @needs_apt
-def test_damaged_download_is_fetched_again(tmp_path):
+def test_damaged_download_is_fetched_again(tmp_path: Path) -> None:
     downloads = tmp_path / "downloads"
     downloads.mkdir()
     (downloads / NEW.file_name).write_bytes(CONTENT[:4])
@@ -100,14 +100,16 @@ def test_damaged_download_is_fetched_again(tmp_path):
 
 
 @needs_apt
-def test_older_version_does_where_the_newer_is_gone(tmp_path):
+def test_older_version_does_where_the_newer_is_gone(tmp_path: Path) -> None:
     root = mirror(tmp_path / "mirror", OLD)
     assert fetch([NEW, OLD], tmp_path / "downloads", find_mirrors=lambda: [root])[0] == OLD
 
 
 @needs_apt
 @pytest.mark.parametrize("content", [b"something else", None], ids=["other content", "gone"])
-def test_pinned_source_that_cannot_be_had_is_named_in_one_line_with_the_way_out(tmp_path, content):
+def test_pinned_source_that_cannot_be_had_is_named_in_one_line_with_the_way_out(
+    tmp_path: Path, content: bytes | None
+) -> None:
     root = mirror(tmp_path / "mirror", *([NEW] if content else []), content=content or b"")
     downloads = tmp_path / "downloads"
     with pytest.raises(BuildError) as refusal:
@@ -119,7 +121,7 @@ def test_pinned_source_that_cannot_be_had_is_named_in_one_line_with_the_way_out(
     assert list(downloads.iterdir()) == []
 
 
-def test_downloader_that_does_not_check_is_not_believed(tmp_path):
+def test_downloader_that_does_not_check_is_not_believed(tmp_path: Path) -> None:
     def careless(uri: str, target: Path, sha256: str) -> None:
         target.write_bytes(b"something else")
 
@@ -128,6 +130,6 @@ def test_downloader_that_does_not_check_is_not_believed(tmp_path):
 
 
 @needs_apt
-def test_apt_says_in_one_line_why_it_could_not(tmp_path):
+def test_apt_says_in_one_line_why_it_could_not(tmp_path: Path) -> None:
     reason = apt_download(f"copy:{tmp_path}/none", tmp_path / "target", NEW.sha256)
     assert reason == "Failed to stat - stat (2: No such file or directory)"

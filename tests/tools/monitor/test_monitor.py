@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from rich.console import Console
 from tests.support.board import interpreters
 from tests.support.chip.repl import SerialBoard
 
+PlugBoard = Callable[..., SerialBoard]
 GOLDEN = Path(__file__).parent / "golden"
 WAIT_S = 20.0
 TALKS = b"import time\nn = 0\nwhile True:\n  print('[    1.000] line', n)\n  n += 1\n  time.sleep(0.05)\n"
@@ -35,7 +37,7 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self.master, slave = pty.openpty()
-        command = [Path(sys.executable).with_name("mqtt443"), "monitor", *arguments]
+        command: list[str | Path] = [Path(sys.executable).with_name("mqtt443"), "monitor", *arguments]
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
         os.close(slave)
         self.shown = ""
@@ -55,11 +57,14 @@ class Terminal:
         return self.process.wait(WAIT_S)
 
 
+Start = Callable[..., Terminal]
+
+
 @pytest.fixture
-def start() -> Iterator[object]:
+def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def start(*arguments):
+        def start(*arguments: str) -> Terminal:
             terminal = Terminal(*arguments)
             stack.callback(terminal.process.wait)
             stack.callback(terminal.process.kill)
@@ -69,12 +74,12 @@ def start() -> Iterator[object]:
 
 
 @pytest.fixture
-def board(tmp_path):
+def board(tmp_path: Path) -> Iterator[PlugBoard]:
     with ExitStack() as stack:
         yield lambda **files: stack.enter_context(SerialBoard(tmp_path, interpreters.need("alpn"), **files))
 
 
-def test_log_has_time_stamps_and_ctrl_bracket_leaves(board, start):
+def test_log_has_time_stamps_and_ctrl_bracket_leaves(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for(r"\d\d:\d\d:\d\d\.\d{3} .*\[    1\.000\] line \d+\r\n")
@@ -82,7 +87,7 @@ def test_log_has_time_stamps_and_ctrl_bracket_leaves(board, start):
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_board_that_resets_is_waited_for(board, start):
+def test_board_that_resets_is_waited_for(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("line")
@@ -94,7 +99,7 @@ def test_board_that_resets_is_waited_for(board, start):
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_waiting_can_be_left(board, start):
+def test_waiting_can_be_left(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("line")
@@ -104,7 +109,7 @@ def test_waiting_can_be_left(board, start):
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_keys_go_to_the_board_ctrl_c_too(board, start):
+def test_keys_go_to_the_board_ctrl_c_too(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("line")
@@ -117,7 +122,7 @@ def test_keys_go_to_the_board_ctrl_c_too(board, start):
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_traceback_in_compiled_code_shows_file_line_and_source(board, start):
+def test_traceback_in_compiled_code_shows_file_line_and_source(board: PlugBoard, start: Start) -> None:
     main = b"from mqtt443 import http\nhttp.read_head(None)\n"
     plugged = board(files={**board_tree.program(source=False), "main.py": main})
     terminal = start("--port", str(plugged.port))
@@ -132,9 +137,17 @@ def test_traceback_in_compiled_code_shows_file_line_and_source(board, start):
     terminal.wait_for("AttributeError")
 
 
-def test_piped_it_prints_json_for_some_seconds_without_colour(board):
+def test_piped_it_prints_json_for_some_seconds_without_colour(board: PlugBoard) -> None:
     plugged = board(files={"main.py": TALKS})
-    command = [Path(sys.executable).with_name("mqtt443"), "monitor", "--port", plugged.port, "--json", "--seconds", "1"]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("mqtt443"),
+        "monitor",
+        "--port",
+        plugged.port,
+        "--json",
+        "--seconds",
+        "1",
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=WAIT_S, check=False
     )
@@ -145,31 +158,25 @@ def test_piped_it_prints_json_for_some_seconds_without_colour(board):
     assert "\x1b" not in done.stdout
 
 
-def test_ctrl_c_without_a_terminal_ends_it(board):
+def test_ctrl_c_without_a_terminal_ends_it(board: PlugBoard) -> None:
     plugged = board(files={"main.py": TALKS})
-    command = [Path(sys.executable).with_name("mqtt443"), "monitor", "--port", plugged.port]
+    command: list[str | Path] = [Path(sys.executable).with_name("mqtt443"), "monitor", "--port", plugged.port]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(WAIT_S) == 130
 
 
-class Clock:
-    """A time of day that stands still."""
-
-    def strftime(self, _format):
-        return "10:11:12.345678"
-
-    __format__ = strftime
-
-    def isoformat(self):
-        return "2026-11-23T10:11:12"
+def now() -> datetime:
+    """Return a time of day that stands still."""
+    return datetime(2026, 11, 23, 10, 11, 12, 345678)
 
 
-def view(*, colours=False, as_json=False):
+def view(*, colours: bool = False, as_json: bool = False) -> tuple[BoardLog, StringIO]:
     file = StringIO()
     console = Console(file=file, force_terminal=colours, color_system="standard" if colours else None, soft_wrap=True)
-    return BoardLog(console, as_json=as_json, now=Clock), file
+    return BoardLog(console, as_json=as_json, now=now), file
 
 
 LOG = b"""[    0.006] transport alpn: this image can send ALPN mqtt\r
@@ -183,7 +190,7 @@ ValueError: \x1b[2Jbad\r
 >>> """
 
 
-def test_what_is_shown():
+def test_what_is_shown() -> None:
     shown, file = view(colours=True)
     shown.feed(LOG)
     shown.flush()
@@ -193,7 +200,7 @@ def test_what_is_shown():
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8))
-def test_no_escape_of_the_board_reaches_the_terminal(pieces):
+def test_no_escape_of_the_board_reaches_the_terminal(pieces: list[bytes]) -> None:
     shown, file = view()
     for piece in pieces:
         shown.feed(piece)
@@ -202,7 +209,7 @@ def test_no_escape_of_the_board_reaches_the_terminal(pieces):
 
 
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=5), st.booleans())
-def test_lines_are_the_same_however_they_are_cut(pieces, flushed):
+def test_lines_are_the_same_however_they_are_cut(pieces: list[bytes], flushed: bool) -> None:
     whole, together = view(as_json=True)
     whole.feed(b"".join(pieces) + b"\n")
     cut, apart = view(as_json=True)

@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from tests.support.board import interpreters
 from tests.support.chip.repl import SerialBoard
 
+Push = Callable[..., str]
+PlugBoard = Callable[..., SerialBoard]
+
 OLD_MAIN = b"import time\nprint('old main')\nwhile True:\n    time.sleep(0.05)\n"
 WORLD = {"wifi_up": False}
 SECRET = "hunter2-hunter2"
@@ -39,7 +42,7 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Callable[..., SerialBoard]]:
+def board(tmp_path: Path) -> Iterator[PlugBoard]:
     """Plug a board in; its old main.py runs."""
     with ExitStack() as stack:
 
@@ -73,7 +76,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def push(config: Path) -> Callable[..., str]:
+def push(config: Path) -> Push:
     """Run `mqtt443 push`; give what it printed, or raise the CommandError that the command line reports."""
 
     def push(board: SerialBoard | Path | None, *arguments: str, path: Path = config, **options: Any) -> str:

@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import stat
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from mqtt443_authorizer.filestore import FileStore
@@ -14,12 +16,12 @@ from mqtt443_tools.support.errors import CommandError, UsageError
 from tests.support.board import interpreters
 from tests.support.chip.repl import BLOCK_BYTES, BLOCKS, SerialBoard, files_of
 from tests.support.mqtt.endpoint import RunningCore
-from tests.tools.push.conftest import SECRET
+from tests.tools.push.conftest import SECRET, PlugBoard, Push
 
 
 @pytest.fixture
-def table(tmp_path):
-    def table(text):
+def table(tmp_path: Path) -> Callable[[str], str]:
+    def table(text: str) -> str:
         (tmp_path / "devices.csv").write_text(text)
         return str(tmp_path / "devices.csv")
 
@@ -27,7 +29,7 @@ def table(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock-1.25"])
-def test_board_made_from_a_bundle_sends_telemetry(push, tmp_path, name):
+def test_board_made_from_a_bundle_sends_telemetry(push: Push, tmp_path: Path, name: str) -> None:
     with RunningCore(tmp_path / "state") as core:
         password = core.add_device("b1")
         keys = {"endpoint": "localhost", "port": core.port, "ca": "ca.pem", "client_id": "b1", "username": "b1"}
@@ -41,7 +43,7 @@ def test_board_made_from_a_bundle_sends_telemetry(push, tmp_path, name):
             assert core.next_message().topic == "telemetry/b1"
 
 
-def test_bundle_holds_what_push_would_send(board, push, tmp_path):
+def test_bundle_holds_what_push_would_send(board: PlugBoard, push: Push, tmp_path: Path) -> None:
     push(None, "--bundle", str(tmp_path / "b.bin"), "--blocks", str(BLOCKS))
     plugged = board(image=(tmp_path / "b.bin").read_bytes())
     output = push(plugged)
@@ -49,20 +51,20 @@ def test_bundle_holds_what_push_would_send(board, push, tmp_path):
     assert stat.S_IMODE((tmp_path / "b.bin").stat().st_mode) == 0o600
 
 
-def test_bundle_fits_what_flash_asks_for(push, tmp_path):
+def test_bundle_fits_what_flash_asks_for(push: Push, tmp_path: Path) -> None:
     push(None, "--bundle", str(tmp_path / "b.bin"))
     data = (tmp_path / "b.bin").read_bytes()
     assert littlefs_blocks(data) == bundle.DEFAULT_BLOCKS
     assert len(data) == bundle.DEFAULT_BLOCKS * BLOCK_BYTES
 
 
-def test_bundle_that_is_too_small_says_so(push, tmp_path):
+def test_bundle_that_is_too_small_says_so(push: Push, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="do not fit into 16 blocks"):
         push(None, "--bundle", str(tmp_path / "b.bin"), "--blocks", "16")
     assert not (tmp_path / "b.bin").exists()
 
 
-def test_table_becomes_devices_bundles_and_labels(push, table, tmp_path):
+def test_table_becomes_devices_bundles_and_labels(push: Push, table: Callable[[str], str], tmp_path: Path) -> None:
     text = "client_id,username,publish\ns1,,\ns<2>,user2,alerts/s2 more/s2\n"
     arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
     assert "2 devices registered, 0 already were" in push(None, *arguments)
@@ -73,8 +75,11 @@ def test_table_becomes_devices_bundles_and_labels(push, table, tmp_path):
         config = json.loads(files_of(image)["config.json"])
         assert (config["client_id"], config["username"]) == (client_id, username)
         passwords.append(config["password"])
-        assert store.by_client_id(client_id).username == username
-    assert store.by_client_id("s<2>").publish == ("alerts/s2", "more/s2")
+        device = store.by_client_id(client_id)
+        assert device is not None
+        assert device.username == username
+        published = device.publish
+    assert published == ("alerts/s2", "more/s2")  # those of s<2>
     assert SECRET not in passwords
     assert len({*passwords}) == 2
     labels = (tmp_path / "out" / "labels.html").read_text()
@@ -96,14 +101,16 @@ def test_table_becomes_devices_bundles_and_labels(push, table, tmp_path):
         ("client_id\na,b\n", "line 2"),
     ],
 )
-def test_table_with_a_mistake_registers_nobody(push, table, tmp_path, text, line):
+def test_table_with_a_mistake_registers_nobody(
+    push: Push, table: Callable[[str], str], tmp_path: Path, text: str, line: str
+) -> None:
     arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
     with pytest.raises(UsageError, match=line):
         push(None, *arguments)
     assert not (tmp_path / "state" / "devices.json").exists()
 
 
-def test_device_whose_bundle_fails_is_not_registered(push, table, tmp_path):
+def test_device_whose_bundle_fails_is_not_registered(push: Push, table: Callable[[str], str], tmp_path: Path) -> None:
     state = tmp_path / "state"
     arguments = ["--csv", table("client_id\na\n"), "--bundle", str(tmp_path / "out"), "--state", str(state)]
     with pytest.raises(CommandError, match="do not fit"):
@@ -111,7 +118,7 @@ def test_device_whose_bundle_fails_is_not_registered(push, table, tmp_path):
     assert FileStore(state / "devices.json").all() == []
 
 
-def test_registered_device_without_a_bundle_stops_all(push, table, tmp_path):
+def test_registered_device_without_a_bundle_stops_all(push: Push, table: Callable[[str], str], tmp_path: Path) -> None:
     state = tmp_path / "state"
     arguments = ["--csv", table("client_id\na\nb\n"), "--bundle", str(tmp_path / "out"), "--state", str(state)]
     push(None, *arguments)

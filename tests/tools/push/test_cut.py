@@ -10,12 +10,12 @@ from mqtt443_tools.push.board_programs import NEW
 from mqtt443_tools.push.serial_repl import LinkError
 from mqtt443_tools.support.errors import CommandError
 
-from tests.tools.push.conftest import OLD_MAIN, WORLD
+from tests.tools.push.conftest import OLD_MAIN, WORLD, PlugBoard, Push
 
 OLD = {"main.py": OLD_MAIN, "lib/mqtt443/app.py": b"# of an earlier version\n", "config.json": b"{}"}
 
 
-def assert_whole(left, wanted):
+def assert_whole(left: dict[str, bytes], wanted: dict[str, bytes]) -> None:
     """Every file under its own name is the old one or the new one, byte by byte."""
     for name, content in left.items():
         if not name.endswith(NEW):
@@ -23,7 +23,7 @@ def assert_whole(left, wanted):
 
 
 @pytest.fixture
-def wanted(board, push):
+def wanted(board: PlugBoard, push: Push) -> dict[str, bytes]:
     """What a push that is not cut leaves on the flash."""
     plugged = board(files=OLD)
     push(plugged, "--yes")
@@ -32,7 +32,9 @@ def wanted(board, push):
 
 
 @pytest.mark.parametrize("count", [10, 700, 5_000, 40_000, 70_000])
-def test_cable_cut_while_files_are_sent_leaves_the_old_program(board, push, wanted, count):
+def test_cable_cut_while_files_are_sent_leaves_the_old_program(
+    board: PlugBoard, push: Push, wanted: dict[str, bytes], count: int
+) -> None:
     plugged = board(files=OLD)
     plugged.cut_after(count)
     with pytest.raises(LinkError, match="push again"):
@@ -48,7 +50,9 @@ def test_cable_cut_while_files_are_sent_leaves_the_old_program(board, push, want
 
 
 @pytest.mark.parametrize("write", [1, 30, 150, 250, 300, 330])
-def test_power_lost_while_flash_is_written_leaves_whole_files(board, push, wanted, write):
+def test_power_lost_while_flash_is_written_leaves_whole_files(
+    board: PlugBoard, push: Push, wanted: dict[str, bytes], write: int
+) -> None:
     plugged = board(files=OLD)
     world = plugged.flash.with_name("world.json")
     world.write_text(json.dumps({**WORLD, "power_cut_at_write": write}))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from mqtt443_tools.support.compile_mpy import HOST_ONLY
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.paths import ROOT, UMQTT
 
-from tests.support.chip.repl import filesystem
+from tests.support.chip.repl import SerialBoard, filesystem
 from tests.support.golden import check_golden
 from tests.support.mqtt.endpoint import RunningCore
+from tests.tools.push.conftest import PlugBoard, Push
 
 GOLDEN = Path(__file__).parent / "golden"
 MODULES = {path.stem for path in (ROOT / "firmware" / "mqtt443").glob("*.py") if path.name not in HOST_ONLY}
@@ -38,7 +40,7 @@ def golden(name: str, output: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock-1.25"])
-def test_pushed_board_sends_telemetry(board, push, tmp_path, name):
+def test_pushed_board_sends_telemetry(board: PlugBoard, push: Push, tmp_path: Path, name: str) -> None:
     with RunningCore(tmp_path / "state") as core:
         password = core.add_device("b1")
         keys = {"endpoint": "localhost", "port": core.port, "ca": "ca.pem", "client_id": "b1", "username": "b1"}
@@ -52,7 +54,7 @@ def test_pushed_board_sends_telemetry(board, push, tmp_path, name):
     assert json.loads(message.payload)["door"] == "open"
 
 
-def test_push_sends_the_whole_tree_and_says_so(board, push, config):
+def test_push_sends_the_whole_tree_and_says_so(board: PlugBoard, push: Push, config: Path) -> None:
     plugged = board()
     golden("push.txt", push(plugged))
     plugged.unplug()
@@ -63,7 +65,7 @@ def test_push_sends_the_whole_tree_and_says_so(board, push, config):
     assert files["ca.der"] == amazon_roots()
 
 
-def test_second_push_sends_nothing_and_starts_the_board_again(board, push):
+def test_second_push_sends_nothing_and_starts_the_board_again(board: PlugBoard, push: Push) -> None:
     plugged = board()
     push(plugged)
     plugged.wait_for("transport alpn")
@@ -72,7 +74,7 @@ def test_second_push_sends_nothing_and_starts_the_board_again(board, push):
     plugged.wait_for(rf"(?s).{{{began}}}.*transport alpn")
 
 
-def test_only_what_changed_is_sent(board, push, config):
+def test_only_what_changed_is_sent(board: PlugBoard, push: Push, config: Path) -> None:
     plugged = board()
     push(plugged)
     (config.parent / "sensors.py").write_text("def read():\n    return {}\n")
@@ -80,7 +82,7 @@ def test_only_what_changed_is_sent(board, push, config):
     assert (done["sent"], done["removed"], done["same"]) == (["sensors.py"], [], len(PACKAGE) + 5)
 
 
-def test_dry_run_changes_nothing(board, push):
+def test_dry_run_changes_nothing(board: PlugBoard, push: Push) -> None:
     plugged = board()
     before = plugged.files()
     golden("dry-run.txt", push(plugged, "--dry-run"))
@@ -90,7 +92,9 @@ def test_dry_run_changes_nothing(board, push):
 
 
 @pytest.mark.parametrize(("first", "second", "ending"), [("--source", None, ".mpy"), (None, "--source", ".py")])
-def test_modules_of_the_other_kind_go(board, push, first, second, ending):
+def test_modules_of_the_other_kind_go(
+    board: PlugBoard, push: Push, first: str | None, second: str | None, ending: str
+) -> None:
     plugged = board()
     for how in (first, second):
         push(plugged, *([how] if how else []))
@@ -100,7 +104,7 @@ def test_modules_of_the_other_kind_go(board, push, first, second, ending):
     assert len(modules) == len(MODULES)
 
 
-def test_modules_of_an_older_version_go_and_other_files_stay(board, push):
+def test_modules_of_an_older_version_go_and_other_files_stay(board: PlugBoard, push: Push) -> None:
     files = {"main.py": b"", "lib/mqtt443/gone.mpy": b"x", "lib/other.py": b"y", "notes.txt": b"z"}
     plugged = board(files=files)
     plugged.wait_for(">>> ")
@@ -111,14 +115,16 @@ def test_modules_of_an_older_version_go_and_other_files_stay(board, push):
     assert (left["lib/other.py"], left["notes.txt"]) == (b"y", b"z")
 
 
-def test_no_start_leaves_the_board_at_its_prompt(board, push):
+def test_no_start_leaves_the_board_at_its_prompt(board: PlugBoard, push: Push) -> None:
     plugged = board()
     assert "main.py runs after the next reset" in push(plugged, "--no-start")
     plugged.wait_for(r"(?s)REPL.*>>> $")
     assert b"transport" not in plugged.said
 
 
-def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, monkeypatch):
+def test_program_that_catches_interrupts_is_stopped_all_the_same(
+    board: PlugBoard, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.5,) * 4)
     monkeypatch.setattr(serial_repl, "READ_S", 0.5)
     deaf = b"import time\nfor i in range(3):\n  try:\n    print('deaf', i)\n    while True: time.sleep(0.05)\n"
@@ -128,7 +134,9 @@ def test_program_that_catches_interrupts_is_stopped_all_the_same(board, push, mo
     assert b"deaf 2" in plugged.said
 
 
-def test_program_that_never_stops_is_reported_with_the_way_out(board, push, monkeypatch):
+def test_program_that_never_stops_is_reported_with_the_way_out(
+    board: PlugBoard, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.2,) * 4)
     monkeypatch.setattr(serial_repl, "READ_S", 0.2)
     deaf = b"import time\nwhile True:\n  try:\n    print('deaf')\n    while True: time.sleep(0.05)\n"
@@ -138,7 +146,7 @@ def test_program_that_never_stops_is_reported_with_the_way_out(board, push, monk
         push(plugged)
 
 
-def test_boot_without_an_end_is_interrupted(board, push, monkeypatch):
+def test_boot_without_an_end_is_interrupted(board: PlugBoard, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_repl, "PATIENCE_S", (1, 1, 1))
     monkeypatch.setattr(serial_repl, "READ_S", 0.5)
     plugged = board(files={"boot.py": b"import time\nprint('boots')\nwhile True: time.sleep(0.05)\n", "main.py": b""})
@@ -147,7 +155,7 @@ def test_boot_without_an_end_is_interrupted(board, push, monkeypatch):
     plugged.wait_for("transport alpn")
 
 
-def test_board_with_the_package_in_its_image_gets_the_rest(board, push, tmp_path):
+def test_board_with_the_package_in_its_image_gets_the_rest(board: PlugBoard, push: Push, tmp_path: Path) -> None:
     frozen = tmp_path / "frozen"
     shutil.copytree(ROOT / "firmware" / "mqtt443", frozen / "mqtt443")
     plugged = board(built_in=[UMQTT, frozen])
@@ -157,14 +165,14 @@ def test_board_with_the_package_in_its_image_gets_the_rest(board, push, tmp_path
     assert not any(name.startswith("lib") for name in plugged.files())
 
 
-def test_board_without_umqtt_is_told_how_to_get_it(board, push):
+def test_board_without_umqtt_is_told_how_to_get_it(board: PlugBoard, push: Push) -> None:
     plugged = board(built_in=[])
     with pytest.raises(CommandError, match="mpremote mip install umqtt"):
         push(plugged)
     plugged.wait_for("(?s)old main.*old main")
 
 
-def test_full_board_keeps_what_it_has(board, push):
+def test_full_board_keeps_what_it_has(board: PlugBoard, push: Push) -> None:
     files = {"main.py": b"", "big.bin": os.urandom(950_000)}
     plugged = board(files=files)
     plugged.wait_for(">>> ")
@@ -174,7 +182,7 @@ def test_full_board_keeps_what_it_has(board, push):
     assert plugged.files() == files
 
 
-def change_on_the_board(plugged, push, config):
+def change_on_the_board(plugged: SerialBoard, push: Push, config: Path) -> str:
     plugged.unplug()
     with_own = {**plugged.files(), "config.json": b'{"endpoint": "a", "client_id": "b2"}', "main.py": b""}
     plugged.flash.write_bytes(filesystem(with_own))
@@ -182,14 +190,19 @@ def change_on_the_board(plugged, push, config):
     return "was not sent by push, or was changed on the board since"
 
 
-def send_an_older_one(plugged, push, config):
+def send_an_older_one(plugged: SerialBoard, push: Push, config: Path) -> str:
     config.write_text(config.read_text().replace("b1", "b0"))
     os.utime(config, (1_700_000_000, 1_700_000_000))
     return "yours from 2023-11-14 22:13 UTC"
 
 
 @pytest.mark.parametrize("change", [change_on_the_board, send_an_older_one])
-def test_config_that_may_be_newer_is_not_overwritten_without_asking(board, push, config, change):
+def test_config_that_may_be_newer_is_not_overwritten_without_asking(
+    board: PlugBoard,
+    push: Push,
+    config: Path,
+    change: Callable[[SerialBoard, Push, Path], str],
+) -> None:
     plugged = board()
     push(plugged)
     why = change(plugged, push, config)
@@ -202,7 +215,7 @@ def test_config_that_may_be_newer_is_not_overwritten_without_asking(board, push,
     assert plugged.files()["config.json"] == config.read_bytes()
 
 
-def test_newer_config_is_sent_without_a_question(board, push, config):
+def test_newer_config_is_sent_without_a_question(board: PlugBoard, push: Push, config: Path) -> None:
     plugged = board()
     push(plugged)
     config.write_text(config.read_text().replace("b1", "b0"))

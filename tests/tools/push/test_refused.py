@@ -5,12 +5,17 @@ import json
 import os
 import pty
 import tty
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_tools.flash.flash_errors import PortError
 from mqtt443_tools.push import serial_repl
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import ROOT
+
+from tests.tools.push.conftest import Push
 
 
 @pytest.mark.parametrize(
@@ -24,24 +29,26 @@ from mqtt443_tools.support.paths import ROOT
         ({"ca": "config.json"}, "holds no certificate"),
     ],
 )
-def test_config_that_the_board_would_refuse_is_refused_here(push, config, keys, line):
+def test_config_that_the_board_would_refuse_is_refused_here(
+    push: Push, config: Path, keys: dict[str, Any], line: str
+) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), **keys}))
     with pytest.raises(CommandError, match=line):
         push(config.parent / "no-port")
 
 
-def test_no_config_names_the_file(push, tmp_path):
+def test_no_config_names_the_file(push: Push, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no-config"):
         push(None, path=tmp_path / "no-config.json")
 
 
-def test_missing_port(push, tmp_path):
+def test_missing_port(push: Push, tmp_path: Path) -> None:
     with pytest.raises(PortError, match="there is no port"):
         push(tmp_path / "no-port")
 
 
 @pytest.fixture
-def terminal():
+def terminal() -> Iterator[tuple[str, int]]:
     master, slave = pty.openpty()
     tty.setraw(slave)
     yield os.ttyname(slave), slave
@@ -49,21 +56,21 @@ def terminal():
     os.close(slave)
 
 
-def test_busy_port(push, terminal):
+def test_busy_port(push: Push, terminal: tuple[str, int]) -> None:
     name, slave = terminal
     fcntl.flock(slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with pytest.raises(PortError, match="is busy: close the program that uses it"):
         push(name)
 
 
-def test_silent_port(push, terminal, monkeypatch):
+def test_silent_port(push: Push, terminal: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.05, 0.05))
     monkeypatch.setattr(serial_repl, "READ_S", 0.05)
     with pytest.raises(serial_repl.LinkError, match="mqtt443 flash"):
         push(terminal[0])
 
 
-def test_mpremote_is_known_to_one_file():
+def test_mpremote_is_known_to_one_file() -> None:
     knowing = [
         path
         for path in (ROOT / "tools").rglob("*.py")
