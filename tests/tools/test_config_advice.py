@@ -37,6 +37,10 @@ def test_config_that_can_work_gets_no_warning(core: RunningCore, device: dict[st
     ("keys", "warning"),
     [
         ({"wifi": None}, "no wifi: a real board with Wi-Fi stays offline; add"),
+        (
+            {"wifi": {"ssid": "home", "password": "short"}},
+            "wifi.password: a Wi-Fi password has 8 to 63 bytes",
+        ),
         ({"endpoint": "localhost"}, "endpoint localhost: to a real board, that is the board itself; run"),
         ({"endpoint": "127.0.0.1"}, "endpoint 127.0.0.1: to a real board"),
         ({"endpoint": "old.lan"}, "endpoint old.lan port 8443: the local endpoint is at iot.lan port 8443; fix it in "),

@@ -92,6 +92,15 @@ def test_answer_that_the_board_would_refuse_is_asked_again(typed):
     assert (written["endpoint"], written["port"], written["wifi"]) == ("x.example", 8443, None)
 
 
+def test_answer_that_the_network_or_device_add_would_refuse_is_asked_again(typed):
+    shown, written = typed("home", "short", "12345678", "x.example", "", "bad/id", "b1", "a?b", "user", "", "")
+    assert "a Wi-Fi password has 8 to 63 bytes, this one has 5: correct it" in shown
+    assert "the client id contains '/': none of * ? + # $ / is allowed" in shown
+    assert "username must not hold ?" in shown
+    assert written["wifi"] == {"ssid": "home", "password": "12345678"}
+    assert (written["client_id"], written["username"]) == ("b1", "user")
+
+
 def test_what_is_there_is_offered_and_other_keys_stay(typed, tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"endpoint": "x.example", "client_id": "b1", "password": SECRET, "qos": 0}))
@@ -109,7 +118,10 @@ def test_nobody_there_to_answer_is_wrong_use(tmp_path):
 
 
 def test_every_question_is_about_a_key_of_the_board(monkeypatch):
-    monkeypatch.setattr("typer.prompt", lambda *_, default, **__: str(default) or "1")
+    def answer(question, *, default, **_):
+        return str(default) or ("12345678" if "password" in question else "1")
+
+    monkeypatch.setattr("typer.prompt", answer)
     assert board.validate(ask({})).client_id == "1"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from mqtt443_tools.flash.flash_errors import PortError
 from mqtt443_tools.push import serial_repl
+from mqtt443_tools.push.board_tree import own_files, read_settings
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import ROOT
 
@@ -35,6 +36,34 @@ def test_config_that_the_board_would_refuse_is_refused_here(
     config.write_text(json.dumps({**json.loads(config.read_text()), **keys}))
     with pytest.raises(CommandError, match=line):
         push(config.parent / "no-port")
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (b"import time\n\ndef read(:\n    return {}\n", r"sensors\.py line 3: SyntaxError: .+; nothing was sent$"),
+        (
+            b"def read():\n    return {'t': '21\xb0'}\n",
+            r"sensors\.py line 2: not UTF-8; save the file as UTF-8; ",
+        ),
+        ("def read(): return {}".encode("utf-16"), r"sensors\.py line 1: not UTF-8"),
+    ],
+    ids=["syntax", "Latin-1", "UTF-16"],
+)
+def test_sensors_that_do_not_compile_are_refused_here(push: Push, config: Path, source: bytes, line: str) -> None:
+    (config.parent / "sensors.py").write_bytes(source)
+    with pytest.raises(CommandError, match=line):
+        push(config.parent / "no-port")
+
+
+def test_byte_order_marks_stay_here(config: Path) -> None:
+    """MicroPython's compiler refuses the mark, and so does an older board's reader of config.json."""
+    (config.parent / "sensors.py").write_bytes(b"\xef\xbb\xbfdef read():\n    return {}\n")
+    plain = config.read_bytes()
+    config.write_bytes(b"\xef\xbb\xbf" + plain)
+    files = own_files(config, read_settings(config))
+    assert files["sensors.py"] == b"def read():\n    return {}\n"
+    assert files["config.json"] == plain
 
 
 def test_no_config_names_the_file(push: Push, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mqtt443 import ca, config_schema, errors
+from mqtt443 import ca, errors
 
 from mqtt443_tools.check.aws_steps import AwsSide
 from mqtt443_tools.check.local_steps import LocalEndpoint
@@ -14,6 +14,7 @@ from mqtt443_tools.check.mqtt_steps import BoardClient
 from mqtt443_tools.check.network_steps import ALPN, Endpoint, Resolve
 from mqtt443_tools.check.step import BoardConfig, Broken, Skipped, Step, run_step
 from mqtt443_tools.cloud.aws import Aws
+from mqtt443_tools.support.config_file import load_config
 from mqtt443_tools.support.errors import CommandError, UsageError
 
 SLOW_S = 4.5
@@ -112,11 +113,11 @@ class _Walker:
 
     def _read(self, into: list[tuple[BoardConfig, list[bytes]]]) -> str:
         try:
-            checked = config_schema.load(str(self._path))
+            checked = load_config(self._path)
             # The config has the board's path of the file; here the file is beside the config.
             checked.ca = str(self._path.parent / checked.ca)
             into.append((checked, ca.load(checked.ca)))
-        except errors.ConfigError as error:
+        except (CommandError, errors.ConfigError) as error:
             raise Broken("config", str(error.args[0])) from error
         return f"{checked.client_id} at {checked.endpoint}:{checked.port}, transport {checked.transport}"
 

@@ -10,15 +10,18 @@ from typing import Annotated, Any
 import typer
 from mqtt443 import config_schema as board
 from mqtt443 import errors
+from mqtt443_authorizer.device import validate_client_id, validate_username
+from mqtt443_authorizer.errors import DeviceError
 
 from mqtt443_tools.config.json_schema import SECRET_KINDS, schema
 from mqtt443_tools.support.command_line import new_app
-from mqtt443_tools.support.config_file import read_config, update_config
+from mqtt443_tools.support.config_file import load_config, read_config, update_config
 from mqtt443_tools.support.console import Console
-from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.options import JsonOption
 from mqtt443_tools.support.paths import ROOT
 from mqtt443_tools.support.printable import printable
+from mqtt443_tools.support.wifi import password_mistake
 
 app = new_app("config", "Create a board's config.json, show it, describe it.", "mqtt443 config init --out config.json")
 
@@ -60,10 +63,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show how a board reads a config.json, with defaults and without secrets."""
-    try:
-        checked = board.load(str(path))
-    except errors.ConfigError as error:
-        raise CommandError(str(error.args[0])) from error
+    checked = load_config(path)
     values = {key: _hidden(key, getattr(checked, key.replace(".", "_"))) for key in FIELDS}
     if as_json:
         typer.echo(json.dumps(values))
@@ -115,10 +115,21 @@ def _ask_one(key: str, question: str, given: object) -> object:
         value: object = int(answer) if kind == "int" and answer.isdecimal() else answer
         try:
             board.validate({**LEAST, **_nested(key, value)})
-        except errors.ConfigError as error:
+            _check_elsewhere(key, answer)
+        except (errors.ConfigError, DeviceError) as error:
             Console().warn(str(error.args[0]))
         else:
             return value
+
+
+def _check_elsewhere(key: str, answer: str) -> None:
+    """Refuse what the board accepts, but its network or `device add` would refuse later. Raises DeviceError."""
+    if key == "client_id":
+        validate_client_id(answer)
+    elif key == "username" and answer:
+        validate_username(answer)
+    elif key == "wifi.password" and (mistake := password_mistake(answer)):
+        raise DeviceError(mistake)
 
 
 def _nested(key: str, value: object) -> dict[str, Any]:

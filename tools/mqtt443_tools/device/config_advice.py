@@ -9,6 +9,7 @@ from mqtt443_tools.device.device_console import reported
 from mqtt443_tools.localcore.endpoint_file import known_endpoint
 from mqtt443_tools.localcore.front.certificates import CA_FILE
 from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.wifi import password_mistake
 
 
 def advise(
@@ -46,8 +47,11 @@ def advise(
 
 def _alone(config: Mapping[str, object]) -> Iterator[str]:
     """Yield what the config itself shows."""
-    if config.get("wifi") is None:
+    wifi = config.get("wifi")
+    if wifi is None:
         yield 'no wifi: a real board with Wi-Fi stays offline; add "wifi": {"ssid": "NAME", "password": "PASSWORD"}'
+    elif isinstance(wifi, dict) and (mistake := password_mistake(str(wifi.get("password") or ""))):
+        yield f"wifi.password: {mistake}"
     endpoint = str(config.get("endpoint"))
     if _is_loopback(endpoint):
         yield (

@@ -23,7 +23,8 @@ def read_password(given: str | None) -> str | None:
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     try:
-        return sys.stdin.readline(MAX_PASSWORD_BYTES + 2).removesuffix("\n").removesuffix("\r")
+        line = sys.stdin.readline(MAX_PASSWORD_BYTES + 3)
+        return line.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise UsageError("the password on standard input is not UTF-8") from None
 

@@ -9,17 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mqtt443 import ca, config_schema, errors
+from mqtt443 import ca, errors
 
 from mqtt443_tools.support.amazon_roots import amazon_roots
-from mqtt443_tools.support.compile_mpy import HOST_ONLY, compile_package
+from mqtt443_tools.support.compile_mpy import HOST_ONLY, check_source, compile_package
+from mqtt443_tools.support.config_file import MAX_BYTES as MAX_CONFIG_BYTES
+from mqtt443_tools.support.config_file import load_config
+from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import FIRMWARE, ROOT
+from mqtt443_tools.support.read_file import read_file
 
 PACKAGE = "lib/mqtt443"
 CONFIG = "config.json"
 PROGRAM = ("boot.py", "main.py")
 SENSORS = "sensors.py"
+MAX_FILE_BYTES = 1024 * 1024
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -37,12 +42,14 @@ class Settings:
 def read_settings(path: Path) -> Settings:
     """Read and validate a config.json. Raises CommandError with the board's own line."""
     try:
-        checked = config_schema.load(str(path))
-        content, modified = path.read_bytes(), int(path.stat().st_mtime)
-    except errors.ConfigError as error:
-        raise CommandError(f"{error.args[0]}; nothing was sent") from error
+        checked = load_config(path)
+        content, modified = read_file(path, MAX_CONFIG_BYTES), int(path.stat().st_mtime)
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from error
+    except CommandError as error:
+        raise CommandError(f"{error}; nothing was sent") from error
+    # Boards with an older mqtt443 refuse the mark.
+    content = content.removeprefix(BYTE_ORDER_MARK)
     return Settings(content, checked.ca, checked.endpoint, checked.client_id, modified)
 
 
@@ -54,7 +61,7 @@ def own_files(path: Path, settings: Settings) -> dict[str, bytes]:
     files = {CONFIG: settings.content, settings.ca: _ca(path.parent, settings)}
     sensors = path.parent / SENSORS
     if sensors.exists():
-        files[SENSORS] = _read(sensors)
+        files[SENSORS] = _sensors(sensors)
     return files
 
 
@@ -105,8 +112,15 @@ def _ca(folder: Path, settings: Settings) -> bytes:
     )
 
 
-def _read(path: Path) -> bytes:
+def _sensors(path: Path) -> bytes:
+    """Return the user's module, after it was compiled once: an error is found here, not on the board."""
+    content = _read(path).removeprefix(BYTE_ORDER_MARK)
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
+        check_source(path, content)
+    except CommandError as error:
+        raise CommandError(f"{error}; nothing was sent") from error
+    return content
+
+
+def _read(path: Path) -> bytes:
+    return read_file(path, MAX_FILE_BYTES)

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from mqtt443_tools.push.board_radio import ENTERPRISE, OPEN, Network
 from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.wifi import MAX_SSID_BYTES, password_mistake
 
-MAX_SSID_BYTES = 32  # IEEE 802.11
-MIN_PASSWORD_BYTES, MAX_PASSWORD_BYTES = 8, 63  # WPA: a passphrase; 64 hexadecimal digits are a key
 HIGHEST_24_GHZ_CHANNEL = 14
 OTHER = "another network, by name"
 
@@ -58,15 +57,10 @@ def _ask_password(ssid: str, console: Console) -> str:
 
 
 def _checked(ssid: str, password: str, network: Network | None) -> str:
-    size = len(password.encode())
-    is_key = size == MAX_PASSWORD_BYTES + 1 and all(digit in "0123456789abcdefABCDEF" for digit in password)
-    if not password:
-        if network is not None and network.security != OPEN:
-            raise UsageError(f"{ssid} is not open: it needs a password")
-    elif not (MIN_PASSWORD_BYTES <= size <= MAX_PASSWORD_BYTES or is_key):
-        raise UsageError(
-            f"a Wi-Fi password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes, this one has {size}: correct it"
-        )
+    if not password and network is not None and network.security != OPEN:
+        raise UsageError(f"{ssid} is not open: it needs a password")
+    if mistake := password_mistake(password):
+        raise UsageError(mistake)
     return password
 
 

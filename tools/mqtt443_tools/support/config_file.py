@@ -1,36 +1,51 @@
-"""Writes a board's config.json: sets some keys, keeps the others. The board defines what the keys mean."""
+"""Reads and writes a board's config.json. The board defines what the keys mean; `config_text` what bytes are valid."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from mqtt443 import config_schema as board
+from mqtt443 import errors
 from mqtt443_authorizer.files import write_private
 
+from mqtt443_tools.support.config_text import ConfigTextError, parse_config
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.read_file import read_file
 
 MAX_BYTES = 64 * 1024
+MAX_CA_BYTES = 1024 * 1024
+WIFI = '"wifi": {"ssid": "NAME", "password": "PASSWORD"}'
 
 
 def read_config(path: Path) -> dict[str, object]:
     """Read a config file; a missing file has no keys.
 
     Raises:
-        CommandError: it cannot be read, or is not a JSON object.
+        CommandError: it cannot be read, or is not a JSON object in UTF-8.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
     try:
-        config = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: not JSON: fix it, or choose another file with --out") from error
-    if not isinstance(config, dict):
-        raise CommandError(f"{path}: not a JSON object: fix it, or choose another file with --out")
-    return config
+        return parse_config(read_file(path, MAX_BYTES))
+    except ConfigTextError as error:
+        raise CommandError(f"{path}: {error}; fix it, or choose another file") from error
+
+
+def load_config(path: Path) -> Any:
+    """Return a config as a board reads it, a `mqtt443.settings.Config`: every key, with its default.
+
+    Raises:
+        CommandError: a board would refuse it; one line that says what to change.
+    """
+    if not path.exists():
+        raise CommandError(f"{path}: no such file; create one with `mqtt443 config init --out {path}`")
+    try:
+        values = parse_config(read_file(path, MAX_BYTES))
+        _check_wifi_keys(values)
+        return board.validate(values)
+    except (ConfigTextError, errors.ConfigError) as error:
+        raise CommandError(f"{path}: {error.args[0]}") from error
 
 
 def update_config(path: Path, values: Mapping[str, object]) -> None:
@@ -55,7 +70,21 @@ def copy_ca(ca: Path, config: Path) -> str:
     copy = config.parent / ca.name
     try:
         if not (copy.exists() and copy.samefile(ca)):
-            write_private(copy, ca.read_bytes())
+            write_private(copy, read_file(ca, MAX_CA_BYTES))
+    except CommandError as error:
+        raise CommandError(f"{ca} cannot be copied ({error}); name another file with --ca") from error
     except OSError as error:
         raise CommandError(f"{ca} cannot be copied to {copy}: {error.strerror}; name another file with --ca") from error
     return copy.name
+
+
+def _check_wifi_keys(values: Mapping[str, object]) -> None:
+    """Refuse other spellings of the Wi-Fi keys, for which the nearest key by letters is the wrong advice."""
+    for key in values:
+        if key.startswith("wifi") and key != "wifi":
+            raise ConfigTextError(f"unknown key {key[:60]!r}; write {WIFI}")
+    wifi = values.get("wifi")
+    for key in wifi if isinstance(wifi, dict) else ():
+        if key not in {"ssid", "password"}:
+            near = "password" if key[:1] in "pkPK" else "ssid"  # pass, psk, key
+            raise ConfigTextError(f"unknown key {key[:60]!r} in wifi; did you mean {near}? Write {WIFI}")

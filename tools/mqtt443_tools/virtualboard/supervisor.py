@@ -20,8 +20,10 @@ from types import TracebackType
 from typing import Any
 
 from mqtt443_tools.support.compile_mpy import compile_package
+from mqtt443_tools.support.config_file import MAX_BYTES
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import FIRMWARE, ROOT, UMQTT
+from mqtt443_tools.support.read_file import read_file
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 HERE = Path(__file__).resolve().parent
@@ -58,11 +60,9 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
     if (sensors := config.parent / "sensors.py").exists():
         shutil.copy(sensors, root / "sensors.py")
     try:
-        text = config.read_bytes()
-    except OSError as error:
-        raise CommandError(
-            f"{config}: {error.strerror}; create one with `mqtt443 device add CLIENT_ID --out {config}`"
-        ) from error
+        text = read_file(config, MAX_BYTES)
+    except CommandError as error:
+        raise CommandError(f"{error}; create one with `mqtt443 device add CLIENT_ID --out {config}`") from error
     copy = root / "config.json"
     copy.touch(mode=0o600)
     copy.write_bytes(text)
