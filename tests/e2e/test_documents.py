@@ -109,6 +109,7 @@ MARKS = {
     "board": "a board on USB",
     "account": "an AWS account",
     "container": "Docker",
+    "wheel": "pipx; tests/project/test_wheel.py builds the wheel and installs it",
     "image": "images; run by tests/firmware/image/test_image.py",
     "contributor": "minutes; checked below",
     "bench": "minutes",
@@ -155,3 +156,27 @@ def test_index_lists_every_page() -> None:
     assert [
         page for page in PAGES if page.parts[0] == "docs" and page.name != "README.md" and page.name not in index
     ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(
+        r"`((?:firmware|authorizer|tools|tests|bench|docs|\.github|\.ci)/[\w./-]*)[`:]", (ROOT / page).read_text()
+    )
+    made = ("bench/results",)  # by `make bench`
+    assert [name for name in named if not name.startswith(made) and not (ROOT / name).exists()] == []
+
+
+def test_modules_on_the_way_of_a_reading_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = re.findall(r"^\| \d \| `(\w+\.py)`|\(`(\w+\.py)`\)", text, re.MULTILINE)
+    packages = re.findall(
+        r"^\| `(\w+)` \| ", text.split("in packages that only call")[1].split("\n## ")[0], re.MULTILINE
+    )
+    assert len(modules) > 7 and len(packages) == 6
+    firmware, localcore = ROOT / "firmware" / "mqtt443", ROOT / "tools" / "mqtt443_tools" / "localcore"
+    assert [name for pair in modules for name in pair if name and not (firmware / name).exists()] == []
+    assert [name for name in packages if not (localcore / name).is_dir()] == []
+    methods = re.findall(r"`(Sender|App)\.(\w+)`", text)
+    assert {kind for kind, _ in methods} == {"Sender", "App"}
+    assert [f"{k}.{m}" for k, m in methods if f"def {m}(" not in (firmware / f"{k.lower()}.py").read_text()] == []
