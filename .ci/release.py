@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "firmware" / "mqtt443"
+VERSIONED = PACKAGE / "_port.py"
 BESIDE = ("boot.py", "main.py", "config.example.json")
 SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold: the same files give the same bytes
@@ -22,9 +23,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold: the same
 
 def version() -> str:
     """Return the project's version, which stands in the board's package."""
-    found = re.search(r'^__version__ = "(.+)"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)
+    found = re.search(r'^VERSION = "(.+)"$', VERSIONED.read_text(), re.MULTILINE)
     if found is None:
-        raise SystemExit("firmware/mqtt443/__init__.py has no __version__")
+        raise SystemExit(f"{VERSIONED} has no VERSION")
     return found[1]
 
 
@@ -42,10 +43,10 @@ def notes(tag: str) -> str:
     """
     mistakes = []
     if tag != f"v{version()}":
-        mistakes.append(f"the tag is {tag}, and firmware/mqtt443/__init__.py says {version()}: expected v{version()}")
+        mistakes.append(f"the tag is {tag}, and firmware/mqtt443/_port.py says {version()}: expected v{version()}")
     listed = json.loads((ROOT / "package.json").read_text())["version"]
     if listed != version():
-        mistakes.append(f"package.json says {listed}, and firmware/mqtt443/__init__.py {version()}")
+        mistakes.append(f"package.json says {listed}, and firmware/mqtt443/_port.py {version()}")
     heading = re.compile(rf"\[{re.escape(version())}\] - \d{{4}}-\d\d-\d\d")
     texts = [text for title, text in sections().items() if heading.fullmatch(title)]
     if len(texts) != 1 or not texts[0]:

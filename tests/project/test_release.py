@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -39,9 +40,10 @@ class Checkout:
             shutil.copy(ROOT / name, folder)
         (folder / "package.json").write_text(json.dumps({"version": VERSION}))
         (folder / "CHANGELOG.md").write_text(CHANGELOG)
-        init = folder / "firmware/mqtt443/__init__.py"
-        _, current = init.read_text().split("__version__ = ")
-        init.write_text(init.read_text().replace(current.splitlines()[0], f'"{VERSION}"'))
+        versioned = folder / "firmware/mqtt443/_port.py"
+        text, count = re.subn(r'^VERSION = ".+"$', f'VERSION = "{VERSION}"', versioned.read_text(), flags=re.MULTILINE)
+        assert count == 1
+        versioned.write_text(text)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -64,7 +66,7 @@ def test_notes_are_the_section_of_the_version(checkout: Checkout) -> None:
     ("file", "old", "new", "mistake"),
     [
         ("package.json", VERSION, "0.7.2", "package.json says 0.7.2"),
-        ("firmware/mqtt443/__init__.py", VERSION, "0.7.4", "expected v0.7.4"),
+        ("firmware/mqtt443/_port.py", VERSION, "0.7.4", "expected v0.7.4"),
         ("CHANGELOG.md", f"[{VERSION}]", "[0.7.2]", "CHANGELOG.md needs one section"),
         ("CHANGELOG.md", " - 2026-12-24", "", "CHANGELOG.md needs one section"),
         ("CHANGELOG.md", "### Added\n\n- A bell.\n", "", "CHANGELOG.md needs one section"),

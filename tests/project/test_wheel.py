@@ -173,7 +173,7 @@ def test_every_command_shows_its_help(installed: Installed) -> None:
 
 
 def test_version_is_that_of_the_board_package(installed: Installed) -> None:
-    expected = re.search(r'__version__ = "(.+)"', (ROOT / "firmware" / "mqtt443" / "__init__.py").read_text())
+    expected = re.search(r'^VERSION = "(.+)"$', (ROOT / "firmware" / "mqtt443" / "_port.py").read_text(), re.MULTILINE)
     assert expected is not None
     assert installed.run("--version").stdout == f"mqtt443 {expected[1]}\n"
 
