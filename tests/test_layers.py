@@ -42,11 +42,14 @@ PARTS: Mapping[str, Part] = {
         ("authorizer", "support"),
         tuple(
             LOCALCORE + name
-            for name in ("clock", "events", "endpoint_file", "event_log", "rate", "settings", "state_folder")
+            for name in (
+                *("clock", "events", "endpoint_file", "event_log", "localcore_errors"),
+                *("rate", "settings", "state_folder"),
+            )
         ),
     ),
-    "localcore.policy": Part(("support",), (LOCALCORE + "policy",)),
-    "localcore.function": Part(("support",), (LOCALCORE + "function",)),
+    "localcore.policy": Part(("support", "localcore.base"), (LOCALCORE + "policy",)),
+    "localcore.function": Part(("support", "localcore.base"), (LOCALCORE + "function",)),
     "localcore.auth": Part(
         ("authorizer", "support", "localcore.base", "localcore.policy", "localcore.function"), (LOCALCORE + "auth",)
     ),
@@ -73,7 +76,10 @@ PARTS: Mapping[str, Part] = {
     "push": Part((*OURS, "flash"), (TOOLS + "push",)),
     "factory": Part(("authorizer", "support", "device", "push"), (TOOLS + "factory",)),
     "check": Part(
-        (*OURS, "cloud", "localcore.policy", "localcore.auth", "localcore.control", "localcore.front"),
+        (
+            *OURS,
+            *("cloud", "localcore.base", "localcore.policy", "localcore.auth", "localcore.control", "localcore.front"),
+        ),
         (TOOLS + "check",),
     ),
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),

@@ -20,7 +20,8 @@ from mqtt443_authorizer.store import FileStore
 from mqtt443_tools.cli import app
 from mqtt443_tools.device.registration import add_device
 from mqtt443_tools.local.local_command import parse_settings
-from mqtt443_tools.localcore.settings import SettingError, Settings
+from mqtt443_tools.localcore.localcore_errors import SettingError
+from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.support.lambda_zip import build
 from typer.testing import CliRunner
 

@@ -10,14 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mqtt443_tools.localcore.auth.registry import (
-    Authorizer,
-    AuthorizerRegistry,
-    AuthorizerRules,
-    Grant,
-    Refused,
-    Request,
-)
+from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, AuthorizerRules, Grant, Request
+from mqtt443_tools.localcore.localcore_errors import Refused
 
 from tests.support.aws.lambda_functions import lambda_function
 from tests.support.mqtt.manual_clock import ManualClock

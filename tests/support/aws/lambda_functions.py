@@ -12,7 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from mqtt443_tools.localcore.function.runtime import FunctionError, LambdaFunction
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.localcore_errors import FunctionError
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"

@@ -9,12 +9,12 @@ from typing import Any
 
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
-from mqtt443_tools.localcore.context import Shared
-from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.context import Context
+from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
-from mqtt443_tools.localcore.mqtt.connection import MqttConnection
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.settings import Settings
 
@@ -84,8 +84,8 @@ class Engine:
         self.messages: list[Message] = []
         self.broker = Broker(self.settings, self.clock, self._drop)
         self.broker.watch(self.messages.append)
-        admission = Admission(self.settings, registry, self.clock)
-        self.shared = Shared(
+        admission = Admission(self.settings, self.clock)
+        self.context = Context(
             self.settings, self.clock, registry, admission, self.broker, self.decisions.append, self.log.append
         )
 
@@ -141,9 +141,9 @@ class Engine:
         return [message.payload for message in self.messages]
 
     def _drop(self, client_id: str | None, reason: str, detail: str) -> None:
-        journal = Journal(self.decisions.append, self.clock, "the broker", "")
-        journal.client_id = client_id
-        journal.write("dropped", reason, detail)
+        event_log = EventLog(self.decisions.append, self.clock, "the broker", "")
+        event_log.client_id = client_id
+        event_log.write("dropped", reason, detail)
 
 
 MakeEngine = Callable[..., Engine]
@@ -151,7 +151,7 @@ MakeEngine = Callable[..., Engine]
 
 
 class EngineClient:
-    """A Wire and the client at its other end."""
+    """A channel and the client at its other end."""
 
     def __init__(self, engine: Engine, **peer: Any) -> None:
         self.closed = False
@@ -161,16 +161,18 @@ class EngineClient:
         self._received: list[Received] = []
         endpoint = peer.pop("endpoint", Endpoint("localhost", is_domain=False))
         connection_id = str(uuid.uuid4())
-        self.mqtt = MqttConnection(
-            _Wire(self),
+        channel: Any = _Channel(self)
+        self.driver = MqttDriver(
+            channel,
             Peer(endpoint, "127.0.0.1", endpoint.name, connection_id, **peer),
-            Journal(engine.decisions.append, engine.clock, "127.0.0.1", connection_id),
-            engine.shared,
+            EventLog(engine.decisions.append, engine.clock, "127.0.0.1", connection_id),
+            engine.context,
         )
+        self.mqtt = self.driver.mqtt
 
     def send(self, data: bytes) -> None:
         """Have bytes arrive at the endpoint."""
-        self._engine.loop.run_until_complete(self.mqtt.receive(data))
+        self._engine.loop.run_until_complete(self.driver.receive(data))
 
     def vanish(self) -> None:
         """Close the connection without a word."""
@@ -199,7 +201,7 @@ class EngineClient:
         return True
 
 
-class _Wire:
+class _Channel:
     def __init__(self, client: EngineClient) -> None:
         self._client = client
 

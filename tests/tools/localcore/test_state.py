@@ -13,11 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, CertificateError, LeafSpec, issue_leaf, load_ca
-from mqtt443_tools.localcore.settings import SettingError, Settings
-from mqtt443_tools.localcore.state_folder import StateFolderError, owned_folder
+from mqtt443_tools.localcore.localcore_errors import SettingError, StateFolderError
+from mqtt443_tools.localcore.settings import Settings
+from mqtt443_tools.localcore.state_folder import owned_folder
 from mqtt443_tools.support.printable import printable
 
 from tests.support.mqtt.manual_clock import ManualClock
@@ -157,12 +158,12 @@ def test_foreign_text_is_printable_and_bounded(text: str) -> None:
 
 def test_drops_are_written_once_a_second_for_each_reason_with_a_count() -> None:
     clock, written = ManualClock(), []
-    journal = Journal(written.append, clock, "127.0.0.1", "")
+    event_log = EventLog(written.append, clock, "127.0.0.1", "")
     for _ in range(5):
-        journal.dropped("A", "first")
-    journal.dropped("B", "other")
+        event_log.dropped("A", "first")
+    event_log.dropped("B", "other")
     clock.advance(1)
-    journal.dropped("A", "again")
+    event_log.dropped("A", "again")
     assert [(d.reason, d.detail) for d in written] == [
         ("A", "first"),
         ("B", "other"),

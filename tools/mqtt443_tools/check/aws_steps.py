@@ -11,7 +11,8 @@ from typing import Any
 
 from mqtt443_tools.check.step import BoardConfig, Broken, Skipped
 from mqtt443_tools.cloud.aws import Aws, AwsError
-from mqtt443_tools.localcore.policy.engine import PolicyError, PolicySet
+from mqtt443_tools.localcore.localcore_errors import PolicyError
+from mqtt443_tools.localcore.policy.engine import PolicySet
 
 MAX_DOMAINS = 10
 """Domain configurations of an account (General Reference, "AWS IoT Core endpoints and quotas")."""

@@ -67,8 +67,8 @@ def local(
     Example: mqtt443 local --port 8443 --set connect_rate_per_s=0
     """
     needs_posix("mqtt443 local")
-    from mqtt443_tools.localcore.settings import SettingError, Settings  # noqa: PLC0415
-    from mqtt443_tools.localcore.state_folder import StateFolderError  # noqa: PLC0415
+    from mqtt443_tools.localcore.localcore_errors import SettingError, StateFolderError  # noqa: PLC0415
+    from mqtt443_tools.localcore.settings import Settings  # noqa: PLC0415
 
     console = Console(to_stderr=True)
     chosen: dict[str, Any] = {

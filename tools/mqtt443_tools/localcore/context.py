@@ -14,7 +14,7 @@ from mqtt443_tools.localcore.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class Context:
     """The account behind every listener. `log` takes lines that are no decision, such as a traceback."""
 
     settings: Settings

@@ -15,7 +15,7 @@ class _Drops:
     unsaid: int = 0
 
 
-class Journal:
+class EventLog:
     """The decisions about one connection.
 
     Arguments:

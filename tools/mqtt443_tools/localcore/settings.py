@@ -1,21 +1,21 @@
 """Every number and every choice of the local endpoint, with its default and the reason for it.
 
-Three kinds of field, told apart by `metadata["kind"]`:
+Four kinds of field, told apart by `metadata["kind"]`:
 
 - `place`: where this endpoint lives;
 - `limit`: a quota that AWS documents (General Reference, "AWS IoT Core endpoints and quotas");
 - `undocumented`: AWS does not say (or its pages differ), so it is a choice here, and `metadata["why"]` says why;
 - `guard`: protects this machine; AWS has something of the kind, but not this number.
 
-Documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
+The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
-Not settings, because only one behaviour is played: MQTT 5 is answered with CONNACK 1 and a close (this endpoint speaks
+Not settings, because only one behaviour is emulated: MQTT 5 is answered with CONNACK 1 and a close (this endpoint speaks
 MQTT 3.1.1 only); packets that a client sends before its CONNACK are handled after it, as MQTT 3.1.1 section 3.1.4
 allows, although AWS asks clients to wait; a will is checked against the policy at CONNECT, not again when it is sent;
 shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is not held.
 Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes after the
 101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open about choosing
-and asking authorizers is in `authorizers.AuthorizerRules`.
+and asking authorizers is in `auth.registry.AuthorizerRules`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from mqtt443_tools.localcore.localcore_errors import SettingError
 from mqtt443_tools.support.paths import STATE
 
 T = TypeVar("T")
@@ -56,10 +57,6 @@ def _guard(default: T, why: str, *, low: float = 0) -> T:
 
 def _choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
     return _field("undocumented", default, why, choices, low)
-
-
-class SettingError(ValueError):
-    """A setting that is unknown, of the wrong type or out of range; the text is one line for people."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

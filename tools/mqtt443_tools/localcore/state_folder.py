@@ -10,11 +10,9 @@ from pathlib import Path
 
 from mqtt443_authorizer.files import make_private_folder
 
+from mqtt443_tools.localcore.localcore_errors import StateFolderError
+
 LOCK_FILE = "lock"
-
-
-class StateFolderError(Exception):
-    """The state folder cannot be used; the text is one line with the next step."""
 
 
 @contextlib.contextmanager

@@ -46,7 +46,8 @@ def watch(
 
     Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
     """
-    from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter  # noqa: PLC0415 - loads the local endpoint
+    from mqtt443_tools.localcore.localcore_errors import TopicError  # noqa: PLC0415 - loads the local endpoint
+    from mqtt443_tools.localcore.mqtt.topics import check_filter  # noqa: PLC0415 - loads the local endpoint
 
     try:
         check_filter(topic_filter)

@@ -12,8 +12,8 @@ import json
 import re
 from dataclasses import dataclass
 
-from mqtt443_tools.localcore.auth.auth_errors import Refused
-from mqtt443_tools.localcore.policy.engine import PolicyError, PolicySet
+from mqtt443_tools.localcore.localcore_errors import PolicyError, Refused
+from mqtt443_tools.localcore.policy.engine import PolicySet
 
 PRINCIPAL_ID = re.compile(r"[a-zA-Z0-9]{1,128}")
 MAX_DOCUMENTS = 10

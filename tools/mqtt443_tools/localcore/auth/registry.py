@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from mqtt443_tools.localcore.auth.answer import MAX_SECONDS, MIN_SECONDS, parse_answer
-from mqtt443_tools.localcore.auth.auth_errors import Reason, Refused
 from mqtt443_tools.localcore.auth.request import (
     NAME_KEY,
     SIGNATURE_KEY,
@@ -27,7 +26,8 @@ from mqtt443_tools.localcore.auth.request import (
 )
 from mqtt443_tools.localcore.auth.signing import TokenVerifier
 from mqtt443_tools.localcore.clock import Clock
-from mqtt443_tools.localcore.function.runtime import FunctionError, LambdaFunction
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.localcore_errors import FunctionError, Reason, Refused
 from mqtt443_tools.localcore.policy.engine import PolicySet
 
 __all__ = [

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from mqtt443_tools.localcore.auth.auth_errors import Refused
+from mqtt443_tools.localcore.localcore_errors import Refused
 
 MIN_KEY_BITS = 2048
 MAX_TOKEN_CHARACTERS = 6144  # TestInvokeAuthorizer's limits; none is documented for a connection

@@ -23,9 +23,10 @@ from typing import Any
 from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.localcore_errors import ControlRequestError, TopicError
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.session import Message
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, check_topic, matches
+from mqtt443_tools.localcore.mqtt.topics import check_filter, check_topic, matches
 
 CONTROL_FILE = "control.json"
 FIRST_LINE_TIMEOUT_S = 5.0
@@ -169,10 +170,6 @@ class ControlServer:
             gone.cancel()
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 await gone
-
-
-class ControlRequestError(Exception):
-    """A request on the control channel that cannot be served; the text goes back to the client."""
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -1,13 +1,8 @@
-"""Carries bytes between a TLS connection and MQTT, bare or in WebSocket frames. What they mean is `mqtt.py`'s."""
+"""One TLS connection as the endpoint uses it: bounded writes, and a close that ends in time."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
-
-from mqtt443_tools.localcore.front.websocket import WebSocketFrames
-from mqtt443_tools.localcore.mqtt.connection import MqttConnection
 
 READ_BYTES = 64 * 1024
 CLOSE_TIMEOUT_S = 2.0
@@ -66,64 +61,3 @@ class Channel:
     def abort(self) -> None:
         """Cut the connection."""
         self._writer.transport.abort()
-
-
-class WebSocketWire:
-    """The way to a client in binary frames [MQTT-6.0.0-1], one packet a frame."""
-
-    def __init__(self, channel: Channel, frames: WebSocketFrames) -> None:
-        self._channel = channel
-        self._frames = frames
-
-    def send(self, data: bytes) -> bool:
-        """Send a packet; False as Channel.send."""
-        return self._channel.send(self._frames.binary(data))
-
-    def close(self) -> None:
-        """Send a Close frame, then close."""
-        self._channel.send(self._frames.close())
-        self._channel.close()
-
-
-@contextlib.contextmanager
-def _contained(mqtt: MqttConnection) -> Iterator[None]:
-    """See to it that MQTT ends with the task that feeds it, and that an error of ours ends this connection only."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        mqtt.end("SERVER_INITIATED_DISCONNECT", "the endpoint stops")
-        raise
-    except Exception as error:
-        mqtt.fail(error)
-
-
-async def run_mqtt(channel: Channel, mqtt: MqttConnection) -> None:
-    """Feed bytes from TLS to MQTT until one side ends."""
-    with _contained(mqtt):
-        while mqtt.open:
-            if data := await channel.read():
-                await mqtt.receive(data)
-                await channel.drain()
-            else:
-                mqtt.end("CONNECTION_LOST", "the client closed the connection without DISCONNECT")
-
-
-async def run_websocket(channel: Channel, frames: WebSocketFrames, mqtt: MqttConnection, first: bytes) -> None:
-    """Feed bytes from WebSocket frames to MQTT likewise; `first` came right behind the upgrade request."""
-    data = first
-    with _contained(mqtt):
-        while mqtt.open:
-            await _take_frames(channel, frames, mqtt, data)
-            if mqtt.open and not (data := await channel.read()):
-                mqtt.end("CONNECTION_LOST", "the client closed the connection without WebSocket Close")
-
-
-async def _take_frames(channel: Channel, frames: WebSocketFrames, mqtt: MqttConnection, data: bytes) -> None:
-    mqtt_bytes = frames.receive(data)
-    channel.send(frames.replies())
-    await mqtt.receive(mqtt_bytes)
-    if frames.problem is not None:
-        mqtt.end("CLIENT_ERROR", frames.problem)
-    elif frames.closed:  # a Close frame counts as DISCONNECT (Developer Guide, "Lifecycle events")
-        mqtt.end("CLIENT_INITIATED_DISCONNECT", "WebSocket Close", send_will=False)
-    await channel.drain()

@@ -19,14 +19,15 @@ from websockets.http11 import Response
 
 from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import Grant, Refused, Request
-from mqtt443_tools.localcore.context import Shared
-from mqtt443_tools.localcore.event_log import Journal
-from mqtt443_tools.localcore.front.channel import Channel, WebSocketWire, run_websocket
-from mqtt443_tools.localcore.front.http_request import HttpError, HttpRequest, RequestParser
+from mqtt443_tools.localcore.auth.registry import Grant, Request
+from mqtt443_tools.localcore.context import Context
+from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.front.channel import Channel
+from mqtt443_tools.localcore.front.http_request import HttpRequest, RequestParser
+from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.websocket import WebSocketFrames, negotiate
-from mqtt443_tools.localcore.mqtt.connection import MqttConnection
-from mqtt443_tools.localcore.mqtt.publish import PublishRefusedError, check_publish
+from mqtt443_tools.localcore.localcore_errors import HttpError, PublishRefusedError, Refused
+from mqtt443_tools.localcore.mqtt.publish import check_publish
 from mqtt443_tools.localcore.mqtt.session import Message
 
 TOPICS = "/topics/"
@@ -39,12 +40,12 @@ _Credentials = tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
 class HttpConnection:
     """One connection of the HTTP front end, with as many requests as the client sends."""
 
-    def __init__(self, channel: Channel, peer: Peer, journal: Journal, shared: Shared) -> None:
+    def __init__(self, channel: Channel, peer: Peer, event_log: EventLog, context: Context) -> None:
         self._channel = channel
         self._peer = peer
-        self._journal = journal
-        self._shared = shared
-        self._parser = RequestParser(shared.settings)
+        self._event_log = event_log
+        self._context = context
+        self._parser = RequestParser(context.settings)
         self._cached: tuple[_Credentials, Grant] | None = None
 
     async def run(self, first: bytes) -> None:
@@ -62,14 +63,14 @@ class HttpConnection:
                 if not request.keeps_alive:
                     return
             except HttpError as error:
-                self._journal.write("refused", error.reason, error.message)
+                self._event_log.write("refused", error.reason, error.message)
                 self._answer(error.status, error.status.phrase, keep=False, allow=error.allow)
                 return
             try:
-                async with asyncio.timeout(self._shared.settings.http_timeout_s):
+                async with asyncio.timeout(self._context.settings.http_timeout_s):
                     await self._channel.drain()
             except TimeoutError:
-                self._journal.write("closed", "CONNECTION_LOST", "the client does not read its answers")
+                self._event_log.write("closed", "CONNECTION_LOST", "the client does not read its answers")
                 self._channel.abort()
                 return
             data = b""
@@ -78,7 +79,7 @@ class HttpConnection:
         """Return the next request, None at the end of the stream. Raises HttpError."""
         request = self._parser.feed(data)
         try:
-            async with asyncio.timeout(self._shared.settings.http_timeout_s):
+            async with asyncio.timeout(self._context.settings.http_timeout_s):
                 while request is None and (data := await self._channel.read()):
                     request = self._parser.feed(data)
         except TimeoutError:
@@ -96,9 +97,9 @@ class HttpConnection:
             raise HttpError(HTTPStatus(response.status_code), detail, allow="GET")
         self._channel.send(response.serialize())
         peer = dataclasses.replace(self._peer, http_headers=request.headers, http_query=request.query)
-        frames = WebSocketFrames(self._shared.settings.max_packet_bytes)
-        mqtt = MqttConnection(WebSocketWire(self._channel, frames), peer, self._journal, self._shared)
-        await run_websocket(self._channel, frames, mqtt, self._parser.rest())
+        frames = WebSocketFrames(self._context.settings.max_packet_bytes)
+        driver = MqttDriver(self._channel, peer, self._event_log, self._context, frames)
+        await driver.run(self._parser.rest())
 
     async def _publish(self, request: HttpRequest) -> str:
         """Publish the body of a `POST /topics/<topic>`. Raises HttpError."""
@@ -114,7 +115,7 @@ class HttpConnection:
             topic = unquote_to_bytes(request.path.removeprefix(TOPICS)).decode()
         except UnicodeDecodeError:
             raise HttpError(HTTPStatus.BAD_REQUEST, "the topic is not UTF-8") from None
-        settings = self._shared.settings
+        settings = self._context.settings
         grant = await self._grant(request)
         access = Access(grant, settings.arn_prefix, None, self._peer.source_ip, self._peer.server_name)
         try:
@@ -124,9 +125,9 @@ class HttpConnection:
                 status = HTTPStatus(settings.http_refused_status)
                 raise HttpError(status, refused.detail, reason="AUTHORIZATION_FAILURE") from None
             raise HttpError(HTTPStatus.BAD_REQUEST, refused.detail) from None
-        self._journal.write("accepted", "HTTP_PUBLISH", f"authorizer {grant.authorizer.name}, topic {topic}")
-        now = self._shared.clock.time()
-        self._shared.broker.publish(Message(topic, request.body, int(qos), retain == "true", None, now))
+        self._event_log.write("accepted", "HTTP_PUBLISH", f"authorizer {grant.authorizer.name}, topic {topic}")
+        now = self._context.clock.time()
+        self._context.broker.publish(Message(topic, request.body, int(qos), retain == "true", None, now))
         return "OK"
 
     async def _grant(self, request: HttpRequest) -> Grant:
@@ -146,21 +147,21 @@ class HttpConnection:
             source_ip=self._peer.source_ip,
         )
         try:
-            grant = await self._peer.endpoint.authorize(question, self._shared.registry, self._shared.settings)
+            grant = await self._peer.endpoint.authorize(question, self._context.registry, self._context.settings)
         except Refused as refused:
-            status = HTTPStatus(self._shared.settings.http_refused_status)
+            status = HTTPStatus(self._context.settings.http_refused_status)
             raise HttpError(status, refused.detail, reason=refused.reason) from None
         if grant.authorizer.enable_caching_for_http:
             self._cached = credentials, grant
         return grant
 
     def _is_fresh(self, grant: Grant) -> bool:
-        return self._shared.clock.now() < grant.refreshed_at + grant.refresh_after_s
+        return self._context.clock.now() < grant.refreshed_at + grant.refresh_after_s
 
     def _answer(self, status: HTTPStatus, message: str, *, keep: bool, allow: str | None = None) -> None:
         body = json.dumps({"message": message, "traceId": str(uuid.uuid4())}).encode()
         headers = Headers()
-        headers["Date"] = email.utils.formatdate(self._shared.clock.time(), usegmt=True)
+        headers["Date"] = email.utils.formatdate(self._context.clock.time(), usegmt=True)
         headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(len(body))
         headers["Connection"] = "keep-alive" if keep else "close"

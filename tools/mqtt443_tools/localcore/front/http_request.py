@@ -15,29 +15,10 @@ from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooMany
 from websockets.http11 import Request
 from websockets.streams import StreamReader
 
+from mqtt443_tools.localcore.localcore_errors import HttpError
 from mqtt443_tools.localcore.settings import Settings
 
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,10}")
-
-
-class HttpError(Exception):
-    """A request that gets an error answer.
-
-    Attributes:
-        status: of the answer.
-        message: for the log, without secrets; the client sees only the status.
-        reason: AWS's word for the log, if it has one.
-        allow: the method to use instead, for a 405.
-    """
-
-    def __init__(
-        self, status: HTTPStatus, message: str, *, reason: str | None = None, allow: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.reason = f"HTTP_{status.value}" if reason is None else reason
-        self.allow = allow
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,19 +20,19 @@ from pathlib import Path
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
-from mqtt443_tools.localcore.context import Shared
+from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.control.control_server import ControlServer
 from mqtt443_tools.localcore.endpoint_file import KnownEndpoint, remember
-from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.events import Decision, DecisionSink
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
-from mqtt443_tools.localcore.front.channel import Channel, run_mqtt
+from mqtt443_tools.localcore.front.channel import Channel
 from mqtt443_tools.localcore.front.handshake import explain_failure
 from mqtt443_tools.localcore.front.http import HttpConnection
+from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.tls import accept_tls, server_context, watched_handshake
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
-from mqtt443_tools.localcore.mqtt.connection import MqttConnection
 from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.localcore.state_folder import owned_folder, using
 
@@ -68,10 +68,10 @@ class LocalCore:
         self.domain_port: int | None = None
         broker = Broker(settings, clock, self._drop)
         self._recent: deque[Decision] = deque(maxlen=RECENT_DECISIONS)
-        admission = Admission(settings, registry, clock)
+        admission = Admission(settings, clock)
         self.broker = broker
         self._settings = settings
-        self._shared = Shared(settings, clock, registry, admission, broker, self._remember, log)
+        self._context = Context(settings, clock, registry, admission, broker, self._remember, log)
         self._leaf = leaf
         self._decide = decide
         self._control = ControlServer(settings.state, broker, settings.max_watcher_messages, self._recent, clock.time)
@@ -97,7 +97,7 @@ class LocalCore:
                 endpoints.append((Endpoint(settings.domain_name, is_domain=True), settings.domain_port, ("mqtt",)))
             cleanup.push_async_callback(self._end_connections)
             for endpoint, port, alpn in endpoints:
-                leaf = issue_leaf(ca, endpoint.names, self._leaf, self._shared.clock.time())
+                leaf = issue_leaf(ca, endpoint.names, self._leaf, self._context.clock.time())
                 listener = cleanup.enter_context(socket.create_server((settings.bind, port), backlog=128))
                 listener.setblocking(False)
                 context = server_context(endpoint.names, leaf, alpn)
@@ -128,23 +128,23 @@ class LocalCore:
             try:
                 sock, address = await loop.sock_accept(listener)
             except OSError as error:  # no file descriptors left, say: the connections that there are go on
-                self._shared.log(f"cannot accept a connection: {error}")
+                self._context.log(f"cannot accept a connection: {error}")
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
             # asyncio does it for sockets that name their protocol alone. Without it a PUBACK waits for the one before.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection_id = str(uuid.uuid4())
-            journal = Journal(self._shared.decide, self._shared.clock, address[0], connection_id)
+            event_log = EventLog(self._context.decide, self._context.clock, address[0], connection_id)
             if len(self._connections) >= self._settings.max_connections:
                 sock.close()
-                journal.write("refused", "THROTTLED", f"over {self._settings.max_connections} connections")
+                event_log.write("refused", "THROTTLED", f"over {self._settings.max_connections} connections")
                 continue
-            task = loop.create_task(self._serve(sock, endpoint, context, journal, address[0]))
+            task = loop.create_task(self._serve(sock, endpoint, context, event_log, address[0]))
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
 
     async def _serve(
-        self, sock: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, journal: Journal, source_ip: str
+        self, sock: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, event_log: EventLog, source_ip: str
     ) -> None:
         """Serve one connection from its first byte to its last."""
         channel = None
@@ -153,53 +153,55 @@ class LocalCore:
                 try:
                     reader, writer = await accept_tls(sock, context, self._settings.handshake_timeout_s)
                 except OSError as error:  # ssl.SSLError is one
-                    journal.write("refused", *explain_failure(error, handshake, endpoint.name))
+                    event_log.write("refused", *explain_failure(error, handshake, endpoint.name))
                     return
             channel = Channel(reader, writer, self._settings.max_write_buffer_bytes)
-            peer = Peer(endpoint, source_ip, handshake.name or endpoint.name, journal.connection_id)
-            await self._route(channel, writer.get_extra_info("ssl_object").selected_alpn_protocol(), peer, journal)
+            peer = Peer(endpoint, source_ip, handshake.name or endpoint.name, event_log.connection_id)
+            await self._route(channel, writer.get_extra_info("ssl_object").selected_alpn_protocol(), peer, event_log)
             await channel.finish()
         except Exception as error:  # an error of ours ends this connection and no other
-            self._shared.log("".join(traceback.format_exception(error)))
-            journal.write("closed", "SERVER_ERROR", f"internal error: {type(error).__name__}")
+            self._context.log("".join(traceback.format_exception(error)))
+            event_log.write("closed", "SERVER_ERROR", f"internal error: {type(error).__name__}")
         finally:
             if channel is not None:
                 channel.abort()
 
-    async def _route(self, channel: Channel, alpn: str | None, peer: Peer, journal: Journal) -> None:
+    async def _route(self, channel: Channel, alpn: str | None, peer: Peer, event_log: EventLog) -> None:
         if peer.endpoint.is_domain and alpn == "mqtt" and self._settings.domain_alpn == "refuse":
-            journal.write("refused", "ALPN", "ALPN mqtt offered to a domain configuration that needs none")
+            event_log.write("refused", "ALPN", "ALPN mqtt offered to a domain configuration that needs none")
         elif peer.endpoint.is_domain or alpn == "mqtt":
-            await run_mqtt(channel, MqttConnection(channel, peer, journal, self._shared))
+            await MqttDriver(channel, peer, event_log, self._context).run()
         elif alpn in CERTIFICATE_ALPN:
-            journal.write("refused", "NO_CLIENT_CERTIFICATE", f"ALPN {alpn} needs one; for a password offer ALPN mqtt")
+            event_log.write(
+                "refused", "NO_CLIENT_CERTIFICATE", f"ALPN {alpn} needs one; for a password offer ALPN mqtt"
+            )
         else:
-            await self._route_http(channel, peer, journal)
+            await self._route_http(channel, peer, event_log)
 
-    async def _route_http(self, channel: Channel, peer: Peer, journal: Journal) -> None:
+    async def _route_http(self, channel: Channel, peer: Peer, event_log: EventLog) -> None:
         """HTTP, unless the first byte shows that the client forgot its ALPN."""
         try:
             async with asyncio.timeout(self._settings.http_timeout_s):
                 first = await channel.read()
         except TimeoutError:
-            journal.write("refused", "NO_REQUEST", "no ALPN mqtt was offered, and no HTTP request came")
+            event_log.write("refused", "NO_REQUEST", "no ALPN mqtt was offered, and no HTTP request came")
             return
         if not first:
-            journal.write("refused", "NO_REQUEST", "closed after the handshake, without a request")
+            event_log.write("refused", "NO_REQUEST", "closed after the handshake, without a request")
         elif first[:1].isalpha():
-            await HttpConnection(channel, peer, journal, self._shared).run(first)
+            await HttpConnection(channel, peer, event_log, self._context).run(first)
         else:
             what = "raw MQTT without ALPN" if first[0] == 0x10 else "bytes that are no HTTP"
-            journal.write("refused", "NO_ALPN", f"{what}: offer ALPN mqtt, or use WebSocket on /mqtt")
+            event_log.write("refused", "NO_ALPN", f"{what}: offer ALPN mqtt, or use WebSocket on /mqtt")
 
     def _remember(self, decision: Decision) -> None:
         self._recent.append(decision)
         self._decide(decision)
 
     def _drop(self, client_id: str | None, reason: str, detail: str) -> None:
-        journal = Journal(self._shared.decide, self._shared.clock, "the broker", "")
-        journal.client_id = client_id
-        journal.write("dropped", reason, detail)
+        event_log = EventLog(self._context.decide, self._context.clock, "the broker", "")
+        event_log.client_id = client_id
+        event_log.write("dropped", reason, detail)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

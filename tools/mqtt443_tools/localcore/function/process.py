@@ -12,29 +12,14 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from mqtt443_tools.localcore.function.function_log import carry_log
+from mqtt443_tools.localcore.localcore_errors import FunctionError
 
 # An answer of at most 6 MiB travels as a string inside a line of ASCII JSON, which takes three times that at worst.
 _MAX_LINE_BYTES = 3 * 6 * 1024 * 1024 + 1024
 _END_S = 2.0
-
-Kind = Literal["timeout", "throttled", "exit", "import", "exception", "answer", "event", "closed"]
-
-
-class FunctionError(Exception):
-    """The function gave no usable answer.
-
-    Attributes:
-        kind: `timeout` (no answer within the limit), `throttled` (too many events at once), `exit` (its process ended),
-            `import` (the handler cannot be loaded), `exception` (the handler raised), `answer` (not JSON, or too
-            large), `event` (not JSON, or too large), `closed` (the function was closed).
-    """
-
-    def __init__(self, kind: Kind, message: str) -> None:
-        super().__init__(message)
-        self.kind: Kind = kind
 
 
 class WorkerProcess:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mqtt443_tools.localcore.function.process import FunctionError, WorkerProcess
+from mqtt443_tools.localcore.function.process import WorkerProcess
+from mqtt443_tools.localcore.localcore_errors import FunctionError
 
 __all__ = ["FunctionError", "LambdaFunction"]
 

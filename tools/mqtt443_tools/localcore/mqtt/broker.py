@@ -13,6 +13,7 @@ from typing import Protocol
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import Message, Session
+from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
 from mqtt443_tools.localcore.settings import Settings
 
 
@@ -43,6 +44,7 @@ class Broker:
         self._watchers: list[Callable[[Message], None]] = []
         self._waiting: deque[Message] = deque()
         self._routing = False
+        self.subscriptions = Subscriptions()
         self.retained = RetainedMessages(settings, clock)
 
     def attach(self, connection: Connected, client_id: str, *, clean: bool) -> tuple[Session, bool]:
@@ -56,6 +58,8 @@ class Broker:
         session = self._sessions.get(client_id)
         present = session is not None and not clean
         if session is None or clean:  # [MQTT-3.1.2-6]: nothing of an earlier session survives
+            if session is not None:
+                self.subscriptions.remove_all(session)
             session = self._sessions[client_id] = Session(client_id, clean)
         self._connections[client_id] = connection
         return session, present
@@ -65,7 +69,7 @@ class Broker:
         session = self._sessions[client_id]
         del self._connections[client_id]
         if session.clean:
-            del self._sessions[client_id]
+            self._forget(client_id)
         else:
             self._expiries[client_id] = self._clock.call_later(
                 self._settings.session_expiry_s, lambda: self._expire(client_id)
@@ -120,10 +124,8 @@ class Broker:
             watcher(message)
         # A subscription that is there already gets the message with RETAIN 0 [MQTT-3.3.1-9].
         live = Message(message.topic, message.payload, message.qos, False, message.client_id, message.received_at)
-        for session in list(self._sessions.values()):
-            granted = session.granted_qos(message.topic)
-            if granted is not None:
-                self._hand_over(session, live, min(granted, message.qos))
+        for session, granted in self.subscriptions.match(message.topic):
+            self._hand_over(session, live, min(granted, message.qos))
 
     def _hand_over(self, session: Session, message: Message, qos: int) -> None:
         connection = self._connections.get(session.client_id)
@@ -134,4 +136,7 @@ class Broker:
 
     def _expire(self, client_id: str) -> None:
         del self._expiries[client_id]
-        del self._sessions[client_id]
+        self._forget(client_id)
+
+    def _forget(self, client_id: str) -> None:
+        self.subscriptions.remove_all(self._sessions.pop(client_id))

@@ -10,30 +10,13 @@ import uuid
 
 from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry, Refused, Request
+from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.clock import Clock
+from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, TopicError
 from mqtt443_tools.localcore.mqtt.packets import ID_REJECTED, NOT_AUTHORIZED, Connect, Will
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_topic, is_reserved
+from mqtt443_tools.localcore.mqtt.topics import check_topic, is_reserved
 from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
-
-
-class AdmissionRefusedError(Exception):
-    """A CONNECT that does not come in.
-
-    Attributes:
-        reason: AWS's word for it.
-        detail: one line, without secrets.
-        connack: return code that MQTT 3.1.1 has for it.
-        always_connack: whether the standard demands that the code is sent, whatever the settings say.
-    """
-
-    def __init__(self, reason: str, detail: str, connack: int | None = None, *, always_connack: bool = False) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.connack = connack
-        self.always_connack = always_connack
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,18 +30,17 @@ class Admitted:
 class Admission:
     """The gate, shared by all connections of one endpoint."""
 
-    def __init__(self, settings: Settings, registry: AuthorizerRegistry, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._registry = registry
         self._clock = clock
-        self._rates: dict[str, RateWindow] = {}
+        self._rates: dict[str, RateWindow] = {}  # by client id, the one that connected last at the end
 
-    async def admit(self, connect: Connect, peer: Peer) -> Admitted:
-        """Judge a CONNECT. Raises AdmissionRefusedError; takes as long as the authorizer does, 5 s at most."""
+    def request(self, connect: Connect, peer: Peer) -> Request:
+        """Check a CONNECT and return what the authorizer is asked. Raises AdmissionRefusedError."""
         self._check_client_id(connect)
         if connect.will is not None:
             self._check_will(connect.will)
-        request = Request(
+        return Request(
             server_name=peer.server_name,
             protocols=("tls", "http", "mqtt") if peer.over_websocket else ("tls", "mqtt"),
             http_headers=peer.http_headers,
@@ -69,10 +51,9 @@ class Admission:
             connection_id=peer.connection_id,
             source_ip=peer.source_ip,
         )
-        try:
-            grant = await peer.endpoint.authorize(request, self._registry, self._settings)
-        except Refused as refused:
-            raise AdmissionRefusedError(refused.reason, refused.detail, NOT_AUTHORIZED) from None
+
+    def admit(self, connect: Connect, peer: Peer, grant: Grant) -> Admitted:
+        """Judge a CONNECT by what the authorizer granted. Raises AdmissionRefusedError."""
         client_id = connect.client_id or uuid.uuid4().hex
         access = Access(grant, self._settings.arn_prefix, client_id, peer.source_ip, peer.server_name)
         self._check_policy(access, client_id, connect.will)
@@ -115,8 +96,11 @@ class Admission:
             raise AdmissionRefusedError("AUTHORIZATION_FAILURE", verdict.explanation, NOT_AUTHORIZED)
 
     def _check_rate(self, client_id: str) -> None:
-        self._rates = {known: rate for known, rate in self._rates.items() if not rate.idle()}
-        rate = self._rates.setdefault(client_id, RateWindow(self._settings.connect_rate_per_s, self._clock))
+        rate = self._rates.pop(client_id, None) or RateWindow(self._settings.connect_rate_per_s, self._clock)
+        self._rates[client_id] = rate
+        # The idle ones are at the front; each is removed once, so a CONNECT costs the same however many clients exist.
+        while (oldest := next(iter(self._rates))) != client_id and self._rates[oldest].idle():
+            del self._rates[oldest]
         if not rate.take():
             raise AdmissionRefusedError(
                 "THROTTLED", f"over {self._settings.connect_rate_per_s} CONNECT a second for one client id"

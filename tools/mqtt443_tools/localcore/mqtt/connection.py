@@ -1,24 +1,32 @@
 """One MQTT 3.1.1 connection as AWS IoT Core treats it: from the first packet to the close.
 
-Sans-I/O: bytes come in through `receive`, leave through a `Wire`, time comes from the clock. Subscribing is in
-`subscribing.py`, the way out in `outbound.py`, the timers in `lifetimes.py`, the gate in `admission.py`.
+Sans-I/O: bytes come in through `receive`; bytes and requests go out through a `Driver`; time comes from the clock.
+Nothing here waits: the driver asks the authorizer and answers with `granted`, `not_granted`, `refreshed` or
+`not_refreshed`. `connect` is the gate, `subscribe` judges filters, `delivery` sends messages, `timers` end a connection
+that is silent or too old.
 """
 
 from __future__ import annotations
 
-import asyncio
 import traceback
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import Refused
-from mqtt443_tools.localcore.context import Shared
-from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.auth.registry import Grant, Request
+from mqtt443_tools.localcore.context import Context
+from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.localcore_errors import (
+    AdmissionRefusedError,
+    PublishRefusedError,
+    Refused,
+    SubscribeRefusedError,
+)
 from mqtt443_tools.localcore.mqtt import packets
-from mqtt443_tools.localcore.mqtt.connect import AdmissionRefusedError, Admitted
-from mqtt443_tools.localcore.mqtt.delivery import Outbound
+from mqtt443_tools.localcore.mqtt.connect import Admitted
+from mqtt443_tools.localcore.mqtt.delivery import Delivery
 from mqtt443_tools.localcore.mqtt.packets import (
     Connect,
     Disconnect,
@@ -31,21 +39,27 @@ from mqtt443_tools.localcore.mqtt.packets import (
     Subscribe,
     Unsubscribe,
 )
-from mqtt443_tools.localcore.mqtt.publish import PublishRefusedError, check_publish
+from mqtt443_tools.localcore.mqtt.publish import check_publish
 from mqtt443_tools.localcore.mqtt.session import Message, Session
-from mqtt443_tools.localcore.mqtt.subscribe import SubscribeRefusedError, judge_filters
-from mqtt443_tools.localcore.mqtt.timers import Lifetimes, effective_keep_alive_s
+from mqtt443_tools.localcore.mqtt.subscribe import judge_filters
+from mqtt443_tools.localcore.mqtt.timers import Timers, effective_keep_alive_s
 from mqtt443_tools.localcore.rate import RateWindow
 
 
-class Wire(Protocol):
-    """The way to the client, TLS or WebSocket."""
+class Driver(Protocol):
+    """What carries out what a connection asks for."""
 
     def send(self, data: bytes) -> bool:
         """Send a packet; False means that the client does not read and the connection was aborted."""
 
+    def authorize(self, request: Request) -> None:
+        """Ask the authorizer about a CONNECT; answer with `granted` or `not_granted`."""
+
+    def refresh(self, grant: Grant) -> None:
+        """Ask the authorizer again for a connection that is up; answer with `refreshed` or `not_refreshed`."""
+
     def close(self) -> None:
-        """Close, after what was sent."""
+        """Close, after what was sent; what was asked of the authorizer is no longer wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,73 +67,112 @@ class _Up:
     """What a connection has once it is accepted."""
 
     session: Session
-    outbound: Outbound
+    delivery: Delivery
     access: Access
 
 
 class MqttConnection:
     """One connection; `open` turns False when it has ended, whoever ended it."""
 
-    def __init__(self, wire: Wire, peer: Peer, journal: Journal, shared: Shared) -> None:
+    def __init__(self, driver: Driver, peer: Peer, event_log: EventLog, context: Context) -> None:
         self.open = True
-        self._wire = wire
+        self._driver = driver
         self._peer = peer
-        self._journal = journal
-        self._shared = shared
-        self._settings = shared.settings
-        self._parser = packets.Parser(shared.settings.max_packet_bytes)
-        self._publish_rate = RateWindow(shared.settings.publish_rate_per_s, shared.clock)
-        self._lifetimes = Lifetimes(shared.settings, shared.clock, on_end=self.end, on_refresh=self._start_refresh)
-        self._lifetimes.await_connect()
+        self._event_log = event_log
+        self._context = context
+        self._settings = context.settings
+        self._parser = packets.Parser(context.settings.max_packet_bytes)
+        self._publish_rate = RateWindow(context.settings.publish_rate_per_s, context.clock)
+        self._timers = Timers(context.settings, context.clock, on_end=self.end, on_refresh=self._start_refresh)
+        self._timers.await_connect()
         self._up: _Up | None = None
         self._will: Message | None = None
-        self._refreshing: asyncio.Task[None] | None = None
+        self._waiting: deque[Packet] = deque()
+        self._authorizing: Connect | None = None  # the CONNECT that the authorizer is asked about
 
-    async def receive(self, data: bytes) -> None:
-        """Take bytes from the client and act on the packets they complete; only CONNECT takes time."""
-        for packet in self._parser.feed(data):
-            if not self.open:
-                return
-            self._lifetimes.heard()
-            if self._up is None:
-                await self._first(packet)
-            else:
-                self._handle(packet, self._up)
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client and act on the packets that they complete.
+
+        Packets behind a CONNECT wait until the authorizer has answered.
+        """
+        self._waiting.extend(self._parser.feed(data))
+        self._process()
+
+    def granted(self, grant: Grant) -> None:
+        """Go on with a CONNECT that the authorizer let in."""
+        connect = self._end_authorizing()
+        if connect is None:
+            return
+        try:
+            admitted = self._context.admission.admit(connect, self._peer, grant)
+        except AdmissionRefusedError as refused:
+            self._refuse_connect(refused)
+        else:
+            self._accept(connect, admitted)
+            self._process()
+
+    def not_granted(self, refused: Refused) -> None:
+        """Refuse a CONNECT that the authorizer did not let in."""
+        if self._end_authorizing() is not None:
+            self._refuse_connect(AdmissionRefusedError(refused.reason, refused.detail, packets.NOT_AUTHORIZED))
+
+    def refreshed(self, grant: Grant) -> None:
+        """Take the new policy of a connection that is up; it may end the connection."""
+        if self._up is None or not self.open:
+            return
+        access = self._up.access
+        access.grant = grant
+        verdict = access.connect(self._up.session.client_id)
+        if self._settings.recheck_connect and not verdict.allowed:
+            self.end("AUTH_ERROR", f"refresh: {verdict.explanation}")
+        else:
+            self._timers.refreshed(grant)
+
+    def not_refreshed(self, refused: Refused) -> None:
+        """End a connection that the authorizer no longer lets in."""
+        self.end("AUTH_ERROR", f"refresh: {refused.reason}: {refused.detail}")
 
     def deliver(self, message: Message, qos: int) -> None:
         """Send a message of the broker."""
         if self._up is not None and self.open:
-            self._up.outbound.deliver(message, qos)
+            self._up.delivery.deliver(message, qos)
 
     def end(self, reason: str, detail: str, *, send_will: bool = True) -> None:
         """Close the connection and, if it was up, leave the broker; the will is sent unless the client said goodbye."""
         if not self.open:
             return
         self.open = False
-        self._lifetimes.close()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-        self._journal.write("closed" if self._up else "refused", reason, detail)
-        self._wire.close()
+        self._timers.close()
+        self._event_log.write("closed" if self._up else "refused", reason, detail)
+        self._driver.close()
         if self._up is not None:
-            self._up.outbound.close()
+            self._up.delivery.close()
             will = self._will if send_will else None
             if will is not None:
-                will = replace(will, received_at=self._shared.clock.time())
-            self._shared.broker.detach(self._up.session.client_id, will)
+                will = replace(will, received_at=self._context.clock.time())
+            self._context.broker.detach(self._up.session.client_id, will)
 
     def fail(self, error: Exception) -> None:
         """End this connection, and no other, for an error of the endpoint itself."""
-        self._shared.log("".join(traceback.format_exception(error)))
+        self._context.log("".join(traceback.format_exception(error)))
         self.end("SERVER_ERROR", f"internal error: {type(error).__name__}")
 
     def _send(self, data: bytes) -> None:
-        if self.open and not self._wire.send(data):
+        if self.open and not self._driver.send(data):
             self.end("CONNECTION_LOST", f"the client does not read: {self._settings.max_write_buffer_bytes} bytes wait")
 
-    async def _first(self, packet: Packet) -> None:
+    def _process(self) -> None:
+        while self._waiting and self.open and self._authorizing is None:
+            packet = self._waiting.popleft()
+            self._timers.heard()
+            if self._up is None:
+                self._first(packet)
+            else:
+                self._handle(packet, self._up)
+
+    def _first(self, packet: Packet) -> None:
         """Take the packet that must be CONNECT [MQTT-3.1.0-1]."""
-        self._lifetimes.connect_came()
+        self._timers.connect_came()
         if isinstance(packet, Malformed):
             if packet.connack is not None:
                 self._send(packets.connack(packet.connack))
@@ -127,54 +180,61 @@ class MqttConnection:
         elif not isinstance(packet, Connect):
             self.end("CLIENT_ERROR", f"{type(packet).__name__.upper()} came before CONNECT [MQTT-3.1.0-1]")
         else:
-            self._journal.client_id = packet.client_id or None
+            self._event_log.client_id = packet.client_id or None
             try:
-                admitted = await self._shared.admission.admit(packet, self._peer)
+                request = self._context.admission.request(packet, self._peer)
             except AdmissionRefusedError as refused:
-                if refused.connack and (refused.always_connack or self._settings.refusal == "connack"):
-                    self._send(packets.connack(refused.connack))
-                self.end(refused.reason, refused.detail)
+                self._refuse_connect(refused)
             else:
-                self._accept(packet, admitted)
+                self._authorizing = packet
+                self._driver.authorize(request)
+
+    def _end_authorizing(self) -> Connect | None:
+        """Return the CONNECT that waited for the authorizer; None if the connection has ended meanwhile."""
+        connect, self._authorizing = self._authorizing, None
+        return connect if self.open else None
+
+    def _refuse_connect(self, refused: AdmissionRefusedError) -> None:
+        if refused.connack and (refused.always_connack or self._settings.refusal == "connack"):
+            self._send(packets.connack(refused.connack))
+        self.end(refused.reason, refused.detail)
 
     def _accept(self, connect: Connect, admitted: Admitted) -> None:
-        if not self.open:  # the endpoint was stopped meanwhile
-            return
         client_id, access = admitted.client_id, admitted.access
-        self._journal.client_id = client_id
-        session, present = self._shared.broker.attach(self, client_id, clean=connect.clean_session)
-        outbound = Outbound(
+        self._event_log.client_id = client_id
+        session, present = self._context.broker.attach(self, client_id, clean=connect.clean_session)
+        delivery = Delivery(
             session,
             self._settings,
-            self._shared.clock,
+            self._context.clock,
             send=self._send,
             may_receive=self._may_receive,
-            on_drop=self._journal.dropped,
+            on_drop=self._event_log.dropped,
         )
-        self._up = _Up(session, outbound, access)
+        self._up = _Up(session, delivery, access)
         if (will := connect.will) is not None:
             self._will = self._message(will.topic, will.payload, will.qos, retain=will.retain)
         protocol = "MQTT over WebSocket" if self._peer.over_websocket else "MQTT"
         keep_alive_s = effective_keep_alive_s(connect.keep_alive_s, self._settings)
         found = "session present" if present else "new session"
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
-        self._journal.write("accepted", "CONNECTED", detail)
+        self._event_log.write("accepted", "CONNECTED", detail)
         self._send(packets.connack(packets.ACCEPTED, session_present=present))
         if self.open:
-            self._lifetimes.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
-            outbound.resume()
+            self._timers.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
+            delivery.resume()
 
     def _handle(self, packet: Packet, up: _Up) -> None:
         match packet:
             case Publish():
                 self._publish(packet, up)
             case Puback():
-                up.outbound.acknowledge(packet.packet_id)
+                up.delivery.acknowledge(packet.packet_id)
             case Subscribe():
                 self._subscribe(packet, up)
             case Unsubscribe():
                 for topic_filter in packet.filters:
-                    up.session.subscriptions.pop(topic_filter, None)
+                    self._context.broker.subscriptions.remove(up.session, topic_filter)
                 self._send(packets.unsuback(packet.packet_id))  # also for what was not subscribed [MQTT-3.10.4-5]
             case Pingreq():
                 self._send(packets.PINGRESP_BYTES)  # [MQTT-3.12.4-1]
@@ -189,7 +249,7 @@ class MqttConnection:
 
     def _publish(self, packet: Publish, up: _Up) -> None:
         if not self._publish_rate.take():  # discarded; QoS 1 gets no PUBACK, so a client can send it again
-            self._journal.dropped("THROTTLED", f"over {self._settings.publish_rate_per_s} publishes a second")
+            self._event_log.dropped("THROTTLED", f"over {self._settings.publish_rate_per_s} publishes a second")
             return
         if packet.qos == 2:
             self._refuse(self._settings.qos2, "CLIENT_ERROR", f"PUBLISH with QoS 2 on {packet.topic}")
@@ -205,7 +265,7 @@ class MqttConnection:
         except PublishRefusedError as refused:
             self._refuse_publish(refused)
             return
-        self._shared.broker.publish(self._message(packet.topic, packet.payload, packet.qos, retain=packet.retain))
+        self._context.broker.publish(self._message(packet.topic, packet.payload, packet.qos, retain=packet.retain))
         if packet.packet_id is not None:
             self._send(packets.puback(packet.packet_id))
 
@@ -225,7 +285,7 @@ class MqttConnection:
         if action == "close":
             self.end(reason, detail)
         else:
-            self._journal.dropped(reason, detail)
+            self._event_log.dropped(reason, detail)
 
     def _subscribe(self, packet: Subscribe, up: _Up) -> None:
         try:
@@ -234,55 +294,30 @@ class MqttConnection:
             self.end(refused.reason, refused.detail)
             return
         if codes is None:
-            self._journal.dropped("CLIENT_ERROR", "SUBSCRIBE with QoS 2 gets no SUBACK")
+            self._event_log.dropped("CLIENT_ERROR", "SUBSCRIBE with QoS 2 gets no SUBACK")
             return
         granted = []
         for (topic_filter, _), code in zip(packet.filters, codes, strict=True):
             if code == packets.SUBSCRIBE_REFUSED:
-                self._journal.dropped("SUBSCRIBE_REFUSED", f"SUBACK 0x80 for {topic_filter}")
+                self._event_log.dropped("SUBSCRIBE_REFUSED", f"SUBACK 0x80 for {topic_filter}")
             else:
-                up.session.subscriptions[topic_filter] = code  # replaces an earlier one [MQTT-3.8.4-3]
+                self._context.broker.subscriptions.add(up.session, topic_filter, code)
                 granted.append((topic_filter, code))
         self._send(packets.suback(packet.packet_id, codes))  # [MQTT-3.8.4-1] [MQTT-3.8.4-5]
         for topic_filter, qos in granted:
-            if (message := self._shared.broker.retained.for_filter(topic_filter)) is not None:
+            if (message := self._context.broker.retained.for_filter(topic_filter)) is not None:
                 self.deliver(message, min(qos, message.qos))  # RETAIN 1 [MQTT-3.3.1-8]
 
     def _may_receive(self, topic: str) -> bool:
         assert self._up is not None  # noqa: S101 - deliveries start after CONNACK
         verdict = self._up.access.receive(topic)
         if not verdict.allowed:
-            self._journal.dropped("AUTHORIZATION_FAILURE", verdict.explanation)
+            self._event_log.dropped("AUTHORIZATION_FAILURE", verdict.explanation)
         return verdict.allowed
 
     def _message(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> Message:
-        return Message(topic, payload, qos, retain, self._journal.client_id, self._shared.clock.time())
+        return Message(topic, payload, qos, retain, self._event_log.client_id, self._context.clock.time())
 
     def _start_refresh(self) -> None:
-        self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
-
-    async def _refresh(self) -> None:
-        """Ask the authorizer again; a refusal ends the connection."""
-        try:
-            problem = await self._ask_again()
-        except Exception as error:
-            self._refreshing = None
-            self.fail(error)
-            return
-        self._refreshing = None
-        if problem is not None:
-            self.end("AUTH_ERROR", f"refresh: {problem}")
-
-    async def _ask_again(self) -> str | None:
-        """Take the new policy; return why the client may not stay, or None."""
-        assert self._up is not None  # noqa: S101 - the timer starts after CONNACK
-        access = self._up.access
-        try:
-            access.grant = await self._shared.registry.refresh(access.grant)
-        except Refused as refused:
-            return f"{refused.reason}: {refused.detail}"
-        verdict = access.connect(self._up.session.client_id)
-        if self._settings.recheck_connect and not verdict.allowed:
-            return verdict.explanation
-        self._lifetimes.refreshed(access.grant)
-        return None
+        if self._up is not None:
+            self._driver.refresh(self._up.access.grant)

@@ -14,7 +14,7 @@ from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
 
 
-class Outbound:
+class Delivery:
     """The way out to one connection.
 
     Arguments:

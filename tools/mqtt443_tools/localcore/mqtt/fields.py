@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-
-class MalformedPacketError(Exception):
-    """A packet that breaks the protocol. `connack` is the return code to answer with, if the standard gives one."""
-
-    def __init__(self, detail: str, connack: int | None = None) -> None:
-        super().__init__(detail)
-        self.connack = connack
+from mqtt443_tools.localcore.localcore_errors import MalformedPacketError
 
 
 class Body:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mqtt443_tools.localcore.mqtt.fields import Body, MalformedPacketError, encode_length, string
+from mqtt443_tools.localcore.localcore_errors import MalformedPacketError
+from mqtt443_tools.localcore.mqtt.fields import Body, encode_length, string
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 8, 9, 10, 11, 12, 13, 14

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from mqtt443_tools.localcore.auth.access import Access
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_topic, is_basic_ingest, is_reserved
+from mqtt443_tools.localcore.localcore_errors import PublishRefusedError, TopicError
+from mqtt443_tools.localcore.mqtt.topics import check_topic, is_basic_ingest, is_reserved
 from mqtt443_tools.localcore.settings import Settings
-
-
-class PublishRefusedError(Exception):
-    """A message that is not published.
-
-    Attributes:
-        kind: `topic` (no valid topic), `payload` (too large), `policy` (not allowed), `reserved` (an AWS topic).
-        detail: one line.
-    """
-
-    def __init__(self, kind: Literal["topic", "payload", "policy", "reserved"], detail: str) -> None:
-        super().__init__(detail)
-        self.kind = kind
-        self.detail = detail
 
 
 def check_publish(topic: str, payload_bytes: int, *, retain: bool, access: Access, settings: Settings) -> None:
@@ -40,4 +25,4 @@ def check_publish(topic: str, payload_bytes: int, *, retain: bool, access: Acces
     if not verdict.allowed:
         raise PublishRefusedError("policy", verdict.explanation)
     if is_reserved(topic) and (retain or not is_basic_ingest(topic)):
-        raise PublishRefusedError("reserved", f"{topic} is reserved, and not played here")
+        raise PublishRefusedError("reserved", f"{topic} is reserved; reserved topics are not emulated")

@@ -1,6 +1,6 @@
 """The state that belongs to a client id rather than to a connection (MQTT 3.1.1 section 3.1.2.4).
 
-Subscriptions, QoS 1 messages that wait, QoS 1 messages that are on their way. Sending is `outbound`'s, deciding who
+Subscriptions, QoS 1 messages that wait, QoS 1 messages that are on their way. Sending is `delivery`'s, deciding who
 gets a session is the broker's.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from mqtt443_tools.localcore.mqtt.topics import matches
 from mqtt443_tools.localcore.settings import Settings
 
 
@@ -58,15 +57,6 @@ class Session:
     queued_bytes: int = 0
     in_flight: dict[int, InFlight] = field(default_factory=dict)
     last_packet_id: int = 0
-
-    def granted_qos(self, topic: str) -> int | None:
-        """Return the highest QoS of the subscriptions that match, or None.
-
-        Overlapping subscriptions deliver once, at the highest QoS [MQTT-3.3.5-1].
-        """
-        return max(
-            (qos for topic_filter, qos in self.subscriptions.items() if matches(topic_filter, topic)), default=None
-        )
 
     def enqueue(self, message: Message, *, stored: bool, settings: Settings) -> bool:
         """Add a QoS 1 message at the end; return False where the queue is full and it was dropped."""

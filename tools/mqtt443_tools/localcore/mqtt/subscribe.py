@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mqtt443_tools.localcore.auth.access import Access
+from mqtt443_tools.localcore.localcore_errors import SubscribeRefusedError, TopicError
 from mqtt443_tools.localcore.mqtt.packets import SUBSCRIBE_REFUSED
 from mqtt443_tools.localcore.mqtt.session import Session
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, is_reserved
+from mqtt443_tools.localcore.mqtt.topics import check_filter, is_reserved
 from mqtt443_tools.localcore.settings import Settings
-
-
-class SubscribeRefusedError(Exception):
-    """A SUBSCRIBE that closes the connection, with AWS's disconnect reason."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def judge_filters(
@@ -53,7 +45,7 @@ def _allowed(topic_filter: str, access: Access, settings: Settings) -> bool:
         raise SubscribeRefusedError("CLIENT_ERROR", f"topic filter: {error}") from None
     if is_reserved(topic_filter):
         if settings.reserved_topics == "close":
-            raise SubscribeRefusedError("CLIENT_ERROR", f"{topic_filter} is reserved, and not played here")
+            raise SubscribeRefusedError("CLIENT_ERROR", f"{topic_filter} is reserved; reserved topics are not emulated")
         return False
     verdict = access.subscribe(topic_filter)
     if not verdict.allowed and settings.refused_subscribe == "close":

@@ -16,7 +16,7 @@ def effective_keep_alive_s(asked_s: int, settings: Settings) -> int:
     return min(max(asked_s, settings.keep_alive_min_s), settings.keep_alive_max_s)
 
 
-class Lifetimes:
+class Timers:
     """The timers of one connection.
 
     Arguments:

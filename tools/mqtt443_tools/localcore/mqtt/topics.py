@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 
+from mqtt443_tools.localcore.localcore_errors import TopicError
+
 BASIC_INGEST = re.compile(r"\$aws/rules/[^/]+/(?=.)", re.DOTALL)
-
-
-class TopicError(ValueError):
-    """A topic or filter that may not be used; the text is one line for people."""
 
 
 def is_reserved(topic: str) -> bool:

@@ -13,7 +13,8 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mqtt443_tools.localcore.policy.pattern import Pattern, PolicyError
+from mqtt443_tools.localcore.localcore_errors import PolicyError
+from mqtt443_tools.localcore.policy.pattern import Pattern
 
 STRING_KEYS = ("iot:clientid", "iot:domainname")
 ADDRESS_KEY = "aws:sourceip"

@@ -19,8 +19,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mqtt443_tools.localcore.localcore_errors import PolicyError
 from mqtt443_tools.localcore.policy.condition import Condition, parse_condition
-from mqtt443_tools.localcore.policy.pattern import Pattern, PolicyError
+from mqtt443_tools.localcore.policy.pattern import Pattern
 
 __all__ = ["PolicyError", "PolicySet", "Verdict"]
 

@@ -14,11 +14,9 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mqtt443_tools.localcore.localcore_errors import PolicyError
+
 ESCAPED = ("*", "?", "$")
-
-
-class PolicyError(ValueError):
-    """A policy document that AWS IoT would not take; the message names the place and the rule."""
 
 
 class Wildcard(enum.Enum):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.policy.engine import PolicyError, PolicySet
+from mqtt443_tools.localcore.localcore_errors import PolicyError
+from mqtt443_tools.localcore.policy.engine import PolicySet
 
 ARN = "arn:aws:iot:eu-west-1:123456789012:"
 VARIABLES = {"iot:ClientId": "dev", "aws:SourceIp": "127.0.0.1", "iot:DomainName": "localhost"}

@@ -11,8 +11,9 @@ import mqtt443_authorizer
 import pytest
 from mqtt443_authorizer.filestore import FileStore
 from mqtt443_tools.device.registration import add_device, set_enabled
-from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, Grant, Refused, Request
+from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, Grant, Request
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.localcore_errors import Refused
 
 from tests.support.aws.lambda_functions import ACCOUNT, REGION, LogLines
 from tests.support.mqtt.manual_clock import ManualClock

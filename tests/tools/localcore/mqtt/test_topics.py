@@ -7,7 +7,8 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, check_topic, is_basic_ingest, matches
+from mqtt443_tools.localcore.localcore_errors import TopicError
+from mqtt443_tools.localcore.mqtt.topics import check_filter, check_topic, is_basic_ingest, matches
 
 levels = st.sampled_from(["", "a", "b", "$x", "a b"])
 topics = st.lists(levels, min_size=1, max_size=4).map("/".join).filter(bool)

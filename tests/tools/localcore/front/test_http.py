@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import Authorizer
-from mqtt443_tools.localcore.event_log import Journal
+from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.front.http import HttpConnection
 
 from tests.support.mqtt.client import RawClient
@@ -164,9 +164,9 @@ class TestPublish:
         channel = DeafChannel()
         client: Any = channel
         peer = Peer(Endpoint("localhost", is_domain=False), "127.0.0.1", "localhost", "1")
-        journal = Journal(engine.decisions.append, engine.clock, "127.0.0.1", "1")
+        event_log = EventLog(engine.decisions.append, engine.clock, "127.0.0.1", "1")
         request = b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        engine.loop.run_until_complete(HttpConnection(client, peer, journal, engine.shared).run(request * 3))
+        engine.loop.run_until_complete(HttpConnection(client, peer, event_log, engine.context).run(request * 3))
         assert (channel.answers, channel.aborted) == (1, True)
         assert engine.outcomes()[-1] == ("closed", "CONNECTION_LOST")
 

@@ -210,3 +210,11 @@ class TestDomainConfiguration:
         _, reason, _ = refused(engine, client_connect(), endpoint=self.DOMAIN)
         assert reason == "DOMAIN_CONFIGURATION_DISABLED"
         assert engine.function.events == []
+
+
+def test_connect_rates_of_idle_clients_are_not_kept(make_engine: MakeEngine) -> None:
+    engine = make_engine(connect_rate_per_s=1)
+    for number in range(50):
+        engine.connected(f"dev-{number}").vanish()
+        engine.advance(0.1)
+    assert len(engine.context.admission._rates) <= 11, "a second's worth of clients, and the one that just came"

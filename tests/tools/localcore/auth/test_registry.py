@@ -14,11 +14,11 @@ from mqtt443_tools.localcore.auth.registry import (
     AuthorizerRegistry,
     AuthorizerRules,
     Grant,
-    Refused,
     Request,
     Source,
 )
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.localcore_errors import Refused
 
 from tests.support.aws.authorizers import ALLOW, REQUEST, ask, chosen, named, registry_of
 from tests.support.aws.lambda_functions import public_pem, signing_key

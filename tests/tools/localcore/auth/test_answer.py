@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mqtt443_tools.localcore.auth.answer import Answer, parse_answer
-from mqtt443_tools.localcore.auth.auth_errors import Refused
+from mqtt443_tools.localcore.localcore_errors import Refused
 
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}]}
 FULL = {

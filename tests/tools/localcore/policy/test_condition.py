@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mqtt443_tools.localcore.policy.engine import PolicyError, PolicySet
+from mqtt443_tools.localcore.localcore_errors import PolicyError
+from mqtt443_tools.localcore.policy.engine import PolicySet
 
 ARN = "arn:aws:iot:eu-west-1:123456789012:client/dev"
 VARIABLES = {"iot:ClientId": "dev", "aws:SourceIp": "10.1.2.3", "iot:DomainName": "iot.example.com"}

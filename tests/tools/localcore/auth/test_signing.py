@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.auth.auth_errors import Refused
 from mqtt443_tools.localcore.auth.signing import MAX_SIGNATURE_CHARACTERS, MAX_TOKEN_CHARACTERS, TokenVerifier
+from mqtt443_tools.localcore.localcore_errors import Refused
 
 from tests.support.aws.lambda_functions import public_pem, signing_key
 

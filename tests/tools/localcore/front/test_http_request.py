@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.front.http_request import HttpError, HttpRequest, RequestParser
+from mqtt443_tools.localcore.front.http_request import HttpRequest, RequestParser
+from mqtt443_tools.localcore.localcore_errors import HttpError
 from mqtt443_tools.localcore.settings import Settings
 
 SETTINGS = Settings(max_http_head_bytes=1000, max_payload_bytes=100)

@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.localcore.function.runtime import MAX_PAYLOAD_BYTES, FunctionError, LambdaFunction
+from mqtt443_tools.localcore.function.runtime import MAX_PAYLOAD_BYTES, LambdaFunction
+from mqtt443_tools.localcore.localcore_errors import FunctionError
 
 from tests.support.aws.lambda_functions import COUNTING, LogLines, assert_failed, call, lambda_function
 

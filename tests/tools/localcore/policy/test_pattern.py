@@ -7,7 +7,8 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.policy.pattern import Pattern, PolicyError, Wildcard, glob_matches
+from mqtt443_tools.localcore.localcore_errors import PolicyError
+from mqtt443_tools.localcore.policy.pattern import Pattern, Wildcard, glob_matches
 
 
 def matches(pattern: str, text: str, **variables: str) -> bool:

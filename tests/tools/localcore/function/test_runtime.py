@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt443_tools.localcore.function.runtime import FunctionError, LambdaFunction
+from mqtt443_tools.localcore.function.runtime import LambdaFunction
+from mqtt443_tools.localcore.localcore_errors import FunctionError
 
 from tests.support.aws.lambda_functions import COUNTING, assert_failed, call, lambda_function
 

@@ -1,0 +1,159 @@
+"""Every error of the local endpoint, in one tree.
+
+    LocalcoreError
+    +-- SettingError             a setting has a value that it cannot have; also a ValueError
+    +-- StateFolderError         the state folder cannot be used, or another endpoint uses it
+    +-- Refused                  a client is not let in; `reason` is AWS's word for it
+    +-- FunctionError            a Lambda function gave no answer; becomes a Refused
+    +-- PolicyError              a policy document is not valid; also a ValueError; becomes a Refused
+    +-- TopicError               AWS does not accept this topic or filter; also a ValueError
+    +-- MalformedPacketError     these bytes are not an MQTT packet
+    +-- AdmissionRefusedError    a CONNECT is refused
+    +-- PublishRefusedError      a message is not published
+    +-- SubscribeRefusedError    a SUBSCRIBE closes the connection
+    +-- HttpError                a request gets an error status
+    +-- ControlRequestError      a request on the control channel cannot be served
+
+The errors that commands show (ControlError, CertificateError) are CommandErrors, see `support.errors`. The reasons of
+Refused are those of AWS's `Connection.AuthNError` log event (AWS IoT Developer Guide, "CloudWatch Logs AWS IoT log
+entries").
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Literal
+
+Reason = Literal[
+    "CUSTOM_AUTHORIZER_NOT_FOUND",
+    "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR",
+    "CUSTOM_AUTHORIZER_PARAMETER_INVALID",
+    "NOT_AUTHENTICATED",
+    "SECURITY_TOKEN_SIGNATURE_MISMATCH",
+    "SECURITY_TOKEN_INVALID",
+    "SNI_MISUSED",
+    "DOMAIN_CONFIGURATION_DISABLED",
+]
+
+Kind = Literal["timeout", "throttled", "exit", "import", "exception", "answer", "event", "closed"]
+
+
+class LocalcoreError(Exception):
+    """Base class of the local endpoint's own errors."""
+
+
+class SettingError(LocalcoreError, ValueError):
+    """A setting that is unknown, of the wrong type or out of range; the text is one line for people."""
+
+
+class StateFolderError(LocalcoreError):
+    """The state folder cannot be used; the text is one line with the next step."""
+
+
+class Refused(LocalcoreError):
+    """The client is not let in.
+
+    Attributes:
+        reason: AWS's word for it.
+        detail: one line that says what was wrong, without secrets.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+class FunctionError(LocalcoreError):
+    """The function gave no usable answer.
+
+    Attributes:
+        kind: `timeout` (no answer within the limit), `throttled` (too many events at once), `exit` (its process ended),
+            `import` (the handler cannot be loaded), `exception` (the handler raised), `answer` (not JSON, or too
+            large), `event` (not JSON, or too large), `closed` (the function was closed).
+    """
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind: Kind = kind
+
+
+class PolicyError(LocalcoreError, ValueError):
+    """A policy document that AWS IoT would not take; the message names the place and the rule."""
+
+
+class TopicError(LocalcoreError, ValueError):
+    """A topic or filter that may not be used; the text is one line for people."""
+
+
+class MalformedPacketError(LocalcoreError):
+    """A packet that breaks the protocol. `connack` is the return code to answer with, if the standard gives one."""
+
+    def __init__(self, detail: str, connack: int | None = None) -> None:
+        super().__init__(detail)
+        self.connack = connack
+
+
+class AdmissionRefusedError(LocalcoreError):
+    """A CONNECT that does not come in.
+
+    Attributes:
+        reason: AWS's word for it.
+        detail: one line, without secrets.
+        connack: return code that MQTT 3.1.1 has for it.
+        always_connack: whether the standard demands that the code is sent, whatever the settings say.
+    """
+
+    def __init__(self, reason: str, detail: str, connack: int | None = None, *, always_connack: bool = False) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.connack = connack
+        self.always_connack = always_connack
+
+
+class PublishRefusedError(LocalcoreError):
+    """A message that is not published.
+
+    Attributes:
+        kind: `topic` (no valid topic), `payload` (too large), `policy` (not allowed), `reserved` (an AWS topic).
+        detail: one line.
+    """
+
+    def __init__(self, kind: Literal["topic", "payload", "policy", "reserved"], detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class SubscribeRefusedError(LocalcoreError):
+    """A SUBSCRIBE that closes the connection, with AWS's disconnect reason."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class HttpError(LocalcoreError):
+    """A request that gets an error answer.
+
+    Attributes:
+        status: of the answer.
+        message: for the log, without secrets; the client sees only the status.
+        reason: AWS's word for the log, if it has one.
+        allow: the method to use instead, for a 405.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, message: str, *, reason: str | None = None, allow: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.reason = f"HTTP_{status.value}" if reason is None else reason
+        self.allow = allow
+
+
+class ControlRequestError(LocalcoreError):
+    """A request on the control channel that cannot be served; the text goes back to the client."""

@@ -1,0 +1,92 @@
+"""Who subscribed to what, as a tree by topic level: finding the subscribers of a topic costs by its matches.
+
+For a topic of L levels, `match` visits at most 2^L nodes of the tree and in practice a few, however many sessions and
+filters exist. `add` and `remove` cost by the levels of their filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mqtt443_tools.localcore.mqtt.session import Session
+from mqtt443_tools.localcore.mqtt.topics import is_reserved
+
+
+class _Node:
+    """One level of filters: its children by level name, and the subscribers of the filter that ends here."""
+
+    __slots__ = ("children", "subscribers")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.subscribers: dict[str, tuple[Session, int]] = {}  # by client id, with the granted QoS
+
+
+class Subscriptions:
+    """The subscriptions of all sessions.
+
+    Attributes:
+        visited: how many nodes `match` has looked at since the start, for tests of its cost.
+    """
+
+    def __init__(self) -> None:
+        self.visited = 0
+        self._root = _Node()
+
+    def add(self, session: Session, topic_filter: str, qos: int) -> None:
+        """Subscribe a session to a valid filter at a granted QoS; replaces an earlier one [MQTT-3.8.4-3]."""
+        node = self._root
+        for level in topic_filter.split("/"):
+            node = node.children.setdefault(level, _Node())
+        node.subscribers[session.client_id] = (session, qos)
+        session.subscriptions[topic_filter] = qos
+
+    def remove(self, session: Session, topic_filter: str) -> None:
+        """Unsubscribe a session from a filter; does nothing where it has none [MQTT-3.10.4-5]."""
+        if session.subscriptions.pop(topic_filter, None) is None:
+            return
+        path = [self._root]
+        levels = topic_filter.split("/")
+        for level in levels:
+            path.append(path[-1].children[level])
+        del path[-1].subscribers[session.client_id]
+        for level, parent, node in zip(reversed(levels), reversed(path[:-1]), reversed(path[1:]), strict=True):
+            if node.children or node.subscribers:
+                break
+            del parent.children[level]
+
+    def remove_all(self, session: Session) -> None:
+        """Unsubscribe a session that ends from everything."""
+        for topic_filter in list(session.subscriptions):
+            self.remove(session, topic_filter)
+
+    def match(self, topic: str) -> list[tuple[Session, int]]:
+        """Return the sessions whose filters match a topic, each once, at its highest QoS [MQTT-3.3.5-1].
+
+        `#` takes one level or more, as at AWS (Developer Guide, "MQTT"). A filter that begins with a wildcard matches
+        no topic that begins with `$` [MQTT-4.7.2-1].
+        """
+        found: dict[str, tuple[Session, int]] = {}
+        for node in self._nodes(topic):
+            for client_id, (session, qos) in node.subscribers.items():
+                known = found.get(client_id)
+                if known is None or known[1] < qos:
+                    found[client_id] = (session, qos)
+        return list(found.values())
+
+    def _nodes(self, topic: str) -> Iterator[_Node]:
+        levels = topic.split("/")
+        nodes = [self._root]
+        for depth, level in enumerate(levels):
+            wildcards = depth > 0 or not is_reserved(topic)
+            below: list[_Node] = []
+            for node in nodes:
+                self.visited += 1
+                if wildcards and (rest := node.children.get("#")) is not None:
+                    yield rest
+                if (child := node.children.get(level)) is not None and level not in {"+", "#"}:
+                    below.append(child)
+                if wildcards and (child := node.children.get("+")) is not None:
+                    below.append(child)
+            nodes = below
+        yield from nodes
