@@ -36,7 +36,7 @@ OURS = ("firmware", "authorizer", "support")
 PARTS: Mapping[str, Part] = {
     "firmware": Part((), ("mqtt443",)),
     "authorizer": Part((), ("mqtt443_authorizer",)),
-    "support": Part(("authorizer",), ("mqtt443_tools", TOOLS + "support")),
+    "support": Part(("firmware", "authorizer"), ("mqtt443_tools", TOOLS + "support")),
     # The local AWS IoT Core
     "localcore.base": Part(
         ("authorizer", "support"),

@@ -9,7 +9,7 @@ Four kinds of field, told apart by `metadata["kind"]`:
 
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
-Not settings, because only one behaviour is emulated: MQTT 5 is answered with CONNACK 1 and a close (this endpoint speaks
+Not settings, because only one behaviour is emulated: MQTT 5 is answered with CONNACK 1 and a close (it speaks
 MQTT 3.1.1 only); packets that a client sends before its CONNACK are handled after it, as MQTT 3.1.1 section 3.1.4
 allows, although AWS asks clients to wait; a will is checked against the policy at CONNECT, not again when it is sent;
 shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is not held.
