@@ -83,7 +83,7 @@ def test_clock_is_set_over_443_if_ntp_is_blocked(tmp_path: Path, name: str) -> N
     environment = faketime.board_clock(tmp_path, 2000)
     with RunningCore(tmp_path / "state") as core:
         password = core.add_device("board")
-        login = {"client_id": "board", "username": "board", "password": password, "port": core.port}
+        login: dict[str, Any] = {"client_id": "board", "username": "board", "password": password, "port": core.port}
         world = {"ntp_error": 110}
         board = Board(tmp_path, interpreter, core.ca.read_bytes(), world=world, environment=environment, **login)
         with board:

@@ -11,7 +11,7 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,8 +134,9 @@ class RunningCore:
 
     def advance(self, seconds: float) -> None:
         """Let time pass on a ManualClock."""
-        assert self._clock is not None
-        self.run(lambda: self._clock.advance(seconds))
+        clock = self._clock
+        assert clock is not None
+        self.run(lambda: clock.advance(seconds))
 
     def run(self, call: Callable[[], T]) -> T:
         """Run a function in the endpoint's thread; returns its result."""
@@ -190,7 +191,7 @@ class RunningCore:
     def _story(self) -> str:
         return "; ".join(decision.line() for decision in self.decisions) or "none"
 
-    def _await(self, work: Any) -> Any:
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=WAIT_S)
 
     def _end_thread(self) -> None:

@@ -91,7 +91,7 @@ class Passage:
         fault = self.treatment.fault
         if fault is None or self.harmed:
             return False
-        return getattr(self.up if fault.direction == "up" else self.down, fault.unit) >= fault.count
+        return bool(getattr(self.up if fault.direction == "up" else self.down, fault.unit) >= fault.count)
 
     async def harm(self) -> None:
         """Do the fault; raises _Cut where it ends the connection."""

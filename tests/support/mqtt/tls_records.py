@@ -4,6 +4,7 @@ A record is five bytes of header (type, version, length) and its payload (RFC 52
 `application_data` are the data records: with TLS 1.2 each write of a client that coalesces is one of them.
 """
 
+import builtins
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,7 +26,7 @@ class Meter:
     _header: bytearray = field(default_factory=bytearray)
     _left: int = 0
 
-    def take(self, data: bytes, unit: Unit = "bytes", limit: int | None = None) -> int:
+    def take(self, data: builtins.bytes, unit: Unit = "bytes", limit: int | None = None) -> int:
         """Count `data`, but stop as soon as `limit` units have passed in all; returns how many bytes were counted."""
         at = 0
         while at < len(data) and (limit is None or getattr(self, unit) < limit):
@@ -36,7 +37,7 @@ class Meter:
             at += step
         return at
 
-    def _step(self, part: bytes) -> None:
+    def _step(self, part: builtins.bytes) -> None:
         """Count a part of one header or of one payload."""
         self.bytes += len(part)
         if self._left:

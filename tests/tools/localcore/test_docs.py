@@ -23,5 +23,5 @@ def table(kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["place", "limit", "undocumented", "guard"])
-def test_table_of_settings_is_in_the_document(kind):
+def test_table_of_settings_is_in_the_document(kind: str) -> None:
     assert table(kind) in DOCUMENT, f"docs/localcore.md should hold:\n{table(kind)}"

@@ -157,7 +157,7 @@ def test_foreign_text_is_printable_and_bounded(text: str) -> None:
 
 
 def test_drops_are_written_once_a_second_for_each_reason_with_a_count() -> None:
-    clock, written = ManualClock(), []
+    clock, written = ManualClock(), list[Any]()
     event_log = EventLog(written.append, clock, "127.0.0.1", "")
     for _ in range(5):
         event_log.dropped("A", "first")

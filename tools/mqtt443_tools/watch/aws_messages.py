@@ -38,9 +38,9 @@ class AwsWatcher:
     ) -> None:
         try:
             # An extra, which the local mode does not need.
-            from awscrt import auth, mqtt  # type: ignore[import-untyped]  # noqa: PLC0415
-            from awscrt.exceptions import AwsCrtError  # type: ignore[import-untyped]  # noqa: PLC0415
-            from awsiot import mqtt_connection_builder  # type: ignore[import-untyped]  # noqa: PLC0415
+            from awscrt import auth, mqtt  # noqa: PLC0415
+            from awscrt.exceptions import AwsCrtError  # noqa: PLC0415
+            from awsiot import mqtt_connection_builder  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise missing_extra("mqtt443 watch --stack", "cloud") from error
 

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import mqtt443_authorizer
 import pytest
@@ -98,7 +99,7 @@ def test_registered_device_gets_in_and_may_do_what_the_policy_names(tmp_path: Pa
         {"mqtt_username": None},
     ],
 )
-def test_anything_else_is_not_authenticated(tmp_path: Path, change: dict[str, object]) -> None:
+def test_anything_else_is_not_authenticated(tmp_path: Path, change: dict[str, Any]) -> None:
     (refused,), log = outcomes(tmp_path, dataclasses.replace(REQUEST, **change))
     assert isinstance(refused, Refused), refused
     assert refused.reason == "NOT_AUTHENTICATED"

@@ -68,7 +68,7 @@ def test_account_without_default_refuses_a_request_without_name(tmp_path: Path) 
 
 
 def test_forbidden_override_can_be_set_to_be_ignored(tmp_path: Path) -> None:
-    options = {"endpoint_default": "a", "allow_override": False, "on_forbidden_override": "ignore"}
+    options: dict[str, Any] = {"endpoint_default": "a", "allow_override": False, "on_forbidden_override": "ignore"}
     outcome, _ = ask(tmp_path, named("b"), A, B, **options)
     assert chosen(outcome) == "a"
 

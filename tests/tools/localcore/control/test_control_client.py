@@ -3,21 +3,24 @@
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_tools.localcore.control.control_client import ControlError, disconnect_live
 
 
 @contextmanager
-def control_server(state, answer, hold=None):
+def control_server(state: Path, answer: Any, hold: threading.Event | None = None) -> Iterator[list[Any]]:
     """Serve one request on the control channel; lends the list that the request is put into."""
     requests = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
         port = listener.getsockname()[1]
 
-        def serve():
+        def serve() -> None:
             connection, _ = listener.accept()
             with connection, connection.makefile("rb") as lines:
                 requests.append(json.loads(lines.readline()))
@@ -40,22 +43,22 @@ def control_server(state, answer, hold=None):
 @pytest.mark.parametrize(
     "answer", [[b'{"disconnected": true}\n'], [b'{"disconn', b'ected": true}\n'], [b'{"disconnected": true}']]
 )
-def test_a_live_connection_is_cut(tmp_path, answer):
+def test_a_live_connection_is_cut(tmp_path: Path, answer: Any) -> None:
     with control_server(tmp_path, answer) as requests:
         assert disconnect_live(tmp_path, "sensor-1") is True
     assert requests == [{"token": "t0ken", "op": "disconnect", "client_id": "sensor-1"}]
 
 
-def test_a_device_without_connection_is_told_apart(tmp_path):
+def test_a_device_without_connection_is_told_apart(tmp_path: Path) -> None:
     with control_server(tmp_path, [b'{"disconnected": false}\n']):
         assert disconnect_live(tmp_path, "sensor-1") is False
 
 
-def test_without_an_endpoint_nothing_is_connected(tmp_path):
+def test_without_an_endpoint_nothing_is_connected(tmp_path: Path) -> None:
     assert disconnect_live(tmp_path, "sensor-1") is False
 
 
-def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path):
+def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     (tmp_path / "control.json").write_text(json.dumps({"port": port, "token": "t0ken", "pid": 1}))
@@ -73,7 +76,7 @@ def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path):
         ([b"x" * 5000], "not JSON"),
     ],
 )
-def test_an_endpoint_that_does_not_confirm_is_an_error(tmp_path, answer, message):
+def test_an_endpoint_that_does_not_confirm_is_an_error(tmp_path: Path, answer: Any, message: str) -> None:
     with control_server(tmp_path, answer), pytest.raises(ControlError, match=message):
         disconnect_live(tmp_path, "sensor-1")
 
@@ -83,7 +86,7 @@ def test_an_endpoint_that_does_not_confirm_is_an_error(tmp_path, answer, message
     [([b"{"], [0.0, 0.1, 2.5]), ([], [0.0, 1.99])],
     ids=["deadline passes between two parts", "deadline passes while it waits"],
 )
-def test_an_endpoint_that_does_not_finish_its_answer_ends_at_the_deadline(tmp_path, answer, times):
+def test_unfinished_answer_ends_at_the_deadline(tmp_path: Path, answer: Any, times: Any) -> None:
     # The clock jumps to, or almost to, the deadline, so that nothing here waits for long.
     clock = iter(times)
     hold = threading.Event()
@@ -95,7 +98,7 @@ def test_an_endpoint_that_does_not_finish_its_answer_ends_at_the_deadline(tmp_pa
     "content",
     ["", "[]", "{}", '{"port": "1", "token": "t"}', '{"port": 70000, "token": "t"}', '{"port": 1, "token": 5}'],
 )
-def test_a_broken_control_file_is_an_error(tmp_path, content):
+def test_a_broken_control_file_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "control.json").write_text(content)
     with pytest.raises(ControlError):
         disconnect_live(tmp_path, "sensor-1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from mqtt443_tools.localcore.mqtt.session import Message
@@ -114,9 +115,17 @@ def test_paho_over_websocket_needs_no_alpn_and_gets_its_commands(registered: Run
     script = Script(registered)
     subscribed, received = threading.Event(), threading.Event()
     script.client = client
-    client.on_connect = lambda *_: client.subscribe(f"commands/{CLIENT_ID}", 1)
+
+    def on_connect(*_: Any) -> None:
+        client.subscribe(f"commands/{CLIENT_ID}", 1)
+
+    def on_message(_client: Client, _data: Any, message: MQTTMessage) -> None:
+        script.received.append(message)
+        received.set()
+
+    client.on_connect = on_connect
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _client, _data, message: (script.received.append(message), received.set())
+    client.on_message = on_message
     with script.running(registered):
         assert subscribed.wait(WAIT_S)
         client.publish(TOPIC, "over WebSocket", qos=1)

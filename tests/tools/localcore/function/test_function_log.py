@@ -11,7 +11,7 @@ from mqtt443_tools.localcore.function.function_log import MAX_LINE_BYTES, carry_
 
 def carry(*chunks: bytes) -> list[str]:
     async def run() -> list[str]:
-        stream, lines = asyncio.StreamReader(), []
+        stream, lines = asyncio.StreamReader(), list[str]()
         task = asyncio.create_task(carry_log(stream, lines.append))
         for chunk in chunks:
             stream.feed_data(chunk)

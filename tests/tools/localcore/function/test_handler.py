@@ -56,10 +56,11 @@ def test_answer_that_is_not_json_is_refused(tmp_path: Path, expression: str, cau
 
 def test_answer_may_have_six_megabytes_and_no_more(tmp_path: Path) -> None:
     source = "def handler(event, context): return event['text'] * event['times']"
-    quotes = {"text": '"', "times": (MAX_PAYLOAD_BYTES - 2) // 2}  # each takes two bytes, and four in the frame
+    times = (MAX_PAYLOAD_BYTES - 2) // 2
+    quotes = {"text": '"', "times": times}  # each takes two bytes, and four in the frame
     euros = {"text": "€", "times": MAX_PAYLOAD_BYTES // 3}  # three bytes each, and six in the frame
     (largest, too_large, again), _ = call(tmp_path, source, quotes, euros, {"text": "x", "times": 1})
-    assert largest == '"' * quotes["times"]
+    assert largest == '"' * times
     assert_failed(too_large, "answer", f"the handler's answer is over {MAX_PAYLOAD_BYTES:,} bytes")
     assert again == "x"
 

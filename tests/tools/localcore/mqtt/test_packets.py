@@ -43,7 +43,9 @@ credentials = st.one_of(
     st.tuples(st.none(), st.none()), st.tuples(words, st.none()), st.tuples(words, st.binary(max_size=40))
 )
 connects = st.builds(
-    lambda client_id, clean, keep_alive_s, login, will: Connect(client_id, clean, keep_alive_s, *login, will),
+    lambda client_id, clean, keep_alive_s, login, will: Connect(
+        client_id, clean, keep_alive_s, login[0], login[1], will
+    ),
     words,
     st.booleans(),
     st.integers(0, 0xFFFF),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt443_tools.localcore.localcore_errors import TopicError
 from mqtt443_tools.localcore.mqtt.session import Session
 from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
-from mqtt443_tools.localcore.mqtt.topics import TopicError, check_filter, matches
+from mqtt443_tools.localcore.mqtt.topics import check_filter, matches
 
 LEVEL = st.sampled_from(["", "a", "b", "$a", "+", "#"])
 FILTERS = st.lists(LEVEL, min_size=1, max_size=4).map("/".join)

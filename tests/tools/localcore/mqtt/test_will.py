@@ -11,13 +11,18 @@ from tests.support.mqtt.engine import Engine, EngineClient
 
 WILL = ("last/words", b"bye", 1, False)
 
+
+def cut_by_a_command(engine: Engine, _client: EngineClient) -> None:
+    assert engine.broker.disconnect("dev-1", "API_INITIATED_DISCONNECT", "")
+
+
 ends: dict[str, Callable[[Engine, EngineClient], None]] = {
     "connection lost": lambda _engine, client: client.vanish(),
     "keep alive": lambda engine, _client: engine.advance(91),
     "bad bytes": lambda _engine, client: client.send(b"\x00"),
     "refused publish": lambda _engine, client: client.send(client_publish("$aws/x")),
     "taken over": lambda engine, _client: engine.connected("dev-1").send(DISCONNECT),
-    "cut by a command": lambda engine, _client: engine.broker.disconnect("dev-1", "API_INITIATED_DISCONNECT", ""),
+    "cut by a command": cut_by_a_command,
     "TTL": lambda engine, _client: engine.advance(86_400),
 }
 

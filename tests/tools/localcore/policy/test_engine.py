@@ -15,7 +15,7 @@ ARN = "arn:aws:iot:eu-west-1:123456789012:"
 VARIABLES = {"iot:ClientId": "dev", "aws:SourceIp": "127.0.0.1", "iot:DomainName": "localhost"}
 
 
-def statement(effect: str, action: Any, resource: Any, **more: Any) -> dict[str, Any]:
+def statement(effect: Any, action: Any, resource: Any, **more: Any) -> dict[str, Any]:
     return {"Effect": effect, "Action": action, "Resource": resource, **more}
 
 

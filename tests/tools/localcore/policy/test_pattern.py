@@ -88,7 +88,7 @@ class CountedText(str):
 
 
 def test_work_stays_within_pattern_times_text() -> None:
-    pattern = [Wildcard.ANY, "a"] * 200 + ["b"]
+    pattern: list[str | Wildcard] = [*(Wildcard.ANY, "a") * 200, "b"]
     text = CountedText("a" * 400)
     CountedText.looks = 0
     assert not glob_matches(pattern, text)
