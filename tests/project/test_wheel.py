@@ -155,7 +155,7 @@ def test_wheel_brings_three_packages_and_their_data(wheel: Path) -> None:
         names = archive.namelist()
     ours = [name for name in names if ".dist-info/" not in name]
     assert {name.split("/")[0] for name in ours} == {"mqtt443", "mqtt443_authorizer", "mqtt443_tools"}
-    assert {path.name for path in (ROOT / "firmware" / "mqtt443").glob("*.py")} == {
+    assert {path.name for path in (ROOT / "firmware" / "mqtt443").glob("*.*")} == {
         name.removeprefix("mqtt443/") for name in ours if name.startswith("mqtt443/")
     }
     for path in ("boot.py", "main.py", "config.example.json", "docs/config.md", "firmware/image/alpn/alpn.c"):

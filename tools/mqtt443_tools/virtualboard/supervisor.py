@@ -56,7 +56,7 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
     if compiled:
         compile_package(FIRMWARE, installed)
     else:
-        shutil.copytree(FIRMWARE, installed, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(FIRMWARE, installed, ignore=shutil.ignore_patterns("__pycache__", "*.pyi", "py.typed"))
     if (sensors := config.parent / "sensors.py").exists():
         shutil.copy(sensors, root / "sensors.py")
     try:
