@@ -164,6 +164,8 @@ class Settings:
     connect_timeout_s: int = _choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
 
     handshake_timeout_s: int = _guard(10, "time for a TLS handshake", low=1)
+    max_handshakes: int = _guard(256, "TLS handshakes at a time; the oldest of the busiest address ends first", low=1)
+    max_handshakes_per_address: int = _guard(128, "of these, from one address; its oldest ends first", low=1)
     http_timeout_s: int = _guard(30, "time for one HTTP request to arrive, the wait on a kept connection included")
     max_http_head_bytes: int = _guard(16 * 1024, "request line and headers of one HTTP request")
     max_write_buffer_bytes: int = _guard(1024 * 1024, "bytes waiting for one peer; one that does not read is dropped")

@@ -27,6 +27,8 @@ def explain_failure(error: OSError, handshake: Handshake, name: str) -> tuple[st
     if isinstance(error, ssl.SSLError):
         reason = error.reason or "the client closed during the handshake"
         return "TLS_ERROR", next((text for key, text in KNOWN.items() if key in reason), reason)
+    if isinstance(error, ConnectionRefusedError):
+        return "THROTTLED", "too many TLS handshakes were in progress, and this was the oldest"
     if isinstance(error, ConnectionAbortedError):
         return "TLS_ERROR", f"the handshake did not end in time: {error}"
     return "TLS_ERROR", f"the client closed during the handshake ({type(error).__name__})"

@@ -28,6 +28,7 @@ from mqtt443_tools.localcore.events import Decision, DecisionSink
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.front.channel import Channel
 from mqtt443_tools.localcore.front.handshake import explain_failure
+from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
 from mqtt443_tools.localcore.front.http import HttpConnection
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.tls import accept_tls, server_context, watched_handshake
@@ -77,6 +78,7 @@ class LocalCore:
         self._control = ControlServer(settings.state, broker, settings.max_watcher_messages, self._recent, clock.time)
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
+        self._handshakes = HandshakeGate(settings.max_handshakes_per_address, settings.max_handshakes)
 
     @property
     def ca_path(self) -> Path:
@@ -151,7 +153,7 @@ class LocalCore:
         try:
             with watched_handshake(sock) as handshake:
                 try:
-                    reader, writer = await accept_tls(sock, context, self._settings.handshake_timeout_s)
+                    reader, writer = await self._handshake(sock, context, source_ip)
                 except OSError as error:  # ssl.SSLError is one
                     event_log.write("refused", *explain_failure(error, handshake, endpoint.name))
                     return
@@ -165,6 +167,29 @@ class LocalCore:
         finally:
             if channel is not None:
                 channel.abort()
+
+    async def _handshake(
+        self, sock: socket.socket, context: ssl.SSLContext, source_ip: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Do the TLS handshake. Raises OSError, also where it had to make room for a newer one."""
+        crowded = asyncio.Event()
+        work = asyncio.create_task(accept_tls(sock, context, self._settings.handshake_timeout_s))
+
+        def end() -> None:
+            crowded.set()
+            work.cancel()
+
+        with self._handshakes.handshake(source_ip, end):
+            try:
+                return await work
+            except asyncio.CancelledError:
+                if not crowded.is_set():
+                    work.cancel()
+                    raise
+                raise ConnectionRefusedError("too many handshakes at once") from None
+            finally:
+                if not work.done() or work.cancelled():
+                    sock.close()
 
     async def _route(self, channel: Channel, alpn: str | None, peer: Peer, event_log: EventLog) -> None:
         if peer.endpoint.is_domain and alpn == "mqtt" and self._settings.domain_alpn == "refuse":

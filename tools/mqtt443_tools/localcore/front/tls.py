@@ -7,6 +7,7 @@ client whose name is refused gets the alert, which asyncio would drop with the f
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import contextlib
 import socket
 import ssl
@@ -31,6 +32,10 @@ STATIC_RSA = (
 )
 TLS12_CIPHERS = ":".join((*ECDHE, *STATIC_RSA))
 """IoTSecurityPolicy_TLS13_1_2_2022_10 (Developer Guide, "Transport security"); TLS 1.3 has AWS's three by default."""
+
+
+# asyncio gives each TLS connection a read buffer of 256 KiB; a TLS record holds 16 KiB at most (RFC 8446 section 5.1).
+asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
 
 
 @dataclass(slots=True)

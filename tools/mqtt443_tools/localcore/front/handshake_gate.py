@@ -1,0 +1,58 @@
+"""Bounds the TLS handshakes in progress, so that a flood of half-open ones costs little and keeps no device out.
+
+At a limit the oldest handshake ends: that of the new client's own address or, for the limit in all, of the address
+with the most handshakes in progress. A device at another address than the flood keeps its time for the handshake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class HandshakeGate:
+    """The handshakes in progress.
+
+    Args:
+        per_address: how many one address may have in progress, 1 or more.
+        in_all: how many all addresses may have in progress, 1 or more.
+    """
+
+    def __init__(self, per_address: int, in_all: int) -> None:
+        self._per_address = per_address
+        self._in_all = in_all
+        self._in_progress: dict[str, dict[object, Callable[[], None]]] = {}  # by address, the oldest first
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many handshakes are in progress."""
+        return self._count
+
+    @contextmanager
+    def handshake(self, address: str, end: Callable[[], None]) -> Iterator[None]:
+        """Count a handshake as long as the block runs; `end` ends it early, and is called at most once."""
+        if len(self._in_progress.get(address, ())) >= self._per_address:
+            self._end_oldest(address)
+        elif self._count >= self._in_all:
+            # At most `in_all` addresses are looked at, however many clients there are.
+            self._end_oldest(max(self._in_progress, key=lambda known: len(self._in_progress[known])))
+        key = object()
+        self._in_progress.setdefault(address, {})[key] = end
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._remove(address, key)
+
+    def _end_oldest(self, address: str) -> None:
+        key, end = next(iter(self._in_progress[address].items()))
+        self._remove(address, key)
+        end()
+
+    def _remove(self, address: str, key: object) -> None:
+        handshakes = self._in_progress.get(address, {})
+        if handshakes.pop(key, None) is not None:
+            self._count -= 1
+            if not handshakes:
+                del self._in_progress[address]
