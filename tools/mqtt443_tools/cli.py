@@ -1,5 +1,7 @@
 """The command `mqtt443`: joins the subcommands, one package each, and turns their errors into exit codes."""
 
+import errno
+import io
 import os
 import sys
 from importlib.metadata import version as installed_version
@@ -19,8 +21,12 @@ from mqtt443_tools.push.push_command import push
 from mqtt443_tools.run.run_command import run
 from mqtt443_tools.send.send_command import send
 from mqtt443_tools.support.command_line import new_app
+from mqtt443_tools.support.console import MAX_LINE_CHARS
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.printable import printable
 from mqtt443_tools.watch.watch_command import watch
+
+_OUTPUT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 app = new_app("mqtt443", "Connect an ESP32 to AWS IoT Core with a user name and a password, over port 443.")
 
@@ -57,11 +63,29 @@ app.add_typer(cloud_app, name="cloud")
 
 def main() -> None:
     """Run the command line; exits 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks must not end a command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except CommandError as error:
-        print(f"mqtt443: {error}", file=sys.stderr)
+        print(f"mqtt443: {printable(str(error), MAX_LINE_CHARS)}", file=sys.stderr)
+        _end_output()
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `mqtt443 watch | head`: the reader is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()
         sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_ERRNOS:
+            raise
+        print(f"mqtt443: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        _end_output()
+        sys.exit(1)
+
+
+def _end_output() -> None:
+    """Drop what standard output does not take, so that Python does not try again, and complain, when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

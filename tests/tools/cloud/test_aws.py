@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions as boto  # type: ignore[import-untyped]
 import pytest
+from mqtt443_tools.cloud import aws
 from mqtt443_tools.cloud.aws import MAX_PAGES, MAX_TRIES, Aws, AwsError, open_aws
 from mqtt443_tools.support.errors import CommandError, UsageError
 
@@ -144,3 +146,43 @@ def test_what_is_sent_and_answered_is_checked_against_the_service_model(environm
         Aws(answers.session).call("iot", "describe_endpoint")
     with pytest.raises(AwsError, match="ParamValidationError"):
         Aws(answers.session).call("iot", "describe_endpoint", kind="iot:Data-ATS")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("AWS_ENDPOINT_URL", "nonsense", "Invalid endpoint: nonsense: correct or unset AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "iot in eu-west-1 does not answer: check the network"),
+        ("HTTPS_PROXY", "http://127.0.0.1:9", "the proxy does not answer: correct HTTPS_PROXY"),
+        ("HTTPS_PROXY", "nonsense://x", "the proxy does not answer: correct HTTPS_PROXY"),
+    ],
+)
+def test_address_in_the_environment_that_leads_nowhere_is_named(
+    environment: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
+) -> None:
+    monkeypatch.setattr(aws, "MAX_TRIES", 1)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CommandError) as refusal:
+        open_aws(region="eu-west-1").call("iot", "describe_endpoint")
+    assert str(refusal.value).startswith(line)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+@pytest.mark.parametrize("content", [b"[default\nx", b"\xff\xfe"])
+def test_config_file_of_aws_that_is_broken_is_named(
+    environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: bytes
+) -> None:
+    path = tmp_path / "broken"
+    path.write_bytes(content)
+    monkeypatch.setenv(variable, str(path))
+    with pytest.raises(UsageError) as refusal:
+        open_aws()
+    assert str(refusal.value) == f"Unable to parse config file: {path}: correct the file, or move it away"
+
+
+def test_region_of_the_environment_is_used(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert open_aws().region == "eu-north-1"
+    assert open_aws(region="eu-west-1").region == "eu-west-1"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from mqtt443_authorizer.filestore import FileStore
+from mqtt443_tools.factory import batch
+from mqtt443_tools.factory.batch import read_rows
 from mqtt443_tools.flash.image import littlefs_blocks
 from mqtt443_tools.push import bundle
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -98,7 +100,15 @@ def test_table_becomes_devices_bundles_and_labels(push: Push, table: Callable[[s
         ("client_id\na\n\nb\na\n", "the client_id a occurs twice"),
         ("client_id,username\na,u\nb,u\n", "the username u occurs twice"),
         ("client_id,publish\na,x/#\n", "line 2"),
-        ("client_id\na,b\n", "line 2"),
+        ("client_id\na,b\n", "line 2: more cells than columns; put a cell that has a comma in quotes"),
+        ("client_id;username\na;b\n", "line 1: the cells are separated by semicolons; save the table with commas"),
+        ("client_id\tusername\na\tb\n", "line 1: the cells are separated by tabs; save the table with commas"),
+        ("client_id,\na,\n", "line 1: a column without a name, or a comma too many"),
+        ("client_id,username\na,b,\n", "line 2: a comma too many at the end; delete it"),
+        ("client_id,username\na,b\n,\n", "line 3: the row is empty; delete it"),
+        ("client_id,client_id\na,b\n", "line 1: the first line must name the columns: .*, each once"),
+        ("", "line 1: the first line must name the columns"),
+        ('client_id\n"a\n', "unexpected end of data"),
     ],
 )
 def test_table_with_a_mistake_registers_nobody(
@@ -108,6 +118,25 @@ def test_table_with_a_mistake_registers_nobody(
     with pytest.raises(UsageError, match=line):
         push(None, *arguments)
     assert not (tmp_path / "state" / "devices.json").exists()
+
+
+def test_table_with_many_mistakes_names_each_line(table: Callable[[str], str]) -> None:
+    path = table("client_id,username\na/b,\nc,\nc,u\n,\nd,?\n")
+    with pytest.raises(UsageError) as refusal:
+        read_rows(Path(path))
+    found = re.findall(r"line (\d): ", str(refusal.value))
+    assert found == ["2", "4", "5", "6"]
+    with pytest.raises(UsageError, match=r"line 11: [^;]+; and 15 more$"):
+        read_rows(Path(table("client_id\n" + "a/b\n" * 25)))
+
+
+def test_table_is_never_cut(table: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MAX_BYTES", 1000)
+    whole = "client_id\n" + "".join(f"device-{number:04}\n" for number in range(82))
+    assert len(whole) == 994
+    assert len(read_rows(Path(table(whole)))) == 82
+    with pytest.raises(UsageError, match=r"devices\.csv: larger than 1,000 bytes"):
+        read_rows(Path(table(whole + "device-more\n")))
 
 
 def test_device_whose_bundle_fails_is_not_registered(push: Push, table: Callable[[str], str], tmp_path: Path) -> None:

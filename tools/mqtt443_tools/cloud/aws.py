@@ -3,6 +3,7 @@
 The other modules know what the calls are for. Credentials are left to boto3 and never looked at.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -163,6 +164,10 @@ class Aws:
             return use(self.client(service))
         except boto.ClientError as error:
             raise _explain(service, operation, error.response["Error"]) from error
+        except boto.ProxyConnectionError as error:
+            raise AwsError(
+                "Unreachable", "the proxy does not answer: correct HTTPS_PROXY, or add AWS's hosts to NO_PROXY"
+            ) from error
         except (boto.EndpointConnectionError, boto.HTTPClientError) as error:
             raise AwsError(
                 "Unreachable",
@@ -181,6 +186,9 @@ class Aws:
             raise _no_credentials() from error
         except boto.BotoCoreError as error:
             raise AwsError(type(error).__name__, f"{service} {operation} failed: {type(error).__name__}") from error
+        except ValueError as error:  # boto3's own, for an address that is not one
+            address = next((name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")), "AWS_ENDPOINT_URL")
+            raise UsageError(f"{' '.join(str(error).split())}: correct or unset {address}") from error
 
 
 def _no_credentials() -> AwsError:
@@ -210,14 +218,17 @@ def open_aws(profile: str | None = None, region: str | None = None) -> Aws:
     """Open the account that the environment, or a profile, names.
 
     Raises:
-        CommandError: boto3 is not installed, or the profile does not exist.
+        CommandError: boto3 is not installed, the profile does not exist, or the AWS config file is broken.
     """
     try:
         import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  an extra
-        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ProfileNotFound  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise missing_extra("a command for AWS", "cloud") from error
     try:
-        return Aws(boto3.Session(profile_name=profile, region_name=region))
+        # boto3 itself reads AWS_DEFAULT_REGION alone.
+        return Aws(boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION")))
     except ProfileNotFound as error:
         raise UsageError(f"there is no AWS profile {profile}: see `aws configure list-profiles`") from error
+    except BotoCoreError as error:  # a config file that cannot be parsed
+        raise UsageError(f"{' '.join(str(error).split())}: correct the file, or move it away") from error

@@ -21,7 +21,9 @@ def deployed_policy(aws: Aws, stack: Stack | None) -> bytes | None:
     bucket, name = stack.parameters["CodeBucket"], stack.parameters["CodeKey"]
     answer = aws.call("s3", "get_object", Bucket=bucket, Key=name, ExpectedBucketOwner=aws.account)
     try:
-        content: bytes = answer["Body"].read(MAX_BYTES)
+        content: bytes = answer["Body"].read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise CommandError(f"bucket {bucket}: {name} is larger than {MAX_BYTES:,} bytes: deploy with --policy FILE")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return archive.read("mqtt443_authorizer/policy.json")
     except (zipfile.BadZipFile, KeyError) as error:

@@ -52,7 +52,10 @@ class SigningKey:
         """Read a key from a file. Raises CommandError for an unusable key, FileNotFoundError without a file."""
         try:
             with path.open("rb") as file:
-                key = load_pem_private_key(file.read(MAX_KEY_BYTES), None)
+                content = file.read(MAX_KEY_BYTES + 1)
+            if len(content) > MAX_KEY_BYTES:
+                raise CommandError(f"{path}: larger than {MAX_KEY_BYTES:,} bytes: not a private key in PEM")
+            key = load_pem_private_key(content, None)
         except FileNotFoundError:
             raise
         except OSError as error:

@@ -10,6 +10,7 @@ from mqtt443_authorizer.store import CredentialStore
 
 from mqtt443_tools.support.config_file import copy_ca
 from mqtt443_tools.support.posix import needs_posix
+from mqtt443_tools.support.shared_folder import refuse_shared
 
 LOCAL_ENDPOINT = "localhost"
 LOCAL_PORT = 8443
@@ -99,9 +100,10 @@ def open_backend(state: Path, stack: str | None, region: str | None, profile: st
         profile: AWS profile; None for the default.
 
     Raises:
-        CommandError: boto3 is not installed, or the profile does not exist.
+        CommandError: boto3 is not installed, the profile does not exist, or every user can change the state folder.
     """
     if stack is None:
+        refuse_shared(state)
         return LocalBackend(state)
     # boto3 takes a second to load, and the local mode does not need it.
     from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415

@@ -21,6 +21,7 @@ from mqtt443_tools.device.device_console import (
     read_password,
     reported,
     show_secret,
+    undone_unless_delivered,
 )
 from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.config_file import read_config, update_config
@@ -110,7 +111,10 @@ def add(
                 now=time.time(),
                 template=backend.template(),
             )
-    show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
+    with undone_unless_delivered(
+        lambda: registration.remove(backend.store, client_id), "nothing was registered", is_delivered=out is not None
+    ):
+        show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
 
 
 @app.command("list", epilog="Example: mqtt443 device list --json")
@@ -198,7 +202,10 @@ def rotate(
             with reported():
                 registration.take_back(backend.store, added)
             raise
-    show_secret("rotated", added, out, {}, is_chosen=chosen is not None, as_json=as_json)
+    with undone_unless_delivered(
+        lambda: registration.take_back(backend.store, added), "the old password stays", is_delivered=out is not None
+    ):
+        show_secret("rotated", added, out, {}, is_chosen=chosen is not None, as_json=as_json)
 
 
 @app.command(epilog="Example: mqtt443 device disable sensor-1")

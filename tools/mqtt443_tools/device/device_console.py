@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,34 @@ def show_secret(
         typer.echo(f"the old password works until {minute(old_ends_at)}")
     if out is not None:
         typer.echo(f"wrote {out}")
+
+
+@contextmanager
+def undone_unless_delivered(undo: Callable[[], object], consequence: str, *, is_delivered: bool) -> Iterator[None]:
+    """Undo a registration if the block cannot show the only copy of its password.
+
+    Args:
+        undo: takes the registration back.
+        consequence: what is true afterwards, for the message.
+        is_delivered: a file holds the password already; then nothing is undone.
+
+    Raises:
+        CommandError: standard output does not take the password; whatever else the block raises.
+    """
+    if is_delivered:
+        yield
+        return
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        with reported():
+            undo()
+        reason = getattr(error, "strerror", None) or "it cannot show these characters"
+        raise CommandError(f"standard output cannot be written: {reason}; {consequence}") from error
+    except BaseException:  # Ctrl-C too
+        with reported():
+            undo()
+        raise
 
 
 def minute(unix_s: int) -> str:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mqtt443_authorizer.device import (
     validate_client_id,
@@ -27,9 +28,11 @@ from mqtt443_tools.factory.labels import sheet
 from mqtt443_tools.push import bundle
 from mqtt443_tools.push.board_tree import CONFIG, SENSORS, own_files, read_settings
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.read_file import read_file
 
 COLUMNS = ("client_id", "username", "publish", "subscribe")
 MAX_BYTES = 4 * 1024 * 1024
+MAX_MISTAKES = 10
 LABELS = "labels.html"
 
 
@@ -63,28 +66,36 @@ class Recipe:
 def read_rows(path: Path) -> list[Row]:
     """Read the table: CSV with a header; topics in one cell are separated by spaces.
 
-    Raises UsageError that names the line.
+    Raises UsageError that names every line with a mistake, up to ten.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
-    table = csv.DictReader(io.StringIO(text, newline=""))
-    if "client_id" not in (table.fieldnames or ()) or not set(table.fieldnames or ()) <= set(COLUMNS):
-        raise UsageError(
-            f"{path}: the first line must name the columns: client_id and, optionally, {', '.join(COLUMNS[1:])}"
-        )
+        text = read_file(path, MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8; save the table as CSV in UTF-8") from error
+    except CommandError as error:
+        raise UsageError(str(error)) from error
+    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
+    mistakes: list[str] = []
+    lines: dict[tuple[str, str], int] = {}
     try:
+        _check_header(table.fieldnames or ())
         for cells in table:
-            rows.append(_row(cells))
-    except (csv.Error, AuthorizerError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} line {table.line_num}: {error}") from error
-    for name in ("client_id", "username"):
-        seen = [getattr(row, name) for row in rows]
-        if twice := next((each for each in seen if seen.count(each) > 1), None):
-            raise UsageError(f"{path}: the {name} {twice} occurs twice")
+            try:
+                row = _row(cells)
+            except (AuthorizerError, ValueError) as error:
+                mistakes.append(f"line {table.line_num}: {error}")
+                continue
+            rows.append(row)
+            for name, value in (("client_id", row.client_id), ("username", row.username)):
+                first = lines.setdefault((name, value), table.line_num)
+                if first != table.line_num:
+                    mistakes.append(f"line {table.line_num}: the {name} {value} occurs twice, first in line {first}")
+    except (csv.Error, ValueError) as error:
+        mistakes.append(f"line {max(table.line_num, 1)}: {error}")
+    if mistakes:
+        more = f"; and {len(mistakes) - MAX_MISTAKES} more" if len(mistakes) > MAX_MISTAKES else ""
+        raise UsageError(f"{path}: {'; '.join(mistakes[:MAX_MISTAKES])}{more}")
     return rows
 
 
@@ -126,9 +137,28 @@ def make(
     return written, len(rows) - len(waiting)
 
 
-def _row(cells: Mapping[str, str]) -> Row:
-    if None in cells:  # where csv puts surplus cells
-        raise TypeError("more cells than columns")
+def _check_header(columns: Sequence[str]) -> None:
+    """Refuse a header that does not name our columns. Raises ValueError."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and separator in columns[0]:
+            raise ValueError(f"the cells are separated by {name}; save the table with commas")
+    if "" in columns:
+        raise ValueError("a column without a name, or a comma too many; delete it in every line")
+    if "client_id" not in columns or not set(columns) <= set(COLUMNS) or len(set(columns)) < len(columns):
+        raise ValueError(
+            f"the first line must name the columns: client_id and, optionally, {', '.join(COLUMNS[1:])}, each once"
+        )
+
+
+def _row(cells: Mapping[str | None, Any]) -> Row:
+    """Return a row. Raises ValueError, DeviceError."""
+    surplus = cells.get(None)  # where csv puts it
+    if not any(cells.values()) or not any("".join(cell or "").strip() for cell in cells.values()):
+        raise ValueError("the row is empty; delete it")
+    if surplus and not any(surplus):
+        raise ValueError("a comma too many at the end; delete it")
+    if surplus:
+        raise ValueError("more cells than columns; put a cell that has a comma in quotes")
     client_id = cells["client_id"].strip()
     topics = [tuple((cells.get(name) or "").split()) for name in ("publish", "subscribe")]
     row = Row(client_id, (cells.get("username") or "").strip() or client_id, *topics)

@@ -37,7 +37,8 @@ def known_endpoint(state: Path) -> KnownEndpoint | None:
     """Return what was last kept in a state folder; None if there is nothing that can be used."""
     try:
         with (state / ENDPOINT_FILE).open("rb") as file:
-            values: Any = json.loads(file.read(MAX_BYTES))
+            content = file.read(MAX_BYTES + 1)
+        values: Any = json.loads(content) if len(content) <= MAX_BYTES else None
         endpoint = KnownEndpoint(**values)
     except (OSError, ValueError, RecursionError, TypeError):
         return None

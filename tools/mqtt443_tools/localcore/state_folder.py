@@ -11,6 +11,8 @@ from pathlib import Path
 from mqtt443_authorizer.files import make_private_folder
 
 from mqtt443_tools.localcore.localcore_errors import StateFolderError
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.shared_folder import refuse_shared
 
 LOCK_FILE = "lock"
 
@@ -34,6 +36,10 @@ def owned_folder(state: Path) -> Iterator[None]:
     """
     with using(state):
         make_private_folder(state)
+        try:
+            refuse_shared(state)
+        except CommandError as error:
+            raise StateFolderError(str(error)) from None
         lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

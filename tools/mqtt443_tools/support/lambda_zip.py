@@ -6,6 +6,7 @@ one mode. The local endpoint unpacks the same zip, so it runs the code that AWS 
 
 import hashlib
 import io
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ MAX_UNPACKED_BYTES = 250 * 1024 * 1024  # AWS Lambda Developer Guide, "Lambda qu
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _MODE = 0o100644
 _UNIX = 3
+_ENCRYPTED = 1  # bit 0 of the general purpose flags (PKWARE APPNOTE.TXT, 4.4.4)
 
 
 def build(package: Path = PACKAGE, policy: bytes | None = None) -> bytes:
@@ -61,6 +63,10 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             if sum(entry.file_size for entry in opened.infolist()) > MAX_UNPACKED_BYTES:
                 raise ValueError(f"Lambda accepts at most {MAX_UNPACKED_BYTES >> 20} MB of code")
+            if any(entry.flag_bits & _ENCRYPTED for entry in opened.infolist()):
+                raise ValueError("the zip is encrypted, which Lambda does not accept")
             opened.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error):
+    except NotImplementedError:
+        raise ValueError("the zip is compressed in a way that Lambda does not accept") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
         raise ValueError("not a zip file") from None

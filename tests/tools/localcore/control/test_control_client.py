@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt443_tools.localcore.control.control_client import ControlError, disconnect_live
+from mqtt443_tools.localcore.control.control_client import ControlClient, ControlError, disconnect_live
 
 
 @contextmanager
@@ -102,3 +102,25 @@ def test_a_broken_control_file_is_an_error(tmp_path: Path, content: str) -> None
     (tmp_path / "control.json").write_text(content)
     with pytest.raises(ControlError):
         disconnect_live(tmp_path, "sensor-1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"[]\n",
+        b'{"x": 1}\n',
+        b'{"dropped": "x"}\n',
+        b'{"topic": 5, "payload": "", "received_at": 1}\n',
+        b'{"topic": "a", "payload": "!", "received_at": 1}\n',
+        b'{"topic": "a", "payload": "\xc3\xa9", "received_at": 1}\n',
+        b'{"topic": "a", "payload": "", "received_at": "now"}\n',
+    ],
+)
+def test_another_program_on_the_port_is_an_error(tmp_path: Path, line: bytes) -> None:
+    with (
+        control_server(tmp_path, [line]),
+        ControlClient(tmp_path) as control,
+        pytest.raises(ControlError, match="what the local endpoint says is not"),
+    ):
+        list(control.watch("#", None))

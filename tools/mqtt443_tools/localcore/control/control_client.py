@@ -74,6 +74,8 @@ class ControlClient:
                 message = _parse(line)
                 if "error" in message:
                     raise ControlError("the local endpoint refused the request")
+                if not _is_message(message):
+                    raise ControlError("what the local endpoint says is not a message")
                 yield message
         except OSError:  # TimeoutError is one: the deadline; a reset: the endpoint has gone
             return
@@ -146,6 +148,17 @@ def disconnect_live(state: Path, client_id: str, clock: Callable[[], float] = ti
             return control.disconnect(client_id)
     except NotRunning:
         return False
+
+
+def _is_message(message: dict[str, Any]) -> bool:
+    """Return whether a line has the fields that its readers use; another program may listen on the port by now."""
+    if "dropped" in message:
+        return type(message["dropped"]) is int
+    try:
+        base64.b64decode(message["payload"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return isinstance(message.get("topic"), str) and type(message.get("received_at")) in {int, float}
 
 
 def _parse(content: bytes) -> dict[str, Any]:
