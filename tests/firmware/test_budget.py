@@ -1,4 +1,4 @@
-"""The package stays within firmware/budget.json: .mpy bytes, heap after import, heap while connected."""
+"""The package stays within firmware/budget.json: .mpy bytes, heap after import and while connected, least heap."""
 
 import json
 
@@ -36,3 +36,9 @@ def test_package_fits_the_heap_of_a_plain_esp32(config, transport):
     held = package_size.heap(interpreters.need("alpn32"), config(transport))
     assert held.after_import <= BUDGET["heap_after_import_bytes"]
     assert held.after_import < held.connected <= BUDGET[f"heap_connected_{transport}_bytes"]
+
+
+@pytest.mark.parametrize("transport", ["alpn", "wss"])
+def test_package_publishes_in_a_small_heap(config, transport):
+    least = package_size.least_heap(interpreters.need("alpn32"), config(transport))
+    assert package_size.LEAST_KB * 1024 / 2 < least <= BUDGET["least_heap_bytes"]

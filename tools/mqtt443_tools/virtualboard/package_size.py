@@ -4,8 +4,9 @@ The heap is measured on the 32-bit MicroPython, where objects are as large as on
 frozen (umqtt, `machine`, `network` …) is loaded before the measurement; buffers count.
 """
 
+import contextlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mqtt443_tools.support.compile_mpy import compile_package
@@ -36,6 +37,22 @@ def stop():
 run(stop=stop)
 print("connected", most)
 """
+
+# The board as a user runs it, until it has published twice; the heap that its built-in modules take is printed first.
+LEAST = """
+import gc
+import esp32, machine, network, ntptime, umqtt.simple
+gc.collect()
+print("built_in", gc.mem_alloc())
+published = 0
+def write(line):
+    global published
+    print(line)
+    published += " published " in line
+from mqtt443 import run
+run(stop=lambda: published > 1, write=write)
+"""
+LEAST_KB, MOST_KB = 40, 96  # where `least_heap` searches
 
 
 @dataclass(frozen=True)
@@ -72,3 +89,52 @@ def heap(interpreter: Interpreter, config: Path) -> Heap:
             "the board did not publish, so its heap cannot be measured; its output:\n" + "\n".join(lines)
         )
     return Heap(int(figures["after_import"]), int(figures["connected"]))
+
+
+class _OutOfMemoryError(Exception):
+    """The board said that it has too little memory."""
+
+
+def least_heap(interpreter: Interpreter, config: Path) -> int:
+    """Find the smallest heap with which the package boots, connects with `config` and publishes.
+
+    Returns:
+        Bytes, to 1 KB, without those of the modules that an image has built in.
+
+    Raises:
+        CommandError: the largest heap was not enough either; the text has the board's output.
+    """
+    too_small, enough, built_in = LEAST_KB - 1, MOST_KB, 0
+    tried = MOST_KB
+    while True:
+        lines = _live_in(interpreter, config, tried)
+        if sum(" published " in line for line in lines) > 1:
+            enough = tried
+            built_in = next(int(line.split(" ")[1]) for line in lines if line.startswith("built_in "))
+        elif tried == MOST_KB:
+            raise CommandError(f"the board did not publish in {MOST_KB} KB of heap; its output:\n" + "\n".join(lines))
+        else:
+            too_small = tried
+        if enough - too_small <= 1:
+            return enough * 1024 - built_in
+        tried = (too_small + enough) // 2
+
+
+def _live_in(interpreter: Interpreter, config: Path, heap_kb: int) -> list[str]:
+    """Run the board with a heap of that size until it ends, or says that its memory is short; return its lines."""
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if "MemoryError" in line or "OutOfMemory" in line:
+            raise _OutOfMemoryError
+
+    program = interpreter.command[0]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        lay_out(root, config, compiled=True)
+        (root / "main.py").write_text(LEAST)
+        small = replace(interpreter, command=(program, "-X", f"heapsize={heap_kb * 1024}"))
+        with VirtualBoard(small, root, on_line) as board, contextlib.suppress(_OutOfMemoryError):
+            board.wait(TIMEOUT_S)
+    return lines
