@@ -1,4 +1,4 @@
-"""The command `mqtt443 board` where its user, its config or its reader does not play along."""
+"""The command `mqtt443 board` when its user, its config or its reader misbehaves."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_board_that_is_told_to_end_leaves_no_program_and_no_password_behind(
+def test_terminated_board_leaves_no_process_and_no_password(
     config: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -58,14 +58,14 @@ def test_a_board_that_is_told_to_end_leaves_no_program_and_no_password_behind(
     assert not any(Path("/proc", child).exists() for child in children)
 
 
-def test_board_switched_off_by_the_clock_does_not_speak_of_ctrl_c(config: Path) -> None:
+def test_board_stopped_by_seconds_does_not_mention_ctrl_c(config: Path) -> None:
     done = run("--config", str(config), "--seconds", "2")
     assert done.returncode == 0
     assert done.stderr.endswith("virtual board: switched off after 2 s\n")
     assert "Ctrl-C" not in done.stdout
 
 
-def test_a_reader_that_goes_away_ends_the_board(config: Path, tmp_path: Path) -> None:
+def test_board_ends_when_its_reader_goes_away(config: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     with started(config, temporary) as process:
         assert process.stdout is not None
@@ -77,7 +77,7 @@ def test_a_reader_that_goes_away_ends_the_board(config: Path, tmp_path: Path) ->
     assert list(temporary.iterdir()) == []
 
 
-def test_a_config_that_is_no_text_reaches_the_board_which_says_so(tmp_path: Path) -> None:
+def test_binary_config_is_reported_by_the_board(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe{}")
     done = run("--config", str(tmp_path / "config.json"))
     assert done.returncode == 1
@@ -86,7 +86,7 @@ def test_a_config_that_is_no_text_reaches_the_board_which_says_so(tmp_path: Path
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "1e300"])
-def test_a_time_that_cannot_be_is_wrong_use(config: Path, seconds: str) -> None:
+def test_impossible_duration_is_wrong_use(config: Path, seconds: str) -> None:
     done = run("--config", str(config), f"--seconds={seconds}")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--seconds" in done.stderr

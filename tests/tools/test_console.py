@@ -99,7 +99,7 @@ def test_piped_progress_is_ten_lines_at_most(err: "pytest.CaptureFixture[str]") 
     assert lines == [f"building: {percent} %" for percent in range(10, 101, 10)]
 
 
-def test_progress_that_nobody_asked_for_in_a_pipe_is_silent(err: "pytest.CaptureFixture[str]") -> None:
+def test_piped_progress_is_silent_by_default(err: "pytest.CaptureFixture[str]") -> None:
     with Console().progress("writing") as advance:
         advance(1, 1)
     assert err.readouterr() == ("", "")
@@ -121,7 +121,7 @@ def test_yes_answers_every_question(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Console(yes=True).confirm_name("Which?", "mqtt443")
 
 
-def test_lines_go_where_the_result_does_not(err: "pytest.CaptureFixture[str]") -> None:
+def test_lines_and_result_do_not_mix(err: "pytest.CaptureFixture[str]") -> None:
     Console(to_stderr=True).say("\x1b[2J cleared")
     Console().say("plain")
     assert err.readouterr() == ("plain\n", "\\x1b[2J cleared\n")

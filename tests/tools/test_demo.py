@@ -1,4 +1,4 @@
-"""The demo with other parts in place of its commands: what it makes of those that fail."""
+"""The demo with fake commands: how it handles the ones that fail."""
 
 import signal
 import subprocess
@@ -44,14 +44,14 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("parts")
-def test_what_watch_complains_about_is_no_telemetry(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_watch_do_not_count_as_telemetry(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "state").mkdir()
     assert demo.demo(tmp_path / "state", 1.0) == 0
     assert "no localcore runs" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "soon"])
-def test_a_time_that_cannot_be_is_wrong_use(tmp_path: Path, seconds: str) -> None:
+def test_impossible_duration_is_wrong_use(tmp_path: Path, seconds: str) -> None:
     command = [sys.executable, "-m", "mqtt443_tools.demo", "--state", str(tmp_path), f"--seconds={seconds}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -59,7 +59,7 @@ def test_a_time_that_cannot_be_is_wrong_use(tmp_path: Path, seconds: str) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_end_before_everything_is_up_ends_its_parts_and_is_silent(tmp_path: Path, number: signal.Signals) -> None:
+def test_early_end_stops_all_parts_silently(tmp_path: Path, number: signal.Signals) -> None:
     part = tmp_path / "part.py"
     part.write_text(NEVER_READY)
     program = f"""

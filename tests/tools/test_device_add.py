@@ -1,4 +1,4 @@
-"""`mqtt443 device add`: what it prints and writes, and that no password gets where it should not."""
+"""`mqtt443 device add`: what it prints and writes, and that no password leaks."""
 
 import base64
 import json
@@ -41,19 +41,19 @@ def test_add_as_json_gives_the_generated_password(run):
         {"arguments": [], "env": {"MQTT443_PASSWORD": "test"}},
     ],
 )
-def test_a_chosen_password_is_taken_and_never_shown(run, way):
+def test_chosen_password_is_used_and_never_shown(run, way):
     arguments = way.pop("arguments")
     output = run("add", "myClientName", "--username", "username", *arguments, **way)
     assert output == "added myClientName, user name username\n"
     assert run.fits("test", "myClientName") == 0
 
 
-def test_topics_of_its_own_are_kept(run):
+def test_additional_topics_are_stored(run):
     run("add", "sensor-1", "--publish", "a/b", "--publish", "c", "--subscribe", "d/#")
     assert (run.stored().publish, run.stored().subscribe) == (("a/b", "c"), ("d/#",))
 
 
-def test_a_config_file_gets_the_password_and_keeps_its_other_keys(run, tmp_path):
+def test_config_file_gets_the_password_and_keeps_other_keys(run, tmp_path):
     out = tmp_path / "config.json"
     out.write_text(json.dumps({"wifi": {"ssid": "näme", "password": "secret"}, "port": 1, "interval_s": 5}))
     output = run("add", "sensor-1", "--out", str(out))
@@ -87,14 +87,14 @@ def test_endpoint_port_and_ca_can_be_given(run, tmp_path):
     assert shown == {"client_id": "sensor-1", "username": "sensor-1", "out": str(out)}
 
 
-def test_a_ca_that_is_not_there_registers_nothing(run, tmp_path):
+def test_missing_ca_registers_nothing(run, tmp_path):
     with pytest.raises(CommandError, match=r"nowhere\.der cannot be copied .*--ca"):
         run("add", "sensor-1", "--out", str(tmp_path / "config.json"), "--ca", str(tmp_path / "nowhere.der"))
     assert run.stored() is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '"x"'])
-def test_a_config_file_that_cannot_be_merged_stays_and_nothing_is_registered(run, tmp_path, content):
+def test_unreadable_config_file_is_kept_and_nothing_is_registered(run, tmp_path, content):
     out = tmp_path / "config.json"
     out.write_text(content)
     with pytest.raises(CommandError, match=r"config\.json: (not valid|must be) .*; fix it, or choose another file$"):
@@ -110,13 +110,13 @@ def unwritable(tmp_path):
     return tmp_path / "gone" / "config.json"
 
 
-def test_a_device_whose_password_could_not_be_written_is_not_registered(run, unwritable):
+def test_device_is_not_registered_if_its_password_cannot_be_written(run, unwritable):
     with pytest.raises(CommandError, match=r"/gone/"):
         run("add", "sensor-1", "--out", str(unwritable))
     assert run.stored() is None
 
 
-def test_a_rotation_whose_password_could_not_be_written_is_taken_back(run, unwritable):
+def test_rotation_is_undone_if_the_password_cannot_be_written(run, unwritable):
     first = run.added_password("sensor-1")
     with pytest.raises(CommandError, match=r"/gone/"):
         run("rotate", "sensor-1", "--out", str(unwritable))
@@ -133,41 +133,41 @@ def test_a_rotation_whose_password_could_not_be_written_is_taken_back(run, unwri
         (["sensor-1", "--publish", "a/#"], "topic contains"),
     ],
 )
-def test_values_that_cannot_be_registered_are_wrong_use(run, arguments, message):
+def test_invalid_values_are_wrong_use(run, arguments, message):
     with pytest.raises(UsageError, match=message):
         run("add", *arguments)
 
 
-def test_a_password_on_stdin_that_is_no_text_is_wrong_use(run):
+def test_binary_password_on_stdin_is_wrong_use(run):
     with pytest.raises(UsageError, match="not UTF-8"):
         run("add", "sensor-1", "--password", "-", input=b"\xff\n")
 
 
-def test_a_taken_name_has_failed_with_the_next_step(run):
+def test_registered_name_fails_with_the_next_step(run):
     run("add", "sensor-1")
     with pytest.raises(CommandError, match=r"already registered: .*mqtt443 device rotate") as raised:
         run("add", "sensor-1")
     assert raised.value.exit_code == 1
 
 
-def test_a_policy_too_large_has_failed(run):
+def test_oversized_policy_fails(run):
     topics = [argument for number in range(9) for argument in ("--publish", "t" * 250 + str(number))]
     with pytest.raises(CommandError, match="AWS allows at most 2048"):
         run("add", "sensor-1", *topics)
 
 
-def test_the_users_own_template_is_checked(run, tmp_path):
+def test_own_template_is_checked(run, tmp_path):
     with pytest.raises(CommandError, match=r"mine\.json: No such file"):
         run("add", "sensor-1", env={"MQTT443_POLICY": str(tmp_path / "mine.json")})
 
 
-def test_wrong_options_exit_with_two(run):
+def test_wrong_options_exit_with_2(run):
     result = run.in_process("add", "--no-such-option")
     assert (result.returncode, result.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("way", ["stdin", "environment"])
-def test_a_password_is_in_no_argument_output_or_file_and_logs_in(run, way):
+def test_password_appears_nowhere_and_logs_in(run, way):
     secret = "correct horse battery"
     given = {"input": secret + "\n"} if way == "stdin" else {"env": {**os.environ, "MQTT443_PASSWORD": secret}}
     arguments = ["add", "sensor-1", *(["--password", "-"] if way == "stdin" else [])]

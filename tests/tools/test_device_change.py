@@ -1,4 +1,4 @@
-"""`mqtt443 device list`, `rotate`, `disable`, `enable`, `remove`: what they print, change and cut."""
+"""`mqtt443 device list`, `rotate`, `disable`, `enable`, `remove`: what they print, change and disconnect."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def run(tmp_path):
     return DeviceCommand(tmp_path / "state")
 
 
-def test_list_is_plain_text_when_piped_and_has_nothing_secret(run, monkeypatch):
+def test_piped_list_is_plain_text_without_secrets(run, monkeypatch):
     monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     password = run.added_password("[bold]x")
     run("add", "n" * 128, "--username", "u" * 128)
@@ -90,7 +90,7 @@ def live(monkeypatch):
         (["rotate", "sensor-1", "--drop-old"], "sensor-1 has one password now"),
     ],
 )
-def test_whoever_loses_access_loses_the_live_connection(run, live, command, done):
+def test_losing_access_closes_the_live_connection(run, live, command, done):
     run("add", "sensor-1")
     run("rotate", "sensor-1")
     assert live.calls == []
@@ -98,7 +98,7 @@ def test_whoever_loses_access_loses_the_live_connection(run, live, command, done
     assert live.calls == [("state", "sensor-1")]
 
 
-def test_a_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run, live):
+def test_connection_that_may_be_up_fails_although_the_change_is_stored(run, live):
     run("add", "sensor-1")
     live.answer = ControlError("the local endpoint did not answer: TimeoutError")
     with pytest.raises(CommandError, match=r"is disabled, but its connection may still be up: .*; restart") as raised:
@@ -118,13 +118,13 @@ def test_disable_and_enable(run):
 @pytest.mark.parametrize(
     "command", [["rotate"], ["rotate", "--drop-old"], ["disable"], ["enable"], ["remove", "--yes"]]
 )
-def test_a_device_that_is_not_there_has_failed_with_the_next_step(run, command):
+def test_unknown_device_fails_with_the_next_step(run, command):
     name, *options = command
     with pytest.raises(CommandError, match=r"client id sensor-1 is registered: see `mqtt443 device list`"):
         run(name, "sensor-1", *options)
 
 
-def test_remove_does_not_guess_when_nobody_can_answer(run):
+def test_remove_without_a_terminal_needs_yes(run):
     run("add", "sensor-1")
     with pytest.raises(UsageError, match="add --yes"):
         run("remove", "sensor-1")

@@ -1,4 +1,4 @@
-"""Whoever loses access loses the live connection at the running local endpoint, and does not come back."""
+"""A device that loses access is disconnected from the running local endpoint, and cannot return."""
 
 import queue
 import ssl
@@ -39,7 +39,7 @@ class Client:
 
 
 @pytest.mark.parametrize("command", [["disable"], ["remove", "--yes"], ["rotate", "--drop-old"]])
-def test_a_device_is_cut_and_refused_from_then_on(core, command):
+def test_device_is_disconnected_and_refused_from_then_on(core, command):
     run = DeviceCommand(core.state)
     password = run.added_password("sensor-1")
     run("rotate", "sensor-1")
@@ -52,7 +52,7 @@ def test_a_device_is_cut_and_refused_from_then_on(core, command):
         assert again.happened.get(timeout=WAIT_S) == "cut"
 
 
-def test_a_rotation_leaves_the_connection_and_both_passwords(core):
+def test_rotation_keeps_the_connection_and_both_passwords(core):
     run = DeviceCommand(core.state)
     password = run.added_password("sensor-1")
     with Client(core, password) as client:

@@ -25,7 +25,7 @@ def fits(store, client_id, password):
     return match(store.by_client_id(client_id).secrets, password.encode(), admit=True)
 
 
-def test_a_generated_password_is_random_and_stored_as_sha256(store):
+def test_generated_password_is_random_and_stored_as_sha256(store):
     asked = []
 
     def token(size):
@@ -47,18 +47,18 @@ def test_generated_passwords_and_salts_differ(store):
     assert len(base64.urlsafe_b64decode(one.password)) == 24
 
 
-def test_a_chosen_password_is_stored_with_scrypt(store):
+def test_chosen_password_is_stored_with_scrypt(store):
     added = add_device(store, "sensor-1", password="test", now=NOW)
     assert added.device.secrets[0].kind == SCRYPT
     assert fits(store, "sensor-1", "test") == 0
 
 
-def test_the_password_is_not_shown_by_the_result(store):
+def test_result_does_not_show_the_password(store):
     added = add_device(store, "sensor-1", now=NOW)
     assert added.password not in repr(added)
 
 
-def test_the_user_name_is_the_client_id_unless_given(store):
+def test_user_name_defaults_to_the_client_id(store):
     add_device(store, "one", now=NOW)
     add_device(store, "two", username="user", now=NOW)
     assert [each.username for each in store.all()] == ["one", "user"]
@@ -77,19 +77,19 @@ def test_the_user_name_is_the_client_id_unless_given(store):
         {"subscribe": ["a#"]},
     ],
 )
-def test_what_cannot_be_registered_is_refused_before_it_is_stored(store, wrong):
+def test_invalid_device_is_refused_before_it_is_stored(store, wrong):
     with pytest.raises(DeviceError):
         add_device(store, **{"client_id": "sensor-1", "now": NOW, **wrong})
     assert store.all() == []
 
 
-def test_a_policy_that_would_be_too_large_is_refused_before_it_is_stored(store):
+def test_oversized_policy_is_refused_before_it_is_stored(store):
     with pytest.raises(PolicyError, match="AWS allows at most 2048"):
         add_device(store, "sensor-1", publish=["t" * 250 + str(number) for number in range(9)], now=NOW)
     assert store.all() == []
 
 
-def test_the_policy_is_checked_with_the_given_template(store):
+def test_policy_is_checked_with_the_given_template(store):
     statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
     ten = Template([{"Version": "2012-10-17", "Statement": [statement]}] * 10)
     add_device(store, "sensor-1", now=NOW, template=ten)
@@ -97,13 +97,13 @@ def test_the_policy_is_checked_with_the_given_template(store):
         add_device(store, "sensor-2", publish=["a"], now=NOW, template=ten)
 
 
-def test_a_taken_name_is_refused(store):
+def test_registered_name_is_refused(store):
     add_device(store, "sensor-1", now=NOW)
     with pytest.raises(AlreadyRegistered):
         add_device(store, "sensor-2", username="sensor-1", now=NOW)
 
 
-def test_a_rotation_keeps_the_last_secret_and_the_next_one_ends_it(store):
+def test_rotation_keeps_the_last_secret_until_the_next_one(store):
     first = add_device(store, "sensor-1", now=NOW).password
     second = rotate(store, "sensor-1", now=NOW).password
     assert (fits(store, "sensor-1", second), fits(store, "sensor-1", first)) == (0, 1)
@@ -111,19 +111,19 @@ def test_a_rotation_keeps_the_last_secret_and_the_next_one_ends_it(store):
     assert [fits(store, "sensor-1", each) for each in (third, second, first)] == [0, 1, None]
 
 
-def test_the_old_secret_gets_an_end_and_the_new_one_has_none(store):
+def test_old_secret_expires_and_the_new_one_does_not(store):
     add_device(store, "sensor-1", now=NOW)
     rotate(store, "sensor-1", now=NOW + 100, keep_s=3600)
     assert [each.expires_at for each in store.by_client_id("sensor-1").secrets] == [0, 1_700_003_700]
 
 
-def test_a_rotation_that_is_taken_back_leaves_a_secret_without_an_end(store):
+def test_undone_rotation_leaves_a_secret_that_does_not_expire(store):
     add_device(store, "sensor-1", now=NOW)
     take_back(store, rotate(store, "sensor-1", now=NOW))
     assert [each.expires_at for each in store.by_client_id("sensor-1").secrets] == [0]
 
 
-def test_the_end_of_a_rotation_leaves_the_newest_secret(store):
+def test_dropping_the_old_secret_leaves_the_newest(store):
     first = add_device(store, "sensor-1", now=NOW).password
     second = rotate(store, "sensor-1", now=NOW).password
     drop_old(store, "sensor-1")
@@ -131,14 +131,14 @@ def test_the_end_of_a_rotation_leaves_the_newest_secret(store):
     assert drop_old(store, "sensor-1") == store.by_client_id("sensor-1")
 
 
-def test_a_rotation_can_be_taken_back(store):
+def test_rotation_can_be_undone(store):
     first = add_device(store, "sensor-1", now=NOW).password
     second = rotate(store, "sensor-1", now=NOW)
     take_back(store, second)
     assert (fits(store, "sensor-1", first), fits(store, "sensor-1", second.password)) == (0, None)
 
 
-def test_a_rotation_that_somebody_ended_is_not_taken_back(store):
+def test_finished_rotation_is_not_undone(store):
     add_device(store, "sensor-1", now=NOW)
     second = rotate(store, "sensor-1", now=NOW)
     drop_old(store, "sensor-1")
@@ -146,7 +146,7 @@ def test_a_rotation_that_somebody_ended_is_not_taken_back(store):
     assert fits(store, "sensor-1", second.password) == 0
 
 
-def test_a_disabled_device_is_refused_until_it_is_enabled(store):
+def test_disabled_device_is_refused_until_it_is_enabled(store):
     add_device(store, "sensor-1", username="dev1", password="p@ss", now=NOW)
     desk = Desk(store=store)
     set_enabled(store, "sensor-1", False)
@@ -155,12 +155,12 @@ def test_a_disabled_device_is_refused_until_it_is_enabled(store):
     assert desk.decide(event("mqtt"))["isAuthenticated"]
 
 
-def test_a_change_that_changes_nothing_is_not_written(store):
+def test_change_without_effect_is_not_written(store):
     add_device(store, "sensor-1", now=NOW)
     assert set_enabled(store, "sensor-1", True).version == 1
 
 
-def test_a_device_that_is_not_there_cannot_be_changed(store):
+def test_unknown_device_cannot_be_changed(store):
     for attempt in (
         lambda: rotate(store, "sensor-1", now=NOW),
         lambda: drop_old(store, "sensor-1"),
@@ -186,14 +186,14 @@ class Contended(MemoryStore):
         return super().replace(device)
 
 
-def test_a_change_by_somebody_else_in_the_meantime_is_kept():
+def test_concurrent_change_is_kept():
     store = Contended(2)
     add_device(store, "sensor-1", now=NOW)
     changed = set_enabled(store, "sensor-1", False)
     assert (changed.enabled, changed.publish) == (False, ("theirs/1", "theirs/0"))
 
 
-def test_a_device_that_changes_all_the_time_ends_in_a_conflict():
+def test_endless_concurrent_changes_end_in_a_conflict():
     store = Contended(MAX_ATTEMPTS)
     add_device(store, "sensor-1", now=NOW)
     with pytest.raises(Conflict, match="run the command again"):

@@ -1,4 +1,4 @@
-"""What an extra brings: everything else works without it, and one line says how to install it where this runs."""
+"""Extras: everything else works without them, and one line names the command that installs a missing one."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""umqtt comes from the package index by hash; an archive that is not the pinned one never lands."""
+"""umqtt comes from the package index by hash; an archive that is not the pinned one is never installed."""
 
 import io
 import tarfile
@@ -22,11 +22,11 @@ def test_archive_with_another_hash_is_refused_and_leaves_nothing(tmp_path):
     assert not (tmp_path / "library").exists()
 
 
-def test_set_up_has_put_the_pinned_module_where_the_board_finds_it():
+def test_pinned_module_is_installed_for_the_board():
     assert b"class MQTTClient" in (UMQTT / "umqtt" / "simple.py").read_bytes()
 
 
-def test_pip_settings_are_read_whatever_their_section(monkeypatch):
+def test_pip_settings_are_read_from_every_section(monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.invalid/simple with space/")
     assert fetch_umqtt.pip_settings()["index-url"] == "https://mirror.invalid/simple with space/"
 
@@ -37,7 +37,7 @@ def test_unreachable_index_is_one_line_with_the_next_step(monkeypatch, tmp_path)
         fetch_umqtt.download(tmp_path)
 
 
-def test_changed_module_is_not_taken_for_the_pinned_one(monkeypatch, tmp_path):
+def test_changed_module_is_fetched_again(monkeypatch, tmp_path):
     monkeypatch.setattr(fetch_umqtt, "UMQTT", tmp_path)
     (tmp_path / "umqtt").mkdir()
     (tmp_path / "umqtt" / "simple.py").write_bytes((UMQTT / "umqtt" / "simple.py").read_bytes())

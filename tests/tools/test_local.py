@@ -55,7 +55,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_when_it_is_ready_why_it_refuses_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def test_endpoint_reports_ready_and_refusals_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     state = tmp_path / "state"
     with local(state, "--name", "iot.localhost") as (process, ready):
         name, port, ca = ready.group(1, 2, 3)
@@ -83,7 +83,7 @@ def test_it_says_when_it_is_ready_why_it_refuses_and_stops_cleanly(tmp_path: Pat
     assert not (state / "control.json").exists()
 
 
-def test_it_plays_a_domain_configuration_too(tmp_path: Path) -> None:
+def test_endpoint_emulates_a_domain_configuration(tmp_path: Path) -> None:
     with local(tmp_path, "--domain-name", "iot.example.com") as (_, ready):
         name, port = ready.group(4, 5)
         context = ssl.create_default_context(cafile=ready.group(3))
@@ -94,7 +94,7 @@ def test_it_plays_a_domain_configuration_too(tmp_path: Path) -> None:
             assert tls.selected_alpn_protocol() is None
 
 
-def test_a_second_one_on_the_same_state_folder_is_refused(tmp_path: Path) -> None:
+def test_second_endpoint_on_a_state_folder_is_refused(tmp_path: Path) -> None:
     with local(tmp_path):
         result = run("local", "--port", "0", "--state", str(tmp_path))
         assert (result.returncode, result.stdout) == (1, "")
@@ -103,14 +103,14 @@ def test_a_second_one_on_the_same_state_folder_is_refused(tmp_path: Path) -> Non
         assert (tmp_path / "control.json").exists()
 
 
-def test_a_state_folder_is_free_again_after_a_kill(tmp_path: Path) -> None:
+def test_state_folder_is_free_again_after_a_kill(tmp_path: Path) -> None:
     with local(tmp_path) as (process, first):
         process.kill()
     with local(tmp_path) as (_, second):
         assert first.group(3) == second.group(3)
 
 
-def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+def test_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("local", "--port", str(taken.getsockname()[1]), "--state", str(tmp_path))
     assert result.returncode == 1
@@ -119,14 +119,14 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_a_state_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+def test_state_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run("local", "--port", "0", "--state", str(tmp_path / "file"))
     assert result.returncode == 1
     assert re.fullmatch(r"mqtt443: cannot use the state folder .*; choose another with --state\n", result.stderr)
 
 
-def test_a_broken_ca_is_one_line(tmp_path: Path) -> None:
+def test_broken_ca_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     result = run("local", "--port", "0", "--state", str(tmp_path))
     assert result.returncode == 1
@@ -134,7 +134,7 @@ def test_a_broken_ca_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["qos2=maybe", "unknown=1", "qos2", "retry_s=soon"])
-def test_a_wrong_setting_is_wrong_use(tmp_path: Path, setting: str) -> None:
+def test_wrong_setting_is_wrong_use(tmp_path: Path, setting: str) -> None:
     result = run("local", "--state", str(tmp_path / "state"), "--set", setting)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
@@ -158,16 +158,16 @@ def test_a_wrong_setting_is_wrong_use(tmp_path: Path, setting: str) -> None:
         "websocket_lifetime_s=0",
     ],
 )
-def test_a_setting_out_of_range_is_refused(setting: str) -> None:
+def test_setting_out_of_range_is_refused(setting: str) -> None:
     with pytest.raises(SettingError, match=f"^{setting.partition('=')[0]}="):
         Settings(**parse_settings([setting]))
 
 
-def test_a_setting_that_may_be_none_can_be_set_to_it() -> None:
+def test_optional_setting_can_be_set_to_none() -> None:
     assert parse_settings(["domain_authorizer=none"]) == {"domain_authorizer": None}
 
 
-def test_a_ca_that_cannot_be_read_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+def test_unreadable_ca_is_not_blamed_on_the_port(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").mkdir()
     (tmp_path / "ca-key.pem").touch()
     result = run("local", "--port", "0", "--state", str(tmp_path))
@@ -175,14 +175,14 @@ def test_a_ca_that_cannot_be_read_is_not_blamed_on_the_port(tmp_path: Path) -> N
     assert re.fullmatch(r"mqtt443: cannot use the state folder .*: Is a directory; .*--state\n", result.stderr)
 
 
-def test_a_control_file_that_cannot_be_written_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+def test_unwritable_control_file_is_not_blamed_on_the_port(tmp_path: Path) -> None:
     (tmp_path / "control.json").mkdir()
     result = run("local", "--port", "0", "--state", str(tmp_path))
     assert result.returncode == 1
     assert re.fullmatch(r"mqtt443: cannot use the state folder .*; .*--state\n", result.stderr)
 
 
-def test_a_reader_that_went_away_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+def test_lost_reader_is_not_blamed_on_the_port(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write) as nobody:
@@ -192,7 +192,7 @@ def test_a_reader_that_went_away_is_not_blamed_on_the_port(tmp_path: Path) -> No
     assert not (tmp_path / "control.json").exists()
 
 
-def test_a_server_name_that_is_no_text_is_explained_without_a_traceback(tmp_path: Path) -> None:
+def test_binary_server_name_is_explained_without_a_traceback(tmp_path: Path) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     hello = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(incoming, outgoing, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -208,7 +208,7 @@ def test_a_server_name_that_is_no_text_is_explained_without_a_traceback(tmp_path
     )
 
 
-def test_settings_are_parsed_in_their_types() -> None:
+def test_settings_are_parsed_by_type() -> None:
     parsed = parse_settings(["qos2=ignore", "retry_s=5", "recheck_connect=false"])
     assert parsed == {"qos2": "ignore", "retry_s": 5, "recheck_connect": False}
     with pytest.raises(SettingError, match="true or false"):
@@ -221,7 +221,7 @@ def test_help_has_an_example() -> None:
     assert "Example: mqtt443 local --port 8443" in result.output
 
 
-def test_the_authorizer_of_a_zip_decides(tmp_path: Path) -> None:
+def test_zip_with_an_authorizer_decides(tmp_path: Path) -> None:
     state, code = tmp_path / "state", tmp_path / "authorizer.zip"
     code.write_bytes(build())
     with local(state, "--zip", str(code)) as (process, ready):
@@ -236,7 +236,7 @@ def test_the_authorizer_of_a_zip_decides(tmp_path: Path) -> None:
         assert process.wait(WAIT_S) == 0
 
 
-def test_the_zip_is_what_runs_and_not_the_checkout(tmp_path: Path) -> None:
+def test_zip_runs_instead_of_the_checkout(tmp_path: Path) -> None:
     code = tmp_path / "authorizer.zip"
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr(
@@ -254,7 +254,7 @@ def test_the_zip_is_what_runs_and_not_the_checkout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"no zip"])
-def test_a_zip_that_is_none_is_one_line_with_the_next_step(tmp_path: Path, content: bytes | None) -> None:
+def test_broken_zip_is_one_line_with_the_next_step(tmp_path: Path, content: bytes | None) -> None:
     code = tmp_path / "authorizer.zip"
     if content is not None:
         code.write_bytes(content)

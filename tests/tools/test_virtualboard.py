@@ -59,12 +59,12 @@ def test_exception_in_main_is_shown_and_leaves_the_board_at_its_prompt(run):
     assert board.resets == [PWRON_RESET]
 
 
-def test_what_the_board_writes_is_its_owner_s_alone(run, tmp_path):
+def test_files_of_the_board_are_private(run, tmp_path):
     run("open('secret', 'wb').close()")
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
 
-def test_umqtt_stands_where_frozen_modules_do(run, tmp_path):
+def test_umqtt_is_found_like_a_frozen_module(run, tmp_path):
     shadow = tmp_path / "lib" / "umqtt"
     shadow.mkdir(parents=True)
     (shadow / "simple.py").write_text("MQTTClient = 'a file on flash'")
@@ -90,7 +90,7 @@ def test_program_starts_again_with_the_cause_of_the_reset(run, call, cause):
     assert lines == [f"{PWRON_RESET} b''", f"{cause} b'kept'"]
 
 
-def test_watchdog_kills_a_program_that_is_stuck(run):
+def test_watchdog_resets_a_stuck_program(run):
     lines, board = run(
         """
         import machine
@@ -131,7 +131,7 @@ def test_wifi_joins_with_the_right_password_only(run):
     assert lines == ["202 False", "1010 True"]
 
 
-def test_wifi_can_lie(run):
+def test_wifi_may_report_a_false_state(run):
     main = """
         import network
         wlan = network.WLAN(network.STA_IF)
@@ -188,7 +188,7 @@ def test_nvs_outlives_a_reset(run):
     assert lines == ["none", "7"]
 
 
-def test_chip_figures_are_what_the_surroundings_say(run):
+def test_chip_figures_come_from_the_surroundings(run):
     main = """
         import esp32, ntptime, machine
         print(esp32.mcu_temperature(), esp32.idf_heap_info(esp32.HEAP_DATA)[0][1], machine.Pin(0).value())

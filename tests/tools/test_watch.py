@@ -1,4 +1,4 @@
-"""The command `mqtt443 watch`: one line a message, from the running endpoint."""
+"""The command `mqtt443 watch`: one line per message, from the running endpoint."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def watch(core: RunningCore, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["watch", "--state", str(core.state), *arguments], catch_exceptions=False)
 
 
-def test_one_line_a_message_with_time_topic_and_payload(core: RunningCore) -> None:
+def test_message_is_one_line_with_time_topic_and_payload(core: RunningCore) -> None:
     with Publisher(core, ("other", b"x"), ("telemetry/a", b'{"t": 21.5}'), ("telemetry/b", b"\xff\x00")):
         result = watch(core, "--count", "2")
     assert result.exit_code == 0
@@ -92,12 +92,12 @@ def test_json_has_the_payload_decoded_where_it_can_be(payload: bytes, more: dict
     assert decoded(message(payload)) == {**message(payload), **more}
 
 
-def test_it_ends_after_its_seconds(core: RunningCore) -> None:
+def test_watch_ends_after_seconds(core: RunningCore) -> None:
     result = watch(core, "--seconds", "0.2")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_it_ends_with_a_note_where_the_endpoint_goes_away(core: RunningCore) -> None:
+def test_watch_ends_with_a_note_when_the_endpoint_stops(core: RunningCore) -> None:
     with Publisher(core, ("telemetry/a", b"last"), then_stop=True):
         result = watch(core)
     assert result.exit_code == 0
@@ -105,7 +105,7 @@ def test_it_ends_with_a_note_where_the_endpoint_goes_away(core: RunningCore) -> 
     assert result.stderr == "the local endpoint was stopped\n"
 
 
-def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
+def test_missing_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", "from mqtt443_tools.cli import main; main()", "watch", "--state", str(tmp_path)],
         capture_output=True,
@@ -123,7 +123,7 @@ def test_no_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:
     ("option", "value", "problem"),
     [("--filter", "a/#/b", "[MQTT-4.7.1-2]"), ("--seconds", "inf", "Ctrl-C")],
 )
-def test_a_wrong_option_is_wrong_use(tmp_path: Path, option: str, value: str, problem: str) -> None:
+def test_wrong_option_is_wrong_use(tmp_path: Path, option: str, value: str, problem: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", "from mqtt443_tools.cli import main; main()", "watch", option, value],
         capture_output=True,
@@ -150,7 +150,7 @@ def message(payload: bytes, topic: str = "t") -> dict[str, Any]:
         (b"x" * 501, "x" * 499 + "…"),
     ],
 )
-def test_a_payload_is_shown_as_text_if_it_is_text(payload: bytes, shown: str) -> None:
+def test_text_payload_is_shown_as_text(payload: bytes, shown: str) -> None:
     assert describe(message(payload)).partition(" t ")[2] == shown
 
 

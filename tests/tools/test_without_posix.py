@@ -1,4 +1,4 @@
-"""Windows, played by taking away what it lacks: every --help works, and what needs no POSIX; the rest says so."""
+"""Windows, emulated by removing what it lacks: --help works, as does what needs no POSIX; the rest says so."""
 
 import json
 import subprocess

@@ -12,7 +12,7 @@ FIRMWARE = ROOT / "firmware"
 SHIMS = ROOT / "tools" / "mqtt443_tools" / "virtualboard" / "shims"
 
 if not (UMQTT / "umqtt" / "simple.py").is_file():
-    raise RuntimeError("umqtt is not there; run `make setup` or `python -m mqtt443_tools.support.fetch_umqtt`")
+    raise RuntimeError("umqtt is missing: run `make test`, or `python -m mqtt443_tools.support.fetch_umqtt`")
 for folder in (UMQTT, SHIMS):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

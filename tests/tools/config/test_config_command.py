@@ -1,4 +1,4 @@
-"""`mqtt443 config init` and `show`: what is asked, what is written, what stays hidden."""
+"""`mqtt443 config init` and `show`: what they ask, write and hide."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def typed(tmp_path):
     return typed
 
 
-def test_answers_become_a_config_that_the_board_takes(typed, tmp_path):
+def test_answers_become_a_config_that_the_board_accepts(typed, tmp_path):
     shown, written = typed("home", SECRET, "x-ats.iot.eu-west-1.amazonaws.com", "", "b1", "u", SECRET, "10")
     assert written == {
         "wifi": {"ssid": "home", "password": SECRET},
@@ -85,7 +85,7 @@ def test_answers_become_a_config_that_the_board_takes(typed, tmp_path):
     assert "wrote" in shown
 
 
-def test_answer_that_the_board_would_refuse_is_asked_again(typed):
+def test_invalid_answer_is_asked_again(typed):
     shown, written = typed("", "https://x", "x.example", "x", "70000", "8443", "b1", "", "", "")
     assert "endpoint is 'https://x'; it must be a host name alone" in shown
     assert "port is 70000; it must be a whole number from 1 to 65535" in shown
@@ -101,7 +101,7 @@ def test_answer_that_the_network_or_device_add_would_refuse_is_asked_again(typed
     assert (written["client_id"], written["username"]) == ("b1", "user")
 
 
-def test_what_is_there_is_offered_and_other_keys_stay(typed, tmp_path):
+def test_existing_values_are_offered_and_other_keys_kept(typed, tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"endpoint": "x.example", "client_id": "b1", "password": SECRET, "qos": 0}))
     shown, written = typed("", "", "", "", "", "", "")
@@ -111,7 +111,7 @@ def test_what_is_there_is_offered_and_other_keys_stay(typed, tmp_path):
     assert (written["endpoint"], written["client_id"], written["qos"]) == ("x.example", "b1", 0)
 
 
-def test_nobody_there_to_answer_is_wrong_use(tmp_path):
+def test_init_without_a_terminal_is_wrong_use(tmp_path):
     result = CliRunner().invoke(app, ["config", "init", "--out", str(tmp_path / "config.json")])
     assert isinstance(result.exception, UsageError)
     assert not (tmp_path / "config.json").exists()
@@ -141,7 +141,7 @@ def test_show_hides_secrets(tmp_path):
     assert (values["password"], values["token_signature"], values["topic"]) == ("(hidden)", "(hidden)", "telemetry/b1")
 
 
-def test_show_of_a_broken_config_says_what_the_board_says(tmp_path):
+def test_show_reports_a_broken_config_as_the_board_does(tmp_path):
     (tmp_path / "config.json").write_text('{"endpoint": "x", "client_id": 5}')
     with pytest.raises(CommandError, match="client_id is 5; it must be text"):
         show(tmp_path / "config.json")

@@ -1,4 +1,4 @@
-"""The JSON Schema and the board's validator give one verdict on a config.json."""
+"""The JSON Schema and the board's validator agree on every config.json."""
 
 import json
 
@@ -62,7 +62,7 @@ configs = st.fixed_dictionaries(
 
 
 @given(configs, st.sampled_from(["b1", "sensor 1"]))
-def test_one_verdict(values, client_id):
+def test_schema_and_board_agree(values, client_id):
     # What a client id does to a topic that names it, no schema can say.
     values["client_id"] = client_id
     assert schema_takes(values) == board_takes(values)
@@ -70,26 +70,26 @@ def test_one_verdict(values, client_id):
 
 @settings(max_examples=400)
 @given(st.sampled_from(sorted(set(keys) - {"client_id"})).flatmap(lambda key: st.tuples(st.just(key), keys[key])))
-def test_one_verdict_on_each_key(item):
+def test_schema_and_board_agree_on_each_key(item):
     values = {"endpoint": "localhost", "client_id": "b1", **dict([item])}
     assert schema_takes(values) == board_takes(values)
 
 
 @given(st.fixed_dictionaries({"endpoint": st.just("a"), "client_id": keys["client_id"] | st.text(max_size=140)}))
-def test_one_verdict_on_client_ids(values):
+def test_schema_and_board_agree_on_client_ids(values):
     assume(not isinstance(values["client_id"], str) or values["client_id"].isascii())
     assume(not str(values["client_id"]).startswith("$") and not set(str(values["client_id"])) & set("+#{}/"))
     assert schema_takes(values) == board_takes(values)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=140))
-def test_schema_takes_all_that_the_board_takes(text):
+def test_schema_accepts_what_the_board_accepts(text):
     values = {"endpoint": "localhost", "client_id": text, "will_message": text, "topic": text}
     assert schema_takes(values) or not board_takes(values)
 
 
 @pytest.mark.parametrize("start", ["", "a", "$aws/rules/", "$aws/rules/x", "$aws/things/", "$", "{client_id}", "{c}"])
-def test_one_verdict_on_slashes(start):
+def test_schema_and_board_agree_on_slashes(start):
     for count in range(13):
         values = {"endpoint": "a", "client_id": "b1", "topic": start + "/" * count + "z"}
         assert schema_takes(values) == board_takes(values), values
@@ -110,7 +110,7 @@ def test_example_fits():
     assert schema_takes(json.loads((ROOT / "config.example.json").read_text()))
 
 
-def test_schema_is_printed_whole_and_valid():
+def test_printed_schema_is_complete_and_valid():
     printed = json.loads(CliRunner().invoke(app, ["config", "schema"]).output)
     jsonschema.Draft202012Validator.check_schema(printed)
     assert printed == SCHEMA
@@ -118,7 +118,7 @@ def test_schema_is_printed_whole_and_valid():
     assert all(value["description"] for value in described.values())
 
 
-def test_secrets_are_those_of_the_board():
+def test_schema_and_board_agree_on_secrets():
     assert {key for key, field in KINDS.items() if field[1] in SECRET_KINDS} == {
         "wifi.password", "password", "token", "token_signature",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""When the interpreters are built and when not, and what is said where it cannot be done; `make` is played here."""
+"""When the interpreters are built, and what a failed build reports; `make` and gcc are fakes here."""
 
 import os
 import subprocess
@@ -73,7 +73,7 @@ def test_each_interpreter_is_built_once_and_found(workshop: Workshop) -> None:
     assert len(workshop.calls) == 4
 
 
-def test_only_what_was_named_is_built(workshop: Workshop) -> None:
+def test_only_the_named_interpreters_are_built(workshop: Workshop) -> None:
     workshop.build("stock")
     assert missing(workshop.output) == ["alpn", "alpn32", "stock-1.25"]
 
@@ -85,7 +85,7 @@ def test_module_and_word_size_reach_the_compiler_as_the_recipe_says(workshop: Wo
     assert ["MICROPY_FORCE_32BIT=1" in words for words in workshop.calls] == [False, False, True, False]
 
 
-def test_change_in_the_module_rebuilds_those_that_have_it_and_no_other(
+def test_changed_module_rebuilds_only_interpreters_that_have_it(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = tmp_path / "image"
@@ -97,7 +97,7 @@ def test_change_in_the_module_rebuilds_those_that_have_it_and_no_other(
     assert missing(workshop.output) == ["alpn", "alpn32"]
 
 
-def test_other_sources_or_settings_give_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_and_settings_change_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipes.RECIPES["stock"]
     other_source = replace(recipe.mbedtls[0], sha256="0" * 64)
     assert recipes.key(recipe) == recipes.key(replace(recipe))
@@ -108,7 +108,7 @@ def test_other_sources_or_settings_give_another_key(tmp_path: Path, monkeypatch:
     assert recipes.key(recipe) != before
 
 
-def test_failed_build_shows_the_end_of_its_log_and_leaves_the_old_interpreter(workshop: Workshop) -> None:
+def test_failed_build_shows_its_log_and_keeps_the_old_interpreter(workshop: Workshop) -> None:
     workshop.build("stock")
     (workshop.output / "stock" / "key").write_text("of something else")
     workshop.play(ending="exit 2")
@@ -121,13 +121,13 @@ def test_failed_build_shows_the_end_of_its_log_and_leaves_the_old_interpreter(wo
     assert sorted(path.name for path in workshop.output.iterdir()) == [".lock", "stock", "stock.log"]
 
 
-def test_flags_of_a_make_around_us_do_not_reach_ours(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_of_an_outer_make_are_not_passed_on(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAKEFLAGS", "BUILD=elsewhere")
     workshop.play(ending='[ -z "$MAKEFLAGS" ] || exit 2')
     workshop.build("stock")
 
 
-def test_interpreter_of_unknown_name_is_no_interpreter(workshop: Workshop) -> None:
+def test_unknown_interpreter_is_an_error(workshop: Workshop) -> None:
     with pytest.raises(KeyError):
         workshop.build("nonesuch")
     with pytest.raises(KeyError):
@@ -145,7 +145,7 @@ def test_missing_tool_is_named_with_its_package(tool: str, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(("bits", "package"), [(64, "libc6-dev"), (32, "gcc-multilib")])
-def test_compiler_without_its_library_is_named_with_its_package(
+def test_missing_library_is_named_with_its_package(
     bits: int, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A compiler that cannot build for this word size.
@@ -164,7 +164,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_command_refuses_a_name_it_does_not_know() -> None:
+def test_command_refuses_an_unknown_name() -> None:
     ended = command("build", "nonesuch")
     assert ended.returncode == 2
     assert ended.stderr == "no interpreter is called nonesuch: choose from stock, alpn, alpn32, stock-1.25\n"

@@ -1,4 +1,4 @@
-"""The interpreters themselves: each is the MicroPython that its name promises."""
+"""The interpreters themselves: each is the MicroPython that its name says."""
 
 import json
 import re
@@ -46,7 +46,7 @@ PROMISES = {
 
 
 @pytest.mark.parametrize("name", PROMISES)
-def test_interpreter_is_what_its_name_promises(name: str) -> None:
+def test_interpreter_matches_its_name(name: str) -> None:
     command = [*interpreters.need(name).command, "-c", REPORT]
     report = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout)
     assert report.pop("mbedtls").startswith("Mbed TLS 3.6.")
@@ -55,7 +55,7 @@ def test_interpreter_is_what_its_name_promises(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROMISES)
-def test_what_plays_the_chip_adds_no_names_to_the_heap(name: str) -> None:
+def test_shims_add_no_names_to_the_heap(name: str) -> None:
     command = [*interpreters.need(name).command, "-c", NAMES % [str(SHIMS), str(UMQTT)]]
     told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     before, after = (int(count) for count in re.findall(r"n_qstr=(\d+)", told))

@@ -1,4 +1,4 @@
-"""How the pinned sources are had: from the folder of downloads, else from the mirrors that apt knows, by apt itself."""
+"""How the pinned sources are obtained: from the folder of downloads, or with apt from its mirrors."""
 
 import hashlib
 import shutil
@@ -59,7 +59,7 @@ def test_one_line_and_deb822_sources_give_the_same_mirrors(tmp_path: Path, monke
 
 
 @needs_apt
-def test_apt_without_an_archive_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apt_without_an_archive_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = tmp_path / "apt.conf"
     configuration.write_text(f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{tmp_path}";\n')
     monkeypatch.setenv("APT_CONFIG", str(configuration))
@@ -77,7 +77,7 @@ def test_mirror_is_named_once_however_many_suites_it_serves() -> None:
     assert parse_mirrors(listing) == ["http://mirror.invalid/debian", "file:/srv/mirror"]
 
 
-def test_tarball_that_is_here_is_taken_without_asking_anybody(tmp_path: Path) -> None:
+def test_local_tarball_is_used_without_a_download(tmp_path: Path) -> None:
     (tmp_path / OLD.file_name).write_bytes(CONTENT)
     assert fetch([NEW, OLD], tmp_path, find_mirrors=no_mirrors) == (OLD, tmp_path / OLD.file_name)
 
@@ -100,14 +100,14 @@ def test_damaged_download_is_fetched_again(tmp_path: Path) -> None:
 
 
 @needs_apt
-def test_older_version_does_where_the_newer_is_gone(tmp_path: Path) -> None:
+def test_older_version_is_used_if_the_newer_is_gone(tmp_path: Path) -> None:
     root = mirror(tmp_path / "mirror", OLD)
     assert fetch([NEW, OLD], tmp_path / "downloads", find_mirrors=lambda: [root])[0] == OLD
 
 
 @needs_apt
 @pytest.mark.parametrize("content", [b"something else", None], ids=["other content", "gone"])
-def test_pinned_source_that_cannot_be_had_is_named_in_one_line_with_the_way_out(
+def test_unavailable_source_is_named_in_one_line_with_the_way_out(
     tmp_path: Path, content: bytes | None
 ) -> None:
     root = mirror(tmp_path / "mirror", *([NEW] if content else []), content=content or b"")
@@ -121,7 +121,7 @@ def test_pinned_source_that_cannot_be_had_is_named_in_one_line_with_the_way_out(
     assert list(downloads.iterdir()) == []
 
 
-def test_downloader_that_does_not_check_is_not_believed(tmp_path: Path) -> None:
+def test_download_is_checked_whatever_the_downloader_says(tmp_path: Path) -> None:
     def careless(uri: str, target: Path, sha256: str) -> None:
         target.write_bytes(b"something else")
 
@@ -130,6 +130,6 @@ def test_downloader_that_does_not_check_is_not_believed(tmp_path: Path) -> None:
 
 
 @needs_apt
-def test_apt_says_in_one_line_why_it_could_not(tmp_path: Path) -> None:
+def test_apt_failure_is_one_line(tmp_path: Path) -> None:
     reason = apt_download(f"copy:{tmp_path}/none", tmp_path / "target", NEW.sha256)
     assert reason == "Failed to stat - stat (2: No such file or directory)"

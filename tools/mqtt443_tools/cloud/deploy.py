@@ -95,7 +95,7 @@ def deploy(
 def _store(stacks: Stacks, name: str, console: Console) -> Stack:
     store = stacks.settled(store_name(name))
     if store is not None and store.is_dead:
-        if store.status == "DELETE_FAILED":  # somebody wanted the devices deleted; a deploy must not undo that
+        if store.status == "DELETE_FAILED":  # the devices were to be deleted; a deploy must not undo that
             raise CommandError(
                 f"stack {store.name} is half deleted: run `mqtt443 cloud destroy --stack {name} --delete-table` first"
             )

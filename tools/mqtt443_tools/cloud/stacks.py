@@ -137,7 +137,7 @@ class Stacks:
             name: of the stack.
             arn: the stack's.
             start: calls AWS.
-            ends: the statuses that are a success; none for a stack that is to be gone, which gives None.
+            ends: the statuses that mean success; none for a stack that is being deleted, which returns None.
 
         Raises:
             CommandError: it failed; the text is the first cause.

@@ -1,7 +1,7 @@
 """Registers devices and changes them: the library under `mqtt443 device`.
 
-It makes passwords and decides how they are stored; where the devices are kept is the store's business
-(authorizer.store), and what a name or a topic may look like is checked by authorizer.device.
+It makes passwords and decides how they are stored. The store keeps the devices (mqtt443_authorizer.store), and
+mqtt443_authorizer.device checks names and topics.
 """
 
 import os
@@ -23,7 +23,7 @@ KEEP_S = 7 * 86_400  # the old password after a rotation: long enough to reach a
 
 @dataclass(frozen=True)
 class Added:
-    """A device as stored, and the password of its newest secret, which is stored nowhere in the clear."""
+    """A device as stored, and the password of its newest secret, which is not stored in the clear."""
 
     device: Device
     password: str = field(repr=False)
@@ -111,7 +111,7 @@ def rotate(
 
 
 def take_back(store: CredentialStore, rotated: Added) -> Device:
-    """Undo a rotation whose new password reached nobody, so that the next one does not end the one in use.
+    """Undo a rotation whose new password was lost, so that the next one does not end the one in use.
 
     Raises:
         StoreError: there is no such device (NotRegistered), or the store fails.
@@ -119,7 +119,7 @@ def take_back(store: CredentialStore, rotated: Added) -> Device:
     lost = rotated.device.secrets[0]
 
     def edit(stored: Device) -> Device:
-        # A device is never left without a secret, even if somebody dropped the old one in the meantime.
+        # A device always keeps a secret, even if the old one was dropped meanwhile.
         kept = tuple(each._replace(expires_at=0) for each in stored.secrets if each != lost)
         return stored._replace(secrets=kept or stored.secrets)
 
@@ -136,7 +136,7 @@ def drop_old(store: CredentialStore, client_id: str) -> Device:
 
 
 def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device:
-    """Let a device log in, or not; its live connection is another matter, see live.py.
+    """Allow or forbid a device to log in; `DeviceBackend.disconnect` ends its live connection.
 
     Raises:
         StoreError: there is no such device (NotRegistered), or the store fails.
@@ -167,7 +167,7 @@ def _new_secret(
 
 def _change(store: CredentialStore, client_id: str, edit: Callable[[Device], Device]) -> Device:
     for _ in range(MAX_ATTEMPTS - 1):
-        with suppress(Conflict):  # somebody else was faster: again, on what is stored now
+        with suppress(Conflict):  # another command changed it first: try again on the new version
             return _change_once(store, client_id, edit)
     return _change_once(store, client_id, edit)
 

@@ -1,4 +1,4 @@
-"""Which command installs what is missing, for whoever runs this: from a checkout, from a wheel, or through pipx."""
+"""Which command installs what is missing: in a checkout, with a wheel, or with pipx."""
 
 import re
 import shlex

@@ -11,11 +11,11 @@ import sys
 
 
 def run(name):
-    """Run one file of the board's root as the port does; returns False if it raised."""
+    """Run one file of the board's root as the port does; return False if it raised."""
     with open(name) as file:
         source = file.read()
     try:
-        exec(compile(source, name, "exec"), {"__name__": "__main__"})  # noqa: S102 - it is the board's own program
+        exec(compile(source, name, "exec"), {"__name__": "__main__"})  # noqa: S102 - the board's own program
     except SystemExit as end:
         return not end.args or not end.args[0]
     except Exception as error:
@@ -28,7 +28,7 @@ def run(name):
 
 
 def start(flash, built_in):
-    """Run boot.py and main.py where they are there; returns the exit code."""
+    """Run boot.py and main.py if they exist; return the exit code."""
     own = sys.argv[0].rpartition("/")[0]
     inherited = [path for path in sys.path if path not in ("", ".frozen", own)]
     sys.path[:] = ["", ".frozen"] + built_in + ["lib"] + inherited
