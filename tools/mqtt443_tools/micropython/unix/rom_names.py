@@ -2,7 +2,7 @@
 
 MicroPython keeps each name once, in ROM or on the heap, in a table that doubles. A package loaded here is to pay for its
 own names, as on a board, and not for the names of what plays the chip. So all that tools/mqtt443_tools/virtualboard/shims and
-umqtt.simple use are frozen here; nothing imports this.
+umqtt.simple use are frozen here; nobody imports this.
 """
 # ruff: noqa
 # mypy: ignore-errors
