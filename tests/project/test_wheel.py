@@ -264,8 +264,11 @@ def test_telemetry_flows_from_an_empty_folder(installed: Installed, interpreter:
         assert ready is not None
         added = installed.run("device", "add", "b1", "--port", ready[1], "--out", "config.json")
         assert added.returncode == 0, added.stderr
+        config = installed.folder / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "interval_s": 1}))
         checked = installed.run("check", "--no-publish")
         assert checked.returncode == 0, checked.stdout
         start("board", "--interpreter", interpreter)
-        watched = installed.run("watch", "--count", "1", "--seconds", "30", "--json")
+        watched = installed.run("watch", "--count", "1", "--seconds", "45", "--json")
+        assert watched.stdout, watched.stderr
         assert json.loads(watched.stdout.splitlines()[0])["topic"] == "telemetry/b1"

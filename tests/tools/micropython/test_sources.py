@@ -107,9 +107,7 @@ def test_older_version_is_used_if_the_newer_is_gone(tmp_path: Path) -> None:
 
 @needs_apt
 @pytest.mark.parametrize("content", [b"something else", None], ids=["other content", "gone"])
-def test_unavailable_source_is_named_in_one_line_with_the_way_out(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_unavailable_source_is_named_in_one_line_with_the_way_out(tmp_path: Path, content: bytes | None) -> None:
     root = mirror(tmp_path / "mirror", *([NEW] if content else []), content=content or b"")
     downloads = tmp_path / "downloads"
     with pytest.raises(BuildError) as refusal:
