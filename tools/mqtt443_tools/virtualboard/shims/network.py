@@ -2,8 +2,8 @@
 
 Keys of world.json: `wifi_ssid`, `wifi_password` (what the access point answers to; None takes anything),
 `wifi_up` (False: the access point is gone), `wifi_status` (a status the chip reports whatever is true, for a chip that
-lies), `wifi_connected` (likewise for isconnected()), `wifi_rssi` (dBm), `wifi_error` (connect raises OSError with it),
-`wifi_scan` (what scan() hears: lists of name, channel, RSSI, security).
+lies), `wifi_connected` (likewise for isconnected()), `wifi_rssi` (dBm), `wifi_error` (connect raises OSError with it).
+scan() hears that access point, if it has a name and is up.
 """
 
 import _world
@@ -59,10 +59,11 @@ class WLAN:
         """Return the networks in reach: (ssid, bssid, channel, RSSI, security, hidden) each."""
         if not WLAN._active:
             raise OSError("STA must be active")
-        heard = _world.look("wifi_scan", [["home", 6, -60, 3]])
-        return [
-            (name.encode(), b"\x02apmac", channel, rssi, security, False) for name, channel, rssi, security in heard
-        ]
+        # The one access point of the keys above: another key or name would count against the board's heap.
+        ssid = _world.look("wifi_ssid", None)
+        if not (ssid and _world.look("wifi_up", True)):
+            return []
+        return [(ssid.encode(), b"\x02apmac", 6, _world.look("wifi_rssi", -60), 3, False)]
 
     def _truth(self):
         if not WLAN._active or WLAN._asked is None:
