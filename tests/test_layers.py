@@ -85,17 +85,22 @@ PARTS: Mapping[str, Part] = {
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),
     "send": Part(("support",), (TOOLS + "send",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
+    "console": Part(
+        ("authorizer", "support", "device", "send", "localcore.control"),
+        (TOOLS + "console", TOOLS + "console.__main__"),
+    ),
     # What a person types: options in, a library called, an exit code out
     "commands": Part(
         (
             *OURS,
             *("localcore.base", "localcore.auth", "localcore.mqtt", "localcore.control", "localcore.front"),
             *("micropython", "virtualboard", "cloud", "device", "flash", "push", "factory", "check", "watch", "config"),
-            "send",
+            *("send", "console"),
         ),
         (
             *(f"{TOOLS}{name}.{name}_command" for name in ("board", "check", "cloud", "config", "device", "flash")),
-            *(f"{TOOLS}{name}.{name}_command" for name in ("local", "monitor", "push", "send", "watch")),
+            *(f"{TOOLS}{name}.{name}_command" for name in ("console", "local", "monitor", "push", "send", "watch")),
+            TOOLS + "console.export_command",
             *(TOOLS + name for name in ("board", "local", "monitor", "run", "demo", "micropython.__main__")),
         ),
     ),

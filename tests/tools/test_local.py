@@ -36,7 +36,7 @@ READY = re.compile(r"ready host=(\S+) port=(\d+) ca=(\S+)(?: domain=(\S+) domain
 def local(state: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], re.Match[str]]]:
     """Run the command until the end of the block; the process and its ready line."""
     with subprocess.Popen(
-        [*MQTT443, "local", "--port", "0", "--state", str(state), *arguments],
+        [*MQTT443, "local", "--no-console", "--port", "0", "--state", str(state), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

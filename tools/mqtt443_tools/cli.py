@@ -13,6 +13,8 @@ from mqtt443_tools.board.board_command import board
 from mqtt443_tools.check.check_command import check
 from mqtt443_tools.cloud.cloud_command import app as cloud_app
 from mqtt443_tools.config.config_command import app as config_app
+from mqtt443_tools.console.console_command import console
+from mqtt443_tools.console.export_command import export
 from mqtt443_tools.device.device_command import app as device_app
 from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.local.local_command import local
@@ -51,6 +53,8 @@ app.command()(run)
 app.command()(local)
 app.add_typer(device_app, name="device")
 app.command()(board)
+app.command()(console)
+app.command()(export)
 app.command()(watch)
 app.command()(send)
 app.command()(flash)

@@ -13,8 +13,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mqtt443_tools.localcore.events import Decision
     from mqtt443_tools.localcore.settings import Settings
 
+RECENT_LOGINS = 100
+CONSOLE_END_S = 5
 STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
 
 
@@ -61,6 +64,7 @@ def local(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the endpoint; repeatable."),
     ] = None,
+    no_console: Annotated[bool, typer.Option("--no-console", help="Serve no live page in the browser.")] = False,
 ) -> None:
     """Run a local AWS IoT Core endpoint on this machine, until Ctrl-C.
 
@@ -87,7 +91,7 @@ def local(
         raise UsageError(f"{error}; see mqtt443 local --help") from None
     try:
         with _code(zip_file) as code:
-            asyncio.run(serve(checked, console, code))
+            asyncio.run(serve(checked, console, code, has_page=not no_console))
     except StateFolderError as error:
         raise CommandError(str(error)) from None
     except BrokenPipeError:  # the reader of its output is gone; main() handles that
@@ -138,25 +142,49 @@ def _code(zip_file: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def describe_log(line: str) -> str:
-    """Return a line of the Lambda's log for people: the authorizer's JSON in words, anything else as it is."""
+def parse_login(line: str) -> dict[str, Any] | None:
+    """Return a line of the Lambda's log as an object if it is a decision of the authorizer."""
     try:
         decision = json.loads(line)
     except (ValueError, RecursionError):
-        return f"lambda | {line}"
-    if not isinstance(decision, dict) or "decision" not in decision:
+        return None
+    return decision if isinstance(decision, dict) and "decision" in decision else None
+
+
+def describe_log(line: str) -> str:
+    """Return a line of the Lambda's log for people: the authorizer's JSON in words, anything else as it is."""
+    decision = parse_login(line)
+    if decision is None:
         return f"lambda | {line}"
     who = decision.get("client_id") or decision.get("username") or "a client"
     return f"authorizer: {decision['decision']} {who}: {decision.get('reason')} ({decision.get('duration_ms')} ms)"
 
 
-async def serve(settings: "Settings", console: Console, code: Path) -> None:
+@asynccontextmanager
+async def _page(state: Path) -> AsyncIterator[None]:
+    """Serve the console's page in a process of its own, which prints its link; it ends with its standard input."""
+    command = (sys.executable, "-m", "mqtt443_tools.console", "--state", str(state))
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr)
+    try:
+        yield
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), CONSOLE_END_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def serve(settings: "Settings", console: Console, code: Path, *, has_page: bool) -> None:
     """Run the endpoint until SIGINT or SIGTERM.
 
     Args:
         settings: of the endpoint.
         console: gets a line for each decision, and the Lambda's log.
         code: folder with the authorizer's code.
+        has_page: serve the live page in the browser.
 
     Raises:
         StateFolderError, OSError: see LocalCore.start.
@@ -165,7 +193,11 @@ async def serve(settings: "Settings", console: Console, code: Path) -> None:
     from mqtt443_tools.localcore.clock import SystemClock  # noqa: PLC0415
     from mqtt443_tools.localcore.front.server import LocalCore  # noqa: PLC0415
 
+    logins: deque[dict[str, Any]] = deque(maxlen=RECENT_LOGINS)
+
     def log(line: str) -> None:
+        if (login := parse_login(line)) is not None:
+            logins.append(login)
         console.say(describe_log(line.rstrip()), style="dim")
 
     def decide(decision: "Decision") -> None:
@@ -182,7 +214,7 @@ async def serve(settings: "Settings", console: Console, code: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     registry = product_registry(settings, clock, log, code)
-    core = LocalCore(settings, registry, clock=clock, decide=decide, log=log)
+    core = LocalCore(settings, registry, clock=clock, decide=decide, log=log, logins=logins)
     try:
         await core.start()
         domain = f" domain={settings.domain_name} domain_port={core.domain_port}" if settings.domain_name else ""
@@ -193,7 +225,11 @@ async def serve(settings: "Settings", console: Console, code: Path) -> None:
             )
             option = "" if settings.state == STATE else f" --state {settings.state}"
             console.say(f"to register one: mqtt443 device add NAME --out config.json{option}; then mqtt443 push")
-        await stop.wait()
+        if has_page:
+            async with _page(settings.state):
+                await stop.wait()
+        else:
+            await stop.wait()
     finally:
         await core.stop()
         await registry.close()

@@ -59,10 +59,19 @@ class ControlClient:
         except OSError:  # a reset: the endpoint has gone
             return
 
-    def publish(self, topic: str, payload: bytes, topic_filter: str, deadline: float) -> Iterator[dict[str, Any]]:
-        """Publish with QoS 1; return what `watch` would yield from just before that moment on. Raises ControlError."""
+    def publish(
+        self, topic: str, payload: bytes, topic_filter: str, deadline: float, *, qos: int = 1, retain: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Publish; return what `watch` would yield from just before that moment on. Raises ControlError."""
         encoded = base64.b64encode(payload).decode()
-        request = {"op": "publish", "topic": topic, "payload": encoded, "filter": topic_filter}
+        request = {
+            "op": "publish",
+            "topic": topic,
+            "payload": encoded,
+            "filter": topic_filter,
+            "qos": qos,
+            "retain": retain,
+        }
         if self._answer(request).get("published") is not True:
             raise ControlError("the local endpoint did not do it")
         return self._messages(deadline)
@@ -96,10 +105,12 @@ class ControlClient:
 
     def decisions(self) -> list[dict[str, Any]]:
         """Return the last decisions, oldest first, each with the fields of `Decision`. Raises ControlError."""
-        decisions = self._answer({"op": "decisions"}).get("decisions")
-        if not isinstance(decisions, list) or not all(isinstance(each, dict) for each in decisions):
-            raise ControlError("the local endpoint did not do it")
-        return decisions
+        return self.decisions_and_logins()[0]
+
+    def decisions_and_logins(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the last decisions, and what the authorizer logged last, oldest first. Raises ControlError."""
+        answer = self._answer({"op": "decisions"})
+        return _objects(answer.get("decisions")), _objects(answer.get("logins"))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask for one line, and wait for it."""
@@ -159,6 +170,12 @@ def _is_message(message: dict[str, Any]) -> bool:
     except (KeyError, TypeError, ValueError):
         return False
     return isinstance(message.get("topic"), str) and type(message.get("received_at")) in {int, float}
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ControlError("the local endpoint did not do it")
+    return value
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -40,11 +40,13 @@ class ControlServer:
 
     - `{"op": "watch", "filter": F}`: then one line for each message, `{"topic", "payload" (Base64), "qos", "retain",
       "client_id", "received_at"}`; where the client is too slow, `{"dropped": N}` in place of the oldest.
-    - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`: publishes with QoS 1; one line
+    - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`, and if wanted `"qos"` (0 or 1;
+      default 1) and `"retain"` (default false): publishes; one line
       `{"published": true}`, then as `watch`, which begins before the publish, so that no answer is missed.
     - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
-    - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`.
+    - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`, and
+      with `"logins": [...]`, the last log lines of the authorizer that are JSON objects.
 
     A request that cannot be served gets `{"error": "..."}`.
     """
@@ -56,12 +58,15 @@ class ControlServer:
         max_waiting: int,
         decisions: Sequence[Decision],
         now: Callable[[], float],
+        *,
+        logins: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._file = state / CONTROL_FILE
         self._broker = broker
         self._max_waiting = max_waiting
         self._decisions = decisions
         self._now = now
+        self._logins = logins
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
         self._is_announced = False
@@ -117,7 +122,10 @@ class ControlServer:
             case {"op": "publish", "topic": str(topic), "payload": str(encoded), "filter": str(topic_filter)}:
                 check_topic(topic)
                 check_filter(topic_filter)
-                message = Message(topic, _decode(encoded), 1, False, None, self._now())
+                qos, retain = request.get("qos", 1), request.get("retain", False)
+                if qos not in (0, 1) or not isinstance(retain, bool):
+                    raise ControlRequestError("qos is 0 or 1, retain true or false")
+                message = Message(topic, _decode(encoded), int(qos), retain, None, self._now())
                 await self._watch(topic_filter, reader, writer, message)
             case {"op": "clients"}:
                 writer.write(_line({"clients": self._broker.connected()}))
@@ -125,7 +133,8 @@ class ControlServer:
                 found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
                 writer.write(_line({"disconnected": found}))
             case {"op": "decisions"}:
-                writer.write(_line({"decisions": [dataclasses.asdict(decision) for decision in self._decisions]}))
+                decisions = [dataclasses.asdict(decision) for decision in self._decisions]
+                writer.write(_line({"decisions": decisions, "logins": list(self._logins)}))
             case _:
                 raise ControlRequestError("unknown request")
 

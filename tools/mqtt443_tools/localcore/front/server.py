@@ -14,8 +14,9 @@ import ssl
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
@@ -53,6 +54,7 @@ class LocalCore:
         decide: takes every decision.
         log: takes lines that are no decision.
         leaf: what the server certificates are like.
+        logins: what the authorizer logged last, for the control channel.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LocalCore:
         decide: DecisionSink,
         log: Callable[[str], None],
         leaf: LeafSpec = GOOD_LEAF,
+        logins: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.port = 0
         self.domain_port: int | None = None
@@ -75,7 +78,9 @@ class LocalCore:
         self._context = Context(settings, clock, registry, admission, broker, self._remember, log)
         self._leaf = leaf
         self._decide = decide
-        self._control = ControlServer(settings.state, broker, settings.max_watcher_messages, self._recent, clock.time)
+        self._control = ControlServer(
+            settings.state, broker, settings.max_watcher_messages, self._recent, clock.time, logins=logins
+        )
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
         self._handshakes = HandshakeGate(settings.max_handshakes_per_address, settings.max_handshakes)

@@ -1,0 +1,141 @@
+"""A running `mqtt443 local` with its console, and a real browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MQTT443 = (sys.executable, "-c", "from mqtt443_tools.cli import main; main()")
+WAIT_S = 30
+CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    *(
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,860"),
+)
+
+
+@dataclass
+class Command:
+    """A command in the background, and what it has said so far."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    more: threading.Condition = field(default_factory=threading.Condition)
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self.more:
+                self.lines.append(line.rstrip("\n"))
+                self.more.notify_all()
+
+    def wait_for(self, pattern: str, since: int = 0) -> re.Match[str]:
+        def found() -> re.Match[str] | None:
+            return next((match for line in self.lines[since:] if (match := re.search(pattern, line))), None)
+
+        with self.more:
+            match = self.more.wait_for(found, WAIT_S)
+            assert match, f"never said {pattern!r} but:\n" + "\n".join(self.lines)
+            return match
+
+
+Start = Callable[..., Command]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start commands; they end with the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> Command:
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+            process = subprocess.Popen(
+                [*MQTT443, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            )
+            command = Command(process)
+            reader = threading.Thread(target=command.read)
+            reader.start()
+
+            def end() -> None:
+                if process.poll() is None:
+                    process.send_signal(2)
+                process.wait(WAIT_S)
+                reader.join()
+                assert process.stdout is not None
+                process.stdout.close()
+
+            stack.callback(end)
+            return command
+
+        yield start
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A local endpoint with its console."""
+
+    command: Command
+    state: Path
+    port: int
+    link: str
+
+    @property
+    def origin(self) -> str:
+        return self.link.partition("/?")[0]
+
+
+@pytest.fixture
+def endpoint(start: Start, tmp_path: Path) -> Endpoint:
+    state = tmp_path / "state"
+    command = start("local", "--port", "0", "--state", str(state), "--set", "connect_rate_per_s=0")
+    port = int(command.wait_for(r"ready .*\bport=(\d+)")[1])
+    return Endpoint(command, state, port, command.wait_for(r"console: (http://\S+)")[1])
+
+
+def add_device(endpoint: Endpoint, client_id: str, config: Path) -> None:
+    """Register a device that sends a reading every second."""
+    arguments = ["device", "add", client_id, "--out", str(config), "--state", str(endpoint.state)]
+    subprocess.run([*MQTT443, *arguments], check=True, capture_output=True, timeout=WAIT_S)
+    update(config, interval_s=1)
+
+
+def update(config: Path, **values: Any) -> None:
+    config.write_text(json.dumps(json.loads(config.read_text()) | values))
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A fresh Chromium; skips where there is none."""
+    if CHROMIUM is None or CHROMEDRIVER is None:
+        pytest.skip("needs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'chromium'}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()

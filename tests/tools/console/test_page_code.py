@@ -1,0 +1,53 @@
+"""The page's modules: types, lint, unit tests, and the files of uPlot as npm has them."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from mqtt443_tools.support.paths import ROOT
+
+PAGE = ROOT / "tools/mqtt443_tools/console/page"
+MODULES = PAGE / "node_modules"
+NEEDS = "run npm ci in tools/mqtt443_tools/console/page"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None or not MODULES.is_dir(), reason=NEEDS)
+@pytest.mark.timeout(120)
+def test_types_lint_and_unit_tests_of_the_page_pass() -> None:
+    result = subprocess.run(["npm", "run", "check"], cwd=PAGE, capture_output=True, text=True, timeout=110, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(not MODULES.is_dir(), reason=NEEDS)
+@pytest.mark.parametrize(
+    ("shipped", "original"),
+    [
+        ("uPlot.esm.js", "dist/uPlot.esm.js"),
+        ("uPlot.min.css", "dist/uPlot.min.css"),
+        ("uPlot.esm.d.ts", "dist/uPlot.d.ts"),
+        ("uPlot.LICENSE", "LICENSE"),
+    ],
+)
+def test_shipped_uplot_is_that_of_npm(shipped: str, original: str) -> None:
+    assert (PAGE / "vendor" / shipped).read_bytes() == (MODULES / "uplot" / original).read_bytes()
+
+
+def test_shipped_uplot_names_its_version() -> None:
+    version = json.loads((PAGE / "package.json").read_text())["devDependencies"]["uplot"]
+    assert f"uPlot {version}, MIT" in (PAGE / "vendor" / "README.md").read_text()
+
+
+def test_lock_file_names_no_host() -> None:
+    packages = json.loads((PAGE / "package-lock.json").read_text())["packages"]
+    assert [name for name, entry in packages.items() if "resolved" in entry] == []
+
+
+def test_page_refers_to_nothing_elsewhere() -> None:
+    """The Content-Security-Policy forbids it too; the namespace of SVG is a name, and the live connection is ours."""
+    ours = ("http://www.w3.org/2000/svg", "ws://${location.host}/live")
+    for path in [PAGE / "index.html", PAGE / "app.css", PAGE / "vendor" / "uPlot.min.css", *(PAGE / "js").glob("*.js")]:
+        content = path.read_text()
+        for each in ours:
+            content = content.replace(each, "")
+        assert "://" not in content, path

@@ -1,0 +1,171 @@
+"""Carries what the source says to the pages that are open, and into the history.
+
+Every queue has a bound: what a page does not take is discarded and counted, and a page gets the next batch only when it
+has confirmed the one before. So a slow or sleeping tab costs the endpoint nothing, and the console almost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from mqtt443_tools.console.history import History
+from mqtt443_tools.console.source import Message, Source
+from mqtt443_tools.support.errors import CommandError
+
+FLUSH_S = 0.1
+STATUS_S = 1.0
+RETRY_S = 1.0
+MAX_INCOMING = 10_000
+MAX_WAITING = 1000
+MAX_WAITING_BYTES = 4 * 1024 * 1024
+MAX_DECISIONS = 500
+
+
+class Page:
+    """What waits for one open page."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self._messages: deque[Message] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._state: dict[str, Any] = {}
+        self._decisions: deque[dict[str, Any]] = deque(maxlen=MAX_DECISIONS)
+
+    def add(self, messages: list[Message], dropped: int) -> None:
+        """Let messages wait; the oldest make way, and are counted."""
+        self._dropped += dropped
+        for message in messages:
+            self._messages.append(message)
+            self._bytes += len(message["payload"])
+            while len(self._messages) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
+                self._bytes -= len(self._messages.popleft()["payload"])
+                self._dropped += 1
+        self.news.set()
+
+    def tell(self, state: dict[str, Any], decisions: list[dict[str, Any]]) -> None:
+        """Let the newest state and decisions wait."""
+        self._state |= state
+        self._decisions.extend(decisions)
+        self.news.set()
+
+    def batch(self) -> dict[str, Any]:
+        """Return everything that waits, and begin anew."""
+        self.news.clear()
+        batch = {
+            "messages": list(self._messages),
+            "dropped": self._dropped,
+            "decisions": list(self._decisions),
+            **self._state,
+        }
+        self._messages.clear()
+        self._decisions.clear()
+        self._bytes = self._dropped = 0
+        self._state = {}
+        return batch
+
+
+class Feed:
+    """Reads a source in a thread, and hands what comes to history and pages.
+
+    Args:
+        source: what to read.
+        history: keeps what comes.
+    """
+
+    def __init__(self, source: Source, history: History) -> None:
+        self._source = source
+        self._history = history
+        self._incoming: deque[Message] = deque()
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self._pages: set[Page] = set()
+        self._state: dict[str, Any] = {"online": [], "problem": None}
+        self._known: set[tuple[object, ...]] = {_key(each) for each in history.decisions(MAX_DECISIONS)}
+        self._order: deque[tuple[object, ...]] = deque(self._known)
+
+    @contextlib.contextmanager
+    def page(self) -> Any:
+        """Yield a page that gets what comes from now on."""
+        page = Page()
+        page.tell(self._state, [])
+        self._pages.add(page)
+        try:
+            yield page
+        finally:
+            self._pages.discard(page)
+
+    async def run(self) -> None:
+        """Carry until cancelled."""
+        threading.Thread(target=self._read, daemon=True).start()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._flush())
+            tasks.create_task(self._ask())
+
+    def _read(self) -> None:
+        while True:
+            with contextlib.suppress(CommandError):  # _ask says what is wrong
+                for message in self._source.watch():
+                    with self._lock:
+                        if "dropped" in message:
+                            self._dropped += message["dropped"]
+                        elif len(self._incoming) >= MAX_INCOMING:
+                            self._dropped += 1
+                        else:
+                            self._incoming.append(message)
+            time.sleep(RETRY_S)
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            with self._lock:
+                messages, dropped = list(self._incoming), self._dropped
+                self._incoming.clear()
+                self._dropped = 0
+            if messages or dropped:
+                for page in self._pages:
+                    page.add(messages, dropped)
+                await asyncio.to_thread(self._history.add, messages, [])
+
+    async def _ask(self) -> None:
+        while True:
+            try:
+                status = await asyncio.to_thread(self._source.status)
+            except CommandError as error:
+                self._change({"online": [], "problem": str(error)}, [])
+            else:
+                logins = {login.get("connection"): login for login in status.logins}
+                fresh = []
+                for decision in status.decisions:
+                    if self._is_new(_key(decision)):
+                        fresh.append({**decision, "login": logins.get(decision.get("connection_id"))})
+                if fresh:
+                    await asyncio.to_thread(self._history.add, [], fresh)
+                self._change({"online": list(status.online), "problem": None}, fresh)
+            await asyncio.sleep(STATUS_S)
+
+    def _change(self, state: dict[str, Any], decisions: list[dict[str, Any]]) -> None:
+        if state == self._state and not decisions:
+            return
+        news = {name: value for name, value in state.items() if value != self._state[name]}
+        self._state = state
+        for page in self._pages:
+            page.tell(news, decisions)
+
+    def _is_new(self, key: tuple[object, ...]) -> bool:
+        if key in self._known:
+            return False
+        self._known.add(key)
+        self._order.append(key)
+        if len(self._order) > 2 * MAX_DECISIONS:
+            self._known.discard(self._order.popleft())
+        return True
+
+
+def _key(decision: dict[str, Any]) -> tuple[object, ...]:
+    return (decision["time"], decision["connection_id"], decision["reason"], decision["detail"])

@@ -1,0 +1,171 @@
+"""The last messages and decisions in one SQLite file, bounded in size and age, so that a page opened later has charts.
+
+Of several consoles on one state folder, one writes; a lock file beside the database decides which.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mqtt443_tools.support.errors import CommandError
+
+HISTORY_FILE = "history.sqlite"
+MAX_BYTES = 100 * 1024 * 1024
+MAX_AGE_S = 7 * 86_400
+ADDS_BETWEEN_PRUNES = 20
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY, received_at REAL NOT NULL, client_id TEXT, topic TEXT NOT NULL,
+    qos INTEGER NOT NULL, retain INTEGER NOT NULL, payload BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS messages_of_client ON messages (client_id, id);
+CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, time REAL NOT NULL, decision TEXT NOT NULL);
+"""
+_COLUMNS = "received_at, client_id, topic, qos, retain, payload"
+
+
+class History:
+    """Messages and decisions on disk.
+
+    Args:
+        path: the database; its folder exists.
+        max_bytes: the oldest entries go when the entries take more than this.
+        max_age_s: the oldest entries go after this many seconds.
+        now: Unix seconds.
+
+    Raises:
+        CommandError: the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_age_s: float = MAX_AGE_S,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._now = now
+        self._adds = 0
+        self._lock = threading.Lock()
+        try:
+            self._owner = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            self.is_writer = _locked(self._owner)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise CommandError(f"{path}: {error}: delete the file; it holds only the console's history") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+            os.close(self._owner)
+
+    def add(self, messages: Sequence[dict[str, Any]], decisions: Sequence[dict[str, Any]]) -> None:
+        """Keep messages and decisions, and let go of the oldest beyond the bounds."""
+        if not self.is_writer:
+            return
+        rows = [
+            (m["received_at"], m["client_id"], m["topic"], m["qos"], int(m["retain"]), b64decode(m["payload"]))
+            for m in messages
+        ]
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+            self._db.executemany(
+                "INSERT INTO decisions (time, decision) VALUES (?, ?)", [(d["time"], json.dumps(d)) for d in decisions]
+            )
+            self._adds += 1
+            if self._adds % ADDS_BETWEEN_PRUNES == 0:
+                self._prune()
+            self._db.execute("COMMIT")
+
+    def messages(self, *, client_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """Return the last messages, of one client or of all, oldest first."""
+        where, values = ("WHERE client_id = ?", [client_id]) if client_id is not None else ("", [])
+        query = f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
+        with self._lock:
+            rows = self._db.execute(query, [*values, limit]).fetchall()
+        return [_message(row) for row in reversed(rows)]
+
+    def last_of_each_client(self) -> list[dict[str, Any]]:
+        """Return the last message of each client."""
+        query = f"SELECT {_COLUMNS} FROM messages WHERE id IN (SELECT MAX(id) FROM messages GROUP BY client_id)"  # noqa: S608
+        with self._lock:
+            return [_message(row) for row in self._db.execute(query)]
+
+    def decisions(self, limit: int = 500) -> list[dict[str, Any]]:
+        """Return the last decisions, oldest first."""
+        with self._lock:
+            rows = self._db.execute("SELECT decision FROM decisions ORDER BY id DESC LIMIT ?", [limit]).fetchall()
+        return [json.loads(row[0]) for row in reversed(rows)]
+
+    def export(self, kind: str, since: float) -> Iterator[dict[str, Any]]:
+        """Yield all messages or decisions since a time, oldest first.
+
+        Args:
+            kind: "messages" or "decisions".
+            since: Unix seconds.
+        """
+        if kind == "decisions":
+            for (decision,) in self._db.execute("SELECT decision FROM decisions WHERE time >= ? ORDER BY id", [since]):
+                yield json.loads(decision)
+            return
+        query = f"SELECT {_COLUMNS} FROM messages WHERE received_at >= ? ORDER BY id"  # noqa: S608 - constants
+        for row in self._db.execute(query, [since]):
+            yield _message(row)
+
+    def _prune(self) -> None:
+        oldest = self._now() - self._max_age_s
+        self._db.execute(
+            "DELETE FROM messages WHERE id <= (SELECT MAX(id) FROM messages WHERE received_at < ?)", [oldest]
+        )
+        self._db.execute("DELETE FROM decisions WHERE id <= (SELECT MAX(id) FROM decisions WHERE time < ?)", [oldest])
+        while self._used_bytes() > self._max_bytes:
+            deleted = 0
+            for table in ("messages", "decisions"):
+                tenth = f"SELECT MIN(id) + (MAX(id) - MIN(id)) / 10 FROM {table}"  # noqa: S608 - constants
+                deleted += self._db.execute(f"DELETE FROM {table} WHERE id <= ({tenth})").rowcount  # noqa: S608
+            if not deleted:
+                return
+
+    def _used_bytes(self) -> int:
+        """Return the bytes of the pages in use; the file itself never shrinks, but its free pages are used again."""
+        pages, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _message(row: Sequence[Any]) -> dict[str, Any]:
+    received_at, client_id, topic, qos, retain, payload = row
+    return {
+        "topic": topic,
+        "payload": b64encode(payload).decode(),
+        "qos": qos,
+        "retain": bool(retain),
+        "client_id": client_id,
+        "received_at": received_at,
+    }

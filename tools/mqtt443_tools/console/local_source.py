@@ -1,0 +1,57 @@
+"""The local endpoint as a source of the console, through its control channel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mqtt443_tools.console.source import Message, Status
+from mqtt443_tools.device.backends import LocalBackend
+from mqtt443_tools.localcore.control.control_client import ControlClient
+from mqtt443_tools.send.answers import find_answer
+from mqtt443_tools.support.paths import STATE
+
+ANSWER_S = 2.0
+
+
+class LocalSource:
+    """The endpoint that runs on a state folder; see Source.
+
+    Args:
+        state: the folder.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.title = "localcore"
+        self.options = "" if state == STATE else f"--state {state}"
+        self.backend = LocalBackend(state)
+        self._state = state
+
+    def watch(self) -> Iterator[Message]:
+        """See Source."""
+        with ControlClient(self._state) as control:
+            yield from control.watch("#", None)
+
+    def status(self) -> Status:
+        """See Source."""
+        with ControlClient(self._state) as control:
+            online = control.clients()
+        with ControlClient(self._state) as control:
+            decisions, logins = control.decisions_and_logins()
+        return Status(online, decisions, logins)
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        """See Source."""
+        with ControlClient(self._state) as control:
+            control.publish(topic, payload, topic, time.monotonic() + ANSWER_S, qos=qos, retain=retain)
+
+    def command(self, client_id: str, payload: bytes, request_id: str, timeout_s: float) -> dict[str, Any] | None:
+        """See Source."""
+        with ControlClient(self._state) as control:
+            messages = control.publish(f"commands/{client_id}", payload, "#", time.monotonic() + timeout_s)
+            answer = find_answer(messages, client_id, request_id)
+        if answer is None:
+            return None
+        return {"report": dict(answer.report)} if answer.refused is None else {"refused": answer.refused}

@@ -1,0 +1,76 @@
+/** Why a client was refused, and what to do about it, from a decision of the endpoint and the authorizer's log line. */
+
+/** @typedef {import("./format.js").Decision} Decision */
+
+/** What the authorizer logs as its reason, and the cure; CLIENT_ID stands for the device's. */
+const BY_LOGIN = /** @type {Record<string, string>} */ ({
+  "unknown user name": "Correct username in config.json, or run: mqtt443 device add CLIENT_ID --out config.json",
+  "wrong password": "Rotate the password on the device's card and copy it into config.json, or run: mqtt443 device rotate CLIENT_ID --out config.json",
+  "the device is disabled": "Enable the device on its card, or run: mqtt443 device enable CLIENT_ID",
+  "the client id is not that of the user name": "Set client_id in config.json to the one that is registered with this user name.",
+});
+
+/** AWS's reason, and the cure. */
+const BY_REASON = /** @type {Record<string, string>} */ ({
+  AUTHORIZATION_FAILURE: "Allow iot:Connect on the client id in the policy template.",
+  AUTH_ERROR: "Publish to a topic that the policy allows, or register the device with it: mqtt443 device add CLIENT_ID --publish TOPIC",
+  NOT_AUTHENTICATED: "Compare user name, password and client id in config.json with: mqtt443 device list",
+  NO_ALPN: "Set transport to alpn, wss or auto in config.json.",
+  SNI_MISUSED: "Set endpoint in config.json to the name that `mqtt443 local` shows.",
+  THROTTLED: "Connect less often; a board backs off by itself.",
+  DUPLICATE_CLIENTID: "Give each device a client id of its own: two use this one.",
+  MQTT_KEEP_ALIVE_TIMEOUT: "The device was silent for 1.5 keep alives: look at its power and its network.",
+  CONNECTION_LOST: "The device's connection broke; it connects again by itself.",
+  API_INITIATED_DISCONNECT: "Somebody ended the connection from the console or with a command; the device connects again.",
+});
+
+/**
+ * The reason in words.
+ * @param {Decision} decision
+ */
+export function cause(decision) {
+  const said = decision.outcome === "refused" ? decision.login?.reason : undefined;
+  return typeof said === "string" ? `${decision.reason}: ${said}` : `${decision.reason}: ${decision.detail}`;
+}
+
+/**
+ * What to do about it; an empty text if nothing.
+ * @param {Decision} decision
+ */
+export function cure(decision) {
+  if (decision.outcome === "accepted") return "";
+  const said = decision.outcome === "refused" ? decision.login?.reason : undefined;
+  const advice = (typeof said === "string" && BY_LOGIN[said]) || BY_REASON[decision.reason] || "";
+  return advice.replaceAll("CLIENT_ID", () => decision.client_id ?? "CLIENT_ID");
+}
+
+/**
+ * The way of the connection, step by step: what is known of it, in order.
+ * @param {Decision} decision
+ * @returns {[string, string][]}
+ */
+export function steps(decision) {
+  const login = decision.login;
+  /** @type {[string, string][]} */
+  const way = [["Connection", `${decision.connection_id || "none"}, from ${decision.source}`]];
+  if (login) {
+    way.push(
+      ["Event to the authorizer", `protocols ${JSON.stringify(login.protocols)}, client id ${login.client_id}, user name ${login.username}`],
+      ["Answer of the authorizer", `${login.decision}: ${login.reason} (${login.duration_ms} ms)`],
+    );
+  }
+  way.push(["Decision of the endpoint", `${decision.outcome}: ${decision.reason}: ${decision.detail}`]);
+  const missing = statement(decision);
+  if (missing) way.push(["Statement for the policy template", missing]);
+  return way;
+}
+
+/**
+ * The policy statement that was missing, to paste into the template; null if none was.
+ * @param {Decision} decision
+ */
+export function statement(decision) {
+  const found = /no statement allows (iot:\w+) on (arn:\S+?)[,;.]?(?:\s|$)/.exec(decision.detail);
+  if (!found || decision.outcome === "accepted") return null;
+  return JSON.stringify({ Effect: "Allow", Action: found[1], Resource: found[2] }, null, 2);
+}

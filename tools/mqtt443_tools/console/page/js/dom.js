@@ -1,0 +1,75 @@
+/** Builds the page's elements. Everything that comes from a device becomes text here, never HTML. */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, string | number | boolean | EventListener | undefined>} [attributes] with `on...` for listeners
+ * @param {...(Node | string | null | undefined)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== undefined) element.setAttribute(name, String(value));
+  }
+  for (const child of children) if (child !== null && child !== undefined) element.append(child);
+  return element;
+}
+
+/**
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (element === null) throw new Error(`no element ${id}`);
+  return element;
+}
+
+/**
+ * A time in the viewer's zone, with UTC on hover.
+ * @param {number} unixS
+ */
+export function timeElement(unixS) {
+  const at = new Date(unixS * 1000);
+  return h("time", { datetime: at.toISOString(), title: at.toISOString() }, at.toLocaleTimeString());
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 90;
+const HEIGHT = 22;
+
+/**
+ * A line through the last values; empty for fewer than two.
+ * @param {number[]} values
+ */
+export function sparkline(values) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  svg.setAttribute("aria-hidden", "true");
+  if (values.length > 1) {
+    const low = Math.min(...values);
+    const span = Math.max(...values) - low || 1;
+    const line = document.createElementNS(SVG, "polyline");
+    const points = values.map((value, at) => {
+      const x = (at / (values.length - 1)) * WIDTH;
+      return `${x.toFixed(1)},${(HEIGHT - 2 - ((value - low) / span) * (HEIGHT - 4)).toFixed(1)}`;
+    });
+    line.setAttribute("points", points.join(" "));
+    svg.append(line);
+  }
+  return svg;
+}
+
+/**
+ * Offer a text as a file.
+ * @param {string} name
+ * @param {string} content
+ */
+export function download(name, content) {
+  const url = URL.createObjectURL(new Blob([content]));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

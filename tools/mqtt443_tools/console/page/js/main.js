@@ -1,0 +1,69 @@
+/** Starts the page: tabs, the live connection, and who gets what comes through it. */
+
+import { connect } from "./live.js";
+import * as decisionsView from "./decisions.js";
+import { take } from "./device.js";
+import * as devicesView from "./devices.js";
+import { byId } from "./dom.js";
+import { visible } from "./format.js";
+import * as messagesView from "./messages.js";
+import { addDecision, addMessage, devices, noteReadings, reset, setOnline, totals } from "./model.js";
+
+const TABS = ["devices", "messages", "decisions"];
+
+/** @param {string} name */
+function select(name) {
+  for (const each of TABS) {
+    const tab = byId(`tab-${each}`);
+    tab.setAttribute("aria-selected", String(each === name));
+    tab.setAttribute("tabindex", each === name ? "0" : "-1");
+    byId(each).hidden = each !== name;
+  }
+  decisionsView.draw(true);
+}
+
+/** @param {string} text @param {boolean} isProblem */
+function say(text, isProblem) {
+  const status = byId("status");
+  status.className = isProblem ? "problem" : "";
+  if (status.textContent !== text) status.textContent = text;
+}
+
+let problem = "";
+
+/** @param {Record<string, any>} batch @param {boolean} isFirst */
+function receive(batch, isFirst) {
+  if (isFirst) {
+    reset();
+    devicesView.clear();
+    byId("source").textContent = visible(batch.title);
+    for (const message of batch.last) noteReadings(message);
+    for (const device of devices.values()) device.series.clear(); // the messages below hold these values again
+    void devicesView.refresh();
+  }
+  for (const message of batch.messages) {
+    addMessage(message);
+    if (!isFirst) take(message);
+  }
+  totals.dropped += batch.dropped ?? 0;
+  for (const decision of batch.decisions) addDecision(decision);
+  if (batch.decisions.length) decisionsView.draw();
+  if (batch.online) setOnline(batch.online);
+  if (batch.problem !== undefined) problem = batch.problem ?? "";
+  say(problem ? visible(problem) : "live", problem !== "");
+}
+
+history.replaceState(null, "", "/"); // the link's token leaves the address bar
+for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => select(name));
+byId("tab-devices").parentElement?.addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (step === undefined) return;
+  const now = TABS.findIndex((name) => byId(`tab-${name}`).getAttribute("aria-selected") === "true");
+  const next = TABS[(now + step + TABS.length) % TABS.length];
+  select(next);
+  byId(`tab-${next}`).focus();
+});
+devicesView.start();
+messagesView.start();
+decisionsView.start();
+connect(receive, (up) => say(up ? problem || "live" : "the console does not answer; trying again", !up || problem !== ""));

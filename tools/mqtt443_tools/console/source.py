@@ -1,0 +1,53 @@
+"""What the console shows and changes, behind one interface. `feed.py` calls it from threads, as every method blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mqtt443_tools.device.backends import DeviceBackend
+
+Message = dict[str, Any]
+"""As the control channel has it: `topic`, `payload` (Base64), `qos`, `retain`, `client_id` or None, `received_at`."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an endpoint says about itself.
+
+    Attributes:
+        online: client ids that are connected.
+        decisions: the last ones, oldest first, with the fields of localcore's `Decision`.
+        logins: the last log lines of the authorizer as objects, oldest first.
+    """
+
+    online: Sequence[str]
+    decisions: Sequence[dict[str, Any]]
+    logins: Sequence[dict[str, Any]]
+
+
+class Source(Protocol):
+    """An endpoint; every method blocks, and may raise CommandError or AuthorizerError."""
+
+    title: str
+    """Names the endpoint on the page."""
+
+    options: str
+    """Options that lead `mqtt443 device` to it, such as "--state DIR"."""
+
+    @property
+    def backend(self) -> DeviceBackend:
+        """Its registered devices."""
+
+    def watch(self) -> Iterator[Message]:
+        """Yield every message and `{"dropped": N}`, until the endpoint ends."""
+
+    def status(self) -> Status:
+        """Return what the endpoint says about itself."""
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        """Publish a message."""
+
+    def command(self, client_id: str, payload: bytes, request_id: str, timeout_s: float) -> dict[str, Any] | None:
+        """Send a command; return `{"report": ...}` or `{"refused": ...}`, None if no answer came in time."""
