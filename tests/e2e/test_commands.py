@@ -87,7 +87,9 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def local(start: Start, state: Path) -> tuple[Running, int]:
-    running = start(MQTT443, "local", "--port", "0", "--state", str(state), "--set", "connect_rate_per_s=0")
+    running = start(
+        MQTT443, "local", "--no-console", "--port", "0", "--state", str(state), "--set", "connect_rate_per_s=0"
+    )
     ready = running.wait_for(rf"^ready host=localhost port=(\d+) ca={re.escape(str(state / 'ca.pem'))}$")
     added = run("device", "add", "myClientName", "--username", "username", "--password", "test", "--state", str(state))
     assert added.returncode == 0, added.stderr
