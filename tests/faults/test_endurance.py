@@ -8,7 +8,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 from mqtt443_authorizer.store import FileStore
@@ -19,7 +21,7 @@ from tests.faults.boards import PACE, TIMEOUT_S, WAIT_S, Rig, rig
 from tests.faults.conftest import Form
 from tests.support.mqtt.client import RawClient
 from tests.support.mqtt.endpoint import RunningCore
-from tests.support.mqtt.relay import UNHARMED, Fault, Harm, Treatment
+from tests.support.mqtt.relay import UNHARMED, Direction, Fault, Harm, Treatment
 
 KEEPALIVE_S = 60
 # The log says something each second; it is silent only while something is waited for that has a deadline.
@@ -80,8 +82,10 @@ class Course:
             self._deck = random.sample(KINDS, len(KINDS))
         kind = self._deck.pop()
         self.kinds.append(kind)
-        harm, _, when = kind.partition(" ")
-        direction, last = random.choice([("up", 700), ("down", 1200)])
+        word, _, when = kind.partition(" ")
+        harm = cast(Harm, word)
+        ways: list[tuple[Direction, int]] = [("up", 700), ("down", 1200)]
+        direction, last = random.choice(ways)
         match kind:
             case "cut after a stall":
                 return Treatment(Fault("stall", direction, random.randrange(last), seconds=2 / PACE))
@@ -133,7 +137,10 @@ class Endurance:
                 self.strike(kind)
                 self._struck[kind] += 1
                 # The connection on which it happened has had its fault: whatever comes next is another one.
-                self.wait(lambda n=n: len(self.running.relay.passages) > n + 1, "a new connection")
+                self.wait(partial(self._connected_after, n), "a new connection")
+
+    def _connected_after(self, n: int) -> bool:
+        return len(self.running.relay.passages) > n + 1
 
     def strike(self, kind: str) -> None:
         """Let it happen, now."""
@@ -184,7 +191,7 @@ class Endurance:
             "PUBACKs",
         )
         messages = self.running.core.messages
-        heap = min(json.loads(message.payload)["heap_bytes"] for message in messages[-QUIET_READINGS // 2 :])
+        heap: int = min(json.loads(message.payload)["heap_bytes"] for message in messages[-QUIET_READINGS // 2 :])
         self.course.calm = False
         self.running.relay.strike("reset")
         return heap

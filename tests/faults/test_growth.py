@@ -6,6 +6,7 @@ import ssl
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -111,7 +112,7 @@ print(json.dumps(told))
 """
 
 
-def run(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> object:
+def run(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> Any:
     """Run a program on the 32-bit interpreter; returns what its last line says."""
     with serve_tls(ca, context(ca), handler) as server:
         prepare(folder, server, transport="tls", keepalive_s=1200)

@@ -1,6 +1,7 @@
 """config.json and the state file, torn: a whole board says so and goes on with what it knew last."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,10 @@ def test_board_without_any_whole_config_stays_at_its_prompt_and_says_why(started
         started.put(name, data)
 
 
+def _interval_is(board: Living, seconds: int) -> bool:
+    return bool(board.report()["interval_s"] == seconds)
+
+
 def test_board_goes_on_with_the_state_before_where_the_state_file_is_torn(
     endpoint: RunningCore, tmp_path: Path
 ) -> None:
@@ -71,7 +76,7 @@ def test_board_goes_on_with_the_state_before_where_the_state_file_is_torn(
         board.wait_for_more(1)
         for seconds in (5, 7):
             board.send({"command": "interval", "interval_s": seconds})
-            board.wait_until(lambda seconds=seconds: board.report()["interval_s"] == seconds)
+            board.wait_until(partial(_interval_is, board, seconds))
         board.off()
         whole = board.file("state")
         board.put("state", whole[: len(whole) // 2])

@@ -104,7 +104,12 @@ def read_exactly(client: socket.socket, count: int) -> bytes:
 def test_without_a_fault_every_byte_passes_and_the_end_too(echo: Echo) -> None:
     data = bytes(range(256)) * 1000
     with through(echo) as (relay, client):
-        sender = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
+
+        def send() -> None:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
         sender.start()
         assert read_all(client) == (data, "FIN")
         sender.join(WAIT_S)

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.boards import PACE, TIMEOUT_S, rig
 from tests.faults.conftest import Form
 from tests.support.mqtt.endpoint import RunningCore
-from tests.support.mqtt.relay import UNHARMED, Fault, Treatment
+from tests.support.mqtt.relay import UNHARMED, Direction, Fault, Treatment
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,8 @@ def test_stalls_shorter_than_the_deadline_are_no_faults(endpoint: RunningCore, t
 
     def stalling(_: int) -> Treatment:
         # Somewhere between TCP and the first PUBACK.
-        direction, last = random.choice([("up", 700), ("down", 1000)])
+        ways: list[tuple[Direction, int]] = [("up", 700), ("down", 1000)]
+        direction, last = random.choice(ways)
         return Treatment(Fault("stall", direction, random.randrange(last), seconds=2 / PACE))
 
     for n in range(form.pick(2, 200)):

@@ -67,6 +67,9 @@ class World:
 
     # a Client
 
+    on_puback: Callable[[int], object]
+    link: Callable[[], dict[str, Any]]
+
     def set_callback(self, callback: Callable[[bytes, bytes], None]) -> None:
         self.callback = callback
 
@@ -155,11 +158,12 @@ class World:
         return self.ticks.now_ms >= self.end_ms
 
     def run(self) -> "World":
+        parts: Any = self  # its own client and readings
         self.app = App(
             self.config,
-            self,
+            parts,
             Outbox("", 0, self.lines.append),
-            self,
+            parts,
             Uptime(lambda line: self.lines.append(line[12:]), self.ticks),
             root=self.root,
             cause=self.cause,

@@ -6,15 +6,16 @@ from typing import Any
 from tests.support.board import package as board  # noqa: F401 (umqtt, before mqtt443.client)
 
 from mqtt443 import config_schema  # isort: skip
-from mqtt443._port import ticks_ms  # isort: skip
+from mqtt443._host import ticks_ms  # isort: skip
 from mqtt443.client import Client  # isort: skip
+from mqtt443.transport import Transport  # isort: skip
 
 from tests.firmware.fakes import Wire  # isort: skip
 
 CONNACK = b"\x20\x02\x00\x00"
 
 
-class Opener:
+class Opener(Transport):
     """A transport over wires, one a connection."""
 
     def __init__(self, *wires: Wire | Exception, check: Exception | None = None) -> None:
@@ -22,13 +23,13 @@ class Opener:
         self.checked: list[Any] = []
         self.refusal = check
 
-    def open(self) -> Wire:
+    def open(self) -> Any:
         wire = self.wires.pop(0)
         if isinstance(wire, Exception):
             raise wire
         return wire
 
-    def check(self, stream: Wire) -> None:
+    def check(self, stream: Any) -> None:
         assert stream.writes, "checked before the first write, so before the handshake"
         self.checked.append(stream)
         if self.refusal:

@@ -41,7 +41,7 @@ class Server:
         (folder / name).write_bytes(self.ca)
 
 
-Handler = Callable[[ssl.SSLSocket], None]
+Handler = Callable[[ssl.SSLSocket], object]
 
 
 def context(

@@ -37,7 +37,9 @@ def starts(interpreter: Interpreter, root: Path, steps: str, **world: object) ->
     return said
 
 
-def test_three_crashes_in_a_row_leave_the_board_at_its_prompt_and_the_next_start_tries_again(interpreter, tmp_path):
+def test_three_crashes_in_a_row_leave_the_board_at_its_prompt_and_the_next_start_tries_again(
+    interpreter: Interpreter, tmp_path: Path
+) -> None:
     said = starts(interpreter, tmp_path, "crash,crash,watchdog,crash,end")
     assert [one["reason"] for one in said] == [None, None, None, SAFE % "watchdog", None]
     assert [one["starts"] for one in said] == [1, 2, 3, 0, 1]
@@ -45,25 +47,27 @@ def test_three_crashes_in_a_row_leave_the_board_at_its_prompt_and_the_next_start
     assert said[4]["cause"] == "three crashes in a row; the last: watchdog"
 
 
-def test_crash_after_safe_mode_is_the_first_of_three_again(interpreter, tmp_path):
+def test_crash_after_safe_mode_is_the_first_of_three_again(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "crash,crash,crash,crash,crash,crash,crash,end")
     assert [one["reason"] for one in said] == [None, None, None, SAFE % "reset", None, None, None, SAFE % "reset"]
 
 
-def test_what_was_healthy_before_it_reset_has_not_crashed(interpreter, tmp_path):
+def test_what_was_healthy_before_it_reset_has_not_crashed(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "crash,crash,healthy+crash,crash,crash,end")
     assert [one["starts"] for one in said] == [1, 2, 3, 1, 2, 3]
     assert {one["reason"] for one in said} == {None}
 
 
 @pytest.mark.parametrize("step", ["sleep", "own sleep", "late", "restart", "reset", "soft"])
-def test_start_that_ended_by_order_has_not_crashed(interpreter, tmp_path, step):
+def test_start_that_ended_by_order_has_not_crashed(interpreter: Interpreter, tmp_path: Path, step: str) -> None:
     said = starts(interpreter, tmp_path, f"crash,crash,{step},crash,{step},end")
     assert [one["starts"] for one in said] == [1, 2, 3, 1, 2, 1]
     assert {one["reason"] for one in said} == {None}
 
 
-def test_power_on_forgets_crashes_even_where_rtc_memory_outlived_it(monkeypatch, tmp_path):
+def test_power_on_forgets_crashes_even_where_rtc_memory_outlived_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     machine = chip(monkeypatch, PWRON_RESET)
     storage.remember({"starts": 3, "seq": 5})
     assert boot.count_start(f"{tmp_path}/", no_log) == (None, None, {"starts": 1, "seq": 5}, None)
@@ -71,17 +75,19 @@ def test_power_on_forgets_crashes_even_where_rtc_memory_outlived_it(monkeypatch,
     assert boot.count_start(f"{tmp_path}/", no_log) == (None, "watchdog", {"starts": 2, "seq": 5}, None)
 
 
-def test_cause_of_each_start_is_told(interpreter, tmp_path):
+def test_cause_of_each_start_is_told(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "crash,watchdog,soft,sleep,restart,crash,end")
     assert [one["cause"] for one in said] == [None, "reset", "watchdog", None, None, "asked", "reset"]
 
 
-def test_counters_outlive_deep_sleep_and_restart(interpreter, tmp_path):
+def test_counters_outlive_deep_sleep_and_restart(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "sleep,restart,reset,end")
     assert [one["counters"] for one in said] == [{}, {"seq": 9}, {"seq": 7}, {}]
 
 
-def test_file_safe_mode_keeps_the_board_at_its_prompt_and_the_cause_for_later(interpreter, tmp_path):
+def test_file_safe_mode_keeps_the_board_at_its_prompt_and_the_cause_for_later(
+    interpreter: Interpreter, tmp_path: Path
+) -> None:
     (tmp_path / "safe_mode").touch()
     storage.save_state(str(tmp_path / "state"), {"cause": "asked", "interval_s": 5})
     said = starts(interpreter, tmp_path, "end")
@@ -92,7 +98,7 @@ def test_file_safe_mode_keeps_the_board_at_its_prompt_and_the_cause_for_later(in
     assert storage.load_state(str(tmp_path / "state"), no_log)["interval_s"] == 5
 
 
-def test_pin_that_is_held_low_is_seen(interpreter, tmp_path):
+def test_pin_that_is_held_low_is_seen(interpreter: Interpreter, tmp_path: Path) -> None:
     lines: list[str] = []
     lay_out(tmp_path)
     (tmp_path / "main.py").write_text(
@@ -135,7 +141,9 @@ def chip(monkeypatch: pytest.MonkeyPatch, code: int) -> Chip:
 
 
 @pytest.mark.parametrize("count", [-(10**9), -1, "3", None, 2.5, [3], {"3": 3}])
-def test_count_in_rtc_memory_that_makes_no_sense_starts_again(monkeypatch, tmp_path, count):
+def test_count_in_rtc_memory_that_makes_no_sense_starts_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: object
+) -> None:
     chip(monkeypatch, WDT_RESET)
     storage.remember({"starts": count})
     reason, cause, counters, _ = boot.count_start(f"{tmp_path}/", no_log)
@@ -143,14 +151,16 @@ def test_count_in_rtc_memory_that_makes_no_sense_starts_again(monkeypatch, tmp_p
     assert counters["starts"] <= 1
 
 
-def test_counters_that_are_no_whole_numbers_are_left_out(monkeypatch, tmp_path):
+def test_counters_that_are_no_whole_numbers_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chip(monkeypatch, DEEPSLEEP_RESET)
     storage.remember({"seq": 5, "dropped": "5", "expired": None, "refused": [1], "failures": 0.5})
     assert boot.count_start(f"{tmp_path}/", no_log)[2] == {"starts": 1, "seq": 5}
 
 
 @pytest.mark.parametrize("cause", [5, ["x"], {"x": 1}, True])
-def test_saved_cause_that_is_no_text_gives_way_to_the_chips(monkeypatch, tmp_path, cause):
+def test_saved_cause_that_is_no_text_gives_way_to_the_chips(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cause: object
+) -> None:
     chip(monkeypatch, WDT_RESET)
     storage.save_state(f"{tmp_path}/state", {"cause": cause})
     assert boot.count_start(f"{tmp_path}/", no_log)[1] == "watchdog"
@@ -159,13 +169,15 @@ def test_saved_cause_that_is_no_text_gives_way_to_the_chips(monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("code", [0, 6, 99, -1])
-def test_cause_that_the_chip_does_not_know_counts_as_a_crash(monkeypatch, tmp_path, code):
+def test_cause_that_the_chip_does_not_know_counts_as_a_crash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
     chip(monkeypatch, code)
     reasons = [boot.count_start(f"{tmp_path}/", no_log)[0] for _ in range(4)]
     assert reasons == [None, None, None, SAFE % "reset"]
 
 
-def test_files_are_looked_for_in_the_boards_root(monkeypatch, tmp_path):
+def test_files_are_looked_for_in_the_boards_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chip(monkeypatch, HARD_RESET)
     (tmp_path / "safe_mode").touch()
     assert "safe_mode" in boot.count_start(f"{tmp_path}/", no_log)[0]
@@ -174,7 +186,9 @@ def test_files_are_looked_for_in_the_boards_root(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("fault", [OSError(28, "no space"), ValueError("too much for RTC memory")])
 @pytest.mark.parametrize("name", ["save_state", "remember"])
-def test_start_goes_on_where_nothing_can_be_kept(monkeypatch, tmp_path, fault, name):
+def test_start_goes_on_where_nothing_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Exception, name: str
+) -> None:
     chip(monkeypatch, HARD_RESET)
     storage.save_state(f"{tmp_path}/state", {"cause": "asked"})
 
@@ -189,7 +203,7 @@ def test_start_goes_on_where_nothing_can_be_kept(monkeypatch, tmp_path, fault, n
     assert lines[0].startswith("state: ")
 
 
-def test_plain_start_writes_nothing_to_flash(monkeypatch, tmp_path):
+def test_plain_start_writes_nothing_to_flash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chip(monkeypatch, PWRON_RESET)
     storage.save_state(f"{tmp_path}/state", {"interval_s": 5})
     monkeypatch.setattr(storage, "save_state", lambda *_: pytest.fail("flash wears out"))
@@ -198,16 +212,16 @@ def test_plain_start_writes_nothing_to_flash(monkeypatch, tmp_path):
         boot.count_start(f"{tmp_path}/", no_log)
 
 
-def test_healthy_touches_rtc_memory_once_and_keeps_the_counters(monkeypatch):
+def test_healthy_touches_rtc_memory_once_and_keeps_the_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = chip(monkeypatch, PWRON_RESET)
     storage.remember({"starts": 2, "seq": 5})
     power.mark_boot_ok()
     assert storage.recall() == {"starts": 0, "seq": 5}
-    machine.memory = lambda: machine.rtc  # takes no data
+    monkeypatch.setattr(machine, "memory", lambda: machine.rtc)  # takes no data
     power.mark_boot_ok()
 
 
-def test_pin_that_the_chip_does_not_have_is_a_mistake_in_the_config(monkeypatch):
+def test_pin_that_the_chip_does_not_have_is_a_mistake_in_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     def pin(*_: int) -> None:
         raise ValueError("invalid pin")
 
@@ -226,12 +240,14 @@ print(boot.count_start("", print))
 STARTED = "(None, None, {'starts': 1}, None)"
 
 
-def test_host_that_is_no_board_starts_and_ends_nothing(micropython, tmp_path):
+def test_host_that_is_no_board_starts_and_ends_nothing(micropython: Interpreter, tmp_path: Path) -> None:
     lines = run(micropython, tmp_path, NO_CHIP).splitlines()
     assert lines == [f"{STARTED} False None", "False False", STARTED]
 
 
-def test_cpython_without_a_chip_starts_and_ends_nothing(monkeypatch, tmp_path, capsys):
+def test_cpython_without_a_chip_starts_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "machine", None)
     monkeypatch.chdir(tmp_path)
     exec(NO_CHIP, {})

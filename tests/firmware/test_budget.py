@@ -1,6 +1,8 @@
 """The package stays within firmware/budget.json: .mpy bytes, heap after import and while connected, least heap."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from mqtt443_tools.virtualboard import package_size
@@ -11,14 +13,14 @@ from tests.support.mqtt.endpoint import RunningCore
 BUDGET = json.loads(package_size.BUDGET.read_text())
 
 
-def test_package_fits_its_flash():
+def test_package_fits_its_flash() -> None:
     modules = package_size.mpy_bytes()
     assert sum(modules.values()) <= BUDGET["mpy_bytes"], modules
 
 
 @pytest.fixture
-def config(core: RunningCore, tmp_path):
-    def config(transport: str):
+def config(core: RunningCore, tmp_path: Path) -> Callable[[str], Path]:
+    def config(transport: str) -> Path:
         path = tmp_path / "board" / "config.json"
         path.parent.mkdir()
         (path.parent / "ca.pem").write_bytes(core.ca.read_bytes())
@@ -32,13 +34,13 @@ def config(core: RunningCore, tmp_path):
 
 
 @pytest.mark.parametrize("transport", ["alpn", "wss"])
-def test_package_fits_the_heap_of_a_plain_esp32(config, transport):
+def test_package_fits_the_heap_of_a_plain_esp32(config: Callable[[str], Path], transport: str) -> None:
     held = package_size.heap(interpreters.need("alpn32"), config(transport))
     assert held.after_import <= BUDGET["heap_after_import_bytes"]
     assert held.after_import < held.connected <= BUDGET[f"heap_connected_{transport}_bytes"]
 
 
 @pytest.mark.parametrize("transport", ["alpn", "wss"])
-def test_package_publishes_in_a_small_heap(config, transport):
+def test_package_publishes_in_a_small_heap(config: Callable[[str], Path], transport: str) -> None:
     least = package_size.least_heap(interpreters.need("alpn32"), config(transport))
     assert package_size.LEAST_KB * 1024 / 2 < least <= BUDGET["least_heap_bytes"]

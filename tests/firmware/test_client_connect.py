@@ -100,7 +100,7 @@ def test_the_old_socket_is_closed_before_the_new_one_opens() -> None:
     real_open = opener.open
     closed_at_open = []
 
-    def watched() -> Wire:
+    def watched() -> Any:
         closed_at_open.append(first.closed)
         return real_open()
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443 import clock, errors
-from mqtt443.clock import BUILD_DATE, http_date, set_clock
+from mqtt443._port import BUILD_DATE
+from mqtt443.clock import http_date, set_clock
 
 from tests.firmware.fakes import Wire
 

@@ -117,7 +117,7 @@ def test_request_id_that_is_no_short_text_is_refused_without_an_answer(request_i
 
 
 def test_functions_of_the_user_get_the_arguments_alone(handlers: dict[str, Handler]) -> None:
-    got = []
+    got: list[dict[str, Any]] = []
     handlers["relay"] = got.append
     assert send({"command": "relay", "on": True, "for_s": 5}) == ("command relay", [])
     assert got == [{"on": True, "for_s": 5}]
@@ -422,11 +422,11 @@ def test_micropython_survives_broken_commands(board: Callable[[list[bytes]], lis
     whole = [order("interval", interval_s=5), order("echo", a=[1, {"b": "ä"}], c=-1.5e3), RESTART]
     broken = []
     for _ in range(300):
-        message = bytearray(dice.choice(whole))
+        spoiled = bytearray(dice.choice(whole))
         for _ in range(dice.randint(1, 4)):
-            at = dice.randrange(len(message))
-            message[at : at + dice.randint(0, 2)] = dice.choice([b"", b"{", b"]", b'"', b",", b"-", b"\xff", b"\\u"])
-        broken.append(bytes(message))
+            at = dice.randrange(len(spoiled))
+            spoiled[at : at + dice.randint(0, 2)] = dice.choice([b"", b"{", b"]", b'"', b",", b"-", b"\xff", b"\\u"])
+        broken.append(bytes(spoiled))
     answers = board(broken)
     assert len(answers) == len(broken)
     for message, (said, did) in zip(broken, answers, strict=True):

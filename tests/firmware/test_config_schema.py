@@ -37,7 +37,8 @@ def test_defaults_fill_what_is_absent() -> None:
 
 
 def test_every_field_is_well_formed() -> None:
-    for key, kind, default, low, high in config_schema.FIELDS:
+    fields: Any = config_schema.FIELDS
+    for key, kind, default, low, high in fields:
         assert kind in ("int", "bool", "choice", "str", "secret", *config_schema._MORE), key
         if kind == "int":
             assert default is None or low <= default <= high, key

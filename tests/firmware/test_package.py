@@ -4,6 +4,8 @@ import functools
 import http.server
 import json
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mpremote import mip
@@ -21,30 +23,30 @@ MODULES = {
 }
 
 
-def test_every_module_is_listed_once_and_every_path_is_there():
+def test_every_module_is_listed_once_and_every_path_is_there() -> None:
     assert sorted(target for target, _ in PACKAGE["urls"]) == sorted(MODULES)
     for target, source in PACKAGE["urls"]:
         assert source == f"firmware/{target}"
         assert (ROOT / source).is_file()
 
 
-def test_version_is_that_of_the_package():
+def test_version_is_that_of_the_package() -> None:
     assert PACKAGE["version"] == __version__
 
 
 @pytest.fixture
-def checkout():
+def checkout() -> Iterator[str]:
     """This checkout on a web server, as GitHub would give it out; only what is listed."""
     listed = {"/package.json", *(f"/{source}" for _, source in PACKAGE["urls"])}
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             if self.path in listed:
                 super().do_GET()
             else:
                 self.send_error(404)
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=ROOT)) as server:
@@ -55,7 +57,7 @@ def checkout():
         thread.join()
 
 
-def test_mip_of_mpremote_installs_it_on_a_board(checkout, tmp_path):
+def test_mip_of_mpremote_installs_it_on_a_board(checkout: str, tmp_path: Path) -> None:
     with SerialBoard(tmp_path, interpreters.need("alpn")) as board:
         board.wait_for(">>> ")
         transport = SerialTransport(str(board.port.resolve()), timeout=2)
@@ -69,7 +71,7 @@ def test_mip_of_mpremote_installs_it_on_a_board(checkout, tmp_path):
         assert {f"lib/{name}" for name in MODULES} == set(board.files())
 
 
-def test_manifest_freezes_the_package_with_umqtt():
+def test_manifest_freezes_the_package_with_umqtt() -> None:
     asked = []
     functions = {
         "metadata": lambda **_: None,

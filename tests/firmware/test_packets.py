@@ -1,6 +1,7 @@
 """The packet filter: one write a packet out, and only whole, checked packets in."""
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,8 +30,8 @@ def publish(topic: bytes, payload: bytes, identifier: int | None = None) -> byte
     return bytes([0x30 if identifier is None else 0x32]) + length(len(body)) + body
 
 
-def attached(*incoming: bytes | Exception | None, max_bytes: int = 512, connected: bool = True) -> tuple[Packets, Wire]:
-    wire = Wire([CONNACK, *incoming] if connected else incoming)
+def attached(*incoming: bytes | Exception | None, max_bytes: int = 512, connected: bool = True) -> tuple[Any, Wire]:
+    wire: Any = Wire([CONNACK, *incoming] if connected else incoming)
     packets = Packets(max_bytes)
     packets.attach(wire)
     if connected:
@@ -38,9 +39,9 @@ def attached(*incoming: bytes | Exception | None, max_bytes: int = 512, connecte
     return packets, wire
 
 
-def take(packets: Packets) -> bytes:
+def take(packets: Any) -> bytes:
     """Read one packet byte by byte, as umqtt may."""
-    first = packets.read(1)
+    first: bytes = packets.read(1)
     return first + packets.read(packets._limit - 1) if packets._limit > 1 else first
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +50,7 @@ def no_log(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_board_restarts_and_sleeps_as_the_chip_does(name, tmp_path):
+def test_board_restarts_and_sleeps_as_the_chip_does(name: str, tmp_path: Path) -> None:
     assert live(need(name), tmp_path, "reset,sleep,late,restart,end", lambda _: None) == [
         PWRON_RESET,
         HARD_RESET,
@@ -59,7 +60,7 @@ def test_board_restarts_and_sleeps_as_the_chip_does(name, tmp_path):
     ]
 
 
-def test_cause_is_saved_beside_what_the_state_file_holds(chip, tmp_path):
+def test_cause_is_saved_beside_what_the_state_file_holds(chip: Chip, tmp_path: Path) -> None:
     storage.save_state(f"{tmp_path}/state", {"interval_s": 5, "cause": "an older one"})
     power.reset(f"{tmp_path}/", "20 failures in a row", {"seq": 7}, no_log)
     assert storage.load_state(f"{tmp_path}/state", no_log) == {"interval_s": 5, "cause": "20 failures in a row"}
@@ -67,13 +68,15 @@ def test_cause_is_saved_beside_what_the_state_file_holds(chip, tmp_path):
     assert chip.ends == [None]
 
 
-def test_reset_without_a_cause_writes_nothing_to_flash(chip, tmp_path):
+def test_reset_without_a_cause_writes_nothing_to_flash(chip: Chip, tmp_path: Path) -> None:
     power.reset(f"{tmp_path}/", None, {"seq": 7}, no_log)
     assert list(tmp_path.iterdir()) == []
     assert chip.ends == [None]
 
 
-def test_deep_sleep_writes_nothing_to_flash_and_keeps_the_counters(chip, monkeypatch, tmp_path):
+def test_deep_sleep_writes_nothing_to_flash_and_keeps_the_counters(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     power.deep_sleep(60000, {"seq": 7, "starts": 3})
     assert list(tmp_path.iterdir()) == []
@@ -82,14 +85,16 @@ def test_deep_sleep_writes_nothing_to_flash_and_keeps_the_counters(chip, monkeyp
 
 
 @pytest.mark.parametrize("ms", [0, -1, -86400000])
-def test_sleep_that_is_over_already_is_the_shortest_not_for_ever(chip, ms):
+def test_sleep_that_is_over_already_is_the_shortest_not_for_ever(chip: Chip, ms: int) -> None:
     power.deep_sleep(ms, {})
     assert chip.ends == [1]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "no space"), MemoryError()])
 @pytest.mark.parametrize("name", ["load_state", "save_state"])
-def test_reset_comes_with_its_counters_even_where_no_cause_can_be_saved(chip, monkeypatch, tmp_path, name, error):
+def test_reset_comes_with_its_counters_even_where_no_cause_can_be_saved(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, error: Exception
+) -> None:
     lines: list[str] = []
     monkeypatch.setattr(storage, name, failing(error))
     power.reset(f"{tmp_path}/", "asked", {"seq": 7}, lines.append)
@@ -100,14 +105,16 @@ def test_reset_comes_with_its_counters_even_where_no_cause_can_be_saved(chip, mo
 
 
 @pytest.mark.parametrize("error", [ValueError("too much for RTC memory"), MemoryError()])
-def test_reset_comes_with_its_cause_even_where_no_counters_can_be_kept(chip, monkeypatch, tmp_path, error):
+def test_reset_comes_with_its_cause_even_where_no_counters_can_be_kept(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
     monkeypatch.setattr(storage, "remember", failing(error))
     power.reset(f"{tmp_path}/", "asked", {"seq": 7}, no_log)
     assert chip.ends == [None]
     assert storage.load_state(f"{tmp_path}/state", no_log) == {"cause": "asked"}
 
 
-def test_sleep_comes_even_where_nothing_can_be_kept(chip, monkeypatch):
+def test_sleep_comes_even_where_nothing_can_be_kept(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "remember", failing(MemoryError()))
     power.deep_sleep(5, {})
     assert chip.ends == [5]
@@ -120,7 +127,7 @@ def failing(error: Exception) -> Callable[..., Any]:
     return fail
 
 
-def test_machine_that_can_do_neither_keeps_the_program_running(monkeypatch, tmp_path):
+def test_machine_that_can_do_neither_keeps_the_program_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "machine", SimpleNamespace())
     assert power.reset(f"{tmp_path}/", "asked", {}, no_log) is False
     assert power.deep_sleep(5, {}) is False

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_any_readings_make_json_with_each_name_once(values: dict[str, Any]) -> N
 
 
 @pytest.fixture
-def sensors_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sensors_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "sensors", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -1,7 +1,8 @@
 """The sender: a window of QoS 1 messages, AWS's pace, what is sent again after a reconnect and how."""
 
 import random
-from types import SimpleNamespace
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.firmware.fakes import Ticks
 
 from mqtt443 import errors  # isort: skip
+from mqtt443.config import Config  # isort: skip
 from mqtt443.outbox import Outbox  # isort: skip
 from mqtt443.sender import Sender  # isort: skip
 
@@ -24,7 +26,7 @@ class FakeClient:
         self.sent: list[tuple[str, int, int]] = []
         self.taken: list[tuple[str, int, int]] = []
         self.flushes = 0
-        self.on_puback = lambda _: None
+        self.on_puback: Callable[[int], object] = lambda _: None
         self.broken = False
 
     def next_pid(self) -> int:
@@ -50,10 +52,11 @@ class Rig:
         self.client = FakeClient()
         self.outbox = Outbox("", 0, pytest.fail)
         self.done: list[str] = []
+        client: Any = self.client
         self.sender = Sender(
-            self.client,
+            client,
             self.outbox,
-            SimpleNamespace(topic="t", qos=qos, window=window, timeout_s=15),
+            Config({"topic": "t", "qos": qos, "window": window, "timeout_s": 15}),
             lambda payload: self.done.append(payload.decode()),
             self.ticks,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mqtt443 import errors, tls_errors
-from mqtt443._port import ticks_ms
+from mqtt443._host import ticks_ms
 from mqtt443.connection import connect_tcp
 from mqtt443.stream import Stream
 

@@ -36,6 +36,7 @@ def error_of(call, *arguments):
 """
 
 Run = Callable[..., str]
+Serve = Callable[..., AlpnServer]
 
 
 @pytest.fixture(params=["alpn", "alpn32"])
@@ -60,7 +61,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., AlpnServer]]:
+def serve() -> Iterator[Serve]:
     """Start a server that picks among the given protocols, or none; it ends with the test."""
     servers: list[AlpnServer] = []
 

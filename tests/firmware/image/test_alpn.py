@@ -5,10 +5,11 @@ import subprocess
 
 import pytest
 
+from tests.firmware.image.conftest import Run, Serve
 from tests.support.board import interpreters
 
 
-def test_server_sees_the_name_and_the_client_its_choice(run, serve):
+def test_server_sees_the_name_and_the_client_its_choice(run: Run, serve: Serve) -> None:
     server = serve("mqtt", "http/1.1")
     said = run(
         """
@@ -25,7 +26,7 @@ def test_server_sees_the_name_and_the_client_its_choice(run, serve):
     assert said.split("\n") == ["None", "mqtt", "b'IT WORKS'", ""]
 
 
-def test_several_names_are_offered_in_order_and_the_servers_choice_is_reported(run, serve):
+def test_several_names_are_offered_in_order_and_the_servers_choice_is_reported(run: Run, serve: Serve) -> None:
     server = serve("http/1.1", "mqtt")
     said = run(
         """
@@ -40,7 +41,7 @@ def test_several_names_are_offered_in_order_and_the_servers_choice_is_reported(r
 
 
 @pytest.mark.parametrize("picks", [(), ("http/1.1",)], ids=["knows no ALPN", "wants another"])
-def test_server_that_picks_none_is_reported_as_none(run, serve, picks):
+def test_server_that_picks_none_is_reported_as_none(run: Run, serve: Serve, picks: tuple[str, ...]) -> None:
     server = serve(*picks)
     said = run(
         """
@@ -56,13 +57,13 @@ def test_server_that_picks_none_is_reported_as_none(run, serve, picks):
     assert said == "None b'X'\n"
 
 
-def test_context_without_protocols_offers_none(run, serve):
+def test_context_without_protocols_offers_none(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     assert run("print(alpn.selected(connect(make_context())))", server) == "None\n"
     assert server.seen.get_nowait() is None
 
 
-def test_last_list_set_is_the_one_offered(run, serve):
+def test_last_list_set_is_the_one_offered(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     run(
         """
@@ -76,7 +77,7 @@ def test_last_list_set_is_the_one_offered(run, serve):
     assert server.seen.get_nowait() == ["mqtt"]
 
 
-def test_longest_names_and_longest_offer_fit_the_handshake(run, serve):
+def test_longest_names_and_longest_offer_fit_the_handshake(run: Run, serve: Serve) -> None:
     server = serve("b" * 255)
     said = run(
         """
@@ -90,7 +91,7 @@ def test_longest_names_and_longest_offer_fit_the_handshake(run, serve):
     assert said == "255\n"
 
 
-def test_handshake_in_steps_has_no_choice_before_its_end(run, serve):
+def test_handshake_in_steps_has_no_choice_before_its_end(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     said = run(
         """
@@ -127,7 +128,7 @@ def test_handshake_in_steps_has_no_choice_before_its_end(run, serve):
         ("['m'] * 2_000", "ValueError"),
     ],
 )
-def test_wrong_protocols_are_refused_and_change_nothing(run, serve, protocols, error):
+def test_wrong_protocols_are_refused_and_change_nothing(run: Run, serve: Serve, protocols: str, error: str) -> None:
     server = serve("mqtt")
     said = run(
         f"""
@@ -156,12 +157,12 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-def test_foreign_objects_are_refused(run, foreign):
+def test_foreign_objects_are_refused(run: Run, foreign: str) -> None:
     said = run(f"print(error_of(alpn.set_protocols, {foreign}, ['mqtt']), error_of(alpn.selected, {foreign}))")
     assert said == "TypeError TypeError\n"
 
 
-def test_classes_that_only_look_like_tls_objects_are_refused(run):
+def test_classes_that_only_look_like_tls_objects_are_refused(run: Run) -> None:
     said = run(
         """
         class SSLSocket: pass
@@ -176,7 +177,7 @@ def test_classes_that_only_look_like_tls_objects_are_refused(run):
     assert said == "TypeError\n" * 4
 
 
-def test_closed_sockets_have_no_choice_to_tell(run, serve):
+def test_closed_sockets_have_no_choice_to_tell(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     said = run(
         """
@@ -195,7 +196,7 @@ def test_closed_sockets_have_no_choice_to_tell(run, serve):
     assert said == "ValueError\nValueError\n"
 
 
-def test_socket_whose_handshake_failed_counts_as_closed(run, serve):
+def test_socket_whose_handshake_failed_counts_as_closed(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     said = run(
         """
@@ -211,7 +212,7 @@ def test_socket_whose_handshake_failed_counts_as_closed(run, serve):
     assert said == "OSError\nValueError\n"
 
 
-def test_one_context_serves_many_connections(run, serve):
+def test_one_context_serves_many_connections(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     said = run(
         """
@@ -228,13 +229,13 @@ def test_one_context_serves_many_connections(run, serve):
     assert [server.seen.get_nowait() for _ in range(5)] == [["mqtt"]] * 5
 
 
-def test_stock_interpreter_has_no_such_module():
+def test_stock_interpreter_has_no_such_module() -> None:
     for name in ("stock", "stock-1.25"):
         command = [*interpreters.need(name).command, "-c", "import alpn"]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         assert "ImportError: no module named 'alpn'" in ended.stderr
 
 
-def test_module_holds_two_functions_and_no_more(run):
+def test_module_holds_two_functions_and_no_more(run: Run) -> None:
     said = run("import json; print(json.dumps(sorted(name for name in dir(alpn) if name[0] != '_')))")
     assert json.loads(said) == ["selected", "set_protocols"]

@@ -15,7 +15,7 @@ MODULE = USER_MODULES / "alpn" / "alpn.c"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wpointer-arith", "-Wdouble-promotion", "-Wfloat-conversion"]
 SYSTEM_MBEDTLS = Path("/usr/include/mbedtls")
 
-X86_64 = ("gcc", [], "gcc")
+X86_64: tuple[str, list[str], str] = ("gcc", [], "gcc")
 COMPILERS = {
     "x86-64": X86_64,
     "i386": ("gcc", ["-m32"], "gcc-multilib"),
@@ -64,14 +64,14 @@ def compiler(tmp_path: Path) -> Compiler:
 
 
 @pytest.mark.parametrize("chip", COMPILERS)
-def test_compiles_without_a_warning(compiler, chip):
+def test_compiles_without_a_warning(compiler: Compiler, chip: str) -> None:
     done = compiler.run(COMPILERS[chip], "-DMBEDTLS_SSL_ALPN")
     assert (done.returncode, done.stderr) == (0, "")
     assert b"alpn" in compiler.object.read_bytes()
 
 
 @pytest.mark.parametrize("chip", COMPILERS)
-def test_compiles_without_a_warning_on_mbedtls_2(compiler, chip, tmp_path):
+def test_compiles_without_a_warning_on_mbedtls_2(compiler: Compiler, chip: str, tmp_path: Path) -> None:
     version = SYSTEM_MBEDTLS / "version.h"
     if not version.exists() or 'VERSION_STRING         "2.' not in version.read_text():
         absent("no mbedTLS 2 on this system (apt install libmbedtls-dev on Debian 12)")
@@ -82,14 +82,14 @@ def test_compiles_without_a_warning_on_mbedtls_2(compiler, chip, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_mbedtls_without_alpn_stops_the_build_and_says_what_to_set(compiler):
+def test_mbedtls_without_alpn_stops_the_build_and_says_what_to_set(compiler: Compiler) -> None:
     done = compiler.run(X86_64)
     assert done.returncode == 1
     assert "#error" in done.stderr
     assert "CONFIG_MBEDTLS_SSL_ALPN=y" in done.stderr
 
 
-def test_micropython_without_mbedtls_stops_the_build(compiler):
+def test_micropython_without_mbedtls_stops_the_build(compiler: Compiler) -> None:
     done = compiler.run(X86_64, "-DMBEDTLS_SSL_ALPN", "-DWITHOUT_TLS")
     assert done.returncode == 1
     assert "needs MicroPython's tls module" in done.stderr

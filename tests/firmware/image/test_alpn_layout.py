@@ -2,6 +2,8 @@
 
 import json
 
+from tests.firmware.image.conftest import Run, Serve
+
 # While an object is changed nothing else may touch it, so the collector rests.
 CHANGES = """
 import json, uctypes
@@ -45,7 +47,7 @@ set_mqtt = lambda: alpn.set_protocols(context, ["mqtt"])
 """
 
 
-def test_context_with_another_layout_is_refused_and_nothing_is_written(run):
+def test_context_with_another_layout_is_refused_and_nothing_is_written(run: Run) -> None:
     said = run(CHANGES + CONTEXT + "print(json.dumps([len(memory) // WORD, wipe_each_word(memory, set_mqtt)]))")
     words, outcomes = json.loads(said)
     # The verify callback and its argument, the random generator and its argument: without any one, no configuration.
@@ -54,7 +56,7 @@ def test_context_with_another_layout_is_refused_and_nothing_is_written(run):
     assert outcomes == {}
 
 
-def test_context_with_two_places_that_fit_is_refused_and_nothing_is_written(run):
+def test_context_with_two_places_that_fit_is_refused_and_nothing_is_written(run: Run) -> None:
     said = run(
         CHANGES
         + CONTEXT
@@ -76,7 +78,7 @@ print(outcome, outcome_of(set_mqtt, memory))
     assert said == "RuntimeError None\n"
 
 
-def test_socket_with_another_layout_is_refused(run, serve):
+def test_socket_with_another_layout_is_refused(run: Run, serve: Serve) -> None:
     said = run(
         CHANGES
         + """

@@ -1,5 +1,7 @@
 """How long the names live: through every collection while they are needed, and not longer than their context."""
 
+from tests.firmware.image.conftest import Run, Serve
+
 # Fills the heap with blocks that look like anything but a list of names, then frees and collects: memory that was
 # freed too early is overwritten by it.
 CHURN = """
@@ -16,7 +18,7 @@ def name(*parts):
 """
 
 
-def test_names_outlive_collections_at_every_step(run, serve):
+def test_names_outlive_collections_at_every_step(run: Run, serve: Serve) -> None:
     server = serve("mqtt-late")
     said = run(
         CHURN
@@ -44,7 +46,7 @@ churn()
     assert said == "mqtt-late\nmqtt-late b'X'\n"
 
 
-def test_open_session_keeps_its_choice_when_the_context_gets_another_list(run, serve):
+def test_open_session_keeps_its_choice_when_the_context_gets_another_list(run: Run, serve: Serve) -> None:
     server = serve("mqtt-first", "mqtt-second")
     said = run(
         CHURN
@@ -66,7 +68,7 @@ print(alpn.selected(second))
     assert [server.seen.get_nowait() for _ in range(2)] == [["mqtt-first"], ["mqtt-second"]]
 
 
-def test_many_contexts_each_keep_their_own_list(run, serve):
+def test_many_contexts_each_keep_their_own_list(run: Run, serve: Serve) -> None:
     server = serve(*(f"p{number}" for number in range(12)))
     said = run(
         CHURN
@@ -93,7 +95,7 @@ while contexts:
     assert [server.seen.get_nowait() for _ in order] == [[f"q{number}", f"p{number}"] for number in order]
 
 
-def test_contexts_and_open_sockets_dropped_together_harm_nobody(run, serve):
+def test_contexts_and_open_sockets_dropped_together_harm_nobody(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     said = run(
         CHURN
@@ -118,7 +120,7 @@ print(alpn.selected(connect(kept)))
     assert [server.seen.get_nowait() for _ in offers] == offers
 
 
-def test_lists_are_freed_with_their_contexts_and_when_replaced(run):
+def test_lists_are_freed_with_their_contexts_and_when_replaced(run: Run) -> None:
     said = run(
         CHURN
         + """

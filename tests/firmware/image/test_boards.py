@@ -71,7 +71,7 @@ def configure(tree: Path, folder: Path, board: str, *options: str) -> list[str]:
 
 
 @pytest.mark.parametrize("chip", BOARDS)
-def test_board_is_the_stock_board_with_alpn_and_our_module(tree, tmp_path, chip):
+def test_board_is_the_stock_board_with_alpn_and_our_module(tree: Path, tmp_path: Path, chip: str) -> None:
     target, manifest, sources = configure(tree, tmp_path, f"MQTT443_{chip}")
     assert target == BOARDS[chip]
     assert Path(manifest) == USER_MODULES / "boards" / "manifest.py"
@@ -84,14 +84,14 @@ def test_board_is_the_stock_board_with_alpn_and_our_module(tree, tmp_path, chip)
         assert (tree / "ports" / "esp32" / "boards" / name).read_text() in combined
 
 
-def test_module_named_on_the_command_line_too_is_built_once(tree, tmp_path):
+def test_module_named_on_the_command_line_too_is_built_once(tree: Path, tmp_path: Path) -> None:
     module = USER_MODULES / "alpn" / "micropython.cmake"
     _, _, sources = configure(tree, tmp_path, "MQTT443_ESP32", "-D", f"USER_C_MODULES={module}")
     assert sources == str(USER_MODULES / "alpn" / "alpn.c")
 
 
 @pytest.mark.parametrize("chip", BOARDS)
-def test_board_has_the_stock_boards_chip_and_a_name_of_its_own(tree, chip):
+def test_board_has_the_stock_boards_chip_and_a_name_of_its_own(tree: Path, chip: str) -> None:
     if not shutil.which("gcc"):
         absent("no compiler (apt install gcc)")
 
@@ -121,12 +121,12 @@ def read_manifest(tree: Path, library: Path, manifest: Path) -> dict[str, Path]:
     return {target: Path(path) for target, path in json.loads(read.stdout)}
 
 
-def test_manifest_freezes_the_whole_device_package(tree, tmp_path):
+def test_manifest_freezes_the_whole_device_package(tree: Path, tmp_path: Path) -> None:
     frozen = read_manifest(tree, tmp_path, ROOT / "firmware" / "manifest.py")
     assert set(frozen.values()) == set((ROOT / "firmware" / "mqtt443").glob("*.py"))
     assert all(target == f"mqtt443/{path.name}" for target, path in frozen.items())
 
 
-def test_image_freezes_what_the_stock_board_does_and_the_device_package(tree, tmp_path):
+def test_image_freezes_what_the_stock_board_does_and_the_device_package(tree: Path, tmp_path: Path) -> None:
     frozen = read_manifest(tree, tmp_path, USER_MODULES / "boards" / "manifest.py")
     assert {"asyncio/core.py", "flashbdev.py", "inisetup.py", "mqtt443/__init__.py"} <= set(frozen)

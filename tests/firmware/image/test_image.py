@@ -10,6 +10,7 @@ from mqtt443_tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES
 from mqtt443_tools.micropython.unpack import source_tree
 from mqtt443_tools.support.paths import ROOT
 
+from tests.firmware.image.conftest import Run, Serve
 from tests.support.board import interpreters
 
 PAGE = (ROOT / "docs" / "image.md").read_text()
@@ -60,7 +61,7 @@ def script(tmp_path: Path) -> Script:
     return Script(tmp_path)
 
 
-def test_script_builds_every_board_and_its_sums_hold(script):
+def test_script_builds_every_board_and_its_sums_hold(script: Script) -> None:
     assert script.run().returncode == 0
     assert sorted(path.stem for path in script.image.glob("*.bin")) == BOARDS
     block = next(text for mark, text in shell_blocks() if mark == "image")
@@ -70,7 +71,7 @@ def test_script_builds_every_board_and_its_sums_hold(script):
     assert checked.stdout.count(": OK") == len(BOARDS), checked.stderr
 
 
-def test_script_fetches_the_pinned_tag_once_and_the_submodules_before_the_build(script):
+def test_script_fetches_the_pinned_tag_once_and_the_submodules_before_the_build(script: Script) -> None:
     for _ in range(2):
         assert script.run("MQTT443_ESP32_C3").returncode == 0
     clone, *makes = script.calls
@@ -80,21 +81,21 @@ def test_script_fetches_the_pinned_tag_once_and_the_submodules_before_the_build(
     assert [path.name for path in script.image.glob("*.bin")] == ["MQTT443_ESP32_C3.bin"]
 
 
-def test_script_takes_up_a_clone_that_was_cut_off(script):
+def test_script_takes_up_a_clone_that_was_cut_off(script: Script) -> None:
     partial = script.image / f"micropython-v{RECIPES['alpn'].micropython[0].version}.part"
     (partial / "rest").mkdir(parents=True)
     assert script.run("MQTT443_ESP32").returncode == 0
     assert not partial.exists()
 
 
-def test_script_refuses_a_board_it_does_not_know_before_it_fetches_anything(script):
+def test_script_refuses_a_board_it_does_not_know_before_it_fetches_anything(script: Script) -> None:
     ended = script.run("MQTT443_ESP32", "MQTT443_ESP8266")
     assert ended.returncode == 2
     assert ended.stderr == "no board is called MQTT443_ESP8266; see firmware/image/boards\n"
     assert script.calls == []
 
 
-def test_script_workflow_and_page_name_the_same_boards():
+def test_script_workflow_and_page_name_the_same_boards() -> None:
     assert len(BOARDS) == 4
     default = re.search(r"set -- (.*)", SCRIPT)
     matrix = re.search(r"board: \[(.*)\]", WORKFLOW)
@@ -103,7 +104,7 @@ def test_script_workflow_and_page_name_the_same_boards():
     assert sorted(set(re.findall(r"`(MQTT443_\w+)\.bin`", PAGE))) == BOARDS
 
 
-def test_container_has_the_esp_idf_that_this_micropython_was_made_for():
+def test_container_has_the_esp_idf_that_this_micropython_was_made_for() -> None:
     interpreters.need("alpn")
     tree, _ = source_tree(RECIPES["alpn"], OUTPUT)
     locked = (tree / "ports" / "esp32" / "lockfiles" / "dependencies.lock.esp32").read_text()
@@ -113,7 +114,7 @@ def test_container_has_the_esp_idf_that_this_micropython_was_made_for():
         assert re.findall(r"espressif/idf:(\S+)", text) == [f"v{version[1]}"]
 
 
-def test_page_has_the_offsets_of_the_stock_boards():
+def test_page_has_the_offsets_of_the_stock_boards() -> None:
     interpreters.need("alpn")
     tree, _ = source_tree(RECIPES["alpn"], OUTPUT)
     offsets = dict(re.findall(r"`MQTT443_(\w+)\.bin` \| `(\w+)` \|", PAGE))
@@ -128,7 +129,7 @@ def shell_blocks() -> list[tuple[str, str]]:
     return re.findall(r"^```sh ?(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_each_command_of_the_page_is_run_here_or_says_what_it_needs(tmp_path):
+def test_each_command_of_the_page_is_run_here_or_says_what_it_needs(tmp_path: Path) -> None:
     for name in RECIPES:
         interpreters.need(name)
     marks = [mark for mark, _ in shell_blocks()]
@@ -138,7 +139,7 @@ def test_each_command_of_the_page_is_run_here_or_says_what_it_needs(tmp_path):
     assert ended.stdout.endswith("[4/4] stock-1.25: up to date\n<module 'alpn'>\n"), ended.stderr
 
 
-def test_python_of_the_page_runs_on_the_interpreter(run, serve):
+def test_python_of_the_page_runs_on_the_interpreter(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     block = re.search(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert block is not None
