@@ -1,5 +1,6 @@
 """A board on a cable with a program that runs, and the command that pushes to it."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ Push = Callable[..., str]
 PlugBoard = Callable[..., SerialBoard]
 
 OLD_MAIN = b"import time\nprint('old main')\nwhile True:\n    time.sleep(0.05)\n"
+RECORD = json.dumps({"programs": {"main.py": hashlib.sha256(OLD_MAIN).hexdigest()}}).encode()
+"""An earlier push sent OLD_MAIN."""
 WORLD = {"wifi_up": False}
 SECRET = "hunter2-hunter2"
 
@@ -50,7 +53,7 @@ def board(tmp_path: Path) -> Iterator[PlugBoard]:
             folder = tmp_path / f"board{len(list(tmp_path.iterdir()))}"
             folder.mkdir()
             (folder / "world.json").write_text(json.dumps(WORLD))
-            options = {"files": {"main.py": OLD_MAIN}, **options}
+            options = {"files": {"main.py": OLD_MAIN, "push.json": RECORD}, **options}
             board = stack.enter_context(SerialBoard(folder, interpreters.need(name), **options))
             if "image" not in options and options["files"].get("main.py") == OLD_MAIN:
                 board.wait_for("old main")

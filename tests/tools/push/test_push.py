@@ -1,5 +1,6 @@
 """`mqtt443 push` with real mpremote onto real MicroPython and littlefs: what arrives, what is asked, what runs."""
 
+import hashlib
 import json
 import os
 import re
@@ -130,7 +131,7 @@ def test_program_that_catches_interrupts_is_stopped_all_the_same(
     deaf = b"import time\nfor i in range(3):\n  try:\n    print('deaf', i)\n    while True: time.sleep(0.05)\n"
     plugged = board(files={"main.py": deaf + b"  except KeyboardInterrupt: pass\n"})
     plugged.wait_for("deaf 0")
-    push(plugged)
+    push(plugged, "--yes")
     assert b"deaf 2" in plugged.said
 
 
@@ -151,7 +152,7 @@ def test_boot_without_an_end_is_interrupted(board: PlugBoard, push: Push, monkey
     monkeypatch.setattr(serial_repl, "READ_S", 0.5)
     plugged = board(files={"boot.py": b"import time\nprint('boots')\nwhile True: time.sleep(0.05)\n", "main.py": b""})
     plugged.wait_for("boots")
-    push(plugged)
+    push(plugged, "--yes")
     plugged.wait_for("transport alpn")
 
 
@@ -177,6 +178,53 @@ def test_full_board_keeps_what_it_has(board: PlugBoard, push: Push) -> None:
     plugged = board(files=files)
     plugged.wait_for(">>> ")
     with pytest.raises(CommandError, match="beside the old ones, and the board has"):
+        push(plugged)
+    plugged.unplug()
+    assert plugged.files() == files
+
+
+@pytest.mark.parametrize("name", ["main.py", "boot.py"])
+def test_program_of_somebody_else_is_not_overwritten_without_asking(board: PlugBoard, push: Push, name: str) -> None:
+    files = {"main.py": b"", name: b"# mine\nprint('mine')\n"}
+    plugged = board(files=files)
+    plugged.wait_for("mine")
+    with pytest.raises(UsageError, match=f"the board's {name} is a program that push did not send; .* add --yes"):
+        push(plugged)
+    assert f"push would ask first: the board's {name} is a program" in push(plugged, "--dry-run")
+    plugged.unplug()
+    assert plugged.files() == files
+    plugged.plug()
+    push(plugged, "--yes")
+    plugged.unplug()
+    assert plugged.files()[name] == (ROOT / name).read_bytes()
+
+
+def test_programs_without_code_or_of_an_earlier_push_are_overwritten(board: PlugBoard, push: Push) -> None:
+    stock = b"# This file is executed on every boot (including wake-boot from deepsleep)\n#import webrepl\n\n"
+    plugged = board(files={"boot.py": stock, "main.py": b"print('older')\n", "push.json": b'{"config_sha256": "0"}'})
+    plugged.wait_for("older")
+    push(plugged)
+    plugged.unplug()
+    assert json.loads(plugged.files()["push.json"])["programs"] == {
+        name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in ("boot.py", "main.py")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("lib", "the board has a file lib where a folder must be: rename it, or delete it with `mpremote rm :lib`"),
+        ("lib/mqtt443", "the board has a file lib/mqtt443 where a folder must be"),
+        ("main.py/x", "the board has a folder main.py where a file must be: .* `mpremote rm -r :main.py`"),
+        ("mqtt443.py", "mqtt443.py at the board's root hides the package in /lib: rename it, or delete it with"),
+        ("mqtt443/__init__.py", "mqtt443 at the board's root hides the package in /lib"),
+    ],
+)
+def test_file_in_the_way_is_named_and_nothing_is_sent(board: PlugBoard, push: Push, name: str, line: str) -> None:
+    files = {"boot.py": b"", name: b"x = 1\n"}
+    plugged = board(files=files)
+    plugged.wait_for(">>> ")
+    with pytest.raises(CommandError, match=line):
         push(plugged)
     plugged.unplug()
     assert plugged.files() == files

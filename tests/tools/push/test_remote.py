@@ -13,6 +13,7 @@ from mqtt443_tools.push.board_tree import Settings
 from mqtt443_tools.push.plan import compare, overwrite_conflict, push_record
 from mqtt443_tools.support.errors import CommandError
 
+PROGRAMS = {"boot.py": b"1", "main.py": b"2"}
 SETTINGS = Settings(b'{"a": 1}', "ca.der", "host", "b1", 1_700_000_000)
 
 
@@ -75,7 +76,9 @@ def test_config_of_the_last_push_is_no_reason_to_ask() -> None:
     there = hashlib.sha256(b"of last time").digest()
     assert overwrite_conflict(SETTINGS, None, None) is None
     assert overwrite_conflict(SETTINGS, hashlib.sha256(SETTINGS.content).digest(), None) is None
-    assert overwrite_conflict(SETTINGS, there, push_record(replace(SETTINGS, content=b"of last time"))) is None
+    assert (
+        overwrite_conflict(SETTINGS, there, push_record(replace(SETTINGS, content=b"of last time"), PROGRAMS)) is None
+    )
 
 
 def test_files_are_compared_by_content() -> None:

@@ -18,6 +18,9 @@ NEW = ".new"
 
 LEAST_VERSION = (1, 24)
 MPY_VERSION = 6
+HIDING = ("mqtt443", "mqtt443.py", "mqtt443.mpy")
+"""What MicroPython would import in place of our package: it looks in the root first."""
+
 # By number, in the flags of sys.implementation._mpy (MicroPython documentation, "MicroPython .mpy files").
 ARCHITECTURES = (
     None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin",
@@ -71,6 +74,15 @@ for d in {folders!r}:
     for x in e:
         if d == {package!r} or x.endswith({new!r}):
             h(d + "/" + x if d else x)
+"""
+# Kinds as in os.stat: 0x4000 is a folder.
+_KINDS = """
+import os
+for p in {names!r}:
+    try:
+        print((p, os.stat(p)[0] == 0x4000))
+    except OSError:
+        pass
 """
 _FOLDERS = """
 import os
@@ -155,6 +167,28 @@ def hashes(board: Runs, names: Iterable[str], folders: Iterable[str]) -> dict[st
     """
     program = _HASHES.format(names=sorted(names), folders=["", *folders], package=PACKAGE, new=NEW)
     return dict(values(line, str, bytes) for line in board.run(program).splitlines())
+
+
+def refuse_obstacles(board: Runs, files: Iterable[str], folders: Iterable[str]) -> None:
+    """Check that nothing on the board is in the way of these files and folders.
+
+    Raises:
+        LinkError: the board does not answer.
+        CommandError: something is in the way; the text says what, and how to remove it.
+    """
+    kinds = dict.fromkeys(files, False) | dict.fromkeys(folders, True)
+    names = [*kinds, *HIDING]
+    there = dict(values(line, str, bool) for line in board.run(_KINDS.format(names=names)).splitlines())
+    for name in names:
+        if name in HIDING and name in there:
+            problem = f"{name} at the board's root hides the package in /lib"
+        elif name in there and there[name] != kinds[name]:
+            have, need = ("file", "folder") if kinds[name] else ("folder", "file")
+            problem = f"the board has a {have} {name} where a {need} must be"
+        else:
+            continue
+        option = "-r " if there[name] else ""
+        raise CommandError(f"{problem}: rename it, or delete it with `mpremote rm {option}:{name}`, then push again")
 
 
 def read(board: Runs, name: str) -> bytes:

@@ -23,7 +23,8 @@ DEFAULT_BLOCKS = 512
 
 def contents(settings: Settings, own: Mapping[str, bytes], *, source: bool) -> dict[str, bytes]:
     """Return all files of a board: its own (board_tree.own_files) and the program. Raises CommandError."""
-    return {**program(source=source), **own, PUSH_RECORD: push_record(settings)}
+    programs = program(source=source)
+    return {**programs, **own, PUSH_RECORD: push_record(settings, programs)}
 
 
 def image(files: Mapping[str, bytes], blocks: int) -> bytes:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mqtt443_tools.push.board_programs import NEW
-from mqtt443_tools.push.board_tree import CONFIG, PACKAGE, Settings
+from mqtt443_tools.push.board_tree import CONFIG, PACKAGE, PROGRAM, Settings
 
+MAX_COMMENT_BYTES = 1024
 PUSH_RECORD = "push.json"
 """On the board: which config.json the last push sent; see `overwrite_conflict`."""
 
@@ -56,9 +57,13 @@ def compare(desired: Mapping[str, bytes], present: Mapping[str, bytes], *, packa
     return Plan(send, frozenset(send) - set(present), remove, same)
 
 
-def push_record(settings: Settings) -> bytes:
-    """Return the content of the record about a config."""
-    sent = {"config_sha256": hashlib.sha256(settings.content).hexdigest(), "config_modified": settings.modified}
+def push_record(settings: Settings, programs: Mapping[str, bytes]) -> bytes:
+    """Return the content of the record about a config, and about boot.py and main.py, which are `programs`."""
+    sent = {
+        "config_sha256": hashlib.sha256(settings.content).hexdigest(),
+        "config_modified": settings.modified,
+        "programs": {name: hashlib.sha256(programs[name]).hexdigest() for name in PROGRAM},
+    }
     return json.dumps(sent).encode() + b"\n"
 
 
@@ -79,6 +84,31 @@ def overwrite_conflict(settings: Settings, present: bytes | None, record: bytes 
     if type(modified) is int and modified > settings.modified:
         return f"the board's {CONFIG} is from {_day(modified)}, yours from {_day(settings.modified)}"
     return None
+
+
+def foreign_programs(plan: Plan, present: Mapping[str, bytes], record: bytes | None) -> list[str]:
+    """Return which of boot.py and main.py would be overwritten, although no push has sent what the board has.
+
+    Args:
+        plan: what would be sent.
+        present: SHA-256 by path.
+        record: content of the board's push record; None if it has none.
+    """
+    sent = _parse(record)
+    if "config_sha256" in sent and "programs" not in sent:
+        return []  # by mqtt443 0.1, which kept no record of them
+    programs = sent.get("programs")
+    known = programs if isinstance(programs, dict) else {}
+    return [
+        name for name in PROGRAM if name in plan.send and name in present and present[name].hex() != known.get(name)
+    ]
+
+
+def is_code(content: bytes) -> bool:
+    """Return whether a program does anything; MicroPython itself makes a short boot.py of comments."""
+    return len(content) > MAX_COMMENT_BYTES or any(
+        line.strip() and not line.strip().startswith(b"#") for line in content.splitlines()
+    )
 
 
 def _parse(content: bytes | None) -> dict[str, Any]:

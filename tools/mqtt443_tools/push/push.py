@@ -13,7 +13,15 @@ from functools import partial
 from mqtt443_tools.push import board_programs
 from mqtt443_tools.push.board_programs import MPY_VERSION, NEW, About
 from mqtt443_tools.push.board_tree import CONFIG, Settings, folders, program
-from mqtt443_tools.push.plan import PUSH_RECORD, Plan, compare, overwrite_conflict, push_record
+from mqtt443_tools.push.plan import (
+    PUSH_RECORD,
+    Plan,
+    compare,
+    foreign_programs,
+    is_code,
+    overwrite_conflict,
+    push_record,
+)
 from mqtt443_tools.push.serial_repl import Link, LinkError
 from mqtt443_tools.support.console import Advance, Console
 from mqtt443_tools.support.errors import CommandError
@@ -106,22 +114,35 @@ def _compare(link: Link, board: About, request: PushRequest, console: Console) -
     desired = {**program(source=request.source, arch=board.arch, package=not frozen), **request.own}
     present = board_programs.hashes(link, [*desired, PUSH_RECORD], folders(desired))
     record = board_programs.read(link, PUSH_RECORD) if PUSH_RECORD in present else None
-    conflict = overwrite_conflict(request.settings, present.get(CONFIG), record)
+    board_programs.refuse_obstacles(link, [*desired, PUSH_RECORD], folders(desired))
     # The config and the record about it come last: a board with new code and an old config still works.
-    last = {CONFIG: desired.pop(CONFIG), PUSH_RECORD: push_record(request.settings)}
+    last = {CONFIG: desired.pop(CONFIG), PUSH_RECORD: push_record(request.settings, desired)}
     plan = compare({**desired, **last}, present, package=not frozen)
     for name, content in plan.send.items():
         console.say(f"  {'new' if name in plan.new else 'changed':8}{name:28}{len(content):>9,} B")
     for name in plan.remove:
         console.say(f"  {'remove':8}{name}")
     console.say(f"{len(plan.send)} to send ({plan.size_bytes:,} B), {len(plan.same)} unchanged")
-    if conflict is not None and request.dry_run:
-        console.say(f"push would ask first: {conflict}")
-    elif conflict is not None:
+    for conflict in _conflicts(link, request, plan, present, record):
+        if request.dry_run:
+            console.say(f"push would ask first: {conflict}")
+            continue
         question = f"{conflict[0].upper()}{conflict[1:]}. Overwrite it?"
         if not console.confirm(question, f"{conflict}; to overwrite it"):
-            raise CommandError("nothing was sent: the board keeps its config.json and everything else")
+            raise CommandError("nothing was sent: the board keeps everything that it has")
     return plan
+
+
+def _conflicts(
+    link: Link, request: PushRequest, plan: Plan, present: Mapping[str, bytes], record: bytes | None
+) -> Iterator[str]:
+    """Yield what is not ours on the board, and would be overwritten."""
+    for name in foreign_programs(plan, present, record):
+        if is_code(board_programs.read(link, name)):
+            yield f"the board's {name} is a program that push did not send"
+    conflict = overwrite_conflict(request.settings, present.get(CONFIG), record)
+    if conflict is not None:
+        yield conflict
 
 
 def _send(link: Link, board: About, plan: Plan, console: Console) -> None:
