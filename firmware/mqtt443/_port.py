@@ -22,8 +22,21 @@ if sys.implementation.name == "micropython":
     # Modules that stay in memory once they are imported; `phase` unloads the others. `backoff` is imported at the first
     # error, `flash_log` while readings wait on flash (the outbox unloads it).
     RESIDENT = (
-        "_port errors app client config packets transport stream websocket outbox sender readings backoff flash_log"
-    ).split(" ")
+        "_port",
+        "errors",
+        "app",
+        "client",
+        "config",
+        "packets",
+        "transport",
+        "stream",
+        "websocket",
+        "outbox",
+        "sender",
+        "readings",
+        "backoff",
+        "flash_log",
+    )
 
     def _on_demand():
         """Return the names of the modules that are loaded and not resident."""

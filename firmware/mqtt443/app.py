@@ -79,9 +79,8 @@ class App:
         self.outbox = outbox
         self.readings = readings
         self.uptime = uptime
-        self.log = uptime.log
         self.sender = Sender(client, outbox, config, self.note_published, ticks)
-        self.handlers = handlers or {}
+        self.handlers = {} if handlers is None else handlers  # the same dict: commands may be registered later
         self.root = root
         self.stop = stop
         self.feed = feed
@@ -125,6 +124,10 @@ class App:
             self.log("stopped by Ctrl-C")
             drain = False  # Ctrl-C may have come between the bytes of a packet: nothing more can be read
         self._leave(drain)
+
+    def log(self, text):
+        """Write a line of the log."""
+        self.uptime.log(text)
 
     def should_stop(self):
         """Return whether the loop must end."""

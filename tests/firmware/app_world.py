@@ -46,6 +46,7 @@ class World:
         self.restored: dict[str, int] = {}
         self.cause: str | None = None
         self.root = ""
+        self.handlers: dict[str, Callable[[dict[str, Any]], object]] = {}
         self.transport = SimpleNamespace(name="alpn")
         self.endings: list[tuple[Any, ...]] = []
         monkeypatch.setattr(power, "reset", lambda *args: self.endings.append(("reset", *args)))
@@ -165,6 +166,7 @@ class World:
             Outbox("", 0, self.lines.append),
             parts,
             Uptime(lambda line: self.lines.append(line[12:]), self.ticks),
+            handlers=self.handlers,
             root=self.root,
             cause=self.cause,
             restored=self.restored,

@@ -79,3 +79,16 @@ def test_a_report_is_a_message_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
     report = json.loads(world.published[-1])["report"]
     assert (report["transport"], report["interval_s"], report["seq"]) == ("alpn", 60, 1)
     assert "hunter2" not in world.published[-1]
+
+
+def test_command_that_is_registered_after_the_start_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 5, commands=True)
+    world.incoming = [(0, b'{"command": "late"}')]
+
+    def stop() -> bool:
+        world.handlers["late"] = lambda _: 7
+        return World.stop(world)
+
+    monkeypatch.setattr(world, "stop", stop)
+    world.run()
+    assert json.loads(world.published[-1])["report"] == {"late": 7}
