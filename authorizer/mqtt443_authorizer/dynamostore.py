@@ -6,17 +6,21 @@ unique.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from mqtt443_authorizer.device import Device, from_json, to_json
 from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, StoreError
+from mqtt443_authorizer.memorystore import MemoryStore
 
 # Two attempts of at most two seconds each fit into the five seconds that AWS IoT Core allows the Lambda.
 CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 1
 MAX_ATTEMPTS = 2
+
+# A transaction has at most 100 actions (TransactWriteItems, "Amazon DynamoDB API Reference"), and a device takes two.
+BATCH_DEVICES = 50
 
 _CONDITION_FAILED = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}  # of a single write, of a transaction
 
@@ -48,18 +52,46 @@ class DynamoStore:
 
     def add(self, device: Device) -> None:
         """Store a new device."""
-        new = {"ConditionExpression": "attribute_not_exists(pk)"}
-        claim = {**_client_key(device.client_id), "username": {"S": device.username}}
-        taken = AlreadyRegistered(
-            f"the client id {device.client_id} or the user name {device.username} is already registered"
-        )
-        with self._reported(taken) as client:
-            client.transact_write_items(
-                TransactItems=[
-                    {"Put": {"TableName": self._table, "Item": claim, **new}},
-                    {"Put": {"TableName": self._table, "Item": _item(device), **new}},
-                ]
+        self.add_many([device])
+
+    def add_many(self, devices: Sequence[Device]) -> None:
+        """Store new devices, BATCH_DEVICES in one transaction; a failure removes the batches before it."""
+        MemoryStore(devices)  # DynamoDB refuses two operations on one item, and does not say which item
+        stored: list[Device] = []
+        try:
+            for start in range(0, len(devices), BATCH_DEVICES):
+                batch = devices[start : start + BATCH_DEVICES]
+                self._add_batch(batch)
+                stored += batch
+        except BaseException:  # Ctrl-C too
+            self._remove_batches(stored)
+            raise
+
+    def _add_batch(self, devices: Sequence[Device]) -> None:
+        new = {"TableName": self._table, "ConditionExpression": "attribute_not_exists(pk)"}
+        items: list[dict[str, Any]] = []
+        for device in devices:
+            claim = {**_client_key(device.client_id), "username": {"S": device.username}}
+            items += [{"Put": {"Item": claim, **new}}, {"Put": {"Item": _item(device), **new}}]
+        taken = [
+            AlreadyRegistered(text)
+            for device in devices
+            for text in (
+                f"the client id {device.client_id} is already registered",
+                f"the user name {device.username} is already registered",
             )
+        ]
+        with self._reported(*taken) as client:
+            client.transact_write_items(TransactItems=items)
+
+    def _remove_batches(self, devices: Sequence[Device]) -> None:
+        for start in range(0, len(devices), BATCH_DEVICES):
+            items: list[dict[str, Any]] = []
+            for device in devices[start : start + BATCH_DEVICES]:
+                for key in (_user_key(device.username), _client_key(device.client_id)):
+                    items.append({"Delete": {"TableName": self._table, "Key": key}})
+            with self._reported() as client:
+                client.transact_write_items(TransactItems=items)
 
     def replace(self, device: Device) -> Device:
         """Replace a device."""
@@ -134,8 +166,8 @@ class DynamoStore:
         return text
 
     @contextmanager
-    def _reported(self, condition_failed: StoreError | None = None) -> Iterator[Any]:
-        """Yield the client and translate its errors; `condition_failed` replaces a failed condition."""
+    def _reported(self, *condition_failed: StoreError) -> Iterator[Any]:
+        """Yield the client and translate its errors; item n of `condition_failed` belongs to operation n."""
         from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
             BotoCoreError,
             ClientError,
@@ -144,10 +176,11 @@ class DynamoStore:
         try:
             yield self._client()
         except ClientError as error:
-            codes = [error.response["Error"]["Code"]]
-            codes += [reason["Code"] for reason in error.response.get("CancellationReasons", []) if "Code" in reason]
-            if condition_failed and not _CONDITION_FAILED.isdisjoint(codes):
-                raise condition_failed from error
+            reasons = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
+            codes = [error.response["Error"]["Code"], *sorted({reason for reason in reasons if reason != "None"})]
+            for code, failed in zip(reasons or codes, condition_failed, strict=False):
+                if code in _CONDITION_FAILED:
+                    raise failed from error
             raise StoreError(f"DynamoDB table {self._table}: {' '.join(codes)}") from error
         except BotoCoreError as error:
             raise StoreError(f"DynamoDB table {self._table}: {type(error).__name__}") from error

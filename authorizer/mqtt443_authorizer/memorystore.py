@@ -1,6 +1,6 @@
 """A credential store in memory, indexed by client id and by user name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mqtt443_authorizer.device import Device
 from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, NotRegistered
@@ -13,7 +13,7 @@ class MemoryStore:
         self._by_client_id: dict[str, Device] = {}
         self._by_username: dict[str, Device] = {}
         for device in devices:
-            self.add(device)
+            self._put_new(device)
 
     def by_username(self, username: str) -> Device | None:
         """Return the device with a user name, or None."""
@@ -25,11 +25,12 @@ class MemoryStore:
 
     def add(self, device: Device) -> None:
         """Store a new device."""
-        if device.client_id in self._by_client_id:
-            raise AlreadyRegistered(f"the client id {device.client_id} is already registered")
-        if device.username in self._by_username:
-            raise AlreadyRegistered(f"the user name {device.username} is already registered")
-        self._put(device)
+        self._put_new(device)
+
+    def add_many(self, devices: Sequence[Device]) -> None:
+        """Store new devices."""
+        both = MemoryStore([*self.all(), *devices])
+        self._by_client_id, self._by_username = both._by_client_id, both._by_username
 
     def replace(self, device: Device) -> Device:
         """Replace a device."""
@@ -48,6 +49,13 @@ class MemoryStore:
     def all(self) -> list[Device]:
         """Return all devices, sorted by client id."""
         return sorted(self._by_client_id.values(), key=lambda device: device.client_id)
+
+    def _put_new(self, device: Device) -> None:
+        if device.client_id in self._by_client_id:
+            raise AlreadyRegistered(f"the client id {device.client_id} is already registered")
+        if device.username in self._by_username:
+            raise AlreadyRegistered(f"the user name {device.username} is already registered")
+        self._put(device)
 
     def _put(self, device: Device) -> None:
         self._by_client_id[device.client_id] = self._by_username[device.username] = device

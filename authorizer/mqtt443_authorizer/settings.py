@@ -40,7 +40,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """
     store = environment.get("MQTT443_STORE", "")
     if not store:
-        raise SettingsError("MQTT443_STORE is not set: file:/ABSOLUTE/PATH or dynamodb:TABLE")
+        raise SettingsError("MQTT443_STORE is not set: sqlite:/ABSOLUTE/PATH or dynamodb:TABLE")
     return Settings(
         store,
         _seconds(environment, "MQTT443_REFRESH_S", DEFAULT_REFRESH_S),

@@ -1,20 +1,17 @@
 """The interface of all credential stores, and the choice of one by a setting.
 
-FileStore (filestore.py) serves the local endpoint and DynamoStore (dynamostore.py) the cloud. MemoryStore
-(memorystore.py) serves the tests, and is the part of FileStore that lives in memory.
+SqliteStore (sqlitestore.py) serves the local endpoint, DynamoStore (dynamostore.py) the cloud, and MemoryStore
+(memorystore.py) the tests.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from mqtt443_authorizer.device import Device
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.errors import SettingsError
-from mqtt443_authorizer.filestore import FileStore
-from mqtt443_authorizer.memorystore import MemoryStore
-
-__all__ = ["CredentialStore", "DynamoStore", "FileStore", "MemoryStore", "open_store"]
 
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")  # CreateTable, "Amazon DynamoDB API Reference"
 
@@ -33,6 +30,15 @@ class CredentialStore(Protocol):
 
         Raises:
             AlreadyRegistered: its client id or its user name is in use.
+        """
+
+    def add_many(self, devices: Sequence[Device]) -> None:
+        """Store new devices: all of them or, if this raises, none.
+
+        DynamoDB stores them in batches; a process that is killed in between leaves the batches that it has written.
+
+        Raises:
+            AlreadyRegistered: a client id or a user name is in use, or occurs twice; the text names one.
         """
 
     def replace(self, device: Device) -> Device:
@@ -61,14 +67,17 @@ class CredentialStore(Protocol):
 
 
 def open_store(setting: str) -> CredentialStore:
-    """Open the store that a setting names: `file:/ABSOLUTE/PATH` or `dynamodb:TABLE`.
+    """Open the store that a setting names: `sqlite:/ABSOLUTE/PATH` or `dynamodb:TABLE`.
 
     Raises:
         SettingsError: the setting is neither.
     """
     kind, _, name = setting.partition(":")
-    if kind == "file" and Path(name).is_absolute():
-        return FileStore(Path(name))
+    if kind == "sqlite" and Path(name).is_absolute():
+        # Lambda uses the other store, and should not load sqlite3 at each cold start.
+        from mqtt443_authorizer.sqlitestore import SqliteStore  # noqa: PLC0415
+
+        return SqliteStore(Path(name))
     if kind == "dynamodb" and _TABLE.fullmatch(name):
         return DynamoStore(name)
-    raise SettingsError("MQTT443_STORE must be file:/ABSOLUTE/PATH or dynamodb:TABLE")
+    raise SettingsError("MQTT443_STORE must be sqlite:/ABSOLUTE/PATH or dynamodb:TABLE")

@@ -33,6 +33,20 @@ def test_device_is_two_items(table: Table) -> None:
     assert sorted(item["pk"]["S"] for item in items) == ["client#sensor-1", "user#dev1"]
 
 
+def test_batches_use_few_transactions(table: Table) -> None:
+    name, client = table
+    calls = []
+    client.meta.events.register(
+        "before-parameter-build.dynamodb.*", lambda params, model, **_: calls.append((model.name, params))
+    )
+    DynamoStore(name, client).add_many([device(f"device-{number}", f"user-{number}") for number in range(120)])
+    assert [(name, len(params["TransactItems"])) for name, params in calls] == [
+        ("TransactWriteItems", 100),
+        ("TransactWriteItems", 100),
+        ("TransactWriteItems", 40),
+    ]
+
+
 def test_every_read_is_consistent(table: Table) -> None:
     name, client = table
     reads = []

@@ -45,5 +45,5 @@ def test_existing_folder_is_left_as_it_is(repository: Path) -> None:
 def test_relative_folder_ignores_itself(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     make_private_folder(type(repository)("state"))
-    (repository / "state" / "devices.json").touch()
+    (repository / "state" / "devices.sqlite").touch()
     assert untracked(repository) == ""

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mqtt443_authorizer.errors import StoreError
-from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.handler import handler, principal_id
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.secret import Secret
+from mqtt443_authorizer.sqlitestore import SqliteStore
 
 from tests.support.aws.failing import Failing
 from tests.support.aws.logins import CHOSEN, CONTEXT, GENERATED, IOT_ARN, OTHER_GENERATED, Desk, device, event
@@ -152,8 +152,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     module._from_environment.cache_clear()
     for name in ("MQTT443_REFRESH_S", "MQTT443_DISCONNECT_S", "MQTT443_POLICY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MQTT443_STORE", f"file:{tmp_path}/state/devices.json")
-    FileStore(tmp_path / "state" / "devices.json").add(device())
+    monkeypatch.setenv("MQTT443_STORE", f"sqlite:{tmp_path}/state/devices.sqlite")
+    SqliteStore(tmp_path / "state" / "devices.sqlite").add(device())
     yield monkeypatch.setenv
     module._from_environment.cache_clear()
 
@@ -199,7 +199,7 @@ def test_policy_template_can_be_another_file(
         *(("MQTT443_REFRESH_S", value) for value in ("299", "86401", "", "1h", "-300", "³⁰⁰", "9" * 5000)),
         ("MQTT443_DISCONNECT_S", "0"),
         ("MQTT443_STORE", ""),
-        ("MQTT443_STORE", "devices.json"),
+        ("MQTT443_STORE", "devices.sqlite"),
         ("MQTT443_POLICY", "/nowhere/policy.json"),
     ],
 )

@@ -23,6 +23,7 @@ HEAVY = {
     "socket",
     "ssl",
     "subprocess",
+    "sqlite3",
 }
 
 

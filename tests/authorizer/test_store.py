@@ -8,20 +8,20 @@ import pytest
 from mqtt443_authorizer.device import Device
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, NotRegistered, SettingsError
-from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.memorystore import MemoryStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_authorizer.store import CredentialStore, open_store
 
 from tests.support.aws.logins import CHOSEN, GENERATED, device
 from tests.support.aws.table import dynamodb_table
 
 
-@pytest.fixture(params=["memory", "file", "dynamodb"])
+@pytest.fixture(params=["memory", "sqlite", "dynamodb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     if request.param == "memory":
         yield MemoryStore()
-    elif request.param == "file":
-        yield FileStore(tmp_path / "state" / "devices.json")
+    elif request.param == "sqlite":
+        yield SqliteStore(tmp_path / "state" / "devices.sqlite")
     else:
         with dynamodb_table() as (table, client):
             yield DynamoStore(table, client)
@@ -56,6 +56,46 @@ def test_duplicate_client_id_or_user_name_changes_nothing(store: CredentialStore
     assert store.all() == [device()]
     assert store.by_client_id("sensor-2") is None
     assert store.by_username("dev2") is None
+
+
+def test_batch_is_stored_whole(store: CredentialStore) -> None:
+    devices = [device(f"sensor-{number:03}", f"user-{number:03}") for number in range(120)]
+    store.add_many(devices)
+    assert store.all() == devices
+    assert store.by_username("user-077") == devices[77]
+
+
+@pytest.mark.parametrize(
+    ("client_id", "username", "named"),
+    [
+        ("sensor-1", "new", "the client id sensor-1"),
+        ("new", "dev1", "the user name dev1"),
+        ("sensor-000", "new", "the client id sensor-000"),
+        ("new", "user-000", "the user name user-000"),
+    ],
+)
+def test_batch_with_a_used_or_repeated_name_changes_nothing(
+    store: CredentialStore, client_id: str, username: str, named: str
+) -> None:
+    store.add(device())
+    batch = [device(f"sensor-{number:03}", f"user-{number:03}") for number in range(110)]
+    with pytest.raises(AlreadyRegistered, match=f"{named} is already registered"):
+        store.add_many([*batch, device(client_id, username)])
+    assert store.all() == [device()]
+
+
+def test_empty_batch_is_fine(store: CredentialStore) -> None:
+    store.add_many([])
+    assert store.all() == []
+
+
+def test_name_that_is_not_utf8_is_unknown(store: CredentialStore) -> None:
+    if isinstance(store, DynamoStore):
+        pytest.skip("the SDK refuses it before it is sent")
+    assert store.by_username("\udcff") is None
+    assert store.by_client_id("\udcff") is None
+    with pytest.raises(NotRegistered):
+        store.remove("\udcff")
 
 
 def test_user_name_may_equal_the_client_id_of_another_device(store: CredentialStore) -> None:
@@ -113,12 +153,22 @@ def test_unregistered_device_cannot_be_replaced_or_removed(store: CredentialStor
 
 
 def test_setting_selects_the_store(tmp_path: Path) -> None:
-    assert isinstance(open_store(f"file:{tmp_path}/devices.json"), FileStore)
+    assert isinstance(open_store(f"sqlite:{tmp_path}/devices.sqlite"), SqliteStore)
     assert isinstance(open_store("dynamodb:mqtt443-devices"), DynamoStore)
 
 
 @pytest.mark.parametrize(
-    "setting", ["", "file:", "file:devices.json", "dynamodb:", "dynamodb:a/b", "memory:", "/devices.json"]
+    "setting",
+    [
+        "",
+        "sqlite:",
+        "sqlite:devices.sqlite",
+        "file:/devices.json",
+        "dynamodb:",
+        "dynamodb:a/b",
+        "memory:",
+        "/devices.sqlite",
+    ],
 )
 def test_other_setting_is_refused(setting: str) -> None:
     with pytest.raises(SettingsError, match="MQTT443_STORE must be"):

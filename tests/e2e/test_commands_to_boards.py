@@ -245,7 +245,7 @@ def test_board_that_may_not_subscribe_still_sends_telemetry(tmp_path: Path) -> N
     function = LambdaFunction(
         ROOT / "authorizer",
         "mqtt443_authorizer.handler.handler",
-        environment={"MQTT443_STORE": f"file:{state / DEVICES_FILE}", "MQTT443_POLICY": str(policy)},
+        environment={"MQTT443_STORE": f"sqlite:{state / DEVICES_FILE}", "MQTT443_POLICY": str(policy)},
         name="mute",
         region="eu-west-1",
         account="123456789012",

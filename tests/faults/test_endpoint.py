@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mqtt443_authorizer.store import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import set_enabled
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 
@@ -76,7 +76,7 @@ def test_a_takeover_ends_the_board_and_it_comes_back(endpoint: RunningCore, tmp_
 def test_a_refusing_authorizer_is_asked_seldom_and_then_lets_in(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "refused", lambda _: UNHARMED) as running:
         running.wait_for_more(2)
-        store = FileStore(endpoint.state / DEVICES_FILE)
+        store = SqliteStore(endpoint.state / DEVICES_FILE)
         set_enabled(store, "refused", False)
         running.relay.strike("reset")
         for _ in range(2):

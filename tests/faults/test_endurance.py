@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from mqtt443_authorizer.store import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import set_enabled
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 
@@ -150,7 +150,7 @@ class Endurance:
                 with RawClient(running.core) as twin:
                     assert twin.connect(running.client_id, running.password).code == 0
             case "refusal":
-                store = FileStore(running.core.state / DEVICES_FILE)
+                store = SqliteStore(running.core.state / DEVICES_FILE)
                 set_enabled(store, running.client_id, False)
                 running.relay.strike("reset")
                 self.wait_for_an("ClosedBeforeConnack")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mqtt443_authorizer.device import Device
-from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.secret import match
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.device_command import app
 from mqtt443_tools.support.errors import CommandError
 from typer.testing import CliRunner
@@ -55,7 +55,7 @@ class DeviceCommand:
         return password
 
     def stored(self, client_id: str = "sensor-1") -> Device | None:
-        return FileStore(self.state / "devices.json").by_client_id(client_id)
+        return SqliteStore(self.state / "devices.sqlite").by_client_id(client_id)
 
     def fits(self, password: str, client_id: str = "sensor-1") -> int | None:
         """The index of the device's secret that a password belongs to."""

@@ -194,7 +194,7 @@ def test_password_appears_nowhere_and_logs_in(run, way):
         check=True,
         cwd=ROOT,
         input=json.dumps(event),
-        env={**os.environ, "MQTT443_STORE": f"file:{run.state}/devices.json"},
+        env={**os.environ, "MQTT443_STORE": f"sqlite:{run.state}/devices.sqlite"},
         capture_output=True,
         text=True,
         timeout=30,
@@ -202,7 +202,7 @@ def test_password_appears_nowhere_and_logs_in(run, way):
     log, answer = map(json.loads, decided.stdout.splitlines())
     assert (answer["isAuthenticated"], log["decision"]) == (True, "allow")
 
-    written = [path.read_bytes().decode() for path in run.state.iterdir()]
+    written = [path.read_bytes().decode("latin-1") for path in run.state.iterdir()]
     for text in (*added.args, added.stdout, decided.stdout, decided.stderr, *written):
         assert secret not in text
         assert base64.b64encode(secret.encode()).decode() not in text

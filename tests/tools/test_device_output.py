@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mqtt443_authorizer.device import Device
-from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 
 MQTT443 = Path(sys.executable).with_name("mqtt443")
 WAIT_S = 30
@@ -30,7 +30,7 @@ def device(state: Path, *arguments: str, stdout: str = "/dev/full", encoding: st
 
 
 def stored(state: Path) -> list[Device]:
-    return list(FileStore(state / "devices.json").all())
+    return list(SqliteStore(state / "devices.sqlite").all())
 
 
 @pytest.mark.parametrize("extra", [(), ("--json",), ("--password", "a password of my own")])

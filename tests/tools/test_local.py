@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from mqtt443_authorizer.store import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.cli import app
 from mqtt443_tools.device.registration import add_device
 from mqtt443_tools.local.local_command import parse_settings
@@ -60,7 +60,7 @@ def test_endpoint_reports_ready_and_refusals_and_stops_cleanly(tmp_path: Path, n
     with local(state, "--name", "iot.localhost") as (process, ready):
         name, port, ca = ready.group(1, 2, 3)
         assert (name, ca) == ("iot.localhost", str(state / "ca.pem"))
-        store = FileStore(state / "devices.json")
+        store = SqliteStore(state / "devices.sqlite")
         add_device(store, "dev-1", password="p@ssw0rd-1", now=time.time())
         context = ssl.create_default_context(cafile=ca)
         context.set_alpn_protocols(["mqtt"])
@@ -225,7 +225,7 @@ def test_zip_with_an_authorizer_decides(tmp_path: Path) -> None:
     state, code = tmp_path / "state", tmp_path / "authorizer.zip"
     code.write_bytes(build())
     with local(state, "--zip", str(code)) as (process, ready):
-        add_device(FileStore(state / "devices.json"), "dev-1", password="p@ssw0rd-1", now=time.time())
+        add_device(SqliteStore(state / "devices.sqlite"), "dev-1", password="p@ssw0rd-1", now=time.time())
         context = ssl.create_default_context(cafile=ready.group(3))
         context.set_alpn_protocols(["mqtt"])
         raw = socket.create_connection(("127.0.0.1", int(ready.group(2))), WAIT_S)

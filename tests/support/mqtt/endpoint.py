@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mqtt443_authorizer.store import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import add_device
 from mqtt443_tools.localcore.auth.account import AUTHORIZER_NAME, DEVICES_FILE, product_authorizer
 from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
@@ -93,7 +93,7 @@ class RunningCore:
         subscribe: Iterable[str] = (),
     ) -> str:
         """Register a device; returns its password."""
-        store = FileStore(self.state / DEVICES_FILE)
+        store = SqliteStore(self.state / DEVICES_FILE)
         added = add_device(
             store,
             client_id,

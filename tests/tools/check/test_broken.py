@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import trustme
-from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import set_enabled
 from mqtt443_tools.localcore.auth.registry import Authorizer
 from mqtt443_tools.localcore.front.certificates import LeafSpec
@@ -75,7 +75,7 @@ def test_wrong_login(way: Way, core: RunningCore, keys: dict[str, Any], code: st
 
 def test_disabled_device(way: Way, core: RunningCore) -> None:
     way.to(core)
-    set_enabled(FileStore(core.state / "devices.json"), "b1", False)
+    set_enabled(SqliteStore(core.state / "devices.sqlite"), "b1", False)
     assert way.walk() == "device_disabled"
 
 

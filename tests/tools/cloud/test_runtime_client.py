@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.support.lambda_zip import build
 
 from tests.support.aws.lambda_runtime_api import Lambda
@@ -28,9 +28,9 @@ def unpacked(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    store = tmp_path / "state" / "devices.json"
-    FileStore(store).add(device())
-    return {"MQTT443_STORE": f"file:{store}"}
+    store = tmp_path / "state" / "devices.sqlite"
+    SqliteStore(store).add(device())
+    return {"MQTT443_STORE": f"sqlite:{store}"}
 
 
 def test_every_recorded_event_is_answered_cold_and_warm(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.factory import batch
 from mqtt443_tools.factory.batch import read_rows
 from mqtt443_tools.flash.image import littlefs_blocks
@@ -70,7 +70,7 @@ def test_table_becomes_devices_bundles_and_labels(push: Push, table: Callable[[s
     text = "client_id,username,publish\ns1,,\ns<2>,user2,alerts/s2 more/s2\n"
     arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
     assert "2 devices registered, 0 already were" in push(None, *arguments)
-    store = FileStore(tmp_path / "state" / "devices.json")
+    store = SqliteStore(tmp_path / "state" / "devices.sqlite")
     passwords = []
     for client_id, username in (("s1", "s1"), ("s<2>", "user2")):
         image = (tmp_path / "out" / f"{client_id}.bin").read_bytes()
@@ -117,7 +117,7 @@ def test_table_with_a_mistake_registers_nobody(
     arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
     with pytest.raises(UsageError, match=line):
         push(None, *arguments)
-    assert not (tmp_path / "state" / "devices.json").exists()
+    assert not (tmp_path / "state" / "devices.sqlite").exists()
 
 
 def test_table_with_many_mistakes_names_each_line(table: Callable[[str], str]) -> None:
@@ -144,7 +144,7 @@ def test_device_whose_bundle_fails_is_not_registered(push: Push, table: Callable
     arguments = ["--csv", table("client_id\na\n"), "--bundle", str(tmp_path / "out"), "--state", str(state)]
     with pytest.raises(CommandError, match="do not fit"):
         push(None, *arguments, "--blocks", "16")
-    assert FileStore(state / "devices.json").all() == []
+    assert SqliteStore(state / "devices.sqlite").all() == []
 
 
 def test_registered_device_without_a_bundle_stops_all(push: Push, table: Callable[[str], str], tmp_path: Path) -> None:

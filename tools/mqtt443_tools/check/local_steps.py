@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mqtt443_authorizer.filestore import FileStore
 from mqtt443_authorizer.handler import Authorizer
 from mqtt443_authorizer.policy import Template
+from mqtt443_authorizer.sqlitestore import SqliteStore
 
 from mqtt443_tools.check.step import BoardConfig, Broken
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
@@ -89,7 +89,7 @@ class LocalEndpoint:
         mqtt = {"username": config.mqtt_username or "", "clientId": config.client_id}
         if config.password:
             mqtt["password"] = base64.b64encode(config.password.encode()).decode()
-        store = FileStore(self._state / DEVICES_FILE)
+        store = SqliteStore(self._state / DEVICES_FILE)
         authorizer = Authorizer(store, Template.load(), MIN_S, MIN_S, time.monotonic, lines.append)
         authorizer.decide({"protocols": ["tls", "mqtt"], "protocolData": {"mqtt": mqtt}}, _FUNCTION)
         reason = str(lines[-1]["reason"])

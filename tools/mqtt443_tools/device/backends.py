@@ -6,6 +6,7 @@ from typing import Protocol
 
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.settings import policy_path
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_authorizer.store import CredentialStore
 
 from mqtt443_tools.support.config_file import copy_ca
@@ -52,10 +53,8 @@ class LocalBackend:
 
     def __init__(self, state: Path) -> None:
         needs_posix("the local mode")
-        from mqtt443_authorizer.filestore import FileStore  # noqa: PLC0415 - POSIX only
-
         self._state = state
-        self.store = FileStore(state / "devices.json")
+        self.store = SqliteStore(state / "devices.sqlite")
 
     def template(self) -> Template:
         """See DeviceBackend."""

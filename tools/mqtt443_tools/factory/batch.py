@@ -8,7 +8,8 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ COLUMNS = ("client_id", "username", "publish", "subscribe")
 MAX_BYTES = 4 * 1024 * 1024
 MAX_MISTAKES = 10
 LABELS = "labels.html"
+REGISTERED_AT_ONCE = 50  # one transaction of DynamoDB, and as many to remove after a failure
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,13 @@ def make(
         AuthorizerError: the store fails.
     """
     waiting = _waiting(rows, backend, folder)
-    written = []
-    for number, row in enumerate(waiting, 1):
-        written.append(_make_one(row, backend, recipe, folder, now))
-        progress(number, len(waiting))
+    written: list[Path] = []
+    for start in range(0, len(waiting), REGISTERED_AT_ONCE):
+        some = waiting[start : start + REGISTERED_AT_ONCE]
+        with closing(_make_some(some, backend, recipe, folder, now)) as paths:
+            for path in paths:
+                written.append(path)
+                progress(len(written), len(waiting))
     try:
         write_private(folder / LABELS, sheet([row.client_id for row in rows]).encode())
     except OSError as error:
@@ -183,27 +188,30 @@ def _waiting(rows: Sequence[Row], backend: DeviceBackend, folder: Path) -> list[
     return [row for row in rows if row.client_id not in registered]
 
 
-def _make_one(row: Row, backend: DeviceBackend, recipe: Recipe, folder: Path, now: float) -> Path:
-    added = registration.add_device(
-        backend.store,
-        row.client_id,
-        username=row.username,
-        publish=row.publish,
-        subscribe=row.subscribe,
-        now=now,
-        template=backend.template(),
-    )
+def _make_some(
+    rows: Sequence[Row], backend: DeviceBackend, recipe: Recipe, folder: Path, now: float
+) -> Generator[Path, None, None]:
+    """Register devices together, then write the bundle of each; a device without a bundle is removed again."""
+    wanted = [registration.NewDevice(row.client_id, row.username, None, row.publish, row.subscribe) for row in rows]
+    added = registration.add_devices(backend.store, wanted, now=now, template=backend.template())
+    unfinished = [row.client_id for row in rows]
     try:
-        with tempfile.TemporaryDirectory(prefix="mqtt443-bundle-") as scratch:
-            keys = {"client_id": row.client_id, "username": row.username, "password": added.password}
-            config = _lay_out(Path(scratch), {**recipe.config, **keys}, recipe.beside)
-            settings = read_settings(config)
-            files = bundle.contents(settings, own_files(config, settings), source=recipe.source)
-            bundle.write(_path(folder, row), files, recipe.blocks)
-    except BaseException:  # Ctrl-C too
-        registration.remove(backend.store, row.client_id)  # its password is lost
-        raise
-    return _path(folder, row)
+        for row, one in zip(rows, added, strict=True):
+            _write_bundle(row, one.password, recipe, folder)
+            del unfinished[0]
+            yield _path(folder, row)
+    finally:
+        for client_id in unfinished:  # after a failure or Ctrl-C their passwords are lost
+            registration.remove(backend.store, client_id)
+
+
+def _write_bundle(row: Row, password: str, recipe: Recipe, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="mqtt443-bundle-") as scratch:
+        keys = {"client_id": row.client_id, "username": row.username, "password": password}
+        config = _lay_out(Path(scratch), {**recipe.config, **keys}, recipe.beside)
+        settings = read_settings(config)
+        files = bundle.contents(settings, own_files(config, settings), source=recipe.source)
+        bundle.write(_path(folder, row), files, recipe.blocks)
 
 
 def _lay_out(scratch: Path, config: Mapping[str, object], beside: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import mqtt443_authorizer
 import pytest
-from mqtt443_authorizer.filestore import FileStore
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import add_device, set_enabled
 from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, Grant, Request
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
@@ -27,7 +27,7 @@ REQUEST = Request("localhost", ("tls", "mqtt"), None, None, "username", b"test",
 def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[list[Grant | Refused], list[str]]:
     """What becomes of each request, with the origin's device registered; and the Lambda's log."""
     folder.chmod(0o700)
-    store = FileStore(folder / "devices.json")
+    store = SqliteStore(folder / "devices.sqlite")
     add_device(store, "myClientName", username="username", password="test", now=0)
 
     async def run() -> tuple[list[Grant | Refused], list[str]]:
@@ -35,7 +35,7 @@ def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[l
         function = LambdaFunction(
             CODE,
             "mqtt443_authorizer.handler.handler",
-            environment={"MQTT443_STORE": f"file:{folder}/devices.json", "MQTT443_REFRESH_S": "300"},
+            environment={"MQTT443_STORE": f"sqlite:{folder}/devices.sqlite", "MQTT443_REFRESH_S": "300"},
             name="mqtt443",
             region=REGION,
             account=ACCOUNT,

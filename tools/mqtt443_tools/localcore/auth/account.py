@@ -14,7 +14,7 @@ from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.settings import Settings
 
 AUTHORIZER_NAME = "mqtt443"
-DEVICES_FILE = "devices.json"
+DEVICES_FILE = "devices.sqlite"
 
 
 def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: Path) -> Authorizer:
@@ -22,7 +22,7 @@ def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: 
     function = LambdaFunction(
         code,
         "mqtt443_authorizer.handler.handler",
-        environment={"MQTT443_STORE": f"file:{settings.state.resolve() / DEVICES_FILE}"},
+        environment={"MQTT443_STORE": f"sqlite:{settings.state.resolve() / DEVICES_FILE}"},
         name=AUTHORIZER_NAME,
         region=settings.region,
         account=settings.account,
