@@ -29,7 +29,7 @@ PACKAGE = {f"lib/mqtt443/{name}.mpy" for name in MODULES}
 def shown(output: str) -> str:
     """The output without what changes with each version of the device package and each machine."""
     output = re.sub(r"port \S+", "port PORT", output)
-    output = re.sub(r"on linux \[.*", "on MACHINE", output)
+    output = re.sub(r"MicroPython [\d.]+ on linux \[.*", "MicroPython VERSION on MACHINE", output)
     output = re.sub(r"( +)[\d,]+ B", r" N B", output)
     output = re.sub(r"\([\d,]+ B\)", "(N B)", output)
     output = re.sub(r"\b\d+ (to send|unchanged)", r"N \1", output)
