@@ -1,4 +1,4 @@
-/** The view of devices: a card each. Only cards whose device changed are drawn again, at most four times a second. */
+/** The view of devices: a card each. Only cards in sight whose device changed are drawn again, four times a second. */
 
 import { api } from "./live.js";
 import { cause, cure } from "./causes.js";
@@ -15,6 +15,15 @@ const REGISTERED_MS = 15_000;
 const SHOWN_READINGS = 4;
 /** @type {Map<string, HTMLLIElement>} */
 const cards = new Map();
+/** @type {Set<string>} */
+const inSight = new Set();
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const id = target.getAttribute("data-card") ?? "";
+    if (isIntersecting) inSight.add(id);
+    else inSight.delete(id);
+  }
+}, { rootMargin: "300px" });
 const list = h("ul", { class: "cards", "aria-label": "Devices" });
 const empty = h("p", { class: "empty" }, "No devices yet. Add one, or run: mqtt443 device add NAME --out config.json");
 const filter = h("input", { type: "search", class: "grow", placeholder: "Filter devices", "aria-label": "Filter devices" });
@@ -45,6 +54,8 @@ export async function refresh() {
 /** Forget all cards, before the model is filled anew. */
 export function clear() {
   cards.clear();
+  inSight.clear();
+  sight.disconnect();
   list.replaceChildren();
 }
 
@@ -54,6 +65,7 @@ function draw() {
   const now = Date.now() / 1000;
   for (const device of devices.values()) {
     const card = cards.get(device.id);
+    if (card && !inSight.has(device.id)) continue;
     if (card && !device.changed) {
       const when = card.querySelector(".when");
       const text = whenText(device, now);
@@ -63,9 +75,10 @@ function draw() {
     device.changed = false;
     if (card) fill(card, device, now);
     else {
-      const item = h("li", { class: "card" });
+      const item = h("li", { class: "card", "data-card": device.id });
       cards.set(device.id, item);
       fill(item, device, now);
+      sight.observe(item);
       isNew = true;
     }
   }
