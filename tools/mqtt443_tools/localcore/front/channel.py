@@ -9,16 +9,21 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class Channel:
-    """One TLS connection: one packet, one write, so one TLS record.
+    """One TLS connection. What is sent within one turn of the event loop leaves in one write.
 
-    Arguments:
-        max_buffer_bytes: a client for whom more than this waits does not read, and is cut.
+    A write is a TLS record and a system call, which cost more than the packets in them: fifty PUBACKs for fifty
+    publishes that came together go back together.
+
+    Args:
+        max_buffer_bytes: if more than this waits for a client, the client does not read and is cut.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, max_buffer_bytes: int) -> None:
         self._reader = reader
         self._writer = writer
         self._max_buffer_bytes = max_buffer_bytes
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
 
     async def read(self) -> bytes:
         """Return what came, or nothing at the end of the stream, clean or not."""
@@ -32,14 +37,19 @@ class Channel:
         transport = self._writer.transport
         if transport.is_closing():
             return True
-        if transport.get_write_buffer_size() + len(data) > self._max_buffer_bytes:
-            transport.abort()
+        waiting = transport.get_write_buffer_size() + self._pending_bytes
+        if waiting + len(data) > self._max_buffer_bytes:
+            self.abort()
             return False
-        self._writer.write(data)
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.append(data)
+        self._pending_bytes += len(data)
         return True
 
     async def drain(self) -> None:
         """Wait for a client that does not read. Bound it: MQTT does by its timers, which close the connection."""
+        self._flush()
         try:
             await self._writer.drain()
         except OSError:  # the next read finds the end of the stream and says why
@@ -47,6 +57,7 @@ class Channel:
 
     def close(self) -> None:
         """Close after what was sent."""
+        self._flush()
         self._writer.close()
 
     async def finish(self) -> None:
@@ -59,5 +70,16 @@ class Channel:
             self.abort()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection; what still waits is not sent."""
+        self._clear_pending()
         self._writer.transport.abort()
+
+    def _flush(self) -> None:
+        if self._pending:
+            data = b"".join(self._pending)
+            self._clear_pending()
+            self._writer.write(data)
+
+    def _clear_pending(self) -> None:
+        self._pending.clear()
+        self._pending_bytes = 0
