@@ -61,7 +61,7 @@ class Segments:
     def append(self, records, sent=0):
         """Append records, each (payload, when it expires in unix seconds or 0); return the segment of each.
 
-        sent: the first so many are in flight already, so reading, which stands at the end then, goes on behind them.
+        sent: how many records, the first ones, are in flight already; reading, then at the end, continues after them.
         Where flash takes only the first few, the list is that much shorter; raises OSError if it takes none, or if the
         first one is larger than max_bytes. (On FAT a record that was not taken may come all the same after a restart.)
         """
@@ -75,7 +75,7 @@ class Segments:
         return numbers
 
     def _append(self, records, numbers, sent):
-        """Append to one segment what it takes of records, of which so many are done as numbers are there."""
+        """Append to one segment as many of records as fit; len(numbers) of them are done already."""
         done = len(numbers)
         length = _HEADER_BYTES + len(records[done][0])
         if length > self.max_bytes:

@@ -63,9 +63,9 @@ class Outbox:
             segments.corrupt = 0
 
     def put(self, payload, ttl_s=0):
-        """Accept payload (bytes), to be dropped if it is not sent within ttl_s seconds (0: whenever)."""
+        """Accept payload (bytes), to be dropped if it is not sent within ttl_s seconds (0: no limit)."""
         now = self.now()
-        # Without a right clock no age is known.
+        # Without a correct clock, the age of a message is unknown.
         self._ram.append([payload, now + ttl_s if ttl_s and now > BUILD_DATE else 0, None, 0, None])
         self._ram_bytes += len(payload)
         if self._ram_bytes > RAM_BYTES and not self.save():
@@ -79,7 +79,7 @@ class Outbox:
         return entry
 
     def save(self):
-        """Put on flash what is in memory alone; return whether it is safe there."""
+        """Write to flash what is only in memory; return whether everything is on flash now."""
         if not self.max_bytes:
             return False
         held = [entry for entry in self.in_flight if entry[SEGMENT] is None]
@@ -102,7 +102,7 @@ class Outbox:
         return not self.unsaved()
 
     def unsaved(self):
-        """Return whether something is in memory alone."""
+        """Return whether something is only in memory."""
         return bool(self._ram) or any(entry[SEGMENT] is None for entry in self.in_flight)
 
     def next(self):
@@ -127,7 +127,7 @@ class Outbox:
             self.expired += 1
 
     def done(self, entry):
-        """Let go of an entry of `in_flight` that was acknowledged."""
+        """Remove an entry of `in_flight` that was acknowledged."""
         for i, other in enumerate(self.in_flight):
             if other is entry:
                 del self.in_flight[i]

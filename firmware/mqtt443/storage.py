@@ -32,23 +32,23 @@ def write(path, data):
 
 
 def read(path):
-    """Return (data, said): the newest version that is whole, None if there is none.
+    """Return (data, notice): the newest complete version, None if there is none.
 
-    said: None if that is path itself, or if there never was one; else a line that says where it was found.
+    notice: None if that is path itself, or if no version ever existed; else a log line that says where data was found.
     """
-    said = None
+    notice = None
     # The newest first: a cut between the two renames leaves .new and .old alone.
     for name in (path, path + ".new", path + ".old"):
         try:
             with open(name, "rb") as file:
-                said = path + " is torn, and so is every other version"
+                notice = path + " is torn, and so is every other version"
                 data = file.read()
         except (OSError, MemoryError):  # what fills the memory was not written here
             continue
         whole = data[:-_TRAILER_BYTES]
         if data[-_TRAILER_BYTES:] == _trailer(whole):
             return whole, None if name == path else "%s is missing or torn; taken from %s" % (path, name)
-    return None, said
+    return None, notice
 
 
 def _rename(old, new):
@@ -64,9 +64,9 @@ def _trailer(data):
 
 def load_state(path, log):
     """Return the dict in the state file at path, {} if there is none that is whole. log: takes a line."""
-    data, said = read(path)
-    if said:
-        log(said)
+    data, notice = read(path)
+    if notice:
+        log(notice)
     return _parsed(data or b"")
 
 

@@ -1,8 +1,8 @@
 """A WebSocket client (RFC 6455) over a Stream, with the Stream's own interface, for MQTT in binary frames.
 
 Masking and the frames that a server sends all day are here; `ws_control` has the rare ones, `ws_handshake` the request
-before them. Incoming payload is handed on as it comes, so what a frame's header claims is never allocated. Extensions
-are not offered and not accepted.
+before them. Incoming payload is passed on as it arrives; the length that a frame's header claims is never allocated.
+Extensions are neither offered nor accepted.
 """
 
 import os
@@ -121,5 +121,5 @@ class WebSocket:
         return True
 
     def close(self):
-        """Close the stream, without a close frame: AWS takes one for an orderly end and drops the will."""
+        """Close the stream without a close frame: after one, AWS would treat the end as orderly and drop the will."""
         self.stream.close()
