@@ -70,6 +70,7 @@ class WholeBoard:
         self._dead = dead
         self._part: Part | None = None
         self._inner = -1
+        self._in_frame = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="whole board")
         self.errors: list[BaseException] = []
@@ -126,8 +127,9 @@ class WholeBoard:
             data = os.read(self._master, 4096)
             if isinstance(self._part, SerialBoard) and SYNC in data:
                 self._switch(self._load)
-            elif isinstance(self._part, FakeRom) and self._part.is_stub and data[:1] == b"\r":
+            elif isinstance(self._part, FakeRom) and self._part.is_stub and data[:1] == b"\r" and not self._in_frame:
                 self._switch(self._start)
+            self._in_frame ^= data.count(END) % 2 == 1
             if self._inner >= 0:
                 os.write(self._inner, data)
         elif outer & select.POLLHUP:
@@ -143,6 +145,7 @@ class WholeBoard:
             self._stop.set()  # the fault of a part: its cable was pulled
 
     def _switch(self, wake: Any) -> None:
+        self._in_frame = False
         self._power_off()
         wake()
 
