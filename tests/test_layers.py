@@ -74,7 +74,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "flash": Part(("authorizer", "support"), (TOOLS + "flash",)),
     "push": Part((*OURS, "flash"), (TOOLS + "push",)),
-    "factory": Part(("authorizer", "support", "device", "push"), (TOOLS + "factory",)),
+    "factory": Part(("authorizer", "support", "device", "flash", "push"), (TOOLS + "factory",)),
     "check": Part(
         (
             *OURS,
@@ -98,7 +98,10 @@ PARTS: Mapping[str, Part] = {
             *("send", "console"),
         ),
         (
-            *(f"{TOOLS}{name}.{name}_command" for name in ("board", "check", "cloud", "config", "device", "flash")),
+            *(
+                f"{TOOLS}{name}.{name}_command"
+                for name in ("board", "check", "cloud", "config", "device", "factory", "flash")
+            ),
             *(f"{TOOLS}{name}.{name}_command" for name in ("console", "local", "monitor", "push", "send", "watch")),
             TOOLS + "console.export_command",
             *(TOOLS + name for name in ("board", "local", "monitor", "run", "demo", "micropython.__main__")),

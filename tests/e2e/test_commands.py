@@ -199,6 +199,7 @@ def test_wrong_use_is_one_line_with_the_next_step(arguments: Any, code: int, sai
         "flash",
         "push",
         "run",
+        "factory run",
         "send",
         "monitor",
         "check",

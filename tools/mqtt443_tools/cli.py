@@ -16,6 +16,7 @@ from mqtt443_tools.config.config_command import app as config_app
 from mqtt443_tools.console.console_command import console
 from mqtt443_tools.console.export_command import export
 from mqtt443_tools.device.device_command import app as device_app
+from mqtt443_tools.factory.factory_command import app as factory_app
 from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.local.local_command import local
 from mqtt443_tools.monitor.monitor_command import monitor
@@ -62,6 +63,7 @@ app.add_typer(config_app, name="config")
 app.command()(push)
 app.command()(monitor)
 app.command()(check)
+app.add_typer(factory_app, name="factory")
 app.add_typer(cloud_app, name="cloud")
 
 

@@ -8,6 +8,7 @@ esptool's SYNC wakes the loader, and a closed port, or a byte that begins no SLI
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pty
@@ -131,7 +132,7 @@ class WholeBoard:
                 self._switch(self._start)
             self._in_frame ^= data.count(END) % 2 == 1
             if self._inner >= 0:
-                os.write(self._inner, data)
+                self._pass_on(data)
         elif outer & select.POLLHUP:
             if isinstance(self._part, FakeRom) and self._part.is_stub:
                 self._switch(self._start)
@@ -143,6 +144,14 @@ class WholeBoard:
                 os.write(self._master, data)
         elif self._inner >= 0 and events.get(self._inner, 0) & select.POLLHUP:
             self._stop.set()  # the fault of a part: its cable was pulled
+
+    def _pass_on(self, data: bytes) -> None:
+        try:
+            os.write(self._inner, data)
+        except OSError as error:
+            if error.errno != errno.EIO:  # a fault of the part: its cable was pulled in this moment
+                raise
+            self._stop.set()
 
     def _switch(self, wake: Any) -> None:
         self._in_frame = False

@@ -27,7 +27,7 @@ from mqtt443_tools.device import registration
 from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.factory.labels import sheet
 from mqtt443_tools.push import bundle
-from mqtt443_tools.push.board_tree import CONFIG, SENSORS, own_files, read_settings
+from mqtt443_tools.push.board_tree import CONFIG, SENSORS, own_files, program, read_settings
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.read_file import read_file
 
@@ -129,9 +129,10 @@ def make(
     """
     waiting = _waiting(rows, backend, folder)
     written: list[Path] = []
+    compiled = program(source=recipe.source) if waiting else {}
     for start in range(0, len(waiting), REGISTERED_AT_ONCE):
         some = waiting[start : start + REGISTERED_AT_ONCE]
-        with closing(_make_some(some, backend, recipe, folder, now)) as paths:
+        with closing(_make_some(some, backend, recipe, compiled, folder=folder, now=now)) as paths:
             for path in paths:
                 written.append(path)
                 progress(len(written), len(waiting))
@@ -189,7 +190,13 @@ def _waiting(rows: Sequence[Row], backend: DeviceBackend, folder: Path) -> list[
 
 
 def _make_some(
-    rows: Sequence[Row], backend: DeviceBackend, recipe: Recipe, folder: Path, now: float
+    rows: Sequence[Row],
+    backend: DeviceBackend,
+    recipe: Recipe,
+    compiled: Mapping[str, bytes],
+    *,
+    folder: Path,
+    now: float,
 ) -> Generator[Path, None, None]:
     """Register devices together, then write the bundle of each; a device without a bundle is removed again."""
     wanted = [registration.NewDevice(row.client_id, row.username, None, row.publish, row.subscribe) for row in rows]
@@ -197,7 +204,7 @@ def _make_some(
     unfinished = [row.client_id for row in rows]
     try:
         for row, one in zip(rows, added, strict=True):
-            _write_bundle(row, one.password, recipe, folder)
+            bundle.write(_path(folder, row), board_files(row, one.password, recipe, compiled), recipe.blocks)
             del unfinished[0]
             yield _path(folder, row)
     finally:
@@ -205,13 +212,36 @@ def _make_some(
             registration.remove(backend.store, client_id)
 
 
-def _write_bundle(row: Row, password: str, recipe: Recipe, folder: Path) -> None:
+def register(row: Row, backend: DeviceBackend, now: float) -> str:
+    """Register a device of the table; return its password. Raises AuthorizerError."""
+    return registration.add_device(
+        backend.store,
+        row.client_id,
+        username=row.username,
+        publish=row.publish,
+        subscribe=row.subscribe,
+        now=now,
+        template=backend.template(),
+    ).password
+
+
+def board_files(row: Row, password: str, recipe: Recipe, compiled: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return all files of a device's board.
+
+    Args:
+        row: the device.
+        password: of the device.
+        recipe: what all devices share.
+        compiled: the program, see `board_tree.program`.
+
+    Raises:
+        CommandError: the board would refuse its config.
+    """
     with tempfile.TemporaryDirectory(prefix="mqtt443-bundle-") as scratch:
         keys = {"client_id": row.client_id, "username": row.username, "password": password}
         config = _lay_out(Path(scratch), {**recipe.config, **keys}, recipe.beside)
         settings = read_settings(config)
-        files = bundle.contents(settings, own_files(config, settings), source=recipe.source)
-        bundle.write(_path(folder, row), files, recipe.blocks)
+        return bundle.contents(settings, own_files(config, settings), compiled)
 
 
 def _lay_out(scratch: Path, config: Mapping[str, object], beside: Path) -> Path:

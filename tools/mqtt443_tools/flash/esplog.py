@@ -4,6 +4,7 @@ Some classes of esptool bind the logger when they are imported. Ours passes on t
 with `--verbose`.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,31 @@ Progress = Callable[[int, int], None]
 
 
 class Relay(EspLogBase):
-    """The logger that esptool gets; `log` takes its lines, `progress` its progress, either may be None."""
+    """The logger that esptool gets; `log` takes its lines, `progress_to` its progress, either may be None.
+
+    Each thread has its own of both, as several boards may be flashed at once.
+    """
 
     def __init__(self) -> None:
-        self.log: Callable[[str], None] | None = None
-        self.progress_to: Progress | None = None
+        self._of_thread = threading.local()
+
+    @property
+    def log(self) -> Callable[[str], None] | None:
+        """What takes esptool's lines."""
+        return getattr(self._of_thread, "log", None)
+
+    @log.setter
+    def log(self, log: Callable[[str], None] | None) -> None:
+        self._of_thread.log = log
+
+    @property
+    def progress_to(self) -> Progress | None:
+        """What takes the progress of a write."""
+        return getattr(self._of_thread, "progress_to", None)
+
+    @progress_to.setter
+    def progress_to(self, progress: Progress | None) -> None:
+        self._of_thread.progress_to = progress
 
     def print(self, *args: Any, **_: Any) -> None:
         """Pass on a line."""

@@ -48,6 +48,10 @@ class Board:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its port; harmless the second time."""
         with suppress(OSError):  # a port that went away needs no closing
             self._esp._port.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from littlefs import LittleFS, LittleFSError
 from mqtt443_authorizer.files import write_private
 
-from mqtt443_tools.push.board_tree import Settings, folders, program
+from mqtt443_tools.push.board_tree import Settings, folders
 from mqtt443_tools.push.plan import PUSH_RECORD, push_record
 from mqtt443_tools.support.errors import CommandError
 
@@ -21,10 +21,9 @@ DEFAULT_BLOCKS = 512
 """On a board with 4 MB of flash and a stock image: 2 MB."""
 
 
-def contents(settings: Settings, own: Mapping[str, bytes], *, source: bool) -> dict[str, bytes]:
-    """Return all files of a board: its own (board_tree.own_files) and the program. Raises CommandError."""
-    programs = program(source=source)
-    return {**programs, **own, PUSH_RECORD: push_record(settings, programs)}
+def contents(settings: Settings, own: Mapping[str, bytes], program: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return all files of a board: the program (board_tree.program), and its own (board_tree.own_files)."""
+    return {**program, **own, PUSH_RECORD: push_record(settings, program)}
 
 
 def image(files: Mapping[str, bytes], blocks: int) -> bytes:

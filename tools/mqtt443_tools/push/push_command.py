@@ -106,9 +106,10 @@ def _write_bundle(
     bundle: Path, settings: "Settings", own: Mapping[str, bytes], console: Console, *, blocks: int, source: bool
 ) -> dict[str, object]:
     """Write a board's bundle; return what was done, for JSON."""
+    from mqtt443_tools.push import board_tree  # noqa: PLC0415 - loads the board's code
     from mqtt443_tools.push import bundle as bundles  # noqa: PLC0415 - loads littlefs
 
-    files = bundles.contents(settings, own, source=source)
+    files = bundles.contents(settings, own, board_tree.program(source=source))
     size = bundles.write(bundle, files, blocks)
     console.say(f"wrote {bundle}: {len(files)} files of {settings.client_id}, {size:,} B; it holds the password")
     console.say(f"next: mqtt443 flash --files {bundle}")

@@ -52,6 +52,7 @@ class AwsWatcher:
         self._waiting: Queue[dict[str, Any]] = Queue(MAX_WAITING)
         self._dropped = 0
         self._broke: str | None = None
+        self._closed = False
         self._connection = mqtt_connection_builder.websockets_with_default_aws_signing(
             region,
             auth.AwsCredentialsProvider.new_delegate(give),
@@ -72,6 +73,7 @@ class AwsWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True  # ends `messages` in another thread
         self._connection.disconnect()
 
     def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
@@ -90,7 +92,7 @@ class AwsWatcher:
 
     def messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
         """Yield messages of all subscriptions as `watch` does. Raises CommandError once the connection broke."""
-        while deadline is None or time.monotonic() < deadline:
+        while not self._closed and (deadline is None or time.monotonic() < deadline):
             left_s = LOOK_S if deadline is None else min(LOOK_S, max(0.0, deadline - time.monotonic()))
             try:
                 message = self._waiting.get(timeout=left_s)

@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,8 @@ class ControlClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(OSError):  # the endpoint may have gone
+            self._socket.shutdown(socket.SHUT_RDWR)  # ends a `watch` in another thread
         self._socket.close()
 
     def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
