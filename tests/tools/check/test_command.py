@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner, Result
 from tests.support.golden import check_golden
 from tests.support.mqtt.client import PINGREQ, Pingresp, RawClient
 from tests.support.mqtt.endpoint import RunningCore
-from tests.tools.check.conftest import PASSWORD, Way
+from tests.tools.check.conftest import PASSWORD, Serve, Way
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -118,6 +119,25 @@ def test_issuer_of_a_certificate_with_an_unknown_root_is_named(way: Way, core: R
     trustme.CA().cert_pem.write_to_path(str(way.folder / "ca.pem"))
     assert way.walk() == "wrong_ca"
     assert "issued by OU=local endpoint\\, for tests only,O=mqtt443" in way.step("TLS").detail
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a1b2", "-ats alone: set endpoint to a1b2-ats.iot.eu-west-1.amazonaws.com"),
+        ("a1b2-ats", "; a proxy or firewall on the way to AWS may inspect TLS: let this host through it"),
+    ],
+)
+def test_aws_endpoint_with_another_issuer_names_the_likely_reason(
+    way: Way, endpoint: Serve, name: str, line: str
+) -> None:
+    host = f"{name}.iot.eu-west-1.amazonaws.com"
+    with endpoint(name=host) as core:
+        here = socket.getaddrinfo("127.0.0.1", core.port, 0, socket.SOCK_STREAM)
+        way.to(core, endpoint=host)
+        trustme.CA().cert_pem.write_to_path(str(way.folder / "ca.pem"))
+        assert way.walk(resolve=lambda *_: here) == "wrong_ca"
+    assert way.step("TLS").detail.endswith(line)
 
 
 def test_every_cause_is_in_the_document() -> None:

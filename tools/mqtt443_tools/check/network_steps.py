@@ -5,6 +5,7 @@ the certificate expires, and what the server picked. MQTT and WebSocket are in m
 """
 
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from cryptography import x509
 from mqtt443_tools.check.step import Broken, Skipped
 
 ALPN = "mqtt"
+AWS_HOST = re.compile(r"([a-z0-9]+)(-ats)?(\.iot\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?)$")
 SKEW_S = 300.0
 """Largest clock error that passes; AWS's own signatures allow as much."""
 
@@ -130,7 +132,9 @@ class Endpoint:
             return Broken("wrong_endpoint", f"the server's certificate is not for {self.host}")
         if error.verify_code not in {_NOT_YET_VALID, _EXPIRED}:
             return Broken(
-                "wrong_ca", f"the certificate of {self.host} is issued by {self._issuer()}, which is not in the CA file"
+                "wrong_ca",
+                f"the certificate of {self.host} is issued by {self._issuer()}, which is not in the CA file"
+                + _suspect(self.host),
             )
         date = self._date(_unverified())
         if date is not None and abs(self.now() - date) > SKEW_S:
@@ -167,6 +171,16 @@ def _unverified() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _suspect(host: str) -> str:
+    """Return why an endpoint of AWS shows a certificate of another issuer; nothing for other hosts."""
+    aws = AWS_HOST.match(host)
+    if aws is None:
+        return ""
+    if aws[2] is None:
+        return f"; Amazon's roots are those of names with -ats alone: set endpoint to {aws[1]}-ats{aws[3]}"
+    return "; a proxy or firewall on the way to AWS may inspect TLS: let this host through it"
 
 
 def _no_handshake(host: str, error: OSError) -> Broken:
