@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from mqtt443_tools.support.paths import ROOT
 
+from tests.support.mqtt.client import client_connect
 from tests.tools.console.conftest import WAIT_S, Endpoint, Start, add_device, update
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
@@ -27,6 +30,8 @@ def read():
     t = time.time() / 4
     return {"temperature_c": round(21 + 2 * math.sin(t), 2), "humidity_percent": round(48 + 5 * math.cos(t / 2), 1)}
 """
+
+HOSTILE_ID = "<img src=x onerror=document.title=1>"
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -218,6 +223,18 @@ def test_hostile_payload_and_client_id_are_shown_as_text(browser: Any, endpoint:
     hostile = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
     with ControlClient(endpoint.state) as control:
         control.publish(f"telemetry/{hostile.replace('/', '')}", hostile.encode(), "x", 0)
+    context = ssl.create_default_context(cafile=endpoint.state / "ca.pem")
+    context.set_alpn_protocols(["mqtt"])
+    with (
+        socket.create_connection(("127.0.0.1", endpoint.port), WAIT_S) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(client_connect(HOSTILE_ID))
+        while tls.recv(100):
+            pass
+    until(browser, lambda: HOSTILE_ID in card(browser, HOSTILE_ID), "the client id as text")
+    click(browser, "#tab-decisions")
+    until(browser, lambda: HOSTILE_ID in shown(browser), "the client id as text")
     click(browser, "#tab-messages")
     until(browser, lambda: hostile in shown(browser), "the payload as text")
     assert browser.title == "mqtt443 console"
