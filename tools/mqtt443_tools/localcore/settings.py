@@ -173,6 +173,12 @@ class Settings:
     max_queued_bytes: int = _guard(16 * 1024 * 1024, "payload bytes waiting for one client")
     max_retained_bytes: int = _guard(64 * 1024 * 1024, "payload bytes of all retained messages")
     max_connections: int = _guard(900, "connections at a time: below the usual 1,024 file descriptors")
+    max_environments: int = _guard(
+        10,
+        "Lambda execution environments of the authorizer: processes, as many as there are calls at once. AWS starts "
+        "with 1,000 for an account",
+        low=1,
+    )
     max_watcher_messages: int = _guard(1000, "messages waiting for one watcher; the oldest are dropped")
 
     def __post_init__(self) -> None:

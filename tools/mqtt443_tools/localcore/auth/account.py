@@ -27,6 +27,7 @@ def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: 
         region=settings.region,
         account=settings.account,
         on_log=on_log,
+        max_workers=settings.max_environments,
     )
     return Authorizer(AUTHORIZER_NAME, function)
 

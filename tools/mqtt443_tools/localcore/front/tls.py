@@ -11,6 +11,7 @@ import asyncio.sslproto
 import contextlib
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,10 +33,6 @@ STATIC_RSA = (
 )
 TLS12_CIPHERS = ":".join((*ECDHE, *STATIC_RSA))
 """IoTSecurityPolicy_TLS13_1_2_2022_10 (Developer Guide, "Transport security"); TLS 1.3 has AWS's three by default."""
-
-
-# asyncio gives each TLS connection a read buffer of 256 KiB; a TLS record holds 16 KiB at most (RFC 8446 section 5.1).
-asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
 
 
 @dataclass(slots=True)
@@ -112,20 +109,48 @@ def watched_handshake(sock: socket.socket) -> Iterator[Handshake]:
         _handshake.reset(token)
 
 
+class _SmallSSLProtocol(sslproto.SSLProtocol):
+    """asyncio's TLS, whose receive buffer of 256 KiB for each connection would be most of what a connection costs."""
+
+    max_size = 16 * 1024  # a TLS record holds no more (RFC 8446 section 5.1)
+
+
+class _StreamProtocol(asyncio.StreamReaderProtocol):
+    """Keeps the transport that the handshake ends with."""
+
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TLS over TCP is a byte stream
+        self.transport = transport
+        super().connection_made(transport)
+
+
 async def accept_tls(
     sock: socket.socket, context: ssl.SSLContext, timeout_s: float
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Do the server's side of a handshake on a connected socket.
 
-    Raises ssl.SSLError or OSError; ConnectionAbortedError where it took longer than `timeout_s`.
+    Raises:
+        ssl.SSLError, OSError: the handshake failed; ConnectionAbortedError where it took longer than `timeout_s`.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    transport, protocol = await loop.connect_accepted_socket(
-        lambda: asyncio.StreamReaderProtocol(reader),
-        sock,
-        ssl=context,
-        ssl_handshake_timeout=timeout_s,
+    protocol = _StreamProtocol(reader)
+    handshake: asyncio.Future[None] = loop.create_future()
+    tls = _SmallSSLProtocol(
+        loop,
+        protocol,
+        context,
+        handshake,
+        server_side=True,
+        ssl_handshake_timeout=timeout_s,  # type: ignore[arg-type]  # asyncio takes fractions too
         ssl_shutdown_timeout=1.0,
     )
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+    transport, _ = await loop.connect_accepted_socket(lambda: tls, sock)
+    try:
+        await handshake
+    except BaseException:
+        transport.abort()
+        raise
+    return reader, asyncio.StreamWriter(protocol.transport, protocol, reader, loop)
