@@ -175,6 +175,27 @@ def test_failed_step_of_the_schema_changes_nothing(path: Path) -> None:
     connection.close()
 
 
+def test_file_that_another_process_is_creating_is_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite then refuses the switch to WAL mode at once, whatever the busy timeout."""
+    tries = []
+
+    class Busy(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if "journal_mode" in sql:
+                tries.append(sql)
+                if len(tries) < 3:
+                    error = sqlite3.OperationalError("database is locked")
+                    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                    raise error
+            return super().execute(sql, *parameters)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: connect(*args, factory=Busy, **named))
+    SqliteStore(path).add(device())
+    assert len(tries) == 3
+    assert SqliteStore(path).all() == [device()]
+
+
 def test_old_file_is_imported_once_and_kept(path: Path) -> None:
     devices = [device("a", "user-a", publish=("site/a",)), device("b", "user-b", enabled=False, version=7)]
     old = write_old_file(path, *devices)

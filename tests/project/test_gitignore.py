@@ -18,6 +18,8 @@ SECRET = (
     "bundles/sensor-1.bin",
     "bundles/labels.html",
     ".mqtt443/devices.json",
+    ".mqtt443/devices.sqlite",
+    ".mqtt443/devices.sqlite-wal",
 )
 
 
