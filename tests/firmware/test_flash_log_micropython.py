@@ -12,6 +12,15 @@ LITTLEFS = """
 import os, vfs
 from mqtt443.flash_log import Segments
 
+def erase(data, number):
+    # In place: what a chip erases takes no heap, and allocating blocks anew would only fragment it.
+    if data[number] is None:
+        data[number] = bytearray(4096)
+    for at in range(0, 4096, 64):
+        data[number][at : at + 64] = ERASED
+
+ERASED = b"\\xff" * 64
+
 class Flash:
     erased = 0
 
@@ -32,7 +41,7 @@ class Flash:
             return 4096
         if operation == 6:
             self.erased += 1
-            self.data[argument] = bytearray(b"\\xff" * 4096)
+            erase(self.data, argument)
         return 0
 
 def mounted(blocks):
