@@ -27,7 +27,8 @@ from mqtt443_tools.device import registration
 from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.factory.labels import sheet
 from mqtt443_tools.push import bundle
-from mqtt443_tools.push.board_tree import CONFIG, SENSORS, own_files, program, read_settings
+from mqtt443_tools.push.board_tree import CONFIG, own_files, program, read_settings
+from mqtt443_tools.support.board_code import own_code
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.read_file import read_file
 
@@ -54,7 +55,7 @@ class Recipe:
 
     Attributes:
         config: keys of config.json; each device adds its own.
-        beside: folder of the CA file and of sensors.py.
+        beside: folder of the CA file and of the user's own code.
         blocks: see bundle.py.
         source: the package as source.
     """
@@ -129,7 +130,7 @@ def make(
     """
     waiting = _waiting(rows, backend, folder)
     written: list[Path] = []
-    compiled = program(source=recipe.source) if waiting else {}
+    compiled = {**program(source=recipe.source), **own_code(recipe.beside)} if waiting else {}
     for start in range(0, len(waiting), REGISTERED_AT_ONCE):
         some = waiting[start : start + REGISTERED_AT_ONCE]
         with closing(_make_some(some, backend, recipe, compiled, folder=folder, now=now)) as paths:
@@ -232,7 +233,7 @@ def board_files(row: Row, password: str, recipe: Recipe, compiled: Mapping[str, 
         row: the device.
         password: of the device.
         recipe: what all devices share.
-        compiled: the program, see `board_tree.program`.
+        compiled: the program, see `board_tree.program`, and the user's own code.
 
     Raises:
         CommandError: the board would refuse its config.
@@ -245,13 +246,13 @@ def board_files(row: Row, password: str, recipe: Recipe, compiled: Mapping[str, 
 
 
 def _lay_out(scratch: Path, config: Mapping[str, object], beside: Path) -> Path:
-    """Put a device's config, its CA file and sensors.py into an empty folder that only its owner can read."""
+    """Put a device's config and its CA file into an empty folder that only its owner can read."""
     path = scratch / CONFIG
     path.write_text(json.dumps(config, ensure_ascii=False))
-    for name in (str(config.get("ca", "ca.der")), SENSORS):
-        if (beside / name).is_file() and not Path(name).is_absolute() and ".." not in Path(name).parts:
-            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(beside / name, scratch / name)
+    name = str(config.get("ca", "ca.der"))
+    if (beside / name).is_file() and not Path(name).is_absolute() and ".." not in Path(name).parts:
+        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(beside / name, scratch / name)
     return path
 
 

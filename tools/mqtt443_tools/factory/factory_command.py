@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from mqtt443_authorizer.files import write_private
 
+from mqtt443_tools.support.board_code import own_code
 from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.config_file import read_config
 from mqtt443_tools.support.console import Console
@@ -67,7 +68,7 @@ def run(
 ) -> None:
     """Flash, register, test and label a board for each device of a table; interrupted anywhere, it resumes.
 
-    Keys that all devices share, such as wifi, come from --config; sensors.py beside it goes onto every board.
+    Keys that all devices share, such as wifi, come from --config; your own code beside it goes onto every board.
     """
     needs_posix("mqtt443 factory")
     from mqtt443_tools.device.backends import open_backend  # noqa: PLC0415 - loads the local endpoint's code
@@ -93,12 +94,12 @@ def run(
     ):
         backend = open_backend(state, stack, region, profile)
         keys = read_config(config) | backend.config()
-        beside = _beside(config.parent, Path(folder))
+        beside = Path(folder)
         keys["ca"] = backend.write_ca(beside / board_tree.CONFIG)
         job = Job(
             image=read_image(image),
             recipe=Recipe(keys, beside, bundle.DEFAULT_BLOCKS, source=False),
-            compiled=board_tree.program(source=False),
+            compiled={**board_tree.program(source=False), **own_code(config.parent)},
             backend=backend,
             arrivals=Arrivals(watch),
             timeout_s=timeout,
@@ -117,18 +118,6 @@ def run(
     if as_json:
         counts = {"done": station.made, "failed_attempts": station.failed, "already_done": station.existing}
         typer.echo(json.dumps({**counts, "record": str(kept.path)}))
-
-
-def _beside(source: Path, folder: Path) -> Path:
-    """Copy sensors.py, which every board gets, beside the CA file that is written there."""
-    from mqtt443_tools.push.board_tree import SENSORS  # noqa: PLC0415
-
-    try:
-        if (source / SENSORS).exists():
-            (folder / SENSORS).write_bytes((source / SENSORS).read_bytes())
-    except OSError as error:
-        raise CommandError(f"{source / SENSORS}: {error.strerror}") from error
-    return folder
 
 
 @contextmanager

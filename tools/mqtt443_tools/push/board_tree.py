@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from mqtt443 import ca, errors
 
 from mqtt443_tools.support.amazon_roots import amazon_roots
-from mqtt443_tools.support.compile_mpy import HOST_ONLY, check_source, compile_package
+from mqtt443_tools.support.board_code import MAX_FILE_BYTES, own_code
+from mqtt443_tools.support.compile_mpy import HOST_ONLY, compile_package
 from mqtt443_tools.support.config_file import MAX_BYTES as MAX_CONFIG_BYTES
 from mqtt443_tools.support.config_file import load_config
 from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
@@ -23,8 +24,6 @@ from mqtt443_tools.support.read_file import read_file
 PACKAGE = "lib/mqtt443"
 CONFIG = "config.json"
 PROGRAM = ("boot.py", "main.py")
-SENSORS = "sensors.py"
-MAX_FILE_BYTES = 1024 * 1024
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -54,15 +53,15 @@ def read_settings(path: Path) -> Settings:
 
 
 def own_files(path: Path, settings: Settings) -> dict[str, bytes]:
-    """Return the files of one board: config.json, its CA file, and sensors.py if it is beside it.
+    """Return the files of one board: config.json, its CA file, and the user's own code, see `own_code`.
 
     Raises CommandError.
     """
-    files = {CONFIG: settings.content, settings.ca: _ca(path.parent, settings)}
-    sensors = path.parent / SENSORS
-    if sensors.exists():
-        files[SENSORS] = _sensors(sensors)
-    return files
+    try:
+        code = own_code(path.parent)
+    except CommandError as error:
+        raise CommandError(f"{error}; nothing was sent") from error
+    return {**code, CONFIG: settings.content, settings.ca: _ca(path.parent, settings)}
 
 
 def program(*, source: bool, arch: str | None = None, package: bool = True) -> dict[str, bytes]:
@@ -110,16 +109,6 @@ def _ca(folder: Path, settings: Settings) -> bytes:
         f"ca: {folder / name} does not exist: put the root certificate of {settings.endpoint} there "
         "(only for AWS's endpoints this command brings its own); nothing was sent"
     )
-
-
-def _sensors(path: Path) -> bytes:
-    """Return the user's module, after it was compiled once: an error is found here, not on the board."""
-    content = _read(path).removeprefix(BYTE_ORDER_MARK)
-    try:
-        check_source(path, content)
-    except CommandError as error:
-        raise CommandError(f"{error}; nothing was sent") from error
-    return content
 
 
 def _read(path: Path) -> bytes:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mqtt443_tools.support.board_code import own_code
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.config_file import MAX_BYTES
 from mqtt443_tools.support.errors import CommandError
@@ -44,7 +45,7 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
 
     Args:
         root: an empty folder, the board's root.
-        config: a config.json; a relative `ca` in it, and a sensors.py, must be beside it.
+        config: a config.json; a relative `ca` in it, and the user's own code, must be beside it.
         compiled: install the package as .mpy files, as on a board (MicroPython only).
 
     Raises:
@@ -57,12 +58,13 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
         compile_package(FIRMWARE, installed)
     else:
         shutil.copytree(FIRMWARE, installed, ignore=shutil.ignore_patterns("__pycache__", "*.pyi", "py.typed"))
-    if (sensors := config.parent / "sensors.py").exists():
-        shutil.copy(sensors, root / "sensors.py")
     try:
         text = read_file(config, MAX_BYTES)
     except CommandError as error:
         raise CommandError(f"{error}; create one with `mqtt443 device add CLIENT_ID --out {config}`") from error
+    for name, content in own_code(config.parent, check=False).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
     copy = root / "config.json"
     copy.touch(mode=0o600)
     copy.write_bytes(text)

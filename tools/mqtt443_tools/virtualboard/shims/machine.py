@@ -116,6 +116,17 @@ def _seconds(moment):
     return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
+class ADC:
+    """An analogue input; `adc_uv` in world.json says what is at each pin, in microvolts."""
+
+    def __init__(self, pin):
+        self._pin = pin
+
+    def read_uv(self):
+        """Return the voltage in microvolts."""
+        return _world.look("adc_uv", {}).get(str(self._pin._id), 0)
+
+
 class Pin:
     """A pin; its level is what the surroundings say (`pins` in world.json), pulled up otherwise."""
 
