@@ -6,7 +6,7 @@ describes the commands for those who send them.
 
 import json
 
-from .readings import _check
+from .readings import _check, _reason
 
 
 def run(message, context):
@@ -65,16 +65,9 @@ def _call(name, function, order):
     try:
         result = function(order)
         if result is not None:
-            if not isinstance(result, dict):
+            if type(result) is not dict:
                 result = {name: result}
             _check(result, 5)
         return result
-    except KeyboardInterrupt:
-        raise
     except BaseException as e:  # SystemExit, too: it would end the board's program
-        reason = type(e).__name__
-        try:
-            reason = "%s: %s" % (reason, e)
-        except Exception:
-            pass  # its text fails as well
-        raise ValueError("%s raised %s" % (name, reason[:100]))
+        raise ValueError("%s raised %s" % (name, _reason(e)))

@@ -51,7 +51,9 @@ def user_sensors():
         import sensors
 
         return sensors.read
-    except Exception as e:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # SystemExit, too
         # Only the file's own absence is no error; a module that it misses is one.
         if isinstance(e, ImportError) and "'sensors'" in str(e):
             return None
@@ -93,7 +95,7 @@ class Readings:
             values = self.read()
             if not isinstance(values, dict):
                 raise ValueError("read() must return a dict")
-        except Exception as e:
+        except BaseException as e:
             values = {}
             errors["sensors"] = _reason(e)
         # Put together by hand: a dict has no order on MicroPython, and a person reads this.
@@ -105,10 +107,11 @@ class Readings:
                 value = values[name]
                 if callable(value):
                     value = value()
+                _check(name, 1)
                 _check(value, _MAX_DEPTH)
                 text += ", %s: %s" % (json.dumps(name), json.dumps(value))
-            except Exception as e:
-                errors[str(name)] = _reason(e)
+            except BaseException as e:
+                errors[_utf8(str(name))] = _reason(e)
         if len(text.encode()) > _MAX_BYTES:
             text = head
             errors = {"sensors": "too much for one message"}
@@ -121,23 +124,44 @@ class Readings:
 
 
 def _reason(error):
-    return ("%s: %s" % (type(error).__name__, error))[:100]
+    """Return what the user's code raised, as text for a message; raise KeyboardInterrupt again."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    text = name = type(error).__name__
+    try:
+        text = "%s: %s" % (name, error)
+    except Exception:
+        pass  # its text fails as well
+    return _utf8(text)[:100]
+
+
+def _utf8(text):
+    """Return text, or a substitute if its bytes are not UTF-8: MicroPython takes any bytes from a source file."""
+    try:
+        return str(text.encode(), "utf-8")
+    except ValueError:
+        return "text not in UTF-8"
 
 
 def _check(value, depth):
     """Raise ValueError for what JSON (RFC 8259) cannot hold; MicroPython's json writes it all the same."""
     if not depth:
         raise ValueError("nested too deep")
-    if isinstance(value, dict):
+    # By exact type: MicroPython's json prints a namedtuple by its name.
+    kind = type(value)
+    if kind is dict:
         for key in value:
-            if not isinstance(key, str):
+            if type(key) is not str:
                 raise ValueError("a name must be text")
+            _check(key, 1)
             _check(value[key], depth - 1)
-    elif isinstance(value, (list, tuple)):
+    elif kind in (list, tuple):
         for item in value:
             _check(item, depth - 1)
-    elif isinstance(value, float):
+    elif kind is str:
+        str(value.encode(), "utf-8")
+    elif kind is float:
         if value - value != 0:  # NaN and the infinities
             raise ValueError("not a number")
-    elif value is not None and not isinstance(value, (str, int, bool)):  # MicroPython's bool is no int
-        raise ValueError("%s does not go into JSON" % type(value).__name__)
+    elif value is not None and kind not in (int, bool):
+        raise ValueError("%s does not go into JSON" % kind.__name__)
