@@ -36,14 +36,17 @@ def new_context(path, alpn=False):
 
     Raises ConfigError for an unusable file.
     """
-    with phase():
-        from .ca import load
-
-        certificates = load(path)
     try:
-        context = tls_context(certificates)
-    except (OSError, ValueError) as e:
-        raise errors.ConfigError("ca: TLS does not take %s (%s)" % (path, e))
+        with phase():
+            from .ca import load
+
+            certificates = load(path)
+        try:
+            context = tls_context(certificates)
+        except (OSError, ValueError) as e:
+            raise errors.ConfigError("ca: TLS does not take %s (%s)" % (path, e))
+    except MemoryError:
+        raise errors.ConfigError("ca: %s does not fit into memory; keep only the roots of your endpoint" % path)
     if alpn:
         set_alpn(context, [_ALPN])
     return context
