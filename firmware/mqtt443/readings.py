@@ -51,9 +51,9 @@ def user_sensors():
         import sensors
 
         return sensors.read
-    except KeyboardInterrupt:
-        raise
     except BaseException as e:  # SystemExit, too
+        if isinstance(e, KeyboardInterrupt):
+            raise
         # Only the file's own absence is no error; a module that it misses is one.
         if isinstance(e, ImportError) and "'sensors'" in str(e):
             return None
@@ -101,17 +101,18 @@ class Readings:
         # Put together by hand: a dict has no order on MicroPython, and a person reads this.
         head = text = '{"time": "%s", "seq": %d' % (timestamp(self.now()), self.seq)
         for name in values:
+            shown = "(not UTF-8)"
             try:
+                shown = _utf8(str(name))
                 if name in _RESERVED or not isinstance(name, str):
                     raise ValueError("not a name for a reading")
                 value = values[name]
                 if callable(value):
                     value = value()
-                _check(name, 1)
                 _check(value, _MAX_DEPTH)
                 text += ", %s: %s" % (json.dumps(name), json.dumps(value))
             except BaseException as e:
-                errors[_utf8(str(name))] = _reason(e)
+                errors[shown] = _reason(e)
         if len(text.encode()) > _MAX_BYTES:
             text = head
             errors = {"sensors": "too much for one message"}
@@ -127,20 +128,16 @@ def _reason(error):
     """Return what the user's code raised, as text for a message; raise KeyboardInterrupt again."""
     if isinstance(error, KeyboardInterrupt):
         raise error
-    text = name = type(error).__name__
+    name = type(error).__name__
     try:
-        text = "%s: %s" % (name, error)
+        return _utf8("%s: %s" % (name, error))[:100]
     except Exception:
-        pass  # its text fails as well
-    return _utf8(text)[:100]
+        return name  # its text fails as well
 
 
 def _utf8(text):
-    """Return text, or a substitute if its bytes are not UTF-8: MicroPython takes any bytes from a source file."""
-    try:
-        return str(text.encode(), "utf-8")
-    except ValueError:
-        return "text not in UTF-8"
+    """Return text; raise ValueError if it is not UTF-8: MicroPython takes any bytes from a source file."""
+    return str(text.encode(), "utf-8")
 
 
 def _check(value, depth):
@@ -159,7 +156,7 @@ def _check(value, depth):
         for item in value:
             _check(item, depth - 1)
     elif kind is str:
-        str(value.encode(), "utf-8")
+        _utf8(value)
     elif kind is float:
         if value - value != 0:  # NaN and the infinities
             raise ValueError("not a number")
