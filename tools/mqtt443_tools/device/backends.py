@@ -42,6 +42,9 @@ class DeviceBackend(Protocol):
     def disconnect(self, client_id: str) -> bool:
         """End a device's live connection; return whether there was one."""
 
+    def connected(self) -> frozenset[str] | None:
+        """Return the client ids that are connected; None if that cannot be known here."""
+
     def password_uses(self, client_id: str) -> str | None:
         """Say when each of a device's two passwords was last used; None if it has one, or if there is no log."""
 
@@ -83,6 +86,16 @@ class LocalBackend:
         from mqtt443_tools.localcore.control.control_client import disconnect_live  # noqa: PLC0415
 
         return disconnect_live(self._state, client_id)
+
+    def connected(self) -> frozenset[str] | None:
+        """See DeviceBackend: no one, if the endpoint does not run."""
+        from mqtt443_tools.localcore.control.control_client import ControlClient, NotRunning  # noqa: PLC0415
+
+        try:
+            with ControlClient(self._state) as control:
+                return frozenset(control.clients())
+        except NotRunning:
+            return frozenset()
 
     def password_uses(self, client_id: str) -> str | None:  # noqa: ARG002 - the local endpoint keeps no log
         """See DeviceBackend."""

@@ -3,10 +3,12 @@
 import json
 import sys
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from mqtt443_authorizer.device import Device
 from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
@@ -117,9 +119,13 @@ def add(
         show_secret("added", added, out, config, is_chosen=chosen is not None, as_json=as_json)
 
 
-@app.command("list", epilog="Example: mqtt443 device list --json")
+@app.command("list", epilog="Example: mqtt443 device list --match 'hall-*' --online")
 def list_devices(
     *,
+    match: Annotated[str, typer.Option(help="Client ids to list, with * and ? as in file names.")] = "*",
+    online: Annotated[
+        bool | None, typer.Option("--online/--offline", help="Only those that are connected, or are not.")
+    ] = None,
     state: StateOption = STATE,
     stack: StackOption = None,
     region: RegionOption = None,
@@ -127,34 +133,50 @@ def list_devices(
     as_json: JsonOption = False,
 ) -> None:
     """List the registered devices, without secrets."""
+    backend = open_backend(state, stack, region, profile)
     with reported():
-        found = open_backend(state, stack, region, profile).store.all()
-    rows = [
-        {
-            "client_id": device.client_id,
-            "username": device.username,
-            "enabled": device.enabled,
-            "secrets": len(device.secrets),
-            "created_at": device.created_at,
-        }
-        for device in found
+        registered = backend.store.all()
+        connected = backend.connected()
+    if online is not None and connected is None:
+        raise UsageError("--online, --offline: AWS IoT does not tell who is connected without fleet indexing")
+    found = [
+        device
+        for device in registered
+        if fnmatchcase(device.client_id, match) and online in {None, device.client_id in (connected or ())}
     ]
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps([_row(device, connected) for device in found]))
         return
     if not found:
         add_one = f"mqtt443 device add NAME --{'stack ' + stack if stack else f'state {state}'} --out config.json"
-        Console().say(f"no devices are registered; add one with: {add_one}")
+        of_all = f"none of the {len(registered)} registered devices matches"
+        Console().say(of_all if registered else f"no devices are registered; add one with: {add_one}")
         return
     console = terminal() if sys.stdout.isatty() else RichConsole(width=1000, color_system=None)
-    columns = ("client id", "user name", "enabled", "secrets", "created")
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("client id", "user name"):
+        table.add_column(name, overflow="fold")  # what identifies a device is never cut
+    for name in ("online", "enabled", "secrets", "created"):
+        table.add_column(name, no_wrap=True)
     for device in found:
-        enabled = "yes" if device.enabled else "no"
-        created = minute(device.created_at)
+        row = _row(device, connected)
+        words = ["-" if row[key] is None else "yes" if row[key] else "no" for key in ("online", "enabled")]
         # Text: a name is never read as markup.
-        table.add_row(Text(device.client_id), Text(device.username), enabled, str(len(device.secrets)), created)
+        names = (Text(device.client_id), Text(device.username))
+        table.add_row(*names, *words, str(len(device.secrets)), minute(device.created_at))
     console.print(table)
+
+
+def _row(device: Device, connected: frozenset[str] | None) -> dict[str, object]:
+    """Return what is shown of a device; `online` is None where it cannot be known."""
+    return {
+        "client_id": device.client_id,
+        "username": device.username,
+        "online": None if connected is None else device.client_id in connected,
+        "enabled": device.enabled,
+        "secrets": len(device.secrets),
+        "created_at": device.created_at,
+    }
 
 
 @app.command(epilog="Example: mqtt443 device rotate sensor-1 --out config.json")
