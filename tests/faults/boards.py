@@ -116,7 +116,7 @@ def rig(
 ) -> Iterator[Rig]:
     """A board in `folder`, whose name becomes the client id; checked in the end.
 
-    Arguments:
+    Args:
         plan: what the relay does to the n-th connection.
         port: of the endpoint, if not its default one.
         environment: instead of the fast pace.

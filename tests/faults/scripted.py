@@ -48,7 +48,7 @@ def at_once(publish: Publish) -> list[bytes]:
 class Script:
     """The server's side.
 
-    Arguments:
+    Args:
         answer: what is acknowledged.
         session_present: from the number of a connection, what its CONNACK says.
     """

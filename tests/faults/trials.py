@@ -135,7 +135,7 @@ def run_trials(
 ) -> Trials:
     """Run one trial a treatment, in their order, and a last one without a fault, which must go through.
 
-    Arguments:
+    Args:
         folder: an empty one; its name becomes the client id.
         messages: how many a trial has to send; up to the window they are in flight together.
         goodbye: end each connection with DISCONNECT.

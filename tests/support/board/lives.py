@@ -201,7 +201,7 @@ def living(
 ) -> Iterator[Living]:
     """A board in `folder`, whose name becomes the client id.
 
-    Arguments:
+    Args:
         pad: how many bytes longer each reading is.
         sensors: its sensors.py, instead of that with the ids.
         on: whether it is switched on now; else with `Living.on`, and until then its flash can be changed.

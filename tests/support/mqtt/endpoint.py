@@ -36,7 +36,7 @@ WAIT_S = 20.0
 class RunningCore:
     """A LocalCore that has started.
 
-    Arguments:
+    Args:
         state: its state folder.
         clock: a ManualClock for tests that let time pass with `advance`.
         authorizers: instead of the product's; the first is the account's default. None at all is possible.

@@ -115,7 +115,7 @@ class Passage:
 class Relay:
     """A relay to a port of this machine, running in a thread of its own; a context manager.
 
-    Arguments:
+    Args:
         target: the endpoint's port.
         plan: what happens to the n-th connection, counted from 0; may be replaced at any time.
     """

@@ -18,7 +18,7 @@ class _Drops:
 class EventLog:
     """The decisions about one connection.
 
-    Arguments:
+    Args:
         sink: takes the decisions.
         source: the peer's address.
         connection_id: a uuid.

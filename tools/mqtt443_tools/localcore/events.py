@@ -21,7 +21,7 @@ dropped: a message was not delivered, the connection lives on."""
 class Decision:
     """One decision.
 
-    Arguments:
+    Args:
         time: unix seconds.
         outcome: what happened.
         reason: AWS's own word where it has one (Developer Guide, "Connection.AuthNError" and "Lifecycle events").

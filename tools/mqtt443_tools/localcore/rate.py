@@ -10,7 +10,7 @@ from mqtt443_tools.localcore.clock import Clock
 class RateWindow:
     """Counts events in the second behind now.
 
-    Arguments:
+    Args:
         per_s: how many events any one second may hold; 0 is no limit.
         clock: where the time comes from.
     """

@@ -14,7 +14,7 @@ from mqtt443_tools.localcore.settings import Settings
 class Endpoint:
     """Which listener a client reached: the default endpoint, or a domain configuration.
 
-    Arguments:
+    Args:
         name: its host name.
         is_domain: whether it is a domain configuration.
         also: more names and addresses that it answers to.
@@ -44,7 +44,7 @@ class Endpoint:
 class Peer:
     """One client before its first MQTT packet.
 
-    Arguments:
+    Args:
         endpoint: where it came in.
         source_ip: its address.
         server_name: the host name it asked for (SNI).

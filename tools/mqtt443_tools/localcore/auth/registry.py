@@ -2,7 +2,7 @@
 
 Sources: AWS IoT Developer Guide, "Custom authentication and authorization" and "Managing custom authorizers". The
 parts: authorizer_request.py finds parameters and builds the event, authorizer_signing.py verifies tokens,
-authorizer_answer.py validates answers, lambda_runtime.py runs the function. Timers (refresh, disconnect) are left to
+answer.py validates answers, runtime.py runs the function. Timers (refresh, disconnect) are left to
 the connection that holds the Grant; whether a Grant may connect or publish is left to its policies.
 """
 

@@ -27,7 +27,7 @@ class CertificateError(CommandError):
 class LeafSpec:
     """What a server certificate is like; tests ask for one that a client must refuse.
 
-    Arguments:
+    Args:
         key: `ecdsa` is P-256, `rsa` is RSA 2048.
         valid_from_days, valid_until_days: validity, in days from now.
     """

@@ -47,7 +47,7 @@ RECENT_DECISIONS = 100
 class LocalCore:
     """One local endpoint.
 
-    Arguments:
+    Args:
         settings: all choices.
         registry: the authorizers; its owner closes it.
         clock: for everything but handshakes and HTTP requests.

@@ -19,7 +19,7 @@ def negotiate(request: Request) -> Response:
 class WebSocketFrames:
     """The frames of one open connection.
 
-    Arguments:
+    Args:
         max_frame_bytes: longest frame to accept. MQTT packets may be split over frames or share one [MQTT-6.0.0-2].
 
     Attributes:

@@ -1,6 +1,6 @@
 """One worker process of a Lambda function, seen from the parent: start it, exchange one event, end it.
 
-What runs in the process is lambda_worker.py; how many there are is lambda_runtime.py's business.
+worker.py runs in the process; runtime.py decides how many there are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs a Lambda function on this machine as Lambda does: elsewhere, warm where it can, cut off where it must be.
 
-A small pool of worker processes (lambda_worker.py) with a clean environment; each serves one event at a time and is
+A small pool of worker processes (worker.py) with a clean environment; each serves one event at a time and is
 reused. A worker that is too slow, dies or breaks the protocol is killed, and a new one starts when it is needed. What
-the function's answer means is left to authorizer_answer.py.
+the function's answer means is left to answer.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One execution environment of a Lambda function: a process that imports the handler once and answers events.
 
-Started by lambda_runtime.py as a script, never imported by it. It speaks JSON lines: a first line with the settings,
+Started by runtime.py as a script, never imported by it. It speaks JSON lines: a first line with the settings,
 then one line an event on stdin and one line an answer on stdout. The handler sees neither: its stdin is empty, and
 what it prints goes to stderr, the function's log. The process ends when its stdin closes, even in the middle of a
 handler, so that nothing is left behind when the parent dies. It uses the standard library only, since whatever is

@@ -30,7 +30,7 @@ class Connected(Protocol):
 class Broker:
     """Sessions, connections, retained messages and routing.
 
-    Arguments:
+    Args:
         on_drop: told (client id, reason, detail) about a message that somebody does not get.
     """
 

@@ -17,7 +17,7 @@ from mqtt443_tools.localcore.settings import Settings
 class Delivery:
     """The way out to one connection.
 
-    Arguments:
+    Args:
         session: the client's session.
         send: writes bytes to the client.
         may_receive: tells whether the policy allows iot:Receive on a topic; checked at every delivery.

@@ -113,7 +113,7 @@ Packet = Connect | Publish | Puback | Subscribe | Unsubscribe | Pingreq | Discon
 class Parser:
     """Cuts a stream of bytes into packets.
 
-    Arguments:
+    Args:
         max_packet_bytes: longest packet body to accept; no more than this and one chunk is ever held.
     """
 

@@ -16,7 +16,7 @@ from mqtt443_tools.localcore.settings import Settings
 class Message:
     """An application message on its way through the broker.
 
-    Arguments:
+    Args:
         retain: as the publisher set it; a subscriber sees it only on a retained copy.
         client_id: who published it; None for an HTTP publish.
         received_at: unix seconds.

@@ -19,7 +19,7 @@ def effective_keep_alive_s(asked_s: int, settings: Settings) -> int:
 class Timers:
     """The timers of one connection.
 
-    Arguments:
+    Args:
         on_end: told (reason, detail) when the connection must end.
         on_refresh: called when the authorizer must be asked again.
     """
