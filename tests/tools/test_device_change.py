@@ -27,8 +27,8 @@ def test_piped_list_is_plain_text_without_secrets(run, monkeypatch):
     run("disable", "n" * 128)
     output = run("list")
     assert [line.split("  ")[0].strip() for line in output.splitlines()] == ["client id", "[bold]x", "n" * 128]
-    assert output.splitlines()[1].split()[1:] == ["[bold]x", "yes", "1", "2023-11-14", "22:13", "UTC"]
-    assert output.splitlines()[2].split()[1:4] == ["u" * 128, "no", "2"]
+    assert output.splitlines()[1].split()[1:] == ["[bold]x", "no", "yes", "1", "2023-11-14", "22:13", "UTC"]
+    assert output.splitlines()[2].split()[1:5] == ["u" * 128, "no", "no", "2"]
     assert "\x1b" not in output
     assert password not in output
     assert run.stored("[bold]x").secrets[0].digest.hex() not in output
@@ -39,7 +39,14 @@ def test_list_as_json(run, monkeypatch):
     assert run("list", "--json") == "[]\n"
     run("add", "sensor-1", "--username", "dev1")
     assert json.loads(run("list", "--json")) == [
-        {"client_id": "sensor-1", "username": "dev1", "enabled": True, "secrets": 1, "created_at": 1_700_000_000}
+        {
+            "client_id": "sensor-1",
+            "username": "dev1",
+            "online": False,
+            "enabled": True,
+            "secrets": 1,
+            "created_at": 1_700_000_000,
+        }
     ]
 
 
