@@ -116,17 +116,6 @@ def _seconds(moment):
     return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
-class ADC:
-    """An analogue input; `adc_uv` in world.json says what is at each pin, in microvolts."""
-
-    def __init__(self, pin):
-        self._pin = pin
-
-    def read_uv(self):
-        """Return the voltage in microvolts."""
-        return _world.look("adc_uv", {}).get(str(self._pin._id), 0)
-
-
 class Pin:
     """A pin; its level is what the surroundings say (`pins` in world.json), pulled up otherwise."""
 
@@ -149,3 +138,11 @@ class Pin:
         return None
 
     __call__ = value
+
+
+def __getattr__(name):
+    """Load what few boards need from a file of its own, so that its names take no heap of the others."""
+    try:
+        return getattr(__import__("_" + name.lower()), name)
+    except ImportError:
+        raise AttributeError(name) from None
