@@ -121,10 +121,10 @@ class Bench:
             ]
             return [run.result() for run in runs]
 
-    def write_config(self, folder: Path) -> Path:
+    def write_config(self, folder: Path, transport: str) -> Path:
         """Write a board's config.json and its CA to a folder; return the path of the config."""
         (folder / "ca.pem").write_bytes(self._core.ca.read_bytes())
-        config = {**self._config("ca.pem", "alpn", CLIENT_IDS[0]), "port": self._core.port, "interval_s": 1}
+        config = {**self._config("ca.pem", transport, CLIENT_IDS[0]), "port": self._core.port, "interval_s": 1}
         (folder / "config.json").write_text(json.dumps(config))
         return folder / "config.json"
 

@@ -7,8 +7,6 @@ that are imported in a `phase()` and return what they found; only App assigns to
 from ._port import const, phase, random_below, sleep_ms, ticks_add, ticks_diff, ticks_ms, unix_time
 from .sender import Sender
 
-# Waits are cut into pieces, so that `stop` is asked at least once a second.
-_PIECE_MS = const(1000)
 # Before deep sleep, how long a command that waited at the server may take to arrive.
 _LISTEN_MS = const(500)
 # The clock is set again after a day.
@@ -51,6 +49,7 @@ class App:
     and for unix time in seconds.
     """
 
+    PIECE_MS = 1000  # waits are cut into pieces, so that `stop` is asked at least once a second
     SLEEP = 0  # a value of `shutdown`: end with deep sleep until the next reading
 
     def __init__(
@@ -160,7 +159,7 @@ class App:
 
     def _step(self):
         """Do what is due on an established connection, then wait for what comes next."""
-        left_ms = min(self.take_reading_if_due(), _PIECE_MS)
+        left_ms = min(self.take_reading_if_due(), self.PIECE_MS)
         again_ms = self.sender.pump()
         if again_ms is not None:
             left_ms = min(left_ms, again_ms)
@@ -233,10 +232,13 @@ class App:
 
     def run_command(self, _, message):
         """Run the command in message (bytes); the board subscribes to one topic only."""
-        with phase():
-            from .command_context import execute
+        try:
+            with phase():
+                from .command_context import execute
 
-            self.refused, self.interval_ms, self.next_reading_at, self.shutdown = execute(self, message)
+                self.refused, self.interval_ms, self.next_reading_at, self.shutdown = execute(self, message)
+        except MemoryError:  # a connection given up for it would bring the command again
+            self.refused += 1
 
     def _recover(self, error):
         """Log error, close, and wait as long as it calls for; readings go on meanwhile."""
@@ -247,11 +249,7 @@ class App:
             from .reconnect import plan, wait
 
             wait_ms, self.backoff, self.clock_ok, self.failures, self.shutdown = plan(self, error, connected_ms)
-            if self.shutdown == self.SLEEP:
-                self.take_reading_if_due()
-                now = self.ticks()
-                self.next_reading_at = ticks_add(now, max(ticks_diff(self.next_reading_at, now), wait_ms))
-            self.saved_at_ms = wait(self, wait_ms)
+            self.saved_at_ms, self.next_reading_at = wait(self, wait_ms)
 
     def _leave(self, drain):
         with phase():

@@ -16,6 +16,7 @@ class Uptime:
     def log(self, text: str) -> None: ...
 
 class App:
+    PIECE_MS: Final[int]
     SLEEP: Final[int]
 
     config: Config

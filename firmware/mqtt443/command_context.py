@@ -48,8 +48,6 @@ def execute(app, message):
     except ValueError as e:
         refused += 1
         app.log("command refused: %s" % e)
-    except MemoryError:
-        refused += 1
     return refused, context.interval_ms, context.next_reading_at, context.shutdown
 
 

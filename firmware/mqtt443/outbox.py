@@ -12,8 +12,8 @@ RAM_BYTES = const(4096)
 # Fields of an entry: payload (bytes), when it expires (unix seconds, 0 for never), its segment on flash (None for
 # none); the sender's: packet identifier, tick at which it was sent (None for not on this connection).
 PAYLOAD = const(0)
-EXPIRES = const(1)
-SEGMENT = const(2)
+_EXPIRES = const(1)
+_SEGMENT = const(2)
 PID = const(3)
 SENT = const(4)
 
@@ -82,7 +82,7 @@ class Outbox:
         """Write to flash what is only in memory; return whether everything is on flash now."""
         if not self.max_bytes:
             return False
-        held = [entry for entry in self.in_flight if entry[SEGMENT] is None]
+        held = [entry for entry in self.in_flight if entry[_SEGMENT] is None]
         if held or self._ram:
             try:
                 self._open()
@@ -95,7 +95,7 @@ class Outbox:
             self._full = False
             for i, number in enumerate(numbers):
                 if i < len(held):
-                    held[i][SEGMENT] = number
+                    held[i][_SEGMENT] = number
                 else:
                     self._take()
             self._count()
@@ -103,7 +103,7 @@ class Outbox:
 
     def unsaved(self):
         """Return whether something is only in memory."""
-        return bool(self._ram) or any(entry[SEGMENT] is None for entry in self.in_flight)
+        return bool(self._ram) or any(entry[_SEGMENT] is None for entry in self.in_flight)
 
     def next(self):
         """Return the next entry to send, which is in `in_flight` from then on; None if there is none."""
@@ -121,7 +121,7 @@ class Outbox:
                 entry = self._take()
             else:
                 return None
-            if not 0 < entry[EXPIRES] <= self.now():
+            if not 0 < entry[_EXPIRES] <= self.now():
                 self.in_flight.append(entry)
                 return entry
             self.expired += 1
@@ -136,7 +136,7 @@ class Outbox:
             self._release()
 
     def _release(self):
-        self._segments.release([entry[SEGMENT] for entry in self.in_flight])
+        self._segments.release([entry[_SEGMENT] for entry in self.in_flight])
         self._close()
 
     def empty(self):

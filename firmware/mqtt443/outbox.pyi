@@ -5,8 +5,6 @@ from typing import Any, Final
 
 RAM_BYTES: Final[int]
 PAYLOAD: Final[int]
-EXPIRES: Final[int]
-SEGMENT: Final[int]
 PID: Final[int]
 SENT: Final[int]
 

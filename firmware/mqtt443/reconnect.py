@@ -4,11 +4,9 @@ Imported on demand. It reads the App and returns what changes; the App assigns i
 """
 
 from . import errors
-from ._port import const
+from ._port import const, ticks_add, ticks_diff
 from .backoff import STABLE_MS, Backoff
 
-# Waits are cut into pieces, so that `stop` is asked at least once a second.
-_PIECE_MS = const(1000)
 # Readings in RAM go to flash at most this often: flash wears out.
 _SAVE_AGAIN_MS = const(60000)
 
@@ -48,13 +46,18 @@ def plan(app, error, connected_ms):
 
 
 def wait(app, wait_ms):
-    """Wait wait_ms, or until the App should stop; readings go on. Return the uptime of the last save, None for never.
+    """Wait wait_ms, or until the App should stop; readings go on. Return (saved_at_ms, next_reading_at).
 
-    app: an `App`.
+    app: an `App`. The result holds its attributes of those names, as they are from now on. A board that sleeps instead
+    does not wait here: it takes its reading and wakes for the next one, at the earliest after wait_ms.
     """
+    if app.shutdown == app.SLEEP:
+        app.take_reading_if_due()
+        now = app.ticks()
+        return app.saved_at_ms, ticks_add(now, max(ticks_diff(app.next_reading_at, now), wait_ms))
     saved_at_ms = app.saved_at_ms
     while wait_ms > 0 and not app.should_stop():
-        piece_ms = min(max(app.take_reading_if_due(), 1), wait_ms, _PIECE_MS)
+        piece_ms = min(max(app.take_reading_if_due(), 1), wait_ms, app.PIECE_MS)
         now_ms = app.uptime.ms()
         if app.outbox.unsaved() and (saved_at_ms is None or now_ms - saved_at_ms >= _SAVE_AGAIN_MS):
             saved_at_ms = now_ms
@@ -62,4 +65,4 @@ def wait(app, wait_ms):
         app.sleep(piece_ms)
         wait_ms -= piece_ms
         app.feed_watchdog()
-    return saved_at_ms
+    return saved_at_ms, app.next_reading_at

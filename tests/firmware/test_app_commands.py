@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mqtt443 import errors, storage
+from mqtt443 import command_context, errors, storage
 
 from tests.firmware.app_world import CLOSED, LOST, World
 
@@ -52,6 +52,20 @@ def test_a_command_that_is_refused_is_counted_and_the_board_goes_on(
     world.run()
     assert world.links[-1] == {"refused": 1}
     assert len(world.published) == 3
+
+
+def test_a_command_that_does_not_fit_into_memory_is_refused_and_the_connection_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def execute(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(command_context, "execute", execute)
+    world = World(monkeypatch, 25, commands=True, interval_s=10)
+    world.incoming = [(0, b'{"command": "report"}')]
+    world.run()
+    assert world.links[-1] == {"refused": 1}
+    assert len(world.when("connect")) == 1, "it would come again with every connection"
 
 
 def test_a_retained_command_is_refused_since_it_would_come_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
