@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -14,18 +16,18 @@ from tests.support.device_command import ROOT, DeviceCommand
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Any:
     return DeviceCommand(tmp_path / "state")
 
 
-def test_add_shows_a_generated_password_once(run):
+def test_add_shows_a_generated_password_once(run: Any) -> None:
     first, second = run("add", "sensor-1").splitlines()
     assert first == "added sensor-1, user name sensor-1"
     assert run.fits(second.split()[1]) == 0
     assert second.endswith("(shown only once: it is not stored)")
 
 
-def test_add_as_json_gives_the_generated_password(run):
+def test_add_as_json_gives_the_generated_password(run: Any) -> None:
     shown = json.loads(run("add", "sensor-1", "--username", "dev1", "--json"))
     assert run.fits(shown.pop("password")) == 0
     assert shown == {"client_id": "sensor-1", "username": "dev1"}
@@ -41,19 +43,19 @@ def test_add_as_json_gives_the_generated_password(run):
         {"arguments": [], "env": {"MQTT443_PASSWORD": "test"}},
     ],
 )
-def test_chosen_password_is_used_and_never_shown(run, way):
+def test_chosen_password_is_used_and_never_shown(run: Any, way: Any) -> None:
     arguments = way.pop("arguments")
     output = run("add", "myClientName", "--username", "username", *arguments, **way)
     assert output == "added myClientName, user name username\n"
     assert run.fits("test", "myClientName") == 0
 
 
-def test_additional_topics_are_stored(run):
+def test_additional_topics_are_stored(run: Any) -> None:
     run("add", "sensor-1", "--publish", "a/b", "--publish", "c", "--subscribe", "d/#")
     assert (run.stored().publish, run.stored().subscribe) == (("a/b", "c"), ("d/#",))
 
 
-def test_config_file_gets_the_password_and_keeps_other_keys(run, tmp_path):
+def test_config_file_gets_the_password_and_keeps_other_keys(run: Any, tmp_path: Path) -> None:
     out = tmp_path / "config.json"
     out.write_text(json.dumps({"wifi": {"ssid": "näme", "password": "secret"}, "port": 1, "interval_s": 5}))
     output = run("add", "sensor-1", "--out", str(out))
@@ -75,7 +77,7 @@ def test_config_file_gets_the_password_and_keeps_other_keys(run, tmp_path):
     assert (tmp_path / "ca.pem").read_bytes() == (run.state / "ca.pem").read_bytes()
 
 
-def test_endpoint_port_and_ca_can_be_given(run, tmp_path):
+def test_endpoint_port_and_ca_can_be_given(run: Any, tmp_path: Path) -> None:
     out = tmp_path / "new" / "config.json"
     ca = tmp_path / "ca.der"
     ca.write_bytes(b"certificate")
@@ -87,14 +89,14 @@ def test_endpoint_port_and_ca_can_be_given(run, tmp_path):
     assert shown == {"client_id": "sensor-1", "username": "sensor-1", "out": str(out)}
 
 
-def test_missing_ca_registers_nothing(run, tmp_path):
+def test_missing_ca_registers_nothing(run: Any, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"nowhere\.der cannot be copied .*--ca"):
         run("add", "sensor-1", "--out", str(tmp_path / "config.json"), "--ca", str(tmp_path / "nowhere.der"))
     assert run.stored() is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '"x"'])
-def test_unreadable_config_file_is_kept_and_nothing_is_registered(run, tmp_path, content):
+def test_unreadable_config_file_is_kept_and_nothing_is_registered(run: Any, tmp_path: Path, content: str) -> None:
     out = tmp_path / "config.json"
     out.write_text(content)
     with pytest.raises(CommandError, match=r"config\.json: (not valid|must be) .*; fix it, or choose another file$"):
@@ -104,19 +106,19 @@ def test_unreadable_config_file_is_kept_and_nothing_is_registered(run, tmp_path,
 
 
 @pytest.fixture
-def unwritable(tmp_path):
+def unwritable(tmp_path: Path) -> Any:
     """A path that reads as missing and cannot be written: its folder is a dangling link."""
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere" / "deep")
     return tmp_path / "gone" / "config.json"
 
 
-def test_device_is_not_registered_if_its_password_cannot_be_written(run, unwritable):
+def test_device_is_not_registered_if_its_password_cannot_be_written(run: Any, unwritable: Any) -> None:
     with pytest.raises(CommandError, match=r"/gone/"):
         run("add", "sensor-1", "--out", str(unwritable))
     assert run.stored() is None
 
 
-def test_rotation_is_undone_if_the_password_cannot_be_written(run, unwritable):
+def test_rotation_is_undone_if_the_password_cannot_be_written(run: Any, unwritable: Any) -> None:
     first = run.added_password("sensor-1")
     with pytest.raises(CommandError, match=r"/gone/"):
         run("rotate", "sensor-1", "--out", str(unwritable))
@@ -133,41 +135,41 @@ def test_rotation_is_undone_if_the_password_cannot_be_written(run, unwritable):
         (["sensor-1", "--publish", "a/#"], "topic contains"),
     ],
 )
-def test_invalid_values_are_wrong_use(run, arguments, message):
+def test_invalid_values_are_wrong_use(run: Any, arguments: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run("add", *arguments)
 
 
-def test_binary_password_on_stdin_is_wrong_use(run):
+def test_binary_password_on_stdin_is_wrong_use(run: Any) -> None:
     with pytest.raises(UsageError, match="not UTF-8"):
         run("add", "sensor-1", "--password", "-", input=b"\xff\n")
 
 
-def test_registered_name_fails_with_the_next_step(run):
+def test_registered_name_fails_with_the_next_step(run: Any) -> None:
     run("add", "sensor-1")
     with pytest.raises(CommandError, match=r"already registered: .*mqtt443 device rotate") as raised:
         run("add", "sensor-1")
     assert raised.value.exit_code == 1
 
 
-def test_oversized_policy_fails(run):
+def test_oversized_policy_fails(run: Any) -> None:
     topics = [argument for number in range(9) for argument in ("--publish", "t" * 250 + str(number))]
     with pytest.raises(CommandError, match="AWS allows at most 2048"):
         run("add", "sensor-1", *topics)
 
 
-def test_own_template_is_checked(run, tmp_path):
+def test_own_template_is_checked(run: Any, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"mine\.json: No such file"):
         run("add", "sensor-1", env={"MQTT443_POLICY": str(tmp_path / "mine.json")})
 
 
-def test_wrong_options_exit_with_2(run):
+def test_wrong_options_exit_with_2(run: Any) -> None:
     result = run.in_process("add", "--no-such-option")
     assert (result.returncode, result.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("way", ["stdin", "environment"])
-def test_password_appears_nowhere_and_logs_in(run, way):
+def test_password_appears_nowhere_and_logs_in(run: Any, way: Any) -> None:
     secret = "correct horse battery"
     given = {"input": secret + "\n"} if way == "stdin" else {"env": {**os.environ, "MQTT443_PASSWORD": secret}}
     arguments = ["add", "sensor-1", *(["--password", "-"] if way == "stdin" else [])]

@@ -3,7 +3,9 @@
 import json
 import os
 import pty
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mqtt443_tools.device import device_command
@@ -15,11 +17,11 @@ from tests.support.device_command import DeviceCommand
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Any:
     return DeviceCommand(tmp_path / "state")
 
 
-def test_piped_list_is_plain_text_without_secrets(run, monkeypatch):
+def test_piped_list_is_plain_text_without_secrets(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     password = run.added_password("[bold]x")
     run("add", "n" * 128, "--username", "u" * 128)
@@ -34,7 +36,7 @@ def test_piped_list_is_plain_text_without_secrets(run, monkeypatch):
     assert run.stored("[bold]x").secrets[0].digest.hex() not in output
 
 
-def test_list_as_json(run, monkeypatch):
+def test_list_as_json(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     assert run("list", "--json") == "[]\n"
     run("add", "sensor-1", "--username", "dev1")
@@ -50,7 +52,9 @@ def test_list_as_json(run, monkeypatch):
     ]
 
 
-def test_rotate_keeps_the_old_password_until_it_is_dropped(run, tmp_path, monkeypatch):
+def test_rotate_keeps_the_old_password_until_it_is_dropped(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
     out = tmp_path / "config.json"
     run("add", "sensor-1", "--out", str(out), "--endpoint", "example.org")
@@ -65,7 +69,7 @@ def test_rotate_keeps_the_old_password_until_it_is_dropped(run, tmp_path, monkey
     assert (run.fits(config["password"]), run.fits(first)) == (0, None)
 
 
-def test_drop_old_makes_no_password(run, tmp_path):
+def test_drop_old_makes_no_password(run: Any, tmp_path: Path) -> None:
     run("add", "sensor-1")
     for arguments in (["--out", str(tmp_path / "config.json")], ["--password", "test"]):
         with pytest.raises(UsageError, match="makes no new password"):
@@ -75,11 +79,11 @@ def test_drop_old_makes_no_password(run, tmp_path):
 
 
 @pytest.fixture
-def live(monkeypatch):
+def live(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the control channel is asked for, and what it answers."""
     channel = SimpleNamespace(calls=[], answer=True)
 
-    def disconnect(state, client_id):
+    def disconnect(state: Path, client_id: str) -> Any:
         channel.calls.append((state.name, client_id))
         if isinstance(channel.answer, Exception):
             raise channel.answer
@@ -97,7 +101,7 @@ def live(monkeypatch):
         (["rotate", "sensor-1", "--drop-old"], "sensor-1 has one password now"),
     ],
 )
-def test_losing_access_closes_the_live_connection(run, live, command, done):
+def test_losing_access_closes_the_live_connection(run: Any, live: Any, command: str, done: Any) -> None:
     run("add", "sensor-1")
     run("rotate", "sensor-1")
     assert live.calls == []
@@ -105,7 +109,7 @@ def test_losing_access_closes_the_live_connection(run, live, command, done):
     assert live.calls == [("state", "sensor-1")]
 
 
-def test_connection_that_may_be_up_fails_although_the_change_is_stored(run, live):
+def test_connection_that_may_be_up_fails_although_the_change_is_stored(run: Any, live: Any) -> None:
     run("add", "sensor-1")
     live.answer = ControlError("the local endpoint did not answer: TimeoutError")
     with pytest.raises(CommandError, match=r"is disabled, but its connection may still be up: .*; restart") as raised:
@@ -114,7 +118,7 @@ def test_connection_that_may_be_up_fails_although_the_change_is_stored(run, live
     assert run.stored().enabled is False
 
 
-def test_disable_and_enable(run):
+def test_disable_and_enable(run: Any) -> None:
     run("add", "sensor-1")
     assert json.loads(run("disable", "sensor-1", "--json")) == {"client_id": "sensor-1", "disconnected": False}
     assert run.stored().enabled is False
@@ -125,13 +129,13 @@ def test_disable_and_enable(run):
 @pytest.mark.parametrize(
     "command", [["rotate"], ["rotate", "--drop-old"], ["disable"], ["enable"], ["remove", "--yes"]]
 )
-def test_unknown_device_fails_with_the_next_step(run, command):
+def test_unknown_device_fails_with_the_next_step(run: Any, command: list[str]) -> None:
     name, *options = command
     with pytest.raises(CommandError, match=r"client id sensor-1 is registered: see `mqtt443 device list`"):
         run(name, "sensor-1", *options)
 
 
-def test_remove_without_a_terminal_needs_yes(run):
+def test_remove_without_a_terminal_needs_yes(run: Any) -> None:
     run("add", "sensor-1")
     with pytest.raises(UsageError, match="add --yes"):
         run("remove", "sensor-1")
@@ -141,7 +145,7 @@ def test_remove_without_a_terminal_needs_yes(run):
 
 
 @pytest.mark.parametrize(("answer", "is_left"), [("y\n", False), ("n\n", True)])
-def test_remove_asks_at_a_terminal(run, answer, is_left):
+def test_remove_asks_at_a_terminal(run: Any, answer: Any, is_left: Any) -> None:
     run("add", "sensor-1")
     master, terminal = pty.openpty()
     try:

@@ -2,12 +2,14 @@
 
 import queue
 import ssl
+from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support.device_command import DeviceCommand
+from tests.support.mqtt.endpoint import RunningCore
 
 WAIT_S = 20
 
@@ -15,8 +17,8 @@ WAIT_S = 20
 class Client:
     """A paho client that logs in as sensor-1 and tells when it was connected and cut."""
 
-    def __init__(self, core, password):
-        self.happened = queue.Queue()
+    def __init__(self, core: RunningCore, password: str) -> None:
+        self.happened: queue.Queue[str] = queue.Queue()
         context = ssl.create_default_context(cafile=core.ca)
         context.set_alpn_protocols(["mqtt"])
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="sensor-1", reconnect_on_failure=False)
@@ -27,19 +29,19 @@ class Client:
         self._client.connect(core.host, core.port)
         self._client.loop_start()
 
-    def publish(self, topic):
+    def publish(self, topic: str) -> None:
         self._client.publish(topic, b"{}")
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self._client.disconnect()
         self._client.loop_stop()
 
 
 @pytest.mark.parametrize("command", [["disable"], ["remove", "--yes"], ["rotate", "--drop-old"]])
-def test_device_is_disconnected_and_refused_from_then_on(core, command):
+def test_device_is_disconnected_and_refused_from_then_on(core: RunningCore, command: list[str]) -> None:
     run = DeviceCommand(core.state)
     password = run.added_password("sensor-1")
     run("rotate", "sensor-1")
@@ -52,7 +54,7 @@ def test_device_is_disconnected_and_refused_from_then_on(core, command):
         assert again.happened.get(timeout=WAIT_S) == "cut"
 
 
-def test_rotation_keeps_the_connection_and_both_passwords(core):
+def test_rotation_keeps_the_connection_and_both_passwords(core: RunningCore) -> None:
     run = DeviceCommand(core.state)
     password = run.added_password("sensor-1")
     with Client(core, password) as client:

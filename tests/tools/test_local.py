@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from mqtt443_authorizer.sqlitestore import SqliteStore
@@ -160,7 +161,7 @@ def test_wrong_setting_is_wrong_use(tmp_path: Path, setting: str) -> None:
 )
 def test_setting_out_of_range_is_refused(setting: str) -> None:
     with pytest.raises(SettingError, match=f"^{setting.partition('=')[0]}="):
-        Settings(**parse_settings([setting]))
+        Settings(**cast("dict[str, Any]", parse_settings([setting])))
 
 
 def test_optional_setting_can_be_set_to_none() -> None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -69,7 +69,8 @@ def test_device_is_led_to_the_address_and_port_that_the_endpoint_has(tmp_path: P
             socket.create_connection((ALIAS, config["port"]), WAIT_S) as raw,
             context.wrap_socket(raw, server_hostname=ALIAS) as tls,
         ):
-            held = {value for _, value in tls.getpeercert()["subjectAltName"]}  # type: ignore[index]
+            names = cast("dict[str, Any]", tls.getpeercert())["subjectAltName"]
+            held = {value for _, value in names}
         assert held == {ALIAS, *own_names()}
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", config["port"]), WAIT_S)
@@ -157,10 +158,10 @@ def test_board_reaches_the_endpoint_by_its_address(
 ) -> None:
     client_id = f"by-address-{interpreter}-{transport}"
     password = on_the_lan.add_device(client_id)
-    login = {"client_id": client_id, "username": client_id, "password": password, "transport": transport}
-    at: dict[str, Any] = {"endpoint": ALIAS, "port": on_the_lan.port}
+    login: dict[str, Any] = {"client_id": client_id, "username": client_id, "password": password}
+    way: dict[str, Any] = {"endpoint": ALIAS, "port": on_the_lan.port, "transport": transport}
     board = tmp_path / "board"
-    with Board(board, interpreters.need(interpreter), on_the_lan.ca.read_bytes(), **login, **at) as running:
+    with Board(board, interpreters.need(interpreter), on_the_lan.ca.read_bytes(), **login, **way) as running:
         running.wait_for(f"connected to {ALIAS}")
         assert on_the_lan.next_message().topic == f"telemetry/{client_id}"
 

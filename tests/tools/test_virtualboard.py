@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443_tools.support.errors import CommandError
@@ -46,25 +47,25 @@ def run(interpreter: Interpreter, tmp_path: Path) -> Iterator[Callable[..., tupl
     yield run
 
 
-def test_boot_runs_before_main(run):
+def test_boot_runs_before_main(run: Any) -> None:
     lines, board = run("print('main')", boot="print('boot')")
     assert lines == ["boot", "main"]
     assert board.exit_code == 0
 
 
-def test_exception_in_main_is_shown_and_leaves_the_board_at_its_prompt(run):
+def test_exception_in_main_is_shown_and_leaves_the_board_at_its_prompt(run: Any) -> None:
     lines, board = run("raise ValueError('broken')")
     assert lines[-1] == "ValueError: broken"
     assert board.exit_code == 1
     assert board.resets == [PWRON_RESET]
 
 
-def test_files_of_the_board_are_private(run, tmp_path):
+def test_files_of_the_board_are_private(run: Any, tmp_path: Path) -> None:
     run("open('secret', 'wb').close()")
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
 
-def test_umqtt_is_found_like_a_frozen_module(run, tmp_path):
+def test_umqtt_is_found_like_a_frozen_module(run: Any, tmp_path: Path) -> None:
     shadow = tmp_path / "lib" / "umqtt"
     shadow.mkdir(parents=True)
     (shadow / "simple.py").write_text("MQTTClient = 'a file on flash'")
@@ -75,7 +76,7 @@ def test_umqtt_is_found_like_a_frozen_module(run, tmp_path):
 @pytest.mark.parametrize(
     ("call", "cause"), [("reset()", HARD_RESET), ("soft_reset()", SOFT_RESET), ("deepsleep(1)", DEEPSLEEP_RESET)]
 )
-def test_program_starts_again_with_the_cause_of_the_reset(run, call, cause):
+def test_program_starts_again_with_the_cause_of_the_reset(run: Any, call: Any, cause: Any) -> None:
     lines, board = run(
         f"""
         import machine
@@ -90,7 +91,7 @@ def test_program_starts_again_with_the_cause_of_the_reset(run, call, cause):
     assert lines == [f"{PWRON_RESET} b''", f"{cause} b'kept'"]
 
 
-def test_watchdog_resets_a_stuck_program(run):
+def test_watchdog_resets_a_stuck_program(run: Any) -> None:
     lines, board = run(
         """
         import machine
@@ -105,7 +106,7 @@ def test_watchdog_resets_a_stuck_program(run):
     assert lines == ["1", "(the watchdog bit: it was not fed in time)", "3"]
 
 
-def test_fed_watchdog_lets_the_program_live(run):
+def test_fed_watchdog_lets_the_program_live(run: Any) -> None:
     _, board = run(
         """
         import machine, time
@@ -118,7 +119,7 @@ def test_fed_watchdog_lets_the_program_live(run):
     assert board.resets == [PWRON_RESET]
 
 
-def test_wifi_joins_with_the_right_password_only(run):
+def test_wifi_joins_with_the_right_password_only(run: Any) -> None:
     main = """
         import network
         wlan = network.WLAN(network.STA_IF)
@@ -131,7 +132,7 @@ def test_wifi_joins_with_the_right_password_only(run):
     assert lines == ["202 False", "1010 True"]
 
 
-def test_wifi_may_report_a_false_state(run):
+def test_wifi_may_report_a_false_state(run: Any) -> None:
     main = """
         import network
         wlan = network.WLAN(network.STA_IF)
@@ -143,7 +144,7 @@ def test_wifi_may_report_a_false_state(run):
     assert lines == ["1010 True"]
 
 
-def test_surroundings_change_while_the_program_runs(interpreter, tmp_path):
+def test_surroundings_change_while_the_program_runs(interpreter: Any, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(
         textwrap.dedent(
             """
@@ -171,7 +172,7 @@ def test_surroundings_change_while_the_program_runs(interpreter, tmp_path):
     assert lines == ["True", "gone"]
 
 
-def test_nvs_outlives_a_reset(run):
+def test_nvs_outlives_a_reset(run: Any) -> None:
     lines, _ = run(
         """
         import esp32, machine
@@ -188,7 +189,7 @@ def test_nvs_outlives_a_reset(run):
     assert lines == ["none", "7"]
 
 
-def test_chip_figures_come_from_the_surroundings(run):
+def test_chip_figures_come_from_the_surroundings(run: Any) -> None:
     main = """
         import esp32, ntptime, machine
         print(esp32.mcu_temperature(), esp32.idf_heap_info(esp32.HEAP_DATA)[0][1], machine.Pin(0).value())
@@ -201,7 +202,7 @@ def test_chip_figures_come_from_the_surroundings(run):
     assert lines == ["61 4 0", "no time: 110"]
 
 
-def test_clock_set_by_the_board_leaves_the_host_alone(run):
+def test_clock_set_by_the_board_leaves_the_host_alone(run: Any) -> None:
     lines, _ = run(
         """
         import machine, time
@@ -214,7 +215,7 @@ def test_clock_set_by_the_board_leaves_the_host_alone(run):
 
 
 @pytest.mark.parametrize("interpreter", faketime.INTERPRETERS, indirect=True)
-def test_board_sets_a_clock_of_its_own_under_faketime(interpreter, tmp_path):
+def test_board_sets_a_clock_of_its_own_under_faketime(interpreter: Any, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(
         textwrap.dedent(
             """
@@ -233,7 +234,7 @@ def test_board_sets_a_clock_of_its_own_under_faketime(interpreter, tmp_path):
     assert lines == ["2000", "(2031, 2, 28)", str(time.gmtime()[0])]
 
 
-def test_interrupt_reaches_the_program(interpreter, tmp_path):
+def test_interrupt_reaches_the_program(interpreter: Any, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(
         textwrap.dedent(
             """
@@ -259,7 +260,7 @@ def test_interrupt_reaches_the_program(interpreter, tmp_path):
     assert lines == ["up", "down"]
 
 
-def test_flash_gets_what_a_push_would_send(tmp_path):
+def test_flash_gets_what_a_push_would_send(tmp_path: Path) -> None:
     root = tmp_path / "flash"
     root.mkdir()
     (tmp_path / "config.json").write_text('{"ca": "own.pem", "password": "secret"}')
@@ -273,7 +274,7 @@ def test_flash_gets_what_a_push_would_send(tmp_path):
     assert (root / "lib" / "mqtt443" / "__init__.py").exists()
 
 
-def test_missing_config_is_one_line_with_the_next_step(tmp_path):
+def test_missing_config_is_one_line_with_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"config\.json: No such file.*mqtt443 device add"):
         lay_out(tmp_path, tmp_path / "config.json")
 
@@ -295,7 +296,7 @@ WRITER = """
 """
 
 
-def test_flash_keeps_its_files_over_power_cycles(micropython, tmp_path):
+def test_flash_keeps_its_files_over_power_cycles(micropython: Any, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "main.py").write_text(
@@ -315,7 +316,7 @@ def test_flash_keeps_its_files_over_power_cycles(micropython, tmp_path):
     assert sorted(path.name for path in root.iterdir()) == ["main.py"]
 
 
-def test_power_cut_tears_the_write_it_hits_and_nothing_else(micropython, tmp_path):
+def test_power_cut_tears_the_write_it_hits_and_nothing_else(micropython: Any, tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "main.py").write_text(textwrap.dedent(WRITER))
     flash = tmp_path / "flash.img"

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Publisher:
             pass
         for topic, payload in self._messages:
             message = Message(topic, payload, 0, False, "dev-1", 1_800_000_000.25)
-            self._core.run(lambda message=message: self._core.core.broker.publish(message))
+            self._core.run(partial(self._core.core.broker.publish, message))
         if self._then_stop:
             self._core.stop()
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mqtt443 import config_schema as board
@@ -21,7 +22,7 @@ SECRET = "hunter2-hunter2"
 WAIT_S = 20
 
 
-def show(path, *arguments):
+def show(path: Path, *arguments: str) -> str:
     result = CliRunner().invoke(app, ["config", "show", str(path), *arguments])
     assert SECRET not in result.output
     if isinstance(result.exception, CommandError):
@@ -30,32 +31,32 @@ def show(path, *arguments):
     return result.output
 
 
-def read_until(terminal, ending):
-    """Read from a terminal until it ends so, or, with None, until nobody writes to it any more."""
+def read_until(terminal: int, ending: bytes | None) -> bytes:
+    """Read from a terminal up to an ending, or, with None, until its last writer has closed it."""
     data = b""
     while ending is None or not data.endswith(ending):
         ready, _, _ = select.select([terminal], [], [], WAIT_S)
-        assert ready, f"it waits after {data}"
+        assert ready, f"it waits after {data!r}"
         try:
             data += os.read(terminal, 4096)
-        except OSError:  # Linux ends a pseudo terminal so
-            assert ending is None, f"it ended after {data}"
+        except OSError:  # on Linux, the end of a pseudo terminal
+            assert ending is None, f"it ended after {data!r}"
             break
     return data
 
 
 @pytest.fixture
-def typed(tmp_path):
+def typed(tmp_path: Path) -> Any:
     """Type answers at a real terminal; gives all that it showed, and the config."""
 
-    def typed(*answers, path=tmp_path / "config.json"):
+    def typed(*answers: Any, path: Path = tmp_path / "config.json") -> Any:
         master, slave = pty.openpty()
-        command = [Path(sys.executable).with_name("mqtt443"), "config", "init", "--out", path]
+        command = [str(Path(sys.executable).with_name("mqtt443")), "config", "init", "--out", str(path)]
         process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
         os.close(slave)
         try:
             shown = b""
-            for answer in answers:  # one by one: a hidden prompt throws away what was typed before it
+            for answer in answers:  # one by one, as a hidden prompt discards what was typed before it
                 shown += read_until(master, b": ")
                 os.write(master, f"{answer}\n".encode())
             shown += read_until(master, None)
@@ -69,7 +70,7 @@ def typed(tmp_path):
     return typed
 
 
-def test_answers_become_a_config_that_the_board_accepts(typed, tmp_path):
+def test_answers_become_a_config_that_the_board_accepts(typed: Any, tmp_path: Path) -> None:
     shown, written = typed("home", SECRET, "x-ats.iot.eu-west-1.amazonaws.com", "", "b1", "u", SECRET, "10")
     assert written == {
         "wifi": {"ssid": "home", "password": SECRET},
@@ -85,14 +86,14 @@ def test_answers_become_a_config_that_the_board_accepts(typed, tmp_path):
     assert "wrote" in shown
 
 
-def test_invalid_answer_is_asked_again(typed):
+def test_invalid_answer_is_asked_again(typed: Any) -> None:
     shown, written = typed("", "https://x", "x.example", "x", "70000", "8443", "b1", "", "", "")
     assert "endpoint is 'https://x'; it must be a host name alone" in shown
     assert "port is 70000; it must be a whole number from 1 to 65535" in shown
     assert (written["endpoint"], written["port"], written["wifi"]) == ("x.example", 8443, None)
 
 
-def test_answer_that_the_network_or_device_add_would_refuse_is_asked_again(typed):
+def test_answer_that_the_network_or_device_add_would_refuse_is_asked_again(typed: Any) -> None:
     shown, written = typed("home", "short", "12345678", "x.example", "", "bad/id", "b1", "a?b", "user", "", "")
     assert "a Wi-Fi password has 8 to 63 bytes, this one has 5: correct it" in shown
     assert "the client id contains '/': none of * ? + # $ / is allowed" in shown
@@ -101,7 +102,7 @@ def test_answer_that_the_network_or_device_add_would_refuse_is_asked_again(typed
     assert (written["client_id"], written["username"]) == ("b1", "user")
 
 
-def test_existing_values_are_offered_and_other_keys_kept(typed, tmp_path):
+def test_existing_values_are_offered_and_other_keys_kept(typed: Any, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"endpoint": "x.example", "client_id": "b1", "password": SECRET, "qos": 0}))
     shown, written = typed("", "", "", "", "", "", "")
@@ -111,21 +112,21 @@ def test_existing_values_are_offered_and_other_keys_kept(typed, tmp_path):
     assert (written["endpoint"], written["client_id"], written["qos"]) == ("x.example", "b1", 0)
 
 
-def test_init_without_a_terminal_is_wrong_use(tmp_path):
+def test_init_without_a_terminal_is_wrong_use(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["config", "init", "--out", str(tmp_path / "config.json")])
     assert isinstance(result.exception, UsageError)
     assert not (tmp_path / "config.json").exists()
 
 
-def test_every_question_is_about_a_key_of_the_board(monkeypatch):
-    def answer(question, *, default, **_):
+def test_every_question_is_about_a_key_of_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(question: Any, *, default: Any, **_: Any) -> Any:
         return str(default) or ("12345678" if "password" in question else "1")
 
     monkeypatch.setattr("typer.prompt", answer)
     assert board.validate(ask({})).client_id == "1"
 
 
-def test_show_hides_secrets(tmp_path):
+def test_show_hides_secrets(tmp_path: Path) -> None:
     keys = {
         "endpoint": "x.example",
         "client_id": "b1",
@@ -141,7 +142,7 @@ def test_show_hides_secrets(tmp_path):
     assert (values["password"], values["token_signature"], values["topic"]) == ("(hidden)", "(hidden)", "telemetry/b1")
 
 
-def test_show_reports_a_broken_config_as_the_board_does(tmp_path):
+def test_show_reports_a_broken_config_as_the_board_does(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"endpoint": "x", "client_id": 5}')
     with pytest.raises(CommandError, match="client_id is 5; it must be text"):
         show(tmp_path / "config.json")

@@ -6,6 +6,7 @@ import time
 from mqtt443_tools.console.feed import MAX_WAITING, MAX_WAITING_BYTES, Page
 from mqtt443_tools.localcore.control.control_client import ControlClient
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.tools.console.conftest import WAIT_S, Endpoint
 from tests.tools.console.test_guard import cookie
@@ -35,8 +36,8 @@ def test_sleeping_page_is_sent_nothing_until_it_confirms(endpoint: Endpoint) -> 
     url = endpoint.origin.replace("http", "ws") + "/live"
     headers = {"Cookie": cookie(endpoint)}
     with (
-        connect(url, origin=endpoint.origin, additional_headers=headers, max_size=None) as asleep,
-        connect(url, origin=endpoint.origin, additional_headers=headers, max_size=None) as awake,
+        connect(url, origin=Origin(endpoint.origin), additional_headers=headers, max_size=None) as asleep,
+        connect(url, origin=Origin(endpoint.origin), additional_headers=headers, max_size=None) as awake,
     ):
         asleep.recv(WAIT_S)
         awake.recv(WAIT_S)

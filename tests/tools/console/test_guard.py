@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.tools.console.conftest import WAIT_S, Endpoint
 
@@ -85,10 +86,12 @@ def test_actions_need_the_origin_of_the_page(endpoint: Endpoint) -> None:
 def test_live_connection_needs_cookie_and_origin(endpoint: Endpoint) -> None:
     url = endpoint.origin.replace("http", "ws") + "/live"
     key = {"Cookie": cookie(endpoint)}
-    for origin, headers in ((OTHER, key), (None, key), (endpoint.origin, {})):
+    ours = Origin(endpoint.origin)
+    refused: tuple[tuple[Origin | None, dict[str, str]], ...] = ((Origin(OTHER), key), (None, key), (ours, {}))
+    for origin, headers in refused:
         with pytest.raises(InvalidStatus, match="403"), connect(url, origin=origin, additional_headers=headers):
             pass
-    with connect(url, origin=endpoint.origin, additional_headers=key) as live:
+    with connect(url, origin=ours, additional_headers=key) as live:
         assert json.loads(live.recv(WAIT_S))["title"] == "localcore"
 
 
