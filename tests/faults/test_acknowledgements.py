@@ -57,7 +57,7 @@ def test_pubacks_in_any_order_and_number_do_no_harm(tmp_path: Path, name: str, a
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock"])
-def test_a_missing_puback_is_noticed_at_its_deadline_and_the_reading_comes_again(tmp_path: Path, name: str) -> None:
+def test_missing_puback_is_noticed_at_its_deadline_and_the_reading_comes_again(tmp_path: Path, name: str) -> None:
     # Message 3 stays unacknowledged, and with it what was sent behind it: 4 is acknowledged all the same.
     script = Script(lambda publish: [] if publish.seq == 3 and not publish.connection else [publish.identifier])
     with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
@@ -83,7 +83,7 @@ def silent_at_first(publish: Publish) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock"])
-def test_a_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, name: str) -> None:
+def test_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, name: str) -> None:
     script = Script(silent_at_first, session_present=bool)
     with board_at(script, tmp_path, name, PACE, window=WINDOW, clean_session=False):
         script.wait_for(2 * WINDOW + 3)
@@ -99,7 +99,7 @@ def test_a_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, 
     assert script.subscribed == [0], "the session knows the subscription"
 
 
-def test_a_session_that_was_lost_gets_everything_afresh(tmp_path: Path) -> None:
+def test_session_that_was_lost_gets_everything_afresh(tmp_path: Path) -> None:
     script = Script(silent_at_first)
     with board_at(script, tmp_path, "alpn", PACE, window=WINDOW, clean_session=False):
         script.wait_for(2 * WINDOW + 3)
@@ -110,7 +110,7 @@ def test_a_session_that_was_lost_gets_everything_afresh(tmp_path: Path) -> None:
     assert script.subscribed == [0, 1], "the subscription was lost with the session"
 
 
-def test_the_window_is_kept_to(tmp_path: Path) -> None:
+def test_window_is_kept_to(tmp_path: Path) -> None:
     script = Script(lambda publish: [] if publish.connection == 0 else at_once(publish))
     with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
         board.wait_for("PeerVanished")
@@ -119,7 +119,7 @@ def test_the_window_is_kept_to(tmp_path: Path) -> None:
     assert [publish.seq for publish in script.seen if publish.connection == 1][:10] == list(range(1, 11))
 
 
-def test_a_server_that_leaves_at_each_publish_gets_each_in_the_end(tmp_path: Path) -> None:
+def test_server_that_leaves_at_each_publish_gets_each_in_the_end(tmp_path: Path) -> None:
     def answer(publish: Publish) -> list[bytes]:
         if publish.connection < 2:
             raise Leave

@@ -28,7 +28,7 @@ CLOSE_AFTER_PUBACK = Treatment(Fault("close", "down", 3, "data_records"))
 RESET_AT_ONCE = Treatment(Fault("reset"))
 
 
-def test_a_close_right_after_connack_is_asked_about_slowly(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_close_right_after_connack_is_asked_about_slowly(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "kicked", lambda n: UNHARMED if n > 1 else CLOSE_AFTER_CONNACK) as running:
         running.wait_for_more()
     assert running.errors == ["ConnectionLost"] * 2
@@ -36,7 +36,7 @@ def test_a_close_right_after_connack_is_asked_about_slowly(endpoint: RunningCore
 
 
 @pytest.mark.parametrize("close", [CLOSE_AFTER_PUBLISH, CLOSE_AFTER_PUBACK], ids=["publish", "puback"])
-def test_a_close_after_each_publish_still_gets_the_readings_through(
+def test_close_after_each_publish_still_gets_the_readings_through(
     endpoint: RunningCore, tmp_path: Path, close: Treatment
 ) -> None:
     with rig(endpoint, tmp_path / "cut", lambda n: UNHARMED if n > 1 else close) as running:
@@ -53,7 +53,7 @@ def test_resets_at_subscribe_do_not_cost_the_commands(endpoint: RunningCore, tmp
     assert not any("no commands" in line for line in running.board.lines)
 
 
-def test_an_endpoint_that_is_down_for_a_while_is_found_again(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_endpoint_that_is_down_for_a_while_is_found_again(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "down", lambda n: UNHARMED if n in (0, 5) else RESET_AT_ONCE) as running:
         running.wait_for_more(2)
         assert running.relay.strike("reset") == 1
@@ -62,7 +62,7 @@ def test_an_endpoint_that_is_down_for_a_while_is_found_again(endpoint: RunningCo
     assert set(running.errors) <= {"ConnectionLost", "TlsError"}
 
 
-def test_a_takeover_ends_the_board_and_it_comes_back(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_takeover_ends_the_board_and_it_comes_back(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "twin", lambda _: UNHARMED) as running:
         running.wait_for_more(2)
         with RawClient(endpoint) as twin:
@@ -73,7 +73,7 @@ def test_a_takeover_ends_the_board_and_it_comes_back(endpoint: RunningCore, tmp_
     assert running.errors == ["ConnectionLost"]
 
 
-def test_a_refusing_authorizer_is_asked_seldom_and_then_lets_in(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_refusing_authorizer_is_asked_seldom_and_then_lets_in(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "refused", lambda _: UNHARMED) as running:
         running.wait_for_more(2)
         store = SqliteStore(endpoint.state / DEVICES_FILE)

@@ -205,7 +205,7 @@ class Endurance:
 
 
 @pytest.mark.timeout(3 * WAIT_S + STARVED_S)
-def test_a_board_loses_nothing_hangs_nowhere_and_does_not_grow(
+def test_board_loses_nothing_hangs_nowhere_and_does_not_grow(
     tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readings, faults = form.pick(150, 10_000), form.pick(len(KINDS), 200)

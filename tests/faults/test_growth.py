@@ -158,7 +158,7 @@ class Endings:
                 return
 
 
-def test_the_heap_after_many_messages_and_connections_is_what_it_was(
+def test_heap_after_many_messages_and_connections_is_what_it_was(
     tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connections = form.pick(20, 1000)
@@ -178,7 +178,7 @@ def test_the_heap_after_many_messages_and_connections_is_what_it_was(
         assert heap[n] <= heap[ENDINGS + n % ENDINGS], f"it grew by connection {n}: {heap}"
 
 
-def test_a_message_allocates_next_to_nothing_besides_its_payload(
+def test_message_allocates_next_to_nothing_besides_its_payload(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone, eight = run(tmp_path, trustme.CA(), answer_mqtt, ALLOCATION)

@@ -188,7 +188,7 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     yield Rig(need(request.param), tmp_path_factory.mktemp("power"))
 
 
-def test_a_power_cut_at_any_write_loses_nothing_and_tears_nothing(rig: Rig, form: Form) -> None:
+def test_power_cut_at_any_write_loses_nothing_and_tears_nothing(rig: Rig, form: Form) -> None:
     (whole,) = rig.live()
     assert len({segment for _, segment in whole.of("found")[1]["records"]}) > 1, "the plan fills too little"
     writes = range(1, whole.of("end")[0]["writes"] + 1)

@@ -119,7 +119,7 @@ def test_without_a_fault_every_byte_passes_and_the_end_too(echo: Echo) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 57, 100])
-def test_a_reset_upwards_lets_exactly_so_many_bytes_through(echo: Echo, count: int) -> None:
+def test_reset_upwards_lets_exactly_so_many_bytes_through(echo: Echo, count: int) -> None:
     with through(echo, Fault("reset", "up", count)) as (relay, client):
         try:
             client.sendall(b"x" * 100)
@@ -134,7 +134,7 @@ def test_a_reset_upwards_lets_exactly_so_many_bytes_through(echo: Echo, count: i
 
 
 @pytest.mark.parametrize("count", [1, 57, 100])
-def test_a_reset_downwards_comes_after_everything_went_up(echo: Echo, count: int) -> None:
+def test_reset_downwards_comes_after_everything_went_up(echo: Echo, count: int) -> None:
     with through(echo, Fault("reset", "down", count)) as (relay, client):
         client.sendall(b"x" * 100)
         assert read_all(client)[1] == "ConnectionResetError"
@@ -142,14 +142,14 @@ def test_a_reset_downwards_comes_after_everything_went_up(echo: Echo, count: int
     assert len(echo.got) == 100
 
 
-def test_a_close_is_an_orderly_end_for_both(echo: Echo) -> None:
+def test_close_is_an_orderly_end_for_both(echo: Echo) -> None:
     with through(echo, Fault("close", "down", 4)) as (_, client):
         client.sendall(b"12345678")
         assert read_all(client) == (b"1234", "FIN")
         echo.next_end()
 
 
-def test_a_black_hole_tells_nobody(echo: Echo) -> None:
+def test_black_hole_tells_nobody(echo: Echo) -> None:
     with through(echo, Fault("silence", "up", 5)) as (relay, client):
         client.sendall(b"12345678")
         client.settimeout(0.3)
@@ -162,7 +162,7 @@ def test_a_black_hole_tells_nobody(echo: Echo) -> None:
     assert echo.got == b"12345"
 
 
-def test_a_deaf_link_still_carries_upwards(echo: Echo) -> None:
+def test_deaf_link_still_carries_upwards(echo: Echo) -> None:
     with through(echo, Fault("deafen", "down", 3)) as (_, client):
         client.sendall(b"1234")
         assert read_exactly(client, 3) == b"123"
@@ -172,7 +172,7 @@ def test_a_deaf_link_still_carries_upwards(echo: Echo) -> None:
     assert echo.got == b"12345678"
 
 
-def test_a_stalled_link_goes_on(echo: Echo) -> None:
+def test_stalled_link_goes_on(echo: Echo) -> None:
     with through(echo, Fault("stall", "up", 4, seconds=0.3)) as (relay, client):
         began = time.monotonic()
         client.sendall(b"12345678")
@@ -187,7 +187,7 @@ def test_one_byte_at_a_time_is_all_of_them(echo: Echo) -> None:
         assert read_exactly(client, 200) == bytes(range(200))
 
 
-def test_a_round_trip_time_is_paid_once_for_what_is_pipelined(echo: Echo) -> None:
+def test_round_trip_time_is_paid_once_for_what_is_pipelined(echo: Echo) -> None:
     with through(echo, rtt_s=0.2) as (_, client):
         began = time.monotonic()
         for _ in range(20):
@@ -220,7 +220,7 @@ def test_all_connections_can_fall_silent_at_once(echo: Echo) -> None:
     assert echo.got == b"x"
 
 
-def test_a_closed_port_is_a_reset_and_the_relay_goes_on(echo: Echo) -> None:
+def test_closed_port_is_a_reset_and_the_relay_goes_on(echo: Echo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with Relay(port) as relay:
@@ -243,7 +243,7 @@ def record(kind: int, size: int) -> bytes:
     return bytes([kind, 3, 3]) + size.to_bytes(2, "big") + bytes(size)
 
 
-def test_a_close_after_the_second_data_record_waits_for_its_last_byte(echo: Echo) -> None:
+def test_close_after_the_second_data_record_waits_for_its_last_byte(echo: Echo) -> None:
     flight = record(22, 50) + record(20, 1) + record(23, 20) + record(23, 30)
     with through(echo, Fault("close", "down", 2, "data_records")) as (relay, client):
         client.sendall(flight + record(23, 40))

@@ -55,7 +55,7 @@ def attempt(
 @pytest.mark.parametrize("direction", ["up", "down"])
 @pytest.mark.parametrize(("name", "transport", "messages", "clean"), WAYS)
 @pytest.mark.parametrize("harm", ["reset", "close"])
-def test_an_end_at_any_byte_is_named_and_loses_nothing(
+def test_end_at_any_byte_is_named_and_loses_nothing(
     endpoint: RunningCore,
     tmp_path: Path,
     form: Form,

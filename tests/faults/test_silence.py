@@ -46,7 +46,7 @@ PHASES = [
     [phase[:1] + phase[2:] for phase in PHASES],
     ids=["{}-after-{}".format(*phase) for phase in PHASES],
 )
-def test_a_black_hole_in_each_phase_ends_at_its_deadline(
+def test_black_hole_in_each_phase_ends_at_its_deadline(
     endpoint: RunningCore, tmp_path: Path, request: pytest.FixtureRequest, transport: str, fault: Fault, text: str
 ) -> None:
     folder = tmp_path / request.node.callspec.id
@@ -58,7 +58,7 @@ def test_a_black_hole_in_each_phase_ends_at_its_deadline(
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-def test_a_peer_that_vanishes_between_two_readings_is_noticed(endpoint: RunningCore, tmp_path: Path, qos: int) -> None:
+def test_peer_that_vanishes_between_two_readings_is_noticed(endpoint: RunningCore, tmp_path: Path, qos: int) -> None:
     # With QoS 0 nothing but PINGRESP tells: half a keep alive, and the deadline of a PINGRESP.
     with rig(endpoint, tmp_path / f"between-{qos}", lambda _: UNHARMED, qos=qos, interval_s=20) as running:
         running.wait_for_more(1)
@@ -68,7 +68,7 @@ def test_a_peer_that_vanishes_between_two_readings_is_noticed(endpoint: RunningC
     assert ("PUBACK" if qos else "PINGRESP") in line
 
 
-def test_a_link_that_carries_one_byte_at_a_time_is_a_link(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_link_that_carries_one_byte_at_a_time_is_a_link(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "crawl", lambda _: Treatment(piece_bytes=1)) as running:
         running.wait_for_more(5)
     assert running.errors == []

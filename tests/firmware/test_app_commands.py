@@ -22,7 +22,7 @@ def test_commands_are_subscribed_to_once_a_session(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("error", [CLOSED, errors.SubscribeRefused("SUBACK refused the filter")])
-def test_a_server_that_refuses_the_subscription_twice_is_asked_no_more(
+def test_server_that_refuses_the_subscription_twice_is_asked_no_more(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     world = World(monkeypatch, 400, commands=True, interval_s=60)
@@ -33,7 +33,7 @@ def test_a_server_that_refuses_the_subscription_twice_is_asked_no_more(
     assert world.published
 
 
-def test_a_network_that_fails_at_the_subscription_twice_does_not_cost_the_commands(
+def test_network_that_fails_at_the_subscription_twice_does_not_cost_the_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(monkeypatch, 400, commands=True, interval_s=60)
@@ -44,7 +44,7 @@ def test_a_network_that_fails_at_the_subscription_twice_does_not_cost_the_comman
 
 
 @pytest.mark.parametrize("message", [b"", b"\xff", b"[]", b'{"command": "no such"}', b"[" * 5000])
-def test_a_command_that_is_refused_is_counted_and_the_board_goes_on(
+def test_command_that_is_refused_is_counted_and_the_board_goes_on(
     monkeypatch: pytest.MonkeyPatch, message: bytes
 ) -> None:
     world = World(monkeypatch, 25, commands=True, interval_s=10)
@@ -54,7 +54,7 @@ def test_a_command_that_is_refused_is_counted_and_the_board_goes_on(
     assert len(world.published) == 3
 
 
-def test_a_command_that_does_not_fit_into_memory_is_refused_and_the_connection_stays(
+def test_command_that_does_not_fit_into_memory_is_refused_and_the_connection_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def execute(*_: object) -> None:
@@ -68,7 +68,7 @@ def test_a_command_that_does_not_fit_into_memory_is_refused_and_the_connection_s
     assert len(world.when("connect")) == 1, "it would come again with every connection"
 
 
-def test_a_retained_command_is_refused_since_it_would_come_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retained_command_is_refused_since_it_would_come_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 25, commands=True, interval_s=10)
     world.incoming = [(0, b'{"command": "restart"}')]
     world.retained = True
@@ -77,7 +77,7 @@ def test_a_retained_command_is_refused_since_it_would_come_at_each_start(monkeyp
     assert world.links[-1] == {"refused": 1}
 
 
-def test_a_new_interval_counts_from_now_and_outlives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_new_interval_counts_from_now_and_outlives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     world = World(monkeypatch, 25, commands=True, interval_s=60)
     world.root = f"{tmp_path}/"
     world.incoming = [(0, b'{"command": "interval", "interval_s": 5}')]
@@ -86,7 +86,7 @@ def test_a_new_interval_counts_from_now_and_outlives_a_restart(monkeypatch: pyte
     assert storage.load_state(f"{tmp_path}/state", pytest.fail) == {"interval_s": 5}
 
 
-def test_a_report_is_a_message_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_is_a_message_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 5, commands=True)
     world.incoming = [(0, b'{"command": "report"}')]
     world.run()

@@ -39,19 +39,19 @@ def test_reconnect_waits_longer_after_refusal(monkeypatch: pytest.MonkeyPatch, k
     assert world.run().when("connect") == [0, 30100, 90200]
 
 
-def test_a_server_that_accepts_and_then_kicks_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_accepts_and_then_kicks_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 100)
     world.publishes = [CLOSED, CLOSED]
     assert world.run().when("connect") == [0, 30100, 90200]
 
 
-def test_a_broken_link_soon_after_the_start_is_a_network_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_link_soon_after_the_start_is_a_network_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 20)
     world.publishes = [LOST, LOST]
     assert world.run().when("connect") == [0, 5100, 15200]
 
 
-def test_a_close_after_a_stable_time_is_answered_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_after_a_stable_time_is_answered_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 300, interval_s=60)
     world.connects = [errors.ConnectFailed("x")] * 4
     world.publishes = [None, None, None, CLOSED]
@@ -59,14 +59,14 @@ def test_a_close_after_a_stable_time_is_answered_soon(monkeypatch: pytest.Monkey
     assert world.run().when("connect")[:6] == [0, 5100, 15200, 35300, 75400, 185_000]
 
 
-def test_the_socket_is_closed_before_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_is_closed_before_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 6, interval_s=60)
     world.publishes = [LOST]
     world.run()
     assert [what for _, what in world.events[:6]] == ["prepare", "connect", "reading", "publish", "close", "prepare"]
 
 
-def test_the_clock_is_known_after_the_first_time_and_asked_again_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_is_known_after_the_first_time_and_asked_again_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 6, interval_s=60)
     world.waits = [LOST]
     world.run()
@@ -78,7 +78,7 @@ def test_the_clock_is_known_after_the_first_time_and_asked_again_after_a_day(mon
 
 
 @pytest.mark.parametrize("kind", ["ClockError", "CertificateExpired"])
-def test_a_certificate_that_doubts_the_clock_makes_it_unknown(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_certificate_that_doubts_the_clock_makes_it_unknown(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     world = World(monkeypatch, 40)
     world.connects = [getattr(errors, kind)("not valid")]
     assert world.run().clock_ok == [False, False]
@@ -146,7 +146,7 @@ def test_what_is_in_flight_at_an_ordered_end_has_two_seconds(monkeypatch: pytest
     assert world.lines[-1] == "disconnected"
 
 
-def test_a_goodbye_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goodbye_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 1)
 
     def disconnect() -> None:

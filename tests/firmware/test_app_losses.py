@@ -17,14 +17,14 @@ def test_readings_go_on_while_the_link_is_down_and_are_sent_after(monkeypatch: p
     assert len([line for line in world.lines if line.startswith("kept")]) == 4
 
 
-def test_a_reading_in_flight_when_the_link_breaks_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_in_flight_when_the_link_breaks_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 20, interval_s=60)
     world.publishes = [LOST, LOST]
     world.run()
     assert world.published == ['{"seq": 1}'] * 3
 
 
-def test_a_backlog_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backlog_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 60, interval_s=10)
     world.connects = [errors.ConnectFailed("x")] * 3
     world.run()

@@ -26,7 +26,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"endpoint": "h", "client_id": "d", "ca": "none.der"}', "no file"),
     ],
 )
-def test_a_config_that_cannot_be_used_is_one_line_and_the_prompt(tmp_path: Path, text: str | None, words: str) -> None:
+def test_config_that_cannot_be_used_is_one_line_and_the_prompt(tmp_path: Path, text: str | None, words: str) -> None:
     if text is not None:
         (tmp_path / "config.json").write_text(text)
     lines: list[str] = []

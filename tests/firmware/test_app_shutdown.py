@@ -6,7 +6,7 @@ from mqtt443 import errors
 from tests.firmware.app_world import LOST, World
 
 
-def test_a_chain_that_failed_so_often_resets_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chain_that_failed_so_often_resets_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 1000, reset_after=3)
     world.connects = [errors.ConnectFailed("no TCP connection")] * 9
     world.run()
@@ -29,7 +29,7 @@ def test_no_reset_where_it_is_off_or_the_server_refuses(
     assert len(world.when("connect")) > 5
 
 
-def test_a_success_begins_the_count_of_failures_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_success_begins_the_count_of_failures_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 200, reset_after=3, interval_s=60)
     failed = errors.ConnectFailed("x")
     world.connects = [failed, failed, None, failed]
@@ -56,7 +56,7 @@ def test_deep_sleep_comes_when_all_is_acknowledged_and_lasts_to_the_next_reading
     assert world.events[-1][1] == "disconnect"
 
 
-def test_a_command_that_waited_at_the_server_is_run_before_deep_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_that_waited_at_the_server_is_run_before_deep_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 100, deep_sleep=True, commands=True)
     world.incoming = [(0, b'{"command": "send_now"}')]
     world.run()
@@ -76,7 +76,7 @@ def test_deep_sleep_after_a_failure_keeps_the_reading_and_waits_as_long_as_the_e
     assert ms == 60_000, "the second step of the ladder of refusals"
 
 
-def test_a_restart_comes_after_the_puback_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restart_comes_after_the_puback_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 100, commands=True)
     world.incoming = [(0, b'{"command": "restart"}')]
     world.run()

@@ -18,7 +18,7 @@ def test_reconnect_waits_longer_after_refusal() -> None:
     assert waits == [30000, 60000, 120000, 240000, 480000, 900000, 900000]
 
 
-def test_the_jitter_is_full_above_the_one_second_that_aws_asks_for() -> None:
+def test_jitter_is_full_above_the_one_second_that_aws_asks_for() -> None:
     asked: list[int] = []
 
     def lowest(limit: int) -> int:
@@ -29,13 +29,13 @@ def test_the_jitter_is_full_above_the_one_second_that_aws_asks_for() -> None:
     assert asked == [4001]
 
 
-def test_a_short_connection_does_not_reset() -> None:
+def test_short_connection_does_not_reset() -> None:
     backoff = Backoff(longest)
     backoff.delay_ms(False)
     assert backoff.delay_ms(False, STABLE_MS - 1) == 10000
 
 
-def test_a_stable_connection_resets_both_ladders() -> None:
+def test_stable_connection_resets_both_ladders() -> None:
     backoff = Backoff(longest)
     for _ in range(3):
         backoff.delay_ms(True)
@@ -44,7 +44,7 @@ def test_a_stable_connection_resets_both_ladders() -> None:
     assert backoff.delay_ms(True) == 30000
 
 
-def test_the_ladders_climb_apart() -> None:
+def test_ladders_climb_apart() -> None:
     backoff = Backoff(longest)
     for _ in range(5):
         backoff.delay_ms(False)

@@ -40,7 +40,7 @@ def test_anything_else_is_a_config_error(tmp_path: Path, data: bytes) -> None:
         load(tmp_path, data)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no file .*nothing\.der"):
         ca.load(str(tmp_path / "nothing.der"))
 

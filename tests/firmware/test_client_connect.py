@@ -30,7 +30,7 @@ def test_connect_is_this_packet_in_one_write(changes: dict[str, Any], packet: by
     assert sent(**changes) == packet
 
 
-def test_a_long_user_name_makes_a_long_remaining_length() -> None:
+def test_long_user_name_makes_a_long_remaining_length() -> None:
     packet = sent(username="u" * 1000, authorizer="A" * 128)
     size = packet[1] & 0x7F | packet[2] << 7
     assert size == len(packet) - 3
@@ -57,14 +57,14 @@ def test_close_before_connack_names_the_likely_causes(lost: Exception) -> None:
     assert wire.closed == 1
 
 
-def test_a_close_while_the_transport_opens_is_a_close_before_connack() -> None:
+def test_close_while_the_transport_opens_is_a_close_before_connack() -> None:
     client = Client(settings(), Opener(errors.ConnectionLost("closed", closed=True)))
     with pytest.raises(errors.ClosedBeforeConnack):
         client.connect()
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 7])
-def test_a_return_code_is_a_refusal_with_that_code(code: int) -> None:
+def test_return_code_is_a_refusal_with_that_code(code: int) -> None:
     wire = Wire([bytes([0x20, 2, 0, code])])
     with pytest.raises(errors.ConnectRefused) as info:
         Client(settings(), Opener(wire)).connect()
@@ -79,20 +79,20 @@ def test_no_connack_is_its_own_timeout() -> None:
     assert wire.closed == 1
 
 
-def test_a_handshake_timeout_stays_one() -> None:
+def test_handshake_timeout_stays_one() -> None:
     client = Client(settings(), Opener(errors.timeout_error(errors.HandshakeTimeout, "the TLS handshake with h", 15)))
     with pytest.raises(errors.HandshakeTimeout):
         client.connect()
 
 
-def test_a_server_without_alpn_is_reported_after_the_handshake() -> None:
+def test_server_without_alpn_is_reported_after_the_handshake() -> None:
     wire = Wire([CONNACK])
     with pytest.raises(errors.NoAlpn):
         Client(settings(), Opener(wire, check=errors.NoAlpn("picked none"))).connect()
     assert wire.closed == 1
 
 
-def test_the_old_socket_is_closed_before_the_new_one_opens() -> None:
+def test_old_socket_is_closed_before_the_new_one_opens() -> None:
     first, second = Wire([CONNACK]), Wire([CONNACK])
     opener = Opener(first, second)
     client = Client(settings(), opener)
@@ -109,7 +109,7 @@ def test_the_old_socket_is_closed_before_the_new_one_opens() -> None:
     assert closed_at_open == [1]
 
 
-def test_a_password_is_in_no_error() -> None:
+def test_password_is_in_no_error() -> None:
     wire = Wire([errors.ConnectionLost("closed", closed=True)])
     with pytest.raises(errors.ClosedBeforeConnack) as info:
         Client(settings(password="hunter2", username="usr"), Opener(wire)).connect()

@@ -16,7 +16,7 @@ def ticks() -> Ticks:
     return Ticks()
 
 
-def test_a_ping_goes_out_at_half_the_keep_alive(ticks: Ticks) -> None:
+def test_ping_goes_out_at_half_the_keep_alive(ticks: Ticks) -> None:
     client, wire = connected(ticks=ticks, keepalive_s=60)
     assert client.keep_alive() == 30000
     ticks.now_ms = 29999
@@ -27,7 +27,7 @@ def test_a_ping_goes_out_at_half_the_keep_alive(ticks: Ticks) -> None:
     assert wire.writes == [b"\xc0\x00"]
 
 
-def test_an_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
+def test_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
     client, _ = connected(b"\x40\x02\x00\x01", ticks=ticks, keepalive_s=60)
     ticks.now_ms = 20000
     client.publish("t", "x", qos=1)
@@ -35,7 +35,7 @@ def test_an_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
     assert client.keep_alive() == 1
 
 
-def test_a_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
+def test_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
     client, wire = connected(ticks=ticks, keepalive_s=60)
     ticks.now_ms = 29999
     client.publish("t", "x")
@@ -45,7 +45,7 @@ def test_a_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
     assert wire.writes[-1] == b"\xc0\x00"
 
 
-def test_a_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
+def test_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
     client, _ = connected(ticks=ticks, keepalive_s=60, timeout_s=10)
     ticks.now_ms = 30000
     assert client.keep_alive() == 10000
@@ -57,7 +57,7 @@ def test_a_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
     assert info.value.phase == "PINGRESP"
 
 
-def test_a_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(ticks: Ticks) -> None:
+def test_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(ticks: Ticks) -> None:
     client, _ = connected(ticks=ticks, keepalive_s=30, timeout_s=60)
     ticks.now_ms = 15000
     client.keep_alive()
@@ -68,7 +68,7 @@ def test_a_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(t
         client.keep_alive()
 
 
-def test_a_pingresp_in_time_is_enough(ticks: Ticks) -> None:
+def test_pingresp_in_time_is_enough(ticks: Ticks) -> None:
     client, _ = connected(b"\xd0\x00", ticks=ticks, keepalive_s=60)
     ticks.now_ms = 30000
     client.keep_alive()

@@ -35,7 +35,7 @@ def test_packet_identifiers_wrap_to_one() -> None:
     assert [packet[5:7] for packet in wire.writes] == [b"\xff\xff", b"\0\1"]
 
 
-def test_a_missing_puback_means_that_the_peer_vanished() -> None:
+def test_missing_puback_means_that_the_peer_vanished() -> None:
     client, _ = connected(errors.timeout_error(errors.Timeout, "PUBACK", 15))
     with pytest.raises(errors.PeerVanished) as info:
         client.publish("t", "x", qos=1)
@@ -63,7 +63,7 @@ def test_what_aws_never_takes_is_refused_here(qos: int, size: int) -> None:
     assert wire.writes == []
 
 
-def test_the_largest_payload_is_one_write() -> None:
+def test_largest_payload_is_one_write() -> None:
     client, wire = connected()
     client.publish("t", b"x" * 131072)
     assert len(wire.writes) == 1
@@ -83,7 +83,7 @@ def test_subscribe_takes_long_filters_in_one_write(size: int) -> None:
     assert packet == head + b"\0\1" + size.to_bytes(2, "big") + b"f" * size + b"\1"
 
 
-def test_a_refused_filter_is_its_own_error() -> None:
+def test_refused_filter_is_its_own_error() -> None:
     client, _ = connected(b"\x90\x03\0\1\x80")
     client.set_callback(lambda *_: None)
     with pytest.raises(errors.SubscribeRefused, match="iot:Subscribe"):
@@ -114,7 +114,7 @@ def test_check_msg_never_blocks_on_half_a_message() -> None:
     assert wire.writes == [b"\x40\x02\0\7"]
 
 
-def test_an_acknowledgement_that_nobody_waits_for_is_dropped() -> None:
+def test_acknowledgement_that_nobody_waits_for_is_dropped() -> None:
     client, _ = connected(b"\x40\x02\0\7", b"\x90\x03\0\1\0", b"\x30\x04\0\1tx")
     got: list[bytes] = []
     client.set_callback(lambda _, msg: got.append(msg))
@@ -148,7 +148,7 @@ def test_wait_ends_though_the_server_never_stops_sending() -> None:
     assert len(got) == 100
 
 
-def test_a_callback_can_tell_a_retained_message() -> None:
+def test_callback_can_tell_a_retained_message() -> None:
     client, _ = connected(b"\x31\x04\0\1tx\x30\x04\0\1tx")
     seen: list[bool] = []
     client.set_callback(lambda *_: seen.append(client.retained))
@@ -170,14 +170,14 @@ def test_publishes_that_are_taken_leave_together_in_one_write() -> None:
     assert len(wire.writes) == 1
 
 
-def test_a_resent_publish_carries_dup() -> None:
+def test_resent_publish_carries_dup() -> None:
     client, wire = connected()
     client.queue_publish(b"t", b"x", 7, 8)
     client.flush()
     assert wire.writes == [b"\x3a\x06\0\1t\0\7x"]
 
 
-def test_a_full_record_leaves_by_itself() -> None:
+def test_full_record_leaves_by_itself() -> None:
     client, wire = connected()
     for _ in range(5):
         client.queue_publish(b"t", b"x" * 1000, 1)
@@ -193,7 +193,7 @@ def test_pubacks_that_nobody_waits_for_go_to_the_window() -> None:
     assert acknowledged == [7, 9]
 
 
-def test_a_publish_from_inside_a_callback_leaves_the_outer_one_its_puback() -> None:
+def test_publish_from_inside_a_callback_leaves_the_outer_one_its_puback() -> None:
     client, _ = connected(b"\x30\x04\0\1tx", b"\x40\x02\0\1", b"\x40\x02\0\2")
     client.set_callback(lambda *_: client.publish("inner", "x", qos=1))
     client.publish("outer", "x", qos=1)

@@ -76,7 +76,7 @@ def test_ntp_sets_the_clock() -> None:
     assert board.wires == []
 
 
-def test_an_ntp_time_before_the_build_date_is_not_taken() -> None:
+def test_ntp_time_before_the_build_date_is_not_taken() -> None:
     board = Board(BUILD_DATE - 1)
     board.run()
     assert board.time == NOW
@@ -91,7 +91,7 @@ def test_without_ntp_the_date_comes_from_a_verified_connection() -> None:
     assert board.wires[-1].writes == [b"GET / HTTP/1.1\r\nHost: h.example\r\nConnection: close\r\n\r\n"]
 
 
-def test_an_ntp_answer_of_any_bytes_is_no_time() -> None:
+def test_ntp_answer_of_any_bytes_is_no_time() -> None:
     board = Board(ValueError("buffer too small"))
     board.run()
     assert board.time == NOW
@@ -105,14 +105,14 @@ def test_no_ntp_server_asks_none() -> None:
     assert board.time == NOW
 
 
-def test_a_known_time_survives_a_silent_ntp_server() -> None:
+def test_known_time_survives_a_silent_ntp_server() -> None:
     board = Board(OSError("timeout"))
     board.time = NOW
     board.run(sure=True)
     assert (board.sets, board.wires) == ([], [])
 
 
-def test_a_time_that_is_not_trusted_does_not() -> None:
+def test_time_that_is_not_trusted_does_not() -> None:
     board = Board(OSError("timeout"))
     board.time = NOW + 999
     board.run()
@@ -130,21 +130,21 @@ def test_a_time_that_is_not_trusted_does_not() -> None:
         errors.timeout_error(errors.Timeout, "x", 1),
     ],
 )
-def test_an_endpoint_without_a_date_is_a_clock_error(answer: Any) -> None:
+def test_endpoint_without_a_date_is_a_clock_error(answer: Any) -> None:
     board = Board(OSError("timeout"), answer=answer)
     with pytest.raises(errors.ClockError, match=r"neither from NTP nor from h\.example"):
         board.run()
     assert board.time == BUILD_DATE
 
 
-def test_the_search_ends_at_an_expired_certificate() -> None:
+def test_search_ends_at_an_expired_certificate() -> None:
     board = Board(OSError("timeout"), valid_from=BUILD_DATE + 40 * DAY, valid_to=BUILD_DATE + 41 * DAY)
     with pytest.raises(errors.ClockError):
         board.run()
     assert len(board.wires) == 3
 
 
-def test_the_search_is_bounded() -> None:
+def test_search_is_bounded() -> None:
     board = Board(OSError("timeout"), valid_from=1 << 41)
     with pytest.raises(errors.ClockError):
         board.run()
@@ -165,7 +165,7 @@ def test_other_errors_on_the_way_are_what_they_are(kind: str) -> None:
     assert board.time == BUILD_DATE
 
 
-def test_a_host_s_clock_is_only_looked_at() -> None:
+def test_host_s_clock_is_only_looked_at() -> None:
     lines: list[str] = []
     set_clock("ntp.example", "h", pytest.fail, lines.append, now=lambda: BUILD_DATE, set_rtc=None)
     with pytest.raises(errors.ClockError, match="host"):
@@ -192,7 +192,7 @@ def test_ntp_is_asked_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [("ntp.example", 2)] * 3
 
 
-def test_an_image_without_ntptime_takes_the_time_over_443(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_without_ntptime_takes_the_time_over_443(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ntptime", None)
     board = Board(NOW)
     board.ask = clock.ntp  # type: ignore[method-assign]
@@ -201,7 +201,7 @@ def test_an_image_without_ntptime_takes_the_time_over_443(monkeypatch: pytest.Mo
     assert (board.time, len(board.wires)) == (NOW, 1)
 
 
-def test_a_silent_ntp_server_is_an_os_error_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_ntp_server_is_an_os_error_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     class Ntptime:
@@ -216,7 +216,7 @@ def test_a_silent_ntp_server_is_an_os_error_after_three_tries(monkeypatch: pytes
     assert len(asked) == 3
 
 
-def test_the_build_date_is_a_day_that_was() -> None:
+def test_build_date_is_a_day_that_was() -> None:
     day = datetime.fromtimestamp(BUILD_DATE, UTC)
     assert (day.hour, day.minute, day.second) == (0, 0, 0)
     assert day.year >= 2026

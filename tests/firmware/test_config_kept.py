@@ -38,7 +38,7 @@ NEWER = json.dumps({**BASE, "interval_s": 8})
 
 
 @pytest.mark.parametrize("torn", [None, "", GOOD[:-1], "\0" * 40])
-def test_a_torn_config_is_replaced_by_the_last_good_one_and_said(kept: Kept, torn: str | None) -> None:
+def test_torn_config_is_replaced_by_the_last_good_one_and_said(kept: Kept, torn: str | None) -> None:
     for text in (GOOD, NEWER):
         kept.put(text)
         assert kept.start().notice is None
@@ -54,7 +54,7 @@ def test_a_torn_config_is_replaced_by_the_last_good_one_and_said(kept: Kept, tor
         config_schema.load(str(kept.path))
 
 
-def test_a_config_that_is_refused_is_not_replaced(kept: Kept) -> None:
+def test_config_that_is_refused_is_not_replaced(kept: Kept) -> None:
     kept.put(GOOD)
     kept.start()
     kept.put(GOOD.replace("interval_s", "intervall_s"))
@@ -62,7 +62,7 @@ def test_a_config_that_is_refused_is_not_replaced(kept: Kept) -> None:
         kept.start()
 
 
-def test_a_copy_that_is_torn_falls_back_to_the_one_before(kept: Kept) -> None:
+def test_copy_that_is_torn_falls_back_to_the_one_before(kept: Kept) -> None:
     for text in (GOOD, NEWER):
         kept.put(text)
         kept.start()
@@ -80,7 +80,7 @@ def test_what_is_kept_is_written_once(kept: Kept) -> None:
     assert (kept.good.stat().st_mtime_ns, kept.good.stat().st_ino) == (before, inode)
 
 
-def test_the_copy_of_the_secrets_is_its_owner_s_alone(kept: Kept) -> None:
+def test_copy_of_the_secrets_is_its_owner_s_alone(kept: Kept) -> None:
     before = os.umask(0o022)
     try:
         for text in (GOOD, NEWER):
@@ -104,7 +104,7 @@ def test_flash_that_takes_no_copy_does_not_stop_the_board(kept: Kept, monkeypatc
     assert "No space left" in got.notice
 
 
-def test_a_host_tool_keeps_nothing(kept: Kept) -> None:
+def test_host_tool_keeps_nothing(kept: Kept) -> None:
     kept.put(GOOD)
     assert config_schema.load(str(kept.path)).notice is None
     assert not kept.good.exists()

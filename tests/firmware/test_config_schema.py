@@ -45,7 +45,7 @@ def test_every_field_is_well_formed() -> None:
             assert high is None
 
 
-def test_the_example_is_valid() -> None:
+def test_example_is_valid() -> None:
     got = config_schema.load(str(ROOT / "config.example.json"))
     assert (got.port, got.transport, got.wifi_ssid) == (443, "auto", "your network")
 
@@ -105,7 +105,7 @@ def test_the_example_is_valid() -> None:
         ({"token": "a", "token_key": "k!", "token_signature": "abcd"}, ["token_key is"]),
     ],
 )
-def test_a_wrong_value_names_key_problem_and_fix(changes: dict[str, Any], words: list[str]) -> None:
+def test_wrong_value_names_key_problem_and_fix(changes: dict[str, Any], words: list[str]) -> None:
     text = refused(**changes)
     for word in words:
         assert word in text, text
@@ -114,7 +114,7 @@ def test_a_wrong_value_names_key_problem_and_fix(changes: dict[str, Any], words:
 @pytest.mark.parametrize(
     ("given", "timeout_s", "used"), [(0, 120, 0), (1, 10, 60), (None, 15, 120), (None, 61, 305), (300, 120, 600)]
 )
-def test_the_watchdog_is_longer_than_what_may_take_long(given: int | None, timeout_s: int, used: int) -> None:
+def test_watchdog_is_longer_than_what_may_take_long(given: int | None, timeout_s: int, used: int) -> None:
     assert made(watchdog_s=given, timeout_s=timeout_s).watchdog_s == used
 
 
@@ -124,17 +124,17 @@ def test_topics_at_the_limit_are_taken(topic: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["password", "token", "token_signature"])
-def test_a_secret_is_not_shown_when_it_is_wrong(key: str) -> None:
+def test_secret_is_not_shown_when_it_is_wrong(key: str) -> None:
     long = "hunter2" * 1000
     for wrong in (long, ["hunter2"], "hunter2\x07"):
         assert "hunter2" not in refused(**{"token": "t", "token_key": "k", "token_signature": "AA==", key: wrong})
 
 
-def test_a_wifi_password_is_not_shown() -> None:
+def test_wifi_password_is_not_shown() -> None:
     assert "hunter2" not in refused(wifi={"ssid": "x", "password": "hunter2" * 20})
 
 
-def test_a_config_does_not_print_secrets() -> None:
+def test_config_does_not_print_secrets() -> None:
     got = made(password="hunter2", wifi={"ssid": "x", "password": "hunter3"})
     for text in (repr(got), str(got)):
         assert "hunter" not in text
@@ -165,7 +165,7 @@ def test_a_config_does_not_print_secrets() -> None:
         ),
     ],
 )
-def test_the_user_name_carries_the_authorizer_as_the_sdk_writes_it(changes: dict[str, Any], expected: str) -> None:
+def test_user_name_carries_the_authorizer_as_the_sdk_writes_it(changes: dict[str, Any], expected: str) -> None:
     assert made(**changes).mqtt_username == expected
 
 
@@ -173,12 +173,12 @@ def test_quote_keeps_only_unreserved_characters() -> None:
     assert config_schema.quote("aZ9-_.~/ &=ü%") == "aZ9-_.~/%20%26%3D%C3%BC%25"
 
 
-def test_a_missing_file_says_what_to_copy(tmp_path: Path) -> None:
+def test_missing_file_says_what_to_copy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.example\.json"):
         config_schema.load(str(tmp_path / "config.json"))
 
 
-def test_a_huge_key_is_told_in_short() -> None:
+def test_huge_key_is_told_in_short() -> None:
     assert len(refused(**{"x" * 1_000_000: 1})) < 120
 
 
@@ -194,7 +194,7 @@ def test_broken_json_names_file_and_line(tmp_path: Path) -> None:
 # As JSON writes a lone surrogate, and as bytes that CPython's json takes for one.
 @pytest.mark.parametrize("lone", [b"\\ud800", b"\\udfff", b"\xed\xa0\x80"])
 @pytest.mark.parametrize("key", ["client_id", "password", "topic", "transport", "port", "unknown"])
-def test_a_lone_surrogate_is_one_line(tmp_path: Path, key: str, lone: bytes) -> None:
+def test_lone_surrogate_is_one_line(tmp_path: Path, key: str, lone: bytes) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(json.dumps({**BASE, key: "HERE"}).encode().replace(b"HERE", b"a" + lone))
     with pytest.raises(ConfigError) as info:

@@ -9,7 +9,7 @@ from mqtt443 import errors, hints
 DRAWN = re.findall(r"[+]-- (\w+)", errors.__doc__ or "")
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_tree_in_the_docstring_is_the_tree() -> None:
     classes = {name for name, value in vars(errors).items() if isinstance(value, type)}
     assert set(DRAWN) == classes - {"Mqtt443Error"}
     parents = {0: errors.Mqtt443Error}
@@ -48,7 +48,7 @@ def test_no_text_is_for_an_error_that_does_not_exist() -> None:
     assert {name for name in named if not name.isdigit()} <= set(DRAWN)
 
 
-def test_a_text_is_whole() -> None:
+def test_text_is_whole() -> None:
     for name in DRAWN:
         text = str(getattr(errors, name)("it broke"))
         assert not set(text) & set("~@\n"), text
@@ -71,7 +71,7 @@ def test_every_error_has_a_docstring_of_its_own(name: str) -> None:
     assert vars(getattr(errors, name)).get("__doc__")
 
 
-def test_a_close_before_connack_lists_the_likely_causes() -> None:
+def test_close_before_connack_lists_the_likely_causes() -> None:
     text = str(errors.ClosedBeforeConnack("closed before CONNACK"))
     for cause in ("password", "client_id", "authorizer", "default", "ALPN", "policy", "iot:Connect"):
         assert cause in text
@@ -91,7 +91,7 @@ def test_facts_become_attributes() -> None:
     assert errors.ConnectionLost("x", closed=True).closed
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError):
         getattr(errors, "Mqtt443")  # noqa: B009 - mypy knows that it is absent
     for name in ("Nothing", "nothing", "__nothing__"):

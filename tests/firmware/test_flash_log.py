@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "outbox"
 
 
-def test_a_record_lies_on_flash_as_documented(folder: Path) -> None:
+def test_record_lies_on_flash_as_documented(folder: Path) -> None:
     opened(folder).append([(b"hello", 7), (b"", 0)])
     assert (folder / "00000000").read_bytes() == encoded(b"hello", 7) + encoded(b"", 0)
 
@@ -30,13 +30,13 @@ def test_nothing_is_made_before_the_first_append(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_record_larger_than_a_segment_has_one_of_its_own(folder: Path) -> None:
+def test_record_larger_than_a_segment_has_one_of_its_own(folder: Path) -> None:
     records = [record(1), record(2, 20000), record(3)]
     assert opened(folder).append(records) == [0, 1, 2]
     assert read_all(opened(folder)) == records
 
 
-def test_a_record_larger_than_the_bound_is_refused_and_costs_nothing(folder: Path) -> None:
+def test_record_larger_than_the_bound_is_refused_and_costs_nothing(folder: Path) -> None:
     segments = opened(folder, 2000)
     segments.append([record(1)])
     with pytest.raises(OSError, match="a record of 3014 bytes"):
@@ -50,7 +50,7 @@ def test_records_before_one_that_is_refused_are_kept(folder: Path) -> None:
     assert read_all(segments) == [record(1), record(2)]
 
 
-def test_a_start_looks_at_no_contents(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_looks_at_no_contents(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(folder).append([record(n) for n in range(100)])
     monkeypatch.setattr(module, "open", None, raising=False)
     assert not opened(folder).empty
@@ -65,7 +65,7 @@ def test_after_a_restart_reading_starts_with_the_oldest_segment_that_is_left(fol
     assert read_all(opened(folder)) == [record(n) for n in range(60) if numbers[n] > 0]
 
 
-def test_a_segment_with_something_in_flight_stays(folder: Path) -> None:
+def test_segment_with_something_in_flight_stays(folder: Path) -> None:
     segments = opened(folder)
     segments.append([record(n) for n in range(60)])
     read_all(segments)
@@ -118,7 +118,7 @@ def test_every_single_bit_is_covered_by_the_checksum(folder: Path) -> None:
         assert (segments.next(), segments.corrupt) == (None, 1), f"bit {bit}"
 
 
-def test_a_segment_that_cannot_be_removed_is_read_again_after_a_restart_alone(
+def test_segment_that_cannot_be_removed_is_read_again_after_a_restart_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segments = opened(folder)
@@ -143,7 +143,7 @@ def test_segments_that_vanish_end_nothing(folder: Path) -> None:
     assert read_all(segments) == [record(60)]
 
 
-def test_a_bound_that_was_lowered_holds_from_the_next_append_on(folder: Path) -> None:
+def test_bound_that_was_lowered_holds_from_the_next_append_on(folder: Path) -> None:
     opened(folder).append([record(n) for n in range(200)])
     segments = opened(folder, 5000)
     segments.append([record(200)])
@@ -160,7 +160,7 @@ def test_foreign_names_hide_no_segment(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("size", [0, 2**31 - 1])
-def test_the_size_that_littlefs_makes_up_for_a_folder_is_not_believed(
+def test_size_that_littlefs_makes_up_for_a_folder_is_not_believed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     (folder / "00000000").mkdir(parents=True)

@@ -70,7 +70,7 @@ def micropython(request: pytest.FixtureRequest) -> Interpreter:
     return need(request.param)
 
 
-def test_a_full_littlefs_keeps_all_that_it_took(micropython: Interpreter, tmp_path: Path) -> None:
+def test_full_littlefs_keeps_all_that_it_took(micropython: Interpreter, tmp_path: Path) -> None:
     source = """
 mounted(8)
 segments = Segments("outbox", 1 << 20)
@@ -116,7 +116,7 @@ print(segments.empty, sorted(os.listdir("outbox")))
     assert lines == ["[2, 2] [1, 2] 2", "True ['0000001', 'x']"]
 
 
-def test_a_folder_called_as_a_segment_is_not_appended_to(micropython: Interpreter, tmp_path: Path) -> None:
+def test_folder_called_as_a_segment_is_not_appended_to(micropython: Interpreter, tmp_path: Path) -> None:
     source = """
 mounted(8)
 os.mkdir("outbox")
@@ -144,9 +144,7 @@ print((flash.erased - before) / 200)
     assert float(run(need("alpn"), tmp_path, LITTLEFS + source)) <= most
 
 
-def test_a_long_outage_in_little_memory_drops_the_oldest_on_micropython(
-    micropython: Interpreter, tmp_path: Path
-) -> None:
+def test_long_outage_in_little_memory_drops_the_oldest_on_micropython(micropython: Interpreter, tmp_path: Path) -> None:
     source = """
 mounted(12)
 segments = Segments("outbox", 16384)

@@ -126,7 +126,7 @@ def limited_flash(limit: int) -> Iterator[None]:
     before=st.integers(0, 30),
     sent=st.integers(0, 8),
 )
-def test_a_full_flash_keeps_the_first_records_and_tells_how_many(
+def test_full_flash_keeps_the_first_records_and_tells_how_many(
     limits: list[int], sizes: list[int], before: int, sent: int
 ) -> None:
     with tempfile.TemporaryDirectory() as parent:

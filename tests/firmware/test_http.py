@@ -19,7 +19,7 @@ def test_status_and_headers_are_read_and_nothing_behind_them() -> None:
     assert wire.incoming == [b"\x82\x01x"]
 
 
-def test_a_head_over_2_kb_is_refused() -> None:
+def test_head_over_2_kb_is_refused() -> None:
     with pytest.raises(ProtocolError, match="2048"):
         read_head(Wire([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 3000 + b"\r\n\r\n"]))
 

@@ -118,7 +118,7 @@ def test_alpn_without_the_module_names_the_ways_out(tmp_path: Path) -> None:
     assert "transport wss" in report["text"]
 
 
-def test_a_server_that_picks_no_alpn_is_reported(tmp_path: Path) -> None:
+def test_server_that_picks_no_alpn_is_reported(tmp_path: Path) -> None:
     with serve_tls(CA, context(CA, protocols=()), silent_after_connect) as server:
         assert connect(need("alpn"), tmp_path, server, transport="alpn")["error"] == "NoAlpn"
 
@@ -136,7 +136,7 @@ FUTURE = (datetime(2037, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC))
         (HOST, FUTURE, False, "ClockError"),
     ],
 )
-def test_a_certificate_that_proves_nothing_is_refused_by_name(
+def test_certificate_that_proves_nothing_is_refused_by_name(
     micropython: Interpreter,
     tmp_path: Path,
     name: str,
@@ -189,13 +189,13 @@ def test_each_way_to_fail_over_tls_is_its_own_error(
     assert len(report["text"]) > 40
 
 
-def test_a_server_that_never_begins_tls_is_a_handshake_timeout(micropython: Interpreter, tmp_path: Path) -> None:
+def test_server_that_never_begins_tls_is_a_handshake_timeout(micropython: Interpreter, tmp_path: Path) -> None:
     with serve_tcp(until_closed) as server:
         server.ca = CA.cert_pem.bytes()
         assert connect(micropython, tmp_path, server, 400, transport="tls")["error"] == "HandshakeTimeout"
 
 
-def test_a_refused_port_is_named(micropython: Interpreter, tmp_path: Path) -> None:
+def test_refused_port_is_named(micropython: Interpreter, tmp_path: Path) -> None:
     with serve_tcp(until_closed) as server:
         port = server.port
     report = connect(micropython, tmp_path, Server(port, CA.cert_pem.bytes()), transport="tls")

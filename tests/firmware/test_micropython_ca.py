@@ -15,7 +15,7 @@ except ConfigError as e:
 """
 
 
-def test_a_ca_file_that_does_not_fit_into_memory_is_named(tmp_path: Path) -> None:
+def test_ca_file_that_does_not_fit_into_memory_is_named(tmp_path: Path) -> None:
     root = b"\x30\x82" + (1700).to_bytes(2, "big") + bytes(1700)
     (tmp_path / "roots.der").write_bytes(root * 40)
     out = run(interpreters.need("alpn32"), tmp_path, PROGRAM)

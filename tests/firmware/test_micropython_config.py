@@ -71,7 +71,7 @@ def test_hostile_files_end_in_one_line(micropython: Interpreter, tmp_path: Path)
         assert words in line
 
 
-def test_a_torn_file_is_replaced_by_the_last_good_one(micropython: Interpreter, tmp_path: Path) -> None:
+def test_torn_file_is_replaced_by_the_last_good_one(micropython: Interpreter, tmp_path: Path) -> None:
     lines = run(micropython, tmp_path, STARTS).splitlines()
     said = "config.json: not valid JSON at line 1; check commas, quotes, brackets"
     assert lines[0] == said

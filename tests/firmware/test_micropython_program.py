@@ -20,7 +20,7 @@ def micropython(request: pytest.FixtureRequest) -> Interpreter:
     return need(request.param)
 
 
-def test_the_main_program_publishes_and_says_goodbye(micropython: Interpreter, tmp_path: Path) -> None:
+def test_main_program_publishes_and_says_goodbye(micropython: Interpreter, tmp_path: Path) -> None:
     seen: list[bytes] = []
     (tmp_path / "sensors.py").write_text("def read():\n    return {'t': 21.5, 'bad': lambda: 1 / 0}\n")
     source = """
@@ -54,7 +54,7 @@ print(run(stop=stop))
         (None, "config.example.json"),
     ],
 )
-def test_a_wrong_config_is_one_line_and_the_prompt(
+def test_wrong_config_is_one_line_and_the_prompt(
     micropython: Interpreter, tmp_path: Path, text: str | None, words: str
 ) -> None:
     if text is not None:
@@ -64,7 +64,7 @@ def test_a_wrong_config_is_one_line_and_the_prompt(
     assert words in lines[0]
 
 
-def test_a_board_without_the_package_says_what_to_copy(micropython: Interpreter, tmp_path: Path) -> None:
+def test_board_without_the_package_says_what_to_copy(micropython: Interpreter, tmp_path: Path) -> None:
     (tmp_path / "mqtt443.py").write_text("raise ImportError('no module named mqtt443')\n")
     lines = run(micropython, tmp_path, (ROOT / "main.py").read_text()).splitlines()
     assert len(lines) == 1

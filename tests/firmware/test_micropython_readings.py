@@ -52,7 +52,7 @@ def payload(build: str, folder: Path, sensors: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_a_value_that_json_cannot_hold_costs_that_reading_alone(build: str, tmp_path: Path) -> None:
+def test_value_that_json_cannot_hold_costs_that_reading_alone(build: str, tmp_path: Path) -> None:
     got = payload(build, tmp_path, SENSORS)
     assert got["good"] == [1, [2.5, None, True], {"a": "°C"}]
     assert set(got) == {"time", "seq", "good", "errors"}

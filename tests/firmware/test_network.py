@@ -81,19 +81,19 @@ def deaf(wlan: Any) -> bool:
 RESTARTED = [False, True, ("home", "secret77")]
 
 
-def test_a_board_that_is_up_is_left_alone(ticks: Ticks) -> None:
+def test_board_that_is_up_is_left_alone(ticks: Ticks) -> None:
     network = Network("up", on=True)
     join(network, ticks, hears=pytest.fail)
     assert network.calls == []
 
 
-def test_a_radio_that_lies_is_restarted(ticks: Ticks) -> None:
+def test_radio_that_lies_is_restarted(ticks: Ticks) -> None:
     network = Network("up", on=True)
     join(network, ticks, distrust=True, hears=deaf)
     assert network.calls == RESTARTED
 
 
-def test_a_radio_that_hears_is_not_at_fault_for_what_lies_beyond(ticks: Ticks) -> None:
+def test_radio_that_hears_is_not_at_fault_for_what_lies_beyond(ticks: Ticks) -> None:
     network = Network("up", on=True)
     join(network, ticks, distrust=True, hears=hears)
     assert network.calls == []
@@ -106,14 +106,14 @@ def test_joining_begins_from_off_and_waits(ticks: Ticks) -> None:
 
 
 @pytest.mark.parametrize("distrust", [False, True])
-def test_a_driver_that_lost_its_network_may_find_it_again_by_itself(ticks: Ticks, distrust: bool) -> None:
+def test_driver_that_lost_its_network_may_find_it_again_by_itself(ticks: Ticks, distrust: bool) -> None:
     network = Network(*[200] * 49, "up", on=True)
     join(network, ticks, distrust=distrust, hears=pytest.fail)
     assert network.calls == []
     assert ticks.now_ms == 4900
 
 
-def test_a_driver_that_does_not_is_restarted_once(ticks: Ticks) -> None:
+def test_driver_that_does_not_is_restarted_once(ticks: Ticks) -> None:
     network = Network(*[200] * 60, "up", on=True)
     join(network, ticks)
     assert network.calls == RESTARTED
@@ -127,7 +127,7 @@ def test_a_driver_that_does_not_is_restarted_once(ticks: Ticks) -> None:
     ("status", "words"),
     [(202, r"\(wrong password\)"), (201, r"\(no ap found\)"), (999, "status 999"), (1001, "status 0")],
 )
-def test_the_deadline_names_the_driver_s_reason(ticks: Ticks, status: int, words: str) -> None:
+def test_deadline_names_the_driver_s_reason(ticks: Ticks, status: int, words: str) -> None:
     with pytest.raises(errors.WifiError, match=words) as info:
         join(Network(status), ticks)
     assert ticks.now_ms == 20000
@@ -135,16 +135,16 @@ def test_the_deadline_names_the_driver_s_reason(ticks: Ticks, status: int, words
     assert "secret77" not in str(info.value)
 
 
-def test_a_first_wrong_word_of_the_driver_is_not_the_end(ticks: Ticks) -> None:
+def test_first_wrong_word_of_the_driver_is_not_the_end(ticks: Ticks) -> None:
     join(Network(202, 1001, "up"), ticks)
 
 
-def test_the_last_reason_is_told_though_the_driver_tries_again(ticks: Ticks) -> None:
+def test_last_reason_is_told_though_the_driver_tries_again(ticks: Ticks) -> None:
     with pytest.raises(errors.WifiError, match="wrong password"):
         join(Network(201, 202, 1001), ticks)
 
 
-def test_a_driver_that_raises_is_a_wifi_error(ticks: Ticks) -> None:
+def test_driver_that_raises_is_a_wifi_error(ticks: Ticks) -> None:
     with pytest.raises(errors.WifiError, match="Internal Error"):
         join(Network(1001, error=OSError("Wifi Internal Error")), ticks)
 
@@ -169,7 +169,7 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_dns_server_that_answers_is_heard(dns: socket.socket, answers: bool) -> None:
+def test_dns_server_that_answers_is_heard(dns: socket.socket, answers: bool) -> None:
     asked = []
 
     def serve() -> None:
@@ -186,7 +186,7 @@ def test_a_dns_server_that_answers_is_heard(dns: socket.socket, answers: bool) -
     assert asked[0][2:] == b"\1\0" + b"\0\1\0\0\0\0\0\0" + b"\0" + b"\0\2\0\1"
 
 
-def test_a_network_without_a_dns_server_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_without_a_dns_server_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(host: str, port: int) -> None:
         raise OSError(-2)
 

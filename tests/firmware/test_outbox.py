@@ -89,7 +89,7 @@ def test_messages_taken_while_a_backlog_drains_come_behind_it(rig: Rig) -> None:
     assert rig.send() == ["c", "d", "e"]
 
 
-def test_a_file_stays_until_all_of_it_is_acknowledged(rig: Rig) -> None:
+def test_file_stays_until_all_of_it_is_acknowledged(rig: Rig) -> None:
     rig.put("a", "b")
     rig.outbox.save()
     rig.send()
@@ -133,7 +133,7 @@ def test_flash_that_takes_nothing_is_said_once_and_memory_goes_on(rig: Rig) -> N
     assert "flash" in rig.lines[0]
 
 
-def test_a_full_outbox_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:
+def test_full_outbox_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:
     rig = Rig(tmp_path, max_bytes=3 * 4096)
     payloads = [f"{i:0100}" for i in range(300)]
     rig.put(*payloads)
@@ -145,7 +145,7 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_a_message_past_its_time_to_live_is_not_sent_but_counted(rig: Rig, saved: bool) -> None:
+def test_message_past_its_time_to_live_is_not_sent_but_counted(rig: Rig, saved: bool) -> None:
     rig.put("short", ttl_s=10)
     rig.put("long", ttl_s=1000)
     rig.put("ever")
@@ -157,7 +157,7 @@ def test_a_message_past_its_time_to_live_is_not_sent_but_counted(rig: Rig, saved
     assert rig.outbox.expired == 1
 
 
-def test_an_outbox_of_expired_messages_leaves_no_file(rig: Rig) -> None:
+def test_outbox_of_expired_messages_leaves_no_file(rig: Rig) -> None:
     rig.put("a", "b", ttl_s=10)
     rig.outbox.save()
     rig.now += 10
@@ -166,7 +166,7 @@ def test_an_outbox_of_expired_messages_leaves_no_file(rig: Rig) -> None:
     assert (rig.outbox.expired, rig.files) == (2, [])
 
 
-def test_a_clock_that_was_not_set_lets_nothing_expire(rig: Rig) -> None:
+def test_clock_that_was_not_set_lets_nothing_expire(rig: Rig) -> None:
     rig.now = 100
     rig.put("a", ttl_s=10)
     rig.now = NOW
@@ -204,7 +204,7 @@ def test_any_order_of_steps_loses_nothing_doubles_nothing_and_keeps_the_order(st
 
 
 @given(st.lists(st.integers(0, 9), max_size=60))
-def test_a_power_cut_costs_only_what_was_in_memory_and_doubles_only_the_oldest_segment(steps: list[int]) -> None:
+def test_power_cut_costs_only_what_was_in_memory_and_doubles_only_the_oldest_segment(steps: list[int]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

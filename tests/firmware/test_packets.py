@@ -49,7 +49,7 @@ def take(packets: Any) -> bytes:
 
 
 @given(payload=st.binary(max_size=700), cuts=st.lists(st.integers(0, 710), max_size=8))
-def test_a_packet_leaves_in_one_write_however_it_is_cut(payload: bytes, cuts: list[int]) -> None:
+def test_packet_leaves_in_one_write_however_it_is_cut(payload: bytes, cuts: list[int]) -> None:
     packet = publish(b"t", payload, 7)
     packets, wire = attached()
     edges = [0, *sorted({min(cut, len(packet)) for cut in cuts}), len(packet)]
@@ -83,14 +83,14 @@ def test_what_is_dropped_does_not_leave_with_the_next_packet() -> None:
     assert wire.writes == [b"\xe0\x00"]
 
 
-def test_the_count_of_a_piece_is_kept_to() -> None:
+def test_count_of_a_piece_is_kept_to() -> None:
     packets, wire = attached()
     packets.write(bytearray(b"\x30\x03\0\0\0"), 2)
     packets.write(b"\0\1t")
     assert wire.writes == [b"\x30\x03\0\1t"]
 
 
-def test_the_buffer_is_used_again() -> None:
+def test_buffer_is_used_again() -> None:
     packets, wire = attached()
     packets.write(publish(b"t", b"x" * 1000))
     kept = packets._out
@@ -101,7 +101,7 @@ def test_the_buffer_is_used_again() -> None:
     assert wire.writes[1:] == [b"\xc0\x00"] * 3 + [publish(b"t", b"y" * 1000)]
 
 
-def test_a_new_connection_forgets_half_a_packet() -> None:
+def test_new_connection_forgets_half_a_packet() -> None:
     packets, _ = attached()
     packets.write(b"\x30\x0a\0\1t")
     wire = Wire()
@@ -156,7 +156,7 @@ def test_packets_come_out_as_they_went_in_however_they_are_cut(which: list[bytes
     assert packets.read(1) is None
 
 
-def test_a_part_of_a_packet_is_not_shown_and_not_lost() -> None:
+def test_part_of_a_packet_is_not_shown_and_not_lost() -> None:
     packets, wire = attached(b"\x40", None, b"\x02\0", None, b"\7")
     wire.setblocking(False)
     assert packets.read(1) is None
@@ -218,7 +218,7 @@ def test_what_a_server_may_not_send_is_malformed(packet: bytes) -> None:
 @pytest.mark.parametrize(
     "packet", [b"\x20\x02\x02\x00", b"\x20\x02\x01\x05", b"\x20\x03\0\0\0", b"\xd0\0", b"\x40\x02\0\1"]
 )
-def test_the_first_packet_is_a_right_connack(packet: bytes) -> None:
+def test_first_packet_is_a_right_connack(packet: bytes) -> None:
     packets, _ = attached(packet, connected=False)
     with pytest.raises(errors.MalformedPacket):
         packets.read(1)
@@ -230,7 +230,7 @@ def test_connack_is_handed_on(packet: bytes) -> None:
     assert packets.read(4) == packet
 
 
-def test_a_pingresp_clears_the_flag() -> None:
+def test_pingresp_clears_the_flag() -> None:
     packets, _ = attached(b"\xd0\0")
     packets.pinged = True
     packets.read(1)
@@ -239,7 +239,7 @@ def test_a_pingresp_clears_the_flag() -> None:
 
 @pytest.mark.parametrize("identifier", [None, 0x1234])
 @pytest.mark.parametrize("blocking", [True, False])
-def test_a_message_too_large_is_read_away_acknowledged_and_counted(identifier: int | None, blocking: bool) -> None:
+def test_message_too_large_is_read_away_acknowledged_and_counted(identifier: int | None, blocking: bool) -> None:
     big = publish(b"t" * 200, b"x" * 2000, identifier)
     pieces: list[bytes | None] = []
     for at in range(0, len(big), 150):
@@ -256,14 +256,14 @@ def test_a_message_too_large_is_read_away_acknowledged_and_counted(identifier: i
     assert len(packets._in) == 512
 
 
-def test_a_message_of_exactly_the_buffer_is_kept() -> None:
+def test_message_of_exactly_the_buffer_is_kept() -> None:
     packet = publish(b"t", b"x" * (512 - 6))
     assert len(packet) == 512
     packets, _ = attached(packet)
     assert take(packets) == packet
 
 
-def test_a_large_message_with_a_topic_past_the_buffer_is_malformed() -> None:
+def test_large_message_with_a_topic_past_the_buffer_is_malformed() -> None:
     packets, _ = attached(publish(b"t" * 600, b"x", 1))
     with pytest.raises(errors.MalformedPacket):
         packets.read(1)

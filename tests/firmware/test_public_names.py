@@ -10,7 +10,7 @@ from tests.support.board import package as board
 PUBLIC = {"App", "Client", "Transport", "Backoff", "Config"}
 
 
-def test_the_public_names_are_these() -> None:
+def test_public_names_are_these() -> None:
     assert set(vars(mqtt443)["_PUBLIC"]) == PUBLIC
     for name in PUBLIC:
         assert getattr(mqtt443, name).__name__ == name

@@ -32,7 +32,7 @@ def fails() -> float:
     raise OSError("no answer on I2C")
 
 
-def test_a_message_has_time_number_and_readings_in_this_order() -> None:
+def test_message_has_time_number_and_readings_in_this_order() -> None:
     source = Readings(lambda: {"t": 21.5}, dict, lambda: 1793491200)
     assert source.payload() == '{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 21.5}'
     assert json.loads(source.payload())["seq"] == 2
@@ -53,7 +53,7 @@ def test_what_there_is_to_tell_of_the_link_is_in_the_message_and_else_nothing() 
     assert "link" not in json.loads(source.payload())
 
 
-def test_the_link_survives_a_message_that_is_too_large() -> None:
+def test_link_survives_a_message_that_is_too_large() -> None:
     source = Readings(lambda: {"a": "x" * 200_000}, lambda: {"dropped": 1}, lambda: 1793491200)
     assert set(json.loads(source.payload())) == {"time", "seq", "link", "errors"}
 
@@ -66,7 +66,7 @@ def test_one_failing_sensor_does_not_stop_the_others() -> None:
 
 
 @pytest.mark.parametrize("values", [OSError("bus"), None, [1], 5])
-def test_a_read_that_fails_is_reported_not_fatal(values: Any) -> None:
+def test_read_that_fails_is_reported_not_fatal(values: Any) -> None:
     got = payload(values)
     assert set(got) == {"time", "seq", "errors"}
     assert "sensors" in got["errors"]
@@ -89,14 +89,14 @@ def test_endless_nesting_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", ["time", "seq", "link", "errors", 5])
-def test_a_reading_may_not_take_our_names(name: Any) -> None:
+def test_reading_may_not_take_our_names(name: Any) -> None:
     got = payload({name: 1})
     assert got["time"] == "2026-11-01T00:00:00Z"
     assert got["seq"] == 1
     assert set(got["errors"]) == {str(name)}
 
 
-def test_a_message_over_the_limit_of_aws_is_not_sent() -> None:
+def test_message_over_the_limit_of_aws_is_not_sent() -> None:
     got = payload({"a": "x" * 200_000})
     assert "too much" in got["errors"]["sensors"]
 
@@ -143,7 +143,7 @@ def test_without_sensors_py_the_board_reports_on_itself(sensors_py: Path) -> Non
         ("1 / 0\n", "ZeroDivisionError"),
     ],
 )
-def test_a_broken_sensors_py_is_reported_in_the_payload(sensors_py: Path, source: str, words: str) -> None:
+def test_broken_sensors_py_is_reported_in_the_payload(sensors_py: Path, source: str, words: str) -> None:
     sensors_py.write_text(source)
     read = user_sensors()
     assert read is not None
@@ -179,7 +179,7 @@ class Wlan:
         (None, Module(), {"uptime_s"}),
     ],
 )
-def test_the_board_s_own_readings_are_those_that_it_has(
+def test_board_s_own_readings_are_those_that_it_has(
     monkeypatch: pytest.MonkeyPatch, esp32: Any, network: Any, names: set[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "esp32", esp32)

@@ -125,7 +125,7 @@ def test_ctrl_c_in_the_middle_sends_nothing_twice(rig: Rig, monkeypatch: pytest.
     assert rig.sent() == [("a", 1, 0), ("b", 2, 0), ("c", 3, 0)]
 
 
-def test_a_puback_from_before_the_reconnect_acknowledges_nothing(rig: Rig) -> None:
+def test_puback_from_before_the_reconnect_acknowledges_nothing(rig: Rig) -> None:
     rig.put("a")
     rig.sender.pump()
     rig.sender.begin(False)
@@ -147,7 +147,7 @@ def test_what_was_never_taken_by_the_socket_goes_again(rig: Rig) -> None:
     assert [payload for payload, _, _ in rig.sent()] == ["a", "b"]
 
 
-def test_an_overdue_puback_means_that_the_peer_vanished(rig: Rig) -> None:
+def test_overdue_puback_means_that_the_peer_vanished(rig: Rig) -> None:
     rig.put("a")
     assert rig.sender.pump() is None
     rig.ticks.now_ms += 14_999
@@ -214,7 +214,7 @@ def test_on_a_steady_link_a_second_begins_when_it_was_sent(monkeypatch: pytest.M
     assert len(rig.sent()) == 1
 
 
-def test_a_pause_of_days_is_no_reason_to_wait_when_the_tick_counter_has_come_round() -> None:
+def test_pause_of_days_is_no_reason_to_wait_when_the_tick_counter_has_come_round() -> None:
     period_ms = 2**30  # where the counter of an ESP32 wraps
     rig = Rig()
     rig.ticks.now_ms = (rig.ticks.now_ms + 9 * 86_400_000) % period_ms

@@ -35,7 +35,7 @@ def test_where_nothing_was_written_nothing_is_read_or_said(path: str) -> None:
     assert storage.read(path) == (None, None)
 
 
-def test_a_torn_file_gives_the_version_before_and_says_so(path: str) -> None:
+def test_torn_file_gives_the_version_before_and_says_so(path: str) -> None:
     storage.write(path, b"one")
     storage.write(path, b"two")
     spoil(path, Path(path).read_bytes()[:-1])
@@ -44,7 +44,7 @@ def test_a_torn_file_gives_the_version_before_and_says_so(path: str) -> None:
     assert said == f"{path} is missing or torn; taken from {path}.old"
 
 
-def test_a_torn_file_without_another_version_is_said(path: str) -> None:
+def test_torn_file_without_another_version_is_said(path: str) -> None:
     storage.write(path, b"one")
     spoil(path)
     data, said = storage.read(path)
@@ -52,7 +52,7 @@ def test_a_torn_file_without_another_version_is_said(path: str) -> None:
     assert "torn" in str(said)
 
 
-def test_a_torn_first_version_is_no_reason_to_fail_later(path: str) -> None:
+def test_torn_first_version_is_no_reason_to_fail_later(path: str) -> None:
     spoil(path)
     storage.write(path, b"one")
     assert storage.read(path) == (b"one", None)
@@ -68,7 +68,7 @@ def test_every_single_bit_is_covered_by_the_checksum(path: str) -> None:
         assert storage.read(path)[0] is None, f"bit {bit}"
 
 
-def test_a_cut_between_the_two_renames_gives_the_newest(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_between_the_two_renames_gives_the_newest(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write(path, b"one")
     cut_at_rename(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
@@ -79,7 +79,7 @@ def test_a_cut_between_the_two_renames_gives_the_newest(path: str, monkeypatch: 
     assert said == f"{path} is missing or torn; taken from {path}.new"
 
 
-def test_the_newest_survives_a_write_that_is_cut_after_one_that_was(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newest_survives_a_write_that_is_cut_after_one_that_was(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write(path, b"one")
     cut_at_rename(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
@@ -106,7 +106,7 @@ def cut_at_rename(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     monkeypatch.setattr(os, "rename", cut)
 
 
-def test_a_flash_that_refuses_raises_and_leaves_what_was_there(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_that_refuses_raises_and_leaves_what_was_there(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write(path, b"one")
     Path(path + ".new").mkdir()
     with pytest.raises(OSError, match=r"state\.new"):
@@ -114,7 +114,7 @@ def test_a_flash_that_refuses_raises_and_leaves_what_was_there(path: str, monkey
     assert storage.read(path) == (b"one", None)
 
 
-def test_a_board_without_sync_writes_all_the_same(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_board_without_sync_writes_all_the_same(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sync", raising=False)
     storage.write(path, b"one")
     assert storage.read(path) == (b"one", None)

@@ -62,11 +62,11 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert storage.load_state(path, unheard) == VALUES
 
 
-def test_a_board_without_a_state_file_has_an_empty_state_and_says_nothing(tmp_path: Path) -> None:
+def test_board_without_a_state_file_has_an_empty_state_and_says_nothing(tmp_path: Path) -> None:
     assert storage.load_state(str(tmp_path / "state"), unheard) == {}
 
 
-def test_a_torn_state_is_the_one_before_and_is_said(tmp_path: Path) -> None:
+def test_torn_state_is_the_one_before_and_is_said(tmp_path: Path) -> None:
     path = tmp_path / "state"
     storage.save_state(str(path), {"interval_s": 1})
     storage.save_state(str(path), {"interval_s": 2})
@@ -78,13 +78,13 @@ def test_a_torn_state_is_the_one_before_and_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[1]", b"5", b'"x"', b"{", b"\xff\xfe", b"null"])
-def test_a_state_that_is_no_object_is_empty(tmp_path: Path, data: bytes) -> None:
+def test_state_that_is_no_object_is_empty(tmp_path: Path, data: bytes) -> None:
     path = str(tmp_path / "state")
     storage.write(path, data)
     assert storage.load_state(path, unheard) == {}
 
 
-def test_a_flash_that_refuses_is_told_to_the_caller(tmp_path: Path) -> None:
+def test_flash_that_refuses_is_told_to_the_caller(tmp_path: Path) -> None:
     storage.save_state(str(tmp_path / "state"), {})
     (tmp_path / "state.new").mkdir()
     with pytest.raises(OSError, match=r"state\.new"):

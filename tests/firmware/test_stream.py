@@ -50,7 +50,7 @@ def test_read_waits_for_exactly_so_many_bytes(ticks: Ticks) -> None:
     assert line.waits == [(READ, 15000)]
 
 
-def test_a_stream_that_does_not_block_says_none(ticks: Ticks) -> None:
+def test_stream_that_does_not_block_says_none(ticks: Ticks) -> None:
     made = opened(Line([None, b"x"]), ticks=ticks)
     made.setblocking(False)
     view = memoryview(bytearray(4))
@@ -72,7 +72,7 @@ def test_one_byte_at_a_time_does_not_put_the_deadline_off() -> None:
         opened(Line([b"x"] * 100), ticks=clock).read(100)
 
 
-def test_a_writer_that_is_never_let_in_times_out() -> None:
+def test_writer_that_is_never_let_in_times_out() -> None:
     clock = Ticks(step_ms=4000)
     with pytest.raises(errors.Timeout):
         opened(Line(room=[None] * 100), ticks=clock).write(b"x")
@@ -84,7 +84,7 @@ def test_silence_in_the_handshake_is_its_own_error() -> None:
         opened(Line(room=[None] * 100), handshaking=True, ticks=clock).write(b"x")
 
 
-def test_the_first_whole_write_ends_the_handshake(ticks: Ticks) -> None:
+def test_first_whole_write_ends_the_handshake(ticks: Ticks) -> None:
     made = opened(Line(), handshaking=True, ticks=ticks)
     with pytest.raises(errors.TlsError):
         made.tls_socket()
@@ -92,7 +92,7 @@ def test_the_first_whole_write_ends_the_handshake(ticks: Ticks) -> None:
     assert made.tls_socket() is not None
 
 
-def test_the_end_of_the_stream_is_an_orderly_close(ticks: Ticks) -> None:
+def test_end_of_the_stream_is_an_orderly_close(ticks: Ticks) -> None:
     with pytest.raises(errors.ConnectionLost) as info:
         opened(Line([b""]), ticks=ticks).read(1)
     assert info.value.closed
@@ -100,7 +100,7 @@ def test_the_end_of_the_stream_is_an_orderly_close(ticks: Ticks) -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", ["ECONNRESET", "EPIPE", "ENOTCONN", "ETIMEDOUT"])
-def test_a_broken_connection_is_named_whatever_the_sign(ticks: Ticks, name: str, sign: int) -> None:
+def test_broken_connection_is_named_whatever_the_sign(ticks: Ticks, name: str, sign: int) -> None:
     broken = OSError(sign * getattr(errno, name))
     for line in (Line([broken]), Line(room=[broken])):
         with pytest.raises(errors.ConnectionLost, match=name) as info:
@@ -145,7 +145,7 @@ def test_no_memory_for_tls_is_named_with_the_heap(ticks: Ticks, error: Exception
         ("The certificate usage is wrong", errors.CertificateError),
     ],
 )
-def test_a_certificate_is_refused_by_name(ticks: Ticks, text: str, kind: type[Exception]) -> None:
+def test_certificate_is_refused_by_name(ticks: Ticks, text: str, kind: type[Exception]) -> None:
     with pytest.raises(errors.Mqtt443Error) as info:
         opened(Line(room=[ValueError(text)]), handshaking=True, ticks=ticks).write(b"x")
     assert type(info.value) is kind
@@ -153,7 +153,7 @@ def test_a_certificate_is_refused_by_name(ticks: Ticks, text: str, kind: type[Ex
     assert "\n" not in str(info.value)
 
 
-def test_a_refused_alpn_is_named() -> None:
+def test_refused_alpn_is_named() -> None:
     error = ssl.SSLError(1, "[SSL: TLSV1_ALERT_NO_APPLICATION_PROTOCOL] tlsv1 alert no application protocol")
     assert isinstance(tls_errors.fault(error, "h", True), errors.NoAlpn)
 

@@ -137,31 +137,31 @@ def test_each_packet_is_one_tls_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transport", ["alpn", "tls", "wss"])
-def test_a_wrong_ca_is_refused(tmp_path: Path, transport: str) -> None:
+def test_wrong_ca_is_refused(tmp_path: Path, transport: str) -> None:
     with serve_tls(CA, context(CA), pause) as server:
         server.ca = trustme.CA().cert_pem.bytes()
         with pytest.raises(errors.WrongCa, match="Amazon Root CA"):
             client(server, tmp_path, transport=transport).connect()
 
 
-def test_a_wrong_host_name_is_refused(tmp_path: Path) -> None:
+def test_wrong_host_name_is_refused(tmp_path: Path) -> None:
     with serve_tls(CA, context(CA, "other.example"), pause) as server, pytest.raises(errors.WrongHost, match=HOST):
         client(server, tmp_path).connect()
 
 
-def test_an_expired_certificate_is_refused_with_the_clock_s_time(tmp_path: Path) -> None:
+def test_expired_certificate_is_refused_with_the_clock_s_time(tmp_path: Path) -> None:
     tls = context(CA, not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2021, 1, 1, tzinfo=UTC))
     with serve_tls(CA, tls, pause) as server, pytest.raises(errors.CertificateExpired, match="the clock says 20"):
         client(server, tmp_path).connect()
 
 
-def test_a_certificate_of_tomorrow_means_that_the_clock_is_behind(tmp_path: Path) -> None:
+def test_certificate_of_tomorrow_means_that_the_clock_is_behind(tmp_path: Path) -> None:
     tls = context(CA, not_before=datetime(2037, 1, 1, tzinfo=UTC))
     with serve_tls(CA, tls, pause) as server, pytest.raises(errors.ClockError, match="clock is behind"):
         client(server, tmp_path).connect()
 
 
-def test_a_server_that_picks_no_alpn_is_reported(tmp_path: Path) -> None:
+def test_server_that_picks_no_alpn_is_reported(tmp_path: Path) -> None:
     with (
         serve_tls(CA, context(CA, protocols=()), silent_after_connect) as server,
         pytest.raises(errors.NoAlpn, match="transport wss"),
@@ -169,7 +169,7 @@ def test_a_server_that_picks_no_alpn_is_reported(tmp_path: Path) -> None:
         client(server, tmp_path, transport="alpn").connect()
 
 
-def test_a_server_that_refuses_alpn_is_reported(tmp_path: Path) -> None:
+def test_server_that_refuses_alpn_is_reported(tmp_path: Path) -> None:
     with serve_tls(CA, context(CA, protocols=("h2",)), silent_after_connect) as server, pytest.raises(errors.NoAlpn):
         client(server, tmp_path, transport="alpn").connect()
 
@@ -219,7 +219,7 @@ def test_silence_after_connack_means_that_the_peer_vanished(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("transport", ["alpn", "wss"])
-def test_a_close_before_connack_over_tls_names_the_causes(tmp_path: Path, transport: str) -> None:
+def test_close_before_connack_over_tls_names_the_causes(tmp_path: Path, transport: str) -> None:
     def handler(connection: ssl.SSLSocket) -> None:
         connection.recv(4096)
 
@@ -227,7 +227,7 @@ def test_a_close_before_connack_over_tls_names_the_causes(tmp_path: Path, transp
         client(server, tmp_path, transport=transport).connect()
 
 
-def test_a_port_that_nobody_listens_on_is_named(tmp_path: Path) -> None:
+def test_port_that_nobody_listens_on_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(errors.ConnectFailed, match="ECONNREFUSED"):
@@ -251,14 +251,14 @@ def test_two_roots_in_one_file_are_both_trusted(tmp_path: Path) -> None:
         board_client.disconnect()
 
 
-def test_a_ca_file_that_tls_does_not_take_is_a_config_error(tmp_path: Path) -> None:
+def test_ca_file_that_tls_does_not_take_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(b"\x30\x82\x01\x00" + b"x" * 256)
     settings = config_schema.validate({"endpoint": "h", "client_id": "d", "ca": "ca.pem"})
     with pytest.raises(errors.ConfigError, match="TLS does not take"):
         Transport(settings, f"{tmp_path}/")
 
 
-def test_the_date_for_the_clock_is_asked_without_alpn(tmp_path: Path) -> None:
+def test_date_for_the_clock_is_asked_without_alpn(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     def handler(connection: ssl.SSLSocket) -> None:

@@ -85,7 +85,7 @@ def opened(*incoming: bytes | Exception | None) -> tuple[WebSocket, Wire]:
 # The upgrade.
 
 
-def test_the_upgrade_asks_for_mqtt_in_one_write() -> None:
+def test_upgrade_asks_for_mqtt_in_one_write() -> None:
     wire = Wire([answer()])
     upgrade(wire, "h.example", 443, urandom)
     assert wire.writes == [
@@ -124,7 +124,7 @@ def test_another_status_is_a_refusal_that_names_it(status: str, code: int) -> No
         {"Sec_WebSocket_Extensions": "permessage-deflate"},
     ],
 )
-def test_a_101_that_does_not_answer_this_request_is_refused(changes: dict[str, Any]) -> None:
+def test_101_that_does_not_answer_this_request_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(errors.WebSocketError):
         upgrade(Wire([answer(**changes)]), "h", 443, urandom)
 
@@ -149,7 +149,7 @@ def test_what_stands_before_the_room_and_behind_the_packet_is_left_alone() -> No
     assert bytes(buffer[:6] + buffer[-6:]) == b"beforebehind"
 
 
-def test_the_mask_is_new_for_each_frame() -> None:
+def test_mask_is_new_for_each_frame() -> None:
     masks = [b"\1\2\3\4", b"\5\6\7\x08"]
     wire: Any = Wire()
     socket = WebSocket(wire, lambda _: masks[len(wire.writes)])
@@ -207,7 +207,7 @@ def test_any_fragmentation_with_control_frames_between_gives_the_payload(
     assert [unmask(sent) for sent in wire.writes] == [(0x8A, body, b"") for body in [*expected, b"end"]]
 
 
-def test_a_length_is_never_allocated() -> None:
+def test_length_is_never_allocated() -> None:
     socket, _ = opened(b"\x82\x7f" + (1 << 40).to_bytes(8, "big") + b"abc")
     assert read(socket, 3) == b"abc"
 
@@ -238,7 +238,7 @@ def test_what_rfc_6455_forbids_is_a_websocket_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(("payload", "reply", "code"), [(b"", b"", "1005"), (b"\x03\xe9bye", b"\x03\xe9", "1001")])
-def test_a_close_is_answered_once_and_names_its_code(payload: bytes, reply: bytes, code: str) -> None:
+def test_close_is_answered_once_and_names_its_code(payload: bytes, reply: bytes, code: str) -> None:
     socket, wire = opened(frame(8, payload))
     with pytest.raises(errors.ConnectionLost, match=code) as info:
         read(socket, 1)

@@ -49,11 +49,11 @@ def test_each_refusal_says_what_to_do(environment: None, error: Refuse, text: st
     assert found.code == error.code
 
 
-def test_a_missing_permission_of_another_service_is_named_as_iam_names_it(environment: None) -> None:
+def test_missing_permission_of_another_service_is_named_as_iam_names_it(environment: None) -> None:
     assert "lambda:GetAccountSettings" in str(refused(Refuse("AccessDenied"), "lambda", "get_account_settings"))
 
 
-def test_a_long_text_of_aws_is_cut(environment: None) -> None:
+def test_long_text_of_aws_is_cut(environment: None) -> None:
     assert len(str(refused(Refuse("ValidationError", "x" * 10_000)))) < 500
 
 
@@ -74,17 +74,17 @@ def test_without_a_region_the_option_is_named(environment: None, monkeypatch: py
         _ = open_aws().account
 
 
-def test_a_region_that_is_none_is_wrong_use(environment: None) -> None:
+def test_region_that_is_none_is_wrong_use(environment: None) -> None:
     with pytest.raises(UsageError, match="europe/west is not a region: add --region"):
         _ = open_aws(region="europe/west").account
 
 
-def test_an_unknown_profile_is_wrong_use(environment: None) -> None:
+def test_unknown_profile_is_wrong_use(environment: None) -> None:
     with pytest.raises(UsageError, match="there is no AWS profile nobody"):
         open_aws(profile="nobody")
 
 
-def test_an_aws_that_cannot_be_reached_is_said(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_that_cannot_be_reached_is_said(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = Aws(new_session())
     failing = Failing(boto.EndpointConnectionError(endpoint_url="https://sts.nowhere.invalid"))
     monkeypatch.setattr(aws, "client", lambda _: failing)

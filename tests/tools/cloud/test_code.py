@@ -24,7 +24,7 @@ def names(content: bytes) -> list[str]:
         return archive.namelist()
 
 
-def test_the_same_files_give_the_same_bytes_whenever_and_wherever(tmp_path: Path) -> None:
+def test_same_files_give_the_same_bytes_whenever_and_wherever(tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     shutil.copytree(PACKAGE, copy)
     for path in copy.rglob("*"):
@@ -42,7 +42,7 @@ def test_another_byte_gives_another_key(tmp_path: Path) -> None:
     assert before == f"{hashlib.sha256(build()).hexdigest()}.zip"
 
 
-def test_the_zip_holds_the_package_and_its_policy_and_nothing_else() -> None:
+def test_zip_holds_the_package_and_its_policy_and_nothing_else() -> None:
     expected = [
         *(f"mqtt443_authorizer/{path.name}" for path in PACKAGE.glob("*.py")),
         "mqtt443_authorizer/policy.json",
@@ -56,7 +56,7 @@ def test_every_file_in_it_can_be_read_by_lambda() -> None:
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_a_policy_of_ones_own_takes_the_place_of_the_default(tmp_path: Path) -> None:
+def test_policy_of_ones_own_takes_the_place_of_the_default(tmp_path: Path) -> None:
     own = tmp_path / "policy.json"
     own.write_text(
         '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", '
@@ -66,7 +66,7 @@ def test_a_policy_of_ones_own_takes_the_place_of_the_default(tmp_path: Path) -> 
         assert archive.read("mqtt443_authorizer/policy.json") == own.read_bytes()
 
 
-def test_a_policy_that_breaks_the_rules_is_refused(tmp_path: Path) -> None:
+def test_policy_that_breaks_the_rules_is_refused(tmp_path: Path) -> None:
     own = tmp_path / "policy.json"
     own.write_text('{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}')
     with pytest.raises(PolicyError, match="iot:Publish"):

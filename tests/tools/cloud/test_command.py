@@ -129,20 +129,20 @@ def test_status_in_words_and_as_json(run: Run, cloud: Cloud) -> None:
     assert (shown["problems"], shown["decisions"][0]["reason"]) == ([], "wrong password")
 
 
-def test_a_missing_permission_is_one_line(run: Run, cloud: Cloud) -> None:
+def test_missing_permission_is_one_line(run: Run, cloud: Cloud) -> None:
     cloud.answers.on("iot", "describe_default_authorizer", Refuse("UnauthorizedException", "", 401))
     with pytest.raises(CommandError, match=r"^the permission iot:DescribeDefaultAuthorizer is missing: add it"):
         run("deploy", "--yes")
 
 
-def test_an_interruption_says_how_to_go_on(run: Run, cloud: Cloud) -> None:
+def test_interruption_says_how_to_go_on(run: Run, cloud: Cloud) -> None:
     cloud.answers._left_until["cloudformation", "execute_change_set"] = 0
     result = run("deploy", "--yes")
     assert result.exit_code == 130
     assert "run the same command again to finish" in result.stderr
 
 
-def test_a_policy_that_breaks_a_rule_is_wrong_use(run: Run, tmp_path: Path) -> None:
+def test_policy_that_breaks_a_rule_is_wrong_use(run: Run, tmp_path: Path) -> None:
     (tmp_path / "policy.json").write_text("{}")
     with pytest.raises(UsageError, match="Version"):
         run("deploy", "--yes", "--policy", str(tmp_path / "policy.json"))

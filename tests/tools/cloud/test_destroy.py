@@ -29,7 +29,7 @@ def test_destroy_takes_the_authorizer_and_keeps_the_devices(cloud: Cloud) -> Non
     assert cloud.said[-1] == "mqtt443 was deleted"
 
 
-def test_a_deploy_after_it_finds_the_devices_again(cloud: Cloud) -> None:
+def test_deploy_after_it_finds_the_devices_again(cloud: Cloud) -> None:
     table = cloud.deploy().table
     cloud.destroy()
     assert cloud.deploy().table == table
@@ -42,7 +42,7 @@ def test_delete_table_takes_everything(cloud: Cloud) -> None:
     assert cloud.protected == {"mqtt443-store": False}
 
 
-def test_the_devices_can_be_deleted_later(cloud: Cloud) -> None:
+def test_devices_can_be_deleted_later(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.destroy()
     cloud.destroy(delete_table=True)
@@ -74,7 +74,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("service", "operation", "number"), STEPS, ids=[f"{one}-{n}" for _, one, n in STEPS])
-def test_a_destroy_interrupted_before_any_step_is_finished_by_the_next(
+def test_destroy_interrupted_before_any_step_is_finished_by_the_next(
     cloud: Cloud, service: str, operation: str, number: int
 ) -> None:
     cloud.deploy()
@@ -84,14 +84,14 @@ def test_a_destroy_interrupted_before_any_step_is_finished_by_the_next(
     assert (cloud.stacks(), tables(cloud), buckets(cloud)) == ({}, [], [])
 
 
-def test_a_stack_whose_deletion_failed_is_deleted_again(cloud: Cloud) -> None:
+def test_stack_whose_deletion_failed_is_deleted_again(cloud: Cloud) -> None:
     cloud.deploy()
     set_status(STACK, "DELETE_FAILED")
     cloud.destroy()
     assert list(cloud.stacks()) == ["mqtt443-store"]
 
 
-def test_a_table_that_somebody_deleted_does_not_stop_it(cloud: Cloud) -> None:
+def test_table_that_somebody_deleted_does_not_stop_it(cloud: Cloud) -> None:
     table = cloud.deploy().table
     cloud.client("dynamodb").delete_table(TableName=table)
     cloud.destroy(delete_table=True)

@@ -94,9 +94,7 @@ def test_config_is_compared_with_the_stack_before_it_is_sent(run: Run, cloud: Cl
         ("domain", {"endpoint": DOMAIN, "transport": "tls"}),
     ],
 )
-def test_the_config_is_that_of_the_mode(
-    run: Run, cloud: Cloud, tmp_path: Path, mode: str, keys: dict[str, str]
-) -> None:
+def test_config_is_that_of_the_mode(run: Run, cloud: Cloud, tmp_path: Path, mode: str, keys: dict[str, str]) -> None:
     cloud.deploy(mode=mode)
     config = config_after(run, tmp_path)
     assert {key: config[key] for key in keys} == keys
@@ -120,7 +118,7 @@ def test_without_the_signing_key_nothing_is_registered(run: Run, cloud: Cloud, t
     assert store(cloud).all() == []
 
 
-def test_a_generated_password_is_shown_once_and_never_listed(run: Run, cloud: Cloud) -> None:
+def test_generated_password_is_shown_once_and_never_listed(run: Run, cloud: Cloud) -> None:
     cloud.deploy()
     password = json.loads(run("add", "sensor-1", "--json").stdout)["password"]
     (listed,) = json.loads(run("list", "--json").stdout)
@@ -129,7 +127,7 @@ def test_a_generated_password_is_shown_once_and_never_listed(run: Run, cloud: Cl
         assert password not in repr(call)
 
 
-def test_the_policy_that_was_deployed_decides_what_can_be_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+def test_policy_that_was_deployed_decides_what_can_be_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
     statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
     own = tmp_path / "policy.json"
     own.write_text(json.dumps([{"Version": "2012-10-17", "Statement": [statement]}] * 10))
@@ -150,7 +148,7 @@ def test_whoever_loses_access_is_cut_at_aws(run: Run, cloud: Cloud, command: lis
     assert cut.parameters == {"clientId": "sensor-1"}
 
 
-def test_a_device_that_is_not_connected_is_only_disabled(run: Run, cloud: Cloud) -> None:
+def test_device_that_is_not_connected_is_only_disabled(run: Run, cloud: Cloud) -> None:
     cloud.deploy()
     run("add", "sensor-1")
     assert run("disable", "sensor-1").stdout == "sensor-1 is disabled\n"
@@ -158,7 +156,7 @@ def test_a_device_that_is_not_connected_is_only_disabled(run: Run, cloud: Cloud)
     assert run("enable", "sensor-1").stdout == "sensor-1 is enabled\n"
 
 
-def test_a_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run: Run, cloud: Cloud) -> None:
+def test_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run: Run, cloud: Cloud) -> None:
     cloud.deploy()
     run("add", "sensor-1")
     cloud.answers.on("iot-data", "delete_connection", Refuse("ForbiddenException", "", 403))
@@ -201,11 +199,11 @@ def test_two_changes_at_once_do_not_lose_each_other(run: Run, cloud: Cloud, monk
 
 
 @pytest.mark.parametrize("command", [["list"], ["add", "x"], ["disable", "x"]])
-def test_a_stack_that_is_not_there_says_what_to_do(run: Run, cloud: Cloud, command: list[str]) -> None:
+def test_stack_that_is_not_there_says_what_to_do(run: Run, cloud: Cloud, command: list[str]) -> None:
     with pytest.raises(CommandError, match="there is no deployed stack other in eu-west-1: run `mqtt443 cloud deploy"):
         run(*command, stack="other")
 
 
-def test_a_name_that_no_stack_can_have_is_wrong_use(run: Run) -> None:
+def test_name_that_no_stack_can_have_is_wrong_use(run: Run) -> None:
     with pytest.raises(UsageError, match="--stack a_b"):
         run("list", stack="a_b")

@@ -37,7 +37,7 @@ def test_default_remembers_the_one_before_and_destroy_puts_it_back(cloud: Cloud)
     assert "the account's default authorizer is theirs again" in cloud.said
 
 
-def test_a_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> None:
+def test_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     cloud.deploy()
@@ -47,7 +47,7 @@ def test_a_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> N
     assert any("theirs, the previous one, is no longer active" in line for line in cloud.said)
 
 
-def test_a_default_that_somebody_set_since_stays_on_destroy(cloud: Cloud) -> None:
+def test_default_that_somebody_set_since_stays_on_destroy(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.iot.add_authorizer("newer")
     cloud.iot.default = "newer"
@@ -55,7 +55,7 @@ def test_a_default_that_somebody_set_since_stays_on_destroy(cloud: Cloud) -> Non
     assert cloud.iot.default == "newer"
 
 
-def test_a_default_that_was_cleared_is_set_again_by_the_next_deploy(cloud: Cloud) -> None:
+def test_default_that_was_cleared_is_set_again_by_the_next_deploy(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.iot.default = None
     cloud.deploy()
@@ -63,7 +63,7 @@ def test_a_default_that_was_cleared_is_set_again_by_the_next_deploy(cloud: Cloud
     assert cloud.asked == []
 
 
-def test_a_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_next(cloud: Cloud) -> None:
+def test_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_next(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     set_default = cloud.iot.answer_set_default_authorizer
@@ -79,7 +79,7 @@ def test_a_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_nex
     assert cloud.iot.default == "theirs"
 
 
-def test_a_default_that_aws_does_not_keep_is_noticed(cloud: Cloud) -> None:
+def test_default_that_aws_does_not_keep_is_noticed(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("a")
     cloud.answers.on("iot", "set_default_authorizer", {"authorizerName": "a"})
     with pytest.raises(CommandError, match="the default authorizer is not set, although a was set"):
@@ -105,7 +105,7 @@ def test_domain_gives_devices_a_host_name_of_their_own(cloud: Cloud) -> None:
     assert cloud.iot.default is None
 
 
-def test_a_domains_host_name_is_waited_for(cloud: Cloud) -> None:
+def test_domains_host_name_is_waited_for(cloud: Cloud) -> None:
     cloud.deploy(mode="named")
     describe = cloud.iot.answer_describe_domain_configuration
 
@@ -118,7 +118,7 @@ def test_a_domains_host_name_is_waited_for(cloud: Cloud) -> None:
     assert cloud.patience.now_s > 0
 
 
-def test_a_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) -> None:
+def test_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) -> None:
     describe = cloud.iot.answer_describe_domain_configuration
     cloud.answers.on(
         "iot",
@@ -130,7 +130,7 @@ def test_a_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) 
     assert 60 <= cloud.patience.now_s < 70
 
 
-def test_a_domain_of_somebody_else_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+def test_domain_of_somebody_else_is_refused_before_anything_is_made(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     config = {"defaultAuthorizerName": "theirs"}
     cloud.iot.answer_create_domain_configuration(STACK, authorizerConfig=config)
@@ -139,7 +139,7 @@ def test_a_domain_of_somebody_else_is_refused_before_anything_is_made(cloud: Clo
     assert cloud.stacks() == {}
 
 
-def test_a_domain_that_somebody_changed_is_brought_back(cloud: Cloud) -> None:
+def test_domain_that_somebody_changed_is_brought_back(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     cloud.iot.domains[STACK]["authorizerConfig"] = {"defaultAuthorizerName": STACK, "allowAuthorizerOverride": True}
     cloud.deploy()
@@ -187,7 +187,7 @@ def test_destroy_deletes_a_domain_that_has_rested(cloud: Cloud) -> None:
     assert cloud.said[-1] == "the domain configuration mqtt443 was deleted"
 
 
-def test_a_domain_that_aws_still_keeps_is_said(cloud: Cloud) -> None:
+def test_domain_that_aws_still_keeps_is_said(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     cloud.destroy()
     cloud.iot.now += timedelta(days=8)
@@ -196,7 +196,7 @@ def test_a_domain_that_aws_still_keeps_is_said(cloud: Cloud) -> None:
     assert cloud.said[-1].endswith("yet: run this again tomorrow")
 
 
-def test_a_deploy_within_the_seven_days_finds_the_host_name_again(cloud: Cloud) -> None:
+def test_deploy_within_the_seven_days_finds_the_host_name_again(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     cloud.destroy()
     cloud.iot.now += timedelta(days=3)

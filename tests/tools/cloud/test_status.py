@@ -78,18 +78,18 @@ def test_each_thing_that_is_not_as_it_was_deployed_is_a_problem(quiet: Cloud, mo
     ]
 
 
-def test_an_authorizer_that_is_gone_is_a_problem(quiet: Cloud) -> None:
+def test_authorizer_that_is_gone_is_a_problem(quiet: Cloud) -> None:
     quiet.iot.authorizers.clear()
     quiet.iot.default = None
     assert "AWS IoT has no authorizer mqtt443: deploy again" in quiet.status().problems
 
 
-def test_a_half_deployed_account_is_a_problem(quiet: Cloud) -> None:
+def test_half_deployed_account_is_a_problem(quiet: Cloud) -> None:
     quiet.destroy()
     assert quiet.status().problems == ["stack mqtt443 does not exist: deploy again"]
 
 
-def test_a_changed_domain_is_a_problem(cloud: Cloud) -> None:
+def test_changed_domain_is_a_problem(cloud: Cloud) -> None:
     cloud.answers.on("logs", "filter_log_events", {"events": []})
     cloud.deploy(mode="domain")
     assert cloud.status().problems == []
@@ -146,7 +146,7 @@ def test_alarms_are_shown_by_their_names_in_the_template(quiet: Cloud) -> None:
     assert quiet.answers.of("describe_alarms")[0].parameters["AlarmNames"] == ["mqtt443-ErrorsAlarm-1"]
 
 
-def test_the_last_decisions_are_the_newest_ones(quiet: Cloud) -> None:
+def test_last_decisions_are_the_newest_ones(quiet: Cloud) -> None:
     log_lines(
         quiet,
         (7200, {"decision": "refuse", "client_id": "old", "reason": "wrong password"}),
@@ -158,18 +158,18 @@ def test_the_last_decisions_are_the_newest_ones(quiet: Cloud) -> None:
     assert shown[0]["at"] == "2026-11-01T11:59:40+00:00"
 
 
-def test_a_quiet_account_shows_the_decisions_of_the_day(quiet: Cloud) -> None:
+def test_quiet_account_shows_the_decisions_of_the_day(quiet: Cloud) -> None:
     log_lines(quiet, (7200, {"decision": "refuse", "client_id": "old", "reason": "wrong password"}), (90_000, {}))
     assert [each["client_id"] for each in quiet.status().decisions] == ["old"]
 
 
 @pytest.mark.parametrize("line", ["[]", "{", "nonsense", '"x"', "[" * 3000])
-def test_a_line_that_is_no_decision_is_passed_over(quiet: Cloud, line: str) -> None:
+def test_line_that_is_no_decision_is_passed_over(quiet: Cloud, line: str) -> None:
     log_lines(quiet, (10, line))
     assert quiet.status().decisions == []
 
 
-def test_a_log_that_may_not_be_read_is_a_problem_and_not_the_end(quiet: Cloud) -> None:
+def test_log_that_may_not_be_read_is_a_problem_and_not_the_end(quiet: Cloud) -> None:
     quiet.answers.on("logs", "filter_log_events", Refuse("AccessDeniedException", "", 400))
     (problem,) = quiet.status().problems
     assert problem.startswith("the authorizer's log cannot be read: the permission logs:FilterLogEvents is missing")

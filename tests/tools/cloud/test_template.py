@@ -43,7 +43,7 @@ def test_cfn_lint_would_find_something(tmp_path: Any) -> None:
     assert lint_file(broken) != []
 
 
-def test_the_role_reads_one_table_and_writes_one_log(properties: Any) -> None:
+def test_role_reads_one_table_and_writes_one_log(properties: Any) -> None:
     (policy,) = properties("Role")["Policies"]
     read_table, write_log = policy["PolicyDocument"]["Statement"]
     assert read_table["Action"] == "dynamodb:GetItem"
@@ -62,14 +62,14 @@ def test_aws_iot_may_call_the_function_for_this_authorizer_alone(template: dict[
     assert template["Resources"]["Authorizer"]["DependsOn"] == "Permission"
 
 
-def test_the_function_is_on_arm64_and_bounded_as_aws_iot_bounds_it(properties: Any) -> None:
+def test_function_is_on_arm64_and_bounded_as_aws_iot_bounds_it(properties: Any) -> None:
     function = properties("Function")
     assert (function["Architectures"], function["Timeout"]) == (["arm64"], 5)
     assert function["Handler"] == "mqtt443_authorizer.handler.handler"
     assert function["LoggingConfig"] == {"LogGroup": {"Ref": "Log"}}
 
 
-def test_the_functions_environment_is_what_the_authorizer_reads(template: dict[str, Any], properties: Any) -> None:
+def test_functions_environment_is_what_the_authorizer_reads(template: dict[str, Any], properties: Any) -> None:
     variables = properties("Function")["Environment"]["Variables"]
     defaults = {name: str(each.get("Default", "table")) for name, each in template["Parameters"].items()}
     filled = {
@@ -83,7 +83,7 @@ def test_the_functions_environment_is_what_the_authorizer_reads(template: dict[s
         assert (parameter["MinValue"], parameter["MaxValue"]) == (MIN_S, MAX_S)
 
 
-def test_the_devices_outlive_a_deleted_stack_but_not_a_failed_first_deploy() -> None:
+def test_devices_outlive_a_deleted_stack_but_not_a_failed_first_deploy() -> None:
     devices = read(STORE_TEMPLATE)["Resources"]["Devices"]
     assert (devices["DeletionPolicy"], devices["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     properties = devices["Properties"]
@@ -92,7 +92,7 @@ def test_the_devices_outlive_a_deleted_stack_but_not_a_failed_first_deploy() -> 
     assert "TableName" not in properties
 
 
-def test_the_bucket_is_private_and_wants_tls() -> None:
+def test_bucket_is_private_and_wants_tls() -> None:
     resources = read(STORE_TEMPLATE)["Resources"]
     assert set(resources["Code"]["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     (statement,) = resources["CodeOverTls"]["Properties"]["PolicyDocument"]["Statement"]
@@ -116,11 +116,11 @@ def test_every_choice_is_a_parameter_and_every_parameter_is_known(template: dict
     assert Options().parameters() == {}
 
 
-def test_the_token_key_is_the_one_that_config_json_gets(properties: Any) -> None:
+def test_token_key_is_the_one_that_config_json_gets(properties: Any) -> None:
     assert properties("Authorizer")["TokenKeyName"]["Fn::If"][1] == TOKEN_KEY
 
 
-def test_the_failure_filter_names_the_reasons_that_the_handler_logs(properties: Any) -> None:
+def test_failure_filter_names_the_reasons_that_the_handler_logs(properties: Any) -> None:
     pattern = properties("Failures")["FilterPattern"]
     for reason in ("DynamoDB*", "internal error*", "not configured*", "policy document*", "the context*"):
         assert f'$.reason = "{reason}"' in pattern

@@ -29,12 +29,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_key_is_kept_from_others_and_can_be_loaded(made: Path) -> None:
+def test_key_is_kept_from_others_and_can_be_loaded(made: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     assert SigningKey.load(made).public_pem.startswith("-----BEGIN PUBLIC KEY-----")
 
 
-def test_a_token_is_one_that_the_endpoint_verifies(made: Path) -> None:
+def test_token_is_one_that_the_endpoint_verifies(made: Path) -> None:
     key = SigningKey.load(made)
     token, signature = key.issue()
     TokenVerifier({"mqtt443": key.public_pem}).verify(token, signature)
@@ -42,7 +42,7 @@ def test_a_token_is_one_that_the_endpoint_verifies(made: Path) -> None:
     assert key.issue().token != token
 
 
-def test_a_token_fits_the_boards_config(made: Path) -> None:
+def test_token_fits_the_boards_config(made: Path) -> None:
     token = SigningKey.load(made).issue()
     config = validate({"endpoint": "e", "client_id": "c", "username": "u", **token.config()})
     assert config.token == token.token
@@ -54,7 +54,7 @@ def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -
     return path
 
 
-def test_a_key_that_aws_does_not_take_is_refused(tmp_path: Path) -> None:
+def test_key_that_aws_does_not_take_is_refused(tmp_path: Path) -> None:
     short = write_key(tmp_path / "short.pem", rsa.generate_private_key(public_exponent=65537, key_size=1024))
     curve = write_key(tmp_path / "ec.pem", ec.generate_private_key(ec.SECP256R1()))
     text = tmp_path / "text.pem"
@@ -80,7 +80,7 @@ def test_signing_makes_a_key_here_and_gives_aws_its_public_half(cloud: Cloud) ->
     TokenVerifier({"k": key.public_pem}).verify(tried.parameters["token"], tried.parameters["tokenSignature"])
 
 
-def test_a_second_deploy_keeps_the_key(cloud: Cloud) -> None:
+def test_second_deploy_keeps_the_key(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
     before = local_key(cloud).read_bytes()
     cloud.deploy()
@@ -94,7 +94,7 @@ def test_signing_cannot_be_switched_as_aws_cannot(cloud: Cloud, first: bool) -> 
         cloud.deploy(signing=not first)
 
 
-def test_a_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> None:
+def test_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
     local_key(cloud).unlink()
     cloud.deploy()
@@ -104,7 +104,7 @@ def test_a_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> 
         AwsBackend(cloud.aws, STACK, cloud.state).config()
 
 
-def test_a_foreign_key_in_its_place_is_noticed(cloud: Cloud) -> None:
+def test_foreign_key_in_its_place_is_noticed(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
     SigningKey.make(local_key(cloud))
     with pytest.raises(CommandError, match="not the key that signs this stack's tokens"):

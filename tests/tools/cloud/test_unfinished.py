@@ -30,7 +30,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("service", "operation", "number"), STEPS, ids=[f"{one}-{n}" for _, one, n in STEPS])
-def test_a_deploy_interrupted_before_any_step_is_finished_by_the_next(
+def test_deploy_interrupted_before_any_step_is_finished_by_the_next(
     cloud: Cloud, service: str, operation: str, number: int
 ) -> None:
     with cloud.answers.interrupted(service, operation, number):
@@ -42,7 +42,7 @@ def test_a_deploy_interrupted_before_any_step_is_finished_by_the_next(
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
-def test_a_stack_that_can_only_be_deleted_is_cleared_away_and_made_again(cloud: Cloud, status: str) -> None:
+def test_stack_that_can_only_be_deleted_is_cleared_away_and_made_again(cloud: Cloud, status: str) -> None:
     cloud.deploy()
     set_status(STACK, status)
     cloud.deploy()
@@ -50,7 +50,7 @@ def test_a_stack_that_can_only_be_deleted_is_cleared_away_and_made_again(cloud: 
     assert cloud.stacks() == {"mqtt443-store": "CREATE_COMPLETE", "mqtt443": "CREATE_COMPLETE"}
 
 
-def test_a_store_whose_first_deploy_failed_is_made_again(cloud: Cloud) -> None:
+def test_store_whose_first_deploy_failed_is_made_again(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.destroy()
     set_status("mqtt443-store", "ROLLBACK_COMPLETE")
@@ -58,7 +58,7 @@ def test_a_store_whose_first_deploy_failed_is_made_again(cloud: Cloud) -> None:
     assert cloud.stacks()["mqtt443-store"] == "CREATE_COMPLETE"
 
 
-def test_a_store_that_is_half_deleted_is_not_brought_back(cloud: Cloud) -> None:
+def test_store_that_is_half_deleted_is_not_brought_back(cloud: Cloud) -> None:
     cloud.deploy()
     set_status("mqtt443-store", "DELETE_FAILED")
     with pytest.raises(CommandError, match="half deleted: run `mqtt443 cloud destroy --stack mqtt443 --delete-table`"):
@@ -84,7 +84,7 @@ def test_what_aws_is_still_at_work_on_is_waited_for(cloud: Cloud, busy: str, the
     assert "ROLLBACK" not in cloud.stacks()[STACK] or then == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_a_roll_back_that_failed_is_finished_first(cloud: Cloud) -> None:
+def test_roll_back_that_failed_is_finished_first(cloud: Cloud) -> None:
     cloud.deploy()
     set_status(STACK, "UPDATE_ROLLBACK_FAILED")
     cloud.answers.on(
@@ -146,7 +146,7 @@ class Scripted:
         return {"Stacks": [{"StackId": STACK_ARN, "StackName": STACK, "StackStatus": status, **made}]}
 
 
-def test_the_first_cause_of_a_failure_is_named(environment: None) -> None:
+def test_first_cause_of_a_failure_is_named(environment: None) -> None:
     scripted = Scripted(
         "CREATE_COMPLETE",
         "UPDATE_ROLLBACK_COMPLETE",
@@ -165,7 +165,7 @@ def test_the_first_cause_of_a_failure_is_named(environment: None) -> None:
     assert "  Function: update failed" in scripted.said
 
 
-def test_a_missing_permission_within_a_stack_is_named(environment: None) -> None:
+def test_missing_permission_within_a_stack_is_named(environment: None) -> None:
     reason = (
         "Resource handler returned message: User: arn:aws:iam::123456789012:user/me is not authorized to perform: "
         "iam:CreateRole on resource: arn:aws:iam::123456789012:role/x because no identity-based policy allows it"
@@ -175,19 +175,19 @@ def test_a_missing_permission_within_a_stack_is_named(environment: None) -> None
         scripted.apply()
 
 
-def test_a_failure_without_a_reason_is_one_too(environment: None) -> None:
+def test_failure_without_a_reason_is_one_too(environment: None) -> None:
     with pytest.raises(CommandError, match="AWS gives no reason"):
         Scripted("CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", events=[]).apply()
 
 
-def test_a_stack_that_never_ends_is_given_up_at_the_deadline(environment: None) -> None:
+def test_stack_that_never_ends_is_given_up_at_the_deadline(environment: None) -> None:
     scripted = Scripted("CREATE_COMPLETE", "UPDATE_IN_PROGRESS", events=[])
     with pytest.raises(CommandError, match="was not ready within 30 minutes: run the command again"):
         scripted.apply()
     assert DEADLINE_S <= scripted.patience.now_s < DEADLINE_S + 10
 
 
-def test_a_change_set_that_cannot_be_made_says_why(environment: None) -> None:
+def test_change_set_that_cannot_be_made_says_why(environment: None) -> None:
     scripted = Scripted("CREATE_COMPLETE", events=[])
     failed = {"Status": "FAILED", "StatusReason": "Template error: no.", "Changes": [], "StackId": STACK_ARN}
     scripted.answers.on("cloudformation", "describe_change_set", failed)
@@ -195,7 +195,7 @@ def test_a_change_set_that_cannot_be_made_says_why(environment: None) -> None:
         scripted.apply()
 
 
-def test_a_change_set_that_somebody_deleted_is_not_executed(environment: None) -> None:
+def test_change_set_that_somebody_deleted_is_not_executed(environment: None) -> None:
     scripted = Scripted("CREATE_COMPLETE", events=[])
     scripted.answers.on("cloudformation", "execute_change_set", Refuse("ChangeSetNotFound", "gone", 404))
     with pytest.raises(CommandError, match="ChangeSetNotFound"):

@@ -31,7 +31,7 @@ def leaf(state: Path, spec: LeafSpec = GOOD_LEAF) -> x509.Certificate:
     return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
 
 
-def test_the_ca_is_made_once_and_its_key_is_private(tmp_path: Path) -> None:
+def test_ca_is_made_once_and_its_key_is_private(tmp_path: Path) -> None:
     first = load_ca(tmp_path).cert_pem.bytes()
     assert load_ca(tmp_path).cert_pem.bytes() == first
     assert (tmp_path / "ca.pem").read_bytes() == first
@@ -39,7 +39,7 @@ def test_the_ca_is_made_once_and_its_key_is_private(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ca-key.pem", "ca.pem"]
 
 
-def test_the_private_key_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_key_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_open, modes = os.open, []
 
     def watched_open(path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
@@ -69,7 +69,7 @@ def test_half_a_ca_is_refused_and_not_replaced(tmp_path: Path, broken: str, miss
         load_ca(tmp_path)
 
 
-def test_a_server_certificate_is_p_256_for_the_name_and_a_year(tmp_path: Path) -> None:
+def test_server_certificate_is_p_256_for_the_name_and_a_year(tmp_path: Path) -> None:
     certificate = leaf(tmp_path)
     assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -78,13 +78,13 @@ def test_a_server_certificate_is_p_256_for_the_name_and_a_year(tmp_path: Path) -
     assert certificate.not_valid_after_utc.timestamp() == NOW + 397 * 86_400
 
 
-def test_a_test_can_ask_for_another_certificate(tmp_path: Path) -> None:
+def test_test_can_ask_for_another_certificate(tmp_path: Path) -> None:
     certificate = leaf(tmp_path, LeafSpec("rsa", valid_from_days=-10, valid_until_days=-1))
     assert isinstance(certificate.public_key(), rsa.RSAPublicKey)
     assert certificate.not_valid_after_utc.timestamp() == NOW - 86_400
 
 
-def test_a_state_folder_has_one_owner_and_mode_0700(tmp_path: Path) -> None:
+def test_state_folder_has_one_owner_and_mode_0700(tmp_path: Path) -> None:
     state = tmp_path / "deep" / "state"
     with owned_folder(state):
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
@@ -112,7 +112,7 @@ def test_a_state_folder_has_one_owner_and_mode_0700(tmp_path: Path) -> None:
         ("domain_name", "a b"),
     ],
 )
-def test_a_setting_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
+def test_setting_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(SettingError):
         Settings(**{field: value})
 
@@ -125,7 +125,7 @@ def test_every_setting_says_what_kind_it_is_and_why() -> None:
         assert not choices or field.default in choices, field.name
 
 
-def test_the_limits_are_awss() -> None:
+def test_limits_are_awss() -> None:
     settings = Settings()
     assert (settings.keep_alive_min_s, settings.keep_alive_max_s) == (30, 1200)
     assert (settings.max_payload_bytes, settings.max_topic_bytes, settings.max_topic_slashes) == (131_072, 256, 7)
@@ -134,7 +134,7 @@ def test_the_limits_are_awss() -> None:
     assert (settings.session_expiry_s, settings.retry_s, settings.websocket_lifetime_s) == (3600, 960, 86_400)
 
 
-def test_a_decision_is_one_line() -> None:
+def test_decision_is_one_line() -> None:
     decision = Decision(
         time=NOW,
         outcome="refused",

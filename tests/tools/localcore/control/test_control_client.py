@@ -43,13 +43,13 @@ def control_server(state: Path, answer: Any, hold: threading.Event | None = None
 @pytest.mark.parametrize(
     "answer", [[b'{"disconnected": true}\n'], [b'{"disconn', b'ected": true}\n'], [b'{"disconnected": true}']]
 )
-def test_a_live_connection_is_cut(tmp_path: Path, answer: Any) -> None:
+def test_live_connection_is_cut(tmp_path: Path, answer: Any) -> None:
     with control_server(tmp_path, answer) as requests:
         assert disconnect_live(tmp_path, "sensor-1") is True
     assert requests == [{"token": "t0ken", "op": "disconnect", "client_id": "sensor-1"}]
 
 
-def test_a_device_without_connection_is_told_apart(tmp_path: Path) -> None:
+def test_device_without_connection_is_told_apart(tmp_path: Path) -> None:
     with control_server(tmp_path, [b'{"disconnected": false}\n']):
         assert disconnect_live(tmp_path, "sensor-1") is False
 
@@ -58,7 +58,7 @@ def test_without_an_endpoint_nothing_is_connected(tmp_path: Path) -> None:
     assert disconnect_live(tmp_path, "sensor-1") is False
 
 
-def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path: Path) -> None:
+def test_file_of_an_endpoint_that_crashed_means_the_same(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     (tmp_path / "control.json").write_text(json.dumps({"port": port, "token": "t0ken", "pid": 1}))
@@ -76,7 +76,7 @@ def test_the_file_of_an_endpoint_that_crashed_means_the_same(tmp_path: Path) -> 
         ([b"x" * 5000], "not JSON"),
     ],
 )
-def test_an_endpoint_that_does_not_confirm_is_an_error(tmp_path: Path, answer: Any, message: str) -> None:
+def test_endpoint_that_does_not_confirm_is_an_error(tmp_path: Path, answer: Any, message: str) -> None:
     with control_server(tmp_path, answer), pytest.raises(ControlError, match=message):
         disconnect_live(tmp_path, "sensor-1")
 
@@ -98,7 +98,7 @@ def test_unfinished_answer_ends_at_the_deadline(tmp_path: Path, answer: Any, tim
     "content",
     ["", "[]", "{}", '{"port": "1", "token": "t"}', '{"port": 70000, "token": "t"}', '{"port": 1, "token": 5}'],
 )
-def test_a_broken_control_file_is_an_error(tmp_path: Path, content: str) -> None:
+def test_broken_control_file_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "control.json").write_text(content)
     with pytest.raises(ControlError):
         disconnect_live(tmp_path, "sensor-1")

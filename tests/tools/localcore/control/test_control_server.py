@@ -50,7 +50,7 @@ def wait_for_watcher(core: RunningCore) -> None:
         core.run(lambda: None)
 
 
-def test_the_control_file_is_private_and_says_who_runs(core: RunningCore) -> None:
+def test_control_file_is_private_and_says_who_runs(core: RunningCore) -> None:
     path = core.state / "control.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     control = control_of(core)
@@ -58,7 +58,7 @@ def test_the_control_file_is_private_and_says_who_runs(core: RunningCore) -> Non
     assert len(control["token"]) >= 32
 
 
-def test_a_watcher_gets_what_its_filter_matches(core: RunningCore) -> None:
+def test_watcher_gets_what_its_filter_matches(core: RunningCore) -> None:
     request = {"token": control_of(core)["token"], "op": "watch", "filter": "telemetry/#"}
     with asking(core, request) as answers:
         wait_for_watcher(core)
@@ -75,7 +75,7 @@ def test_a_watcher_gets_what_its_filter_matches(core: RunningCore) -> None:
         }
 
 
-def test_a_slow_watcher_loses_the_oldest_and_is_told_how_many(tmp_path: Path) -> None:
+def test_slow_watcher_loses_the_oldest_and_is_told_how_many(tmp_path: Path) -> None:
     with RunningCore(tmp_path / "state", max_watcher_messages=3) as core:
         request = {"token": control_of(core)["token"], "op": "watch", "filter": "#"}
         with asking(core, request) as answers:
@@ -91,7 +91,7 @@ def test_a_slow_watcher_loses_the_oldest_and_is_told_how_many(tmp_path: Path) ->
     assert payloads == [b"7", b"8", b"9"]
 
 
-def test_a_connection_can_be_cut(core: RunningCore) -> None:
+def test_connection_can_be_cut(core: RunningCore) -> None:
     core.add_device("dev-1", password="secret")
     request = {"token": control_of(core)["token"], "op": "disconnect", "client_id": "dev-1"}
     with asking(core, request) as answers:
@@ -127,7 +127,7 @@ def test_anything_else_gets_an_error_and_a_close(core: RunningCore, request_: An
     assert watchers(core) == 1
 
 
-def test_a_first_line_without_end_is_cut_off(core: RunningCore) -> None:
+def test_first_line_without_end_is_cut_off(core: RunningCore) -> None:
     with socket.create_connection(("127.0.0.1", control_of(core)["port"]), 20) as connection:
         try:
             connection.sendall(b"x" * 200_000)
@@ -136,7 +136,7 @@ def test_a_first_line_without_end_is_cut_off(core: RunningCore) -> None:
             return
 
 
-def test_a_watcher_that_leaves_is_forgotten(core: RunningCore) -> None:
+def test_watcher_that_leaves_is_forgotten(core: RunningCore) -> None:
     request = {"token": control_of(core)["token"], "op": "watch", "filter": "#"}
     with asking(core, request):
         wait_for_watcher(core)
@@ -144,7 +144,7 @@ def test_a_watcher_that_leaves_is_forgotten(core: RunningCore) -> None:
         core.run(lambda: None)
 
 
-def test_the_client_ends_when_the_endpoint_does(core: RunningCore) -> None:
+def test_client_ends_when_the_endpoint_does(core: RunningCore) -> None:
     with ControlClient(core.state) as control:
         messages = control.watch("#", None)
         core.add_device("dev-1", password="secret")
@@ -166,7 +166,7 @@ def test_no_endpoint_is_one_clear_error(tmp_path: Path) -> None:
         ControlClient(tmp_path)
 
 
-def test_the_last_decisions_can_be_asked_for(core: RunningCore) -> None:
+def test_last_decisions_can_be_asked_for(core: RunningCore) -> None:
     core.add_device("dev-1", username="u", password="p" * 12)
     with RawClient(core) as client:
         client.send(client_connect("dev-1", username="u", password=b"wrong"))

@@ -122,7 +122,7 @@ def connect(request: pytest.FixtureRequest, registered: RunningCore, tunnel: Tun
     return make
 
 
-def test_the_sdk_connects_and_publishes(
+def test_sdk_connects_and_publishes(
     registered: RunningCore, connect: Callable[..., mqtt.Connection], tunnel: Tunnel
 ) -> None:
     with connected(connect()) as connection:
@@ -135,12 +135,12 @@ def test_the_sdk_connects_and_publishes(
     assert tunnel.asked == (["CONNECT localhost:443 HTTP/1.1"] if protocol == "MQTT, " else [])
 
 
-def test_the_sdk_names_an_authorizer(registered: RunningCore, connect: Callable[..., mqtt.Connection]) -> None:
+def test_sdk_names_an_authorizer(registered: RunningCore, connect: Callable[..., mqtt.Connection]) -> None:
     with connected(connect(auth_authorizer_name="mqtt443")):
         assert "authorizer mqtt443" in registered.next_decision("accepted").detail
 
 
-def test_the_sdk_gets_its_commands(registered: RunningCore, connect: Callable[..., mqtt.Connection]) -> None:
+def test_sdk_gets_its_commands(registered: RunningCore, connect: Callable[..., mqtt.Connection]) -> None:
     arrived: Future[tuple[str, bytes]] = Future()
     topic = f"commands/{CLIENT_ID}"
     registered.add_device("commander", password=PASSWORD, publish=[topic])
@@ -155,7 +155,7 @@ def test_the_sdk_gets_its_commands(registered: RunningCore, connect: Callable[..
             assert result(arrived) == (topic, b"blink")
 
 
-def test_the_sdk_sees_a_hang_up_where_it_is_refused(
+def test_sdk_sees_a_hang_up_where_it_is_refused(
     registered: RunningCore, connect: Callable[..., mqtt.Connection]
 ) -> None:
     with pytest.raises(AwsCrtError, match=r"UNEXPECTED_HANGUP|SOCKET_CLOSED|CONNECTION_CLOSED"):

@@ -49,7 +49,7 @@ def test_mqtt_with_alpn_and_sni_works_on_tls_1_2_and_1_3(registered: RunningCore
     assert registered.next_decision("refused").reason == "CLIENT_ERROR"
 
 
-def test_an_old_tls_version_is_refused(core: RunningCore) -> None:
+def test_old_tls_version_is_refused(core: RunningCore) -> None:
     context = core.tls_context(["mqtt"])
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLS"):
@@ -63,7 +63,7 @@ def test_an_old_tls_version_is_refused(core: RunningCore) -> None:
 
 
 @pytest.mark.parametrize(("sni", "said"), [("example.com", "'example.com'"), (None, "no SNI")])
-def test_a_wrong_or_missing_sni_gets_the_alert_and_is_logged(core: RunningCore, sni: str | None, said: str) -> None:
+def test_wrong_or_missing_sni_gets_the_alert_and_is_logged(core: RunningCore, sni: str | None, said: str) -> None:
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
         RawClient(core, sni=sni)
     decision = core.next_decision("refused")
@@ -71,7 +71,7 @@ def test_a_wrong_or_missing_sni_gets_the_alert_and_is_logged(core: RunningCore, 
     assert said in decision.detail
 
 
-def test_the_name_is_compared_without_case(registered: RunningCore) -> None:
+def test_name_is_compared_without_case(registered: RunningCore) -> None:
     with RawClient(registered, sni="LocalHost") as client:
         assert client.connect() == Connack(0)
 
@@ -109,7 +109,7 @@ def test_plain_bytes_are_refused_and_explained(core: RunningCore) -> None:
     assert (decision.reason, decision.detail) == ("TLS_ERROR", "these bytes are no TLS")
 
 
-def test_a_client_that_does_not_trust_the_ca_is_explained(core: RunningCore) -> None:
+def test_client_that_does_not_trust_the_ca_is_explained(core: RunningCore) -> None:
     context = ssl.create_default_context()
     with (
         socket.create_connection((core.host, core.port), 20) as raw,
@@ -126,12 +126,12 @@ def test_a_client_that_does_not_trust_the_ca_is_explained(core: RunningCore) -> 
         (LeafSpec(valid_from_days=1), "not yet valid"),
     ],
 )
-def test_a_test_can_have_a_certificate_that_clients_refuse(tmp_path: Path, leaf: LeafSpec, problem: str) -> None:
+def test_test_can_have_a_certificate_that_clients_refuse(tmp_path: Path, leaf: LeafSpec, problem: str) -> None:
     with RunningCore(tmp_path / "state", leaf=leaf) as core, pytest.raises(ssl.SSLCertVerificationError, match=problem):
         RawClient(core)
 
 
-def test_a_test_can_have_an_rsa_certificate(tmp_path: Path) -> None:
+def test_test_can_have_an_rsa_certificate(tmp_path: Path) -> None:
     with RunningCore(tmp_path / "state", leaf=LeafSpec(key="rsa")) as core:
         context = core.tls_context(["mqtt"])
         context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -143,7 +143,7 @@ def test_a_test_can_have_an_rsa_certificate(tmp_path: Path) -> None:
             assert (tls.cipher() or ("",))[0] == "ECDHE-RSA-AES128-GCM-SHA256"
 
 
-def test_a_handshake_that_does_not_end_is_cut(tmp_path: Path) -> None:
+def test_handshake_that_does_not_end_is_cut(tmp_path: Path) -> None:
     with (
         RunningCore(tmp_path / "state", handshake_timeout_s=1) as core,
         socket.create_connection((core.host, core.port), 20) as raw,
@@ -152,7 +152,7 @@ def test_a_handshake_that_does_not_end_is_cut(tmp_path: Path) -> None:
         assert "did not end in time" in core.next_decision("refused").detail
 
 
-def test_a_message_goes_from_one_client_to_another(core: RunningCore) -> None:
+def test_message_goes_from_one_client_to_another(core: RunningCore) -> None:
     core.add_device("pub", password=PASSWORD, publish=["news"])
     core.add_device("sub", password=PASSWORD, subscribe=["news"])
     with RawClient(core) as publisher, RawClient(core) as subscriber:
@@ -177,7 +177,7 @@ def test_bad_bytes_close_that_connection_and_no_other(registered: RunningCore, d
     assert registered.next_decision("refused").reason == "CLIENT_ERROR"
 
 
-def test_an_error_of_the_endpoint_ends_that_connection_and_is_logged_with_its_class(registered: RunningCore) -> None:
+def test_error_of_the_endpoint_ends_that_connection_and_is_logged_with_its_class(registered: RunningCore) -> None:
     def break_publish(*_: object) -> None:
         raise KeyError("a bug")
 
@@ -191,7 +191,7 @@ def test_an_error_of_the_endpoint_ends_that_connection_and_is_logged_with_its_cl
     assert any("a bug" in entry for entry in registered.log)
 
 
-def test_a_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
+def test_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
     with RunningCore(tmp_path / "state", max_write_buffer_bytes=200_000, publish_rate_per_s=0) as core:
         core.add_device("pub", password=PASSWORD, publish=["news"])
         core.add_device("sub", password=PASSWORD, subscribe=["news"])
@@ -207,7 +207,7 @@ def test_a_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
             assert "does not read" in decision.detail
 
 
-def test_an_answer_does_not_wait_until_the_client_has_the_one_before(
+def test_answer_does_not_wait_until_the_client_has_the_one_before(
     registered: RunningCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted: list[socket.socket] = []
@@ -222,7 +222,7 @@ def test_an_answer_does_not_wait_until_the_client_has_the_one_before(
         assert [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in accepted] == [1]
 
 
-def test_a_client_that_vanishes_is_noticed(registered: RunningCore) -> None:
+def test_client_that_vanishes_is_noticed(registered: RunningCore) -> None:
     with RawClient(registered) as client:
         client.connect()
         client.socket.unwrap().close()
@@ -285,6 +285,6 @@ class TestDomainConfiguration:
             assert core.next_decision("refused").reason == "ALPN"
 
 
-def test_a_setting_that_cannot_be_is_refused_before_anything_listens(tmp_path: Path) -> None:
+def test_setting_that_cannot_be_is_refused_before_anything_listens(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a host name"):
         Settings(name="127.0.0.1:8443", state=tmp_path)

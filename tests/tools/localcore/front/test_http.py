@@ -78,7 +78,7 @@ class DeafChannel:
 
 
 class TestPublish:
-    def test_a_device_publishes_with_its_password(self, registered: RunningCore) -> None:
+    def test_device_publishes_with_its_password(self, registered: RunningCore) -> None:
         with https(registered) as connection:
             answer = ask(
                 connection,
@@ -92,7 +92,7 @@ class TestPublish:
         assert (message.topic, message.payload, message.qos, message.client_id) == ("telemetry/dev-1", b"{}", 1, None)
         assert registered.next_decision("accepted").reason == "HTTP_PUBLISH"
 
-    def test_a_wrong_password_gets_403_and_nothing_through(self, registered: RunningCore) -> None:
+    def test_wrong_password_gets_403_and_nothing_through(self, registered: RunningCore) -> None:
         with https(registered) as connection:
             status, message = ask(
                 connection, "POST", "/topics/telemetry/dev-1", b"x", Authorization=basic("dev-1", "wrong")
@@ -102,14 +102,14 @@ class TestPublish:
         decision = registered.next_decision("refused")
         assert decision.reason == "NOT_AUTHENTICATED"
 
-    def test_a_topic_that_the_policy_does_not_name_gets_403(self, registered: RunningCore) -> None:
+    def test_topic_that_the_policy_does_not_name_gets_403(self, registered: RunningCore) -> None:
         with https(registered) as connection:
             status, _ = ask(connection, "POST", "/topics/telemetry/other", b"x", Authorization=basic("dev-1", PASSWORD))
         assert status == 403
         assert registered.messages == []
         assert "iot:Publish" in registered.next_decision("refused", "AUTHORIZATION_FAILURE").detail
 
-    def test_the_authorizer_gets_headers_and_query(self, scripted: RunningCore, function: InProcessFunction) -> None:
+    def test_authorizer_gets_headers_and_query(self, scripted: RunningCore, function: InProcessFunction) -> None:
         with https(scripted) as connection:
             ask(connection, "POST", "/topics/t?qos=0&x-amz-customauthorizer-name=scripted&a=b", b"x", X_Token="t1")
         (event,) = function.events
@@ -119,7 +119,7 @@ class TestPublish:
         assert sent["queryString"] == "?qos=0&x-amz-customauthorizer-name=scripted&a=b"
         assert sent["headers"]["X-Token"] == "t1"
 
-    def test_a_retained_publish_needs_its_permission(self, scripted: RunningCore, function: InProcessFunction) -> None:
+    def test_retained_publish_needs_its_permission(self, scripted: RunningCore, function: InProcessFunction) -> None:
         function.allow(allow(("Publish", "topic/t")))
         with https(scripted) as connection:
             assert ask(connection, "POST", "/topics/t?retain=true", b"x")[0] == 403
@@ -152,14 +152,14 @@ class TestPublish:
         assert scripted.next_decision("refused").reason == f"HTTP_{status}"
 
     @pytest.mark.parametrize(("method", "target", "allow"), [("GET", "/topics/t", "POST"), ("POST", "/mqtt", "GET")])
-    def test_a_wrong_method_is_told_the_right_one(
+    def test_wrong_method_is_told_the_right_one(
         self, scripted: RunningCore, method: str, target: str, allow: str
     ) -> None:
         with https(scripted) as connection:
             connection.request(method, target)
             assert connection.getresponse().headers["Allow"] == allow
 
-    def test_a_client_that_does_not_read_its_answers_is_cut(self, make_engine: MakeEngine) -> None:
+    def test_client_that_does_not_read_its_answers_is_cut(self, make_engine: MakeEngine) -> None:
         engine = make_engine(http_timeout_s=0)
         channel = DeafChannel()
         client: Any = channel
@@ -170,23 +170,23 @@ class TestPublish:
         assert (channel.answers, channel.aborted) == (1, True)
         assert engine.outcomes()[-1] == ("closed", "CONNECTION_LOST")
 
-    def test_a_board_can_take_the_time_from_a_date(self, core: RunningCore) -> None:
+    def test_board_can_take_the_time_from_a_date(self, core: RunningCore) -> None:
         with https(core) as connection:
             connection.request("GET", "/")
             date = email.utils.parsedate_to_datetime(connection.getresponse().headers["Date"])
         assert abs(date.timestamp() - time.time()) < 60
 
-    def test_a_body_that_is_too_large_is_refused_unread(self, scripted: RunningCore) -> None:
+    def test_body_that_is_too_large_is_refused_unread(self, scripted: RunningCore) -> None:
         with RawClient(scripted, alpn=["http/1.1"]) as client:
             client.send(b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 131073\r\n\r\n")
             assert client.read().startswith(b"HTTP/1.1 413 ")
 
-    def test_a_chunked_body_is_refused(self, scripted: RunningCore) -> None:
+    def test_chunked_body_is_refused(self, scripted: RunningCore) -> None:
         with RawClient(scripted, alpn=["http/1.1"]) as client:
             client.send(b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
             assert client.read().startswith(b"HTTP/1.1 411 ")
 
-    def test_a_request_without_host_is_refused(self, scripted: RunningCore) -> None:
+    def test_request_without_host_is_refused(self, scripted: RunningCore) -> None:
         with RawClient(scripted, alpn=[]) as client:
             client.send(b"GET / HTTP/1.1\r\n\r\n")
             assert client.read().startswith(b"HTTP/1.1 400 ")
@@ -215,7 +215,7 @@ class TestCaching:
         with RunningCore(tmp_path / "state", authorizers=[authorizer], clock=clock) as core:
             yield core
 
-    def test_a_kept_connection_asks_the_authorizer_once(self, core: RunningCore, function: InProcessFunction) -> None:
+    def test_kept_connection_asks_the_authorizer_once(self, core: RunningCore, function: InProcessFunction) -> None:
         with https(core) as connection:
             for target in ("/topics/a", "/topics/b?qos=1", "/topics/c"):
                 assert ask(connection, "POST", target, b"x", X_Token="t1")[0] == 200
@@ -230,7 +230,7 @@ class TestCaching:
                 ask(connection, "POST", "/topics/a", b"x", X_Token=token)
         assert len(function.events) == 2
 
-    def test_the_answer_is_kept_until_its_refresh(self, core: RunningCore, function: InProcessFunction) -> None:
+    def test_answer_is_kept_until_its_refresh(self, core: RunningCore, function: InProcessFunction) -> None:
         with https(core) as connection:
             for passed_s in (0, 299, 1):
                 core.advance(passed_s)

@@ -59,7 +59,7 @@ def test_path_query_and_headers_are_taken_apart() -> None:
     assert request.headers == {"Host": "localhost", "X-One": "1, 2", "Two": "café"}
 
 
-def test_a_target_without_a_query_has_none() -> None:
+def test_target_without_a_query_has_none() -> None:
     assert parse(b"GET / HTTP/1.1\r\n\r\n").query == ""
 
 
@@ -78,7 +78,7 @@ def test_bytes_behind_an_upgrade_request_are_left_for_the_next_protocol() -> Non
         (b"GET / HTTP/1.0\r\n\r\n", False),
     ],
 )
-def test_a_connection_is_kept_as_http_1_1_says(head: bytes, keeps: bool) -> None:
+def test_connection_is_kept_as_http_1_1_says(head: bytes, keeps: bool) -> None:
     assert parse(head).keeps_alive is keeps
 
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_served_gets_its_status(data: bytes, expected: int) -> No
     assert status(data) == expected
 
 
-def test_the_same_length_twice_is_one_length() -> None:
+def test_same_length_twice_is_one_length() -> None:
     assert parse(post(b"12345", b"Content-Length: 5", b"content-length: 5")).body == b"12345"
 
 
@@ -115,5 +115,5 @@ def test_the_same_length_twice_is_one_length() -> None:
     "line",
     [b"Content-Length: 2\n", b"Content-Length: 2\r\r\n", b"Content-Length: \x0b2\r\n", b"Content-Length: 2\x0c\r\n"],
 )
-def test_a_content_length_line_that_others_may_read_otherwise_is_refused(line: bytes) -> None:
+def test_content_length_line_that_others_may_read_otherwise_is_refused(line: bytes) -> None:
     assert status(b"POST /topics/a HTTP/1.1\r\n" + HOST + line + b"\r\nhi") == 400

@@ -71,7 +71,7 @@ def test_mqtt_right_behind_the_upgrade_request_is_taken(scripted: RunningCore) -
     assert answer.startswith(b"HTTP/1.1 101 ")
 
 
-def test_a_refused_connect_comes_after_101_and_closes(scripted: RunningCore, function: InProcessFunction) -> None:
+def test_refused_connect_comes_after_101_and_closes(scripted: RunningCore, function: InProcessFunction) -> None:
     function.refuse()
     with open_websocket(scripted) as websocket:
         websocket.send(client_connect("dev-1"))
@@ -80,7 +80,7 @@ def test_a_refused_connect_comes_after_101_and_closes(scripted: RunningCore, fun
     assert scripted.next_decision("refused").reason == "NOT_AUTHENTICATED"
 
 
-def test_a_text_frame_closes(scripted: RunningCore) -> None:
+def test_text_frame_closes(scripted: RunningCore) -> None:
     with open_websocket(scripted) as websocket:
         websocket.send("mqtt")
         with pytest.raises(ConnectionClosed):
@@ -89,7 +89,7 @@ def test_a_text_frame_closes(scripted: RunningCore) -> None:
 
 
 @pytest.mark.parametrize("says_goodbye", [True, False])
-def test_a_websocket_close_counts_as_disconnect_and_sends_no_will(scripted: RunningCore, says_goodbye: bool) -> None:
+def test_websocket_close_counts_as_disconnect_and_sends_no_will(scripted: RunningCore, says_goodbye: bool) -> None:
     with open_websocket(scripted) as websocket:
         websocket.send(client_connect("dev-1", will=("last", b"words", 0, False)))
         websocket.recv(20)
@@ -102,7 +102,7 @@ def test_a_websocket_close_counts_as_disconnect_and_sends_no_will(scripted: Runn
 
 
 @pytest.mark.parametrize("subprotocols", [None, [Subprotocol("mqttv3.1")]])
-def test_the_subprotocol_mqtt_is_required(scripted: RunningCore, subprotocols: Any) -> None:
+def test_subprotocol_mqtt_is_required(scripted: RunningCore, subprotocols: Any) -> None:
     with pytest.raises(InvalidStatus) as caught:
         open_websocket(scripted, subprotocols=subprotocols)
     assert caught.value.response.status_code == 400

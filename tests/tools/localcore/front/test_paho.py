@@ -48,7 +48,7 @@ def registered(core: RunningCore) -> RunningCore:
     return core
 
 
-def test_the_script_gets_its_messages_through(registered: RunningCore) -> None:
+def test_script_gets_its_messages_through(registered: RunningCore) -> None:
     with Script(registered).running(registered) as client:
         for text in ("12:00:00", "12:00:01", "12:00:02"):
             client.publish(TOPIC, text)
@@ -68,7 +68,7 @@ def refused(core: RunningCore, script: Script) -> str:
     return decision.line()
 
 
-def test_a_wrong_password_gets_nothing_through(registered: RunningCore) -> None:
+def test_wrong_password_gets_nothing_through(registered: RunningCore) -> None:
     line = refused(registered, Script(registered, password="Test"))
     assert line.startswith("refused myClientName from 127.0.0.1: NOT_AUTHENTICATED: ")
     assert "Test" not in line
@@ -92,7 +92,7 @@ def test_another_topic_gets_nothing_through_and_closes(registered: RunningCore) 
     assert "topic/telemetry/anotherName" in decision.detail
 
 
-def test_the_script_without_alpn_is_told_apart_from_http(registered: RunningCore) -> None:
+def test_script_without_alpn_is_told_apart_from_http(registered: RunningCore) -> None:
     script = Script(registered)
     script.client = Client(CallbackAPIVersion.VERSION2, client_id=CLIENT_ID, reconnect_on_failure=False)
     script.client.tls_set_context(registered.tls_context())

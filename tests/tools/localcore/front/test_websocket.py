@@ -60,13 +60,13 @@ def test_any_bytes_never_raise(chunks: list[bytes]) -> None:
     frames.close()
 
 
-def test_a_ping_is_answered_with_its_data() -> None:
+def test_ping_is_answered_with_its_data() -> None:
     frames = WebSocketFrames(4096)
     assert frames.receive(client_frame(Opcode.PING, b"hello")) == b""
     assert frames.replies() == Frame(Opcode.PONG, b"hello").serialize(mask=False)
 
 
-def test_a_close_frame_is_answered_and_what_follows_is_ignored() -> None:
+def test_close_frame_is_answered_and_what_follows_is_ignored() -> None:
     frames = WebSocketFrames(4096)
     data = client_frame(Opcode.BINARY, b"mqtt") + client_frame(Opcode.CLOSE, b"\x03\xe8") + b"\x82\x81\0\0\0\0x"
     assert frames.receive(data) == b"mqtt"
@@ -95,7 +95,7 @@ def test_what_is_no_frame_for_mqtt_is_a_problem(data: bytes, problem: str) -> No
     assert frames.receive(client_frame(Opcode.BINARY, b"more")) == b""
 
 
-def test_a_frame_that_is_too_large_is_refused_before_its_payload_comes() -> None:
+def test_frame_that_is_too_large_is_refused_before_its_payload_comes() -> None:
     frames = WebSocketFrames(256)
     frames.receive(client_frame(Opcode.BINARY, bytes(300))[:8])
     assert frames.problem is not None
@@ -112,7 +112,7 @@ def upgrade(**headers: str | None) -> Request:
     return request
 
 
-def test_an_upgrade_with_subprotocol_mqtt_is_accepted() -> None:
+def test_upgrade_with_subprotocol_mqtt_is_accepted() -> None:
     client = ClientProtocol(parse_uri("wss://localhost/mqtt"), subprotocols=[SUBPROTOCOL])
     request = client.connect()
     client.send_request(request)

@@ -26,7 +26,7 @@ class Unnoticed:
         return 0
 
 
-def test_a_process_that_ended_unnoticed_can_be_ended() -> None:
+def test_process_that_ended_unnoticed_can_be_ended() -> None:
     async def end() -> None:
         process: Any = Unnoticed()
         await WorkerProcess(process, print).end()

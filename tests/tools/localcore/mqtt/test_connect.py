@@ -30,7 +30,7 @@ def refused(engine: Engine, connect: bytes, **peer: Any) -> tuple[list[Any], str
     return client.take(), decision.reason, decision.detail
 
 
-def test_an_accepted_client_gets_connack_and_one_decision(engine: Engine) -> None:
+def test_accepted_client_gets_connack_and_one_decision(engine: Engine) -> None:
     client = engine.client()
     client.send(client_connect("dev-1", keep_alive_s=60))
     assert client.take() == [Connack(0)]
@@ -39,7 +39,7 @@ def test_an_accepted_client_gets_connack_and_one_decision(engine: Engine) -> Non
     assert decision.detail == "MQTT, authorizer test, keep alive 60 s, new session"
 
 
-def test_the_authorizer_gets_the_documented_event(engine: Engine) -> None:
+def test_authorizer_gets_the_documented_event(engine: Engine) -> None:
     engine.client().send(client_connect("dev-1", "user?x=y", b"p\xff"))
     (event,) = engine.function.events
     assert event["protocols"] == ["tls", "mqtt"]
@@ -50,13 +50,13 @@ def test_the_authorizer_gets_the_documented_event(engine: Engine) -> None:
     assert event["connectionMetadata"]["id"] == engine.decisions[0].connection_id
 
 
-def test_a_client_that_the_authorizer_refuses_is_closed_without_connack(engine: Engine) -> None:
+def test_client_that_the_authorizer_refuses_is_closed_without_connack(engine: Engine) -> None:
     engine.function.refuse()
     received, reason, _ = refused(engine, client_connect())
     assert (received, reason) == ([], "NOT_AUTHENTICATED")
 
 
-def test_a_client_without_iot_connect_is_closed_without_connack(engine: Engine) -> None:
+def test_client_without_iot_connect_is_closed_without_connack(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/other")))
     received, reason, detail = refused(engine, client_connect("dev-1"))
     assert (received, reason) == ([], "AUTHORIZATION_FAILURE")
@@ -64,7 +64,7 @@ def test_a_client_without_iot_connect_is_closed_without_connack(engine: Engine) 
     assert "client/dev-1" in detail
 
 
-def test_a_refusal_is_connack_5_where_the_setting_says_so(make_engine: MakeEngine) -> None:
+def test_refusal_is_connack_5_where_the_setting_says_so(make_engine: MakeEngine) -> None:
     engine = make_engine(refusal="connack")
     engine.function.refuse()
     received, reason, _ = refused(engine, client_connect())
@@ -72,18 +72,18 @@ def test_a_refusal_is_connack_5_where_the_setting_says_so(make_engine: MakeEngin
 
 
 @pytest.mark.parametrize("client_id", ["", "x" * 129, "é" * 65, "$aws"])
-def test_a_bad_client_id_gets_connack_2_and_no_lambda_call(engine: Engine, client_id: str) -> None:
+def test_bad_client_id_gets_connack_2_and_no_lambda_call(engine: Engine, client_id: str) -> None:
     received, reason, detail = refused(engine, client_connect(client_id))
     assert (received, reason) == ([Connack(2)], "CLIENT_ERROR")
     assert "client id" in detail
     assert engine.function.events == []
 
 
-def test_a_client_id_of_128_bytes_is_taken(engine: Engine) -> None:
+def test_client_id_of_128_bytes_is_taken(engine: Engine) -> None:
     engine.connected("é" * 64)
 
 
-def test_an_empty_client_id_gets_one_where_the_setting_says_so(make_engine: MakeEngine) -> None:
+def test_empty_client_id_gets_one_where_the_setting_says_so(make_engine: MakeEngine) -> None:
     engine = make_engine(empty_client_id="assign")
     engine.connected("")
     assert "clientId" not in engine.function.events[0]["protocolData"]["mqtt"]
@@ -102,7 +102,7 @@ def test_mqtt_5_gets_connack_1(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "packet", [PINGREQ, DISCONNECT, client_publish("t"), client_subscribe(("t", 0)), frame(0x62, b"\0\1")]
 )
-def test_a_packet_before_connect_closes(engine: Engine, packet: bytes) -> None:
+def test_packet_before_connect_closes(engine: Engine, packet: bytes) -> None:
     received, reason, detail = refused(engine, packet + client_connect())
     assert (received, reason) == ([], "CLIENT_ERROR")
     assert "[MQTT-3.1.0-1]" in detail
@@ -114,7 +114,7 @@ def test_bytes_that_are_no_mqtt_close(engine: Engine) -> None:
     assert (received, reason) == ([], "CLIENT_ERROR")
 
 
-def test_a_second_connect_closes(engine: Engine) -> None:
+def test_second_connect_closes(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_connect())
     assert client.closed
@@ -157,7 +157,7 @@ def test_refused_clients_do_not_use_up_the_rate_of_the_real_one(make_engine: Mak
         (("$aws/x", b"", 0, False), "reserved"),
     ],
 )
-def test_a_will_that_aws_does_not_take_closes(engine: Engine, will: Any, problem: str) -> None:
+def test_will_that_aws_does_not_take_closes(engine: Engine, will: Any, problem: str) -> None:
     received, reason, detail = refused(engine, client_connect(will=will))
     assert (received, reason) == ([], "CLIENT_ERROR")
     assert problem in detail
@@ -172,7 +172,7 @@ def test_a_will_that_aws_does_not_take_closes(engine: Engine, will: Any, problem
         ([("Publish", "topic/last/words"), ("RetainPublish", "topic/last/words")], True, True),
     ],
 )
-def test_a_will_needs_permission_to_publish(
+def test_will_needs_permission_to_publish(
     engine: Engine, allowed: list[tuple[str, str]], retain: bool, comes_in: bool
 ) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1"), *allowed))
@@ -195,7 +195,7 @@ class TestDomainConfiguration:
         assert client.take() == [Connack(0)]
         assert engine.function.events[0]["protocolData"]["tls"]["serverName"] == "iot.example.com"
 
-    def test_an_override_is_refused(self, engine: Engine) -> None:
+    def test_override_is_refused(self, engine: Engine) -> None:
         login = "dev-1?x-amz-customauthorizer-name=other"
         _, reason, _ = refused(engine, client_connect(username=login), endpoint=self.DOMAIN)
         assert reason == "CUSTOM_AUTHORIZER_PARAMETER_INVALID"
@@ -205,7 +205,7 @@ class TestDomainConfiguration:
         _, reason, _ = refused(engine, client_connect(), endpoint=self.DOMAIN)
         assert reason == "CUSTOM_AUTHORIZER_NOT_FOUND"
 
-    def test_a_disabled_one_refuses(self, make_engine: MakeEngine) -> None:
+    def test_disabled_one_refuses(self, make_engine: MakeEngine) -> None:
         engine = make_engine(domain_name="iot.example.com", domain_authorizer="test", domain_enabled=False)
         _, reason, _ = refused(engine, client_connect(), endpoint=self.DOMAIN)
         assert reason == "DOMAIN_CONFIGURATION_DISABLED"

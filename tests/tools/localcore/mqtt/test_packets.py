@@ -115,14 +115,14 @@ def test_any_bytes_never_raise_and_never_pile_up(chunks: list[bytes]) -> None:
 
 @settings(max_examples=200)
 @given(streams.filter(bool), st.data())
-def test_a_packet_with_flipped_bytes_never_raises(sent: list[Packet], data: st.DataObject) -> None:
+def test_packet_with_flipped_bytes_never_raises(sent: list[Packet], data: st.DataObject) -> None:
     stream = bytearray(b"".join(map(encode, sent)))
     for _ in range(data.draw(st.integers(1, 4))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
     Parser(MAX).feed(bytes(stream))
 
 
-def test_a_packet_that_is_too_large_is_refused_before_its_body_comes() -> None:
+def test_packet_that_is_too_large_is_refused_before_its_body_comes() -> None:
     parser = Parser(MAX)
     assert parser.feed(bytes([0x30, 0xE8, 0x07])) == []  # 1000: as large as it may be
     (packet,) = Parser(MAX).feed(bytes([0x30, 0xE9, 0x07]))
@@ -138,7 +138,7 @@ def test_packets_before_a_broken_one_come_out_and_nothing_after_it() -> None:
 
 
 @pytest.mark.parametrize("first_byte", [0x00, 0xF0, 0x20, 0x90, 0xB0, 0xD0])
-def test_a_packet_type_that_is_not_a_clients_is_refused_at_its_first_byte(first_byte: int) -> None:
+def test_packet_type_that_is_not_a_clients_is_refused_at_its_first_byte(first_byte: int) -> None:
     assert "not for a client" in detail(bytes([first_byte]))
 
 
@@ -147,7 +147,7 @@ def test_wrong_header_flags_are_refused_at_the_first_byte(first_byte: int) -> No
     assert "[MQTT-2.2.2-2]" in detail(bytes([first_byte]))
 
 
-def test_a_remaining_length_of_five_bytes_is_refused() -> None:
+def test_remaining_length_of_five_bytes_is_refused() -> None:
     assert "2.2.3" in detail(b"\x30\x80\x80\x80\x80\x01")
 
 
@@ -192,23 +192,23 @@ def test_what_the_standard_forbids_is_refused_with_its_clause(clause: str, data:
     assert clause in detail(data)
 
 
-def test_a_byte_order_mark_stays_in_the_topic() -> None:
+def test_byte_order_mark_stays_in_the_topic() -> None:
     assert parse(client_publish("\ufefft")) == [Publish("\ufefft", b"", 0)]  # [MQTT-1.5.3-3]
 
 
-def test_a_password_is_not_in_the_repr() -> None:
+def test_password_is_not_in_the_repr() -> None:
     (connect,) = parse(client_connect(password=b"hunter2"))
     assert "hunter2" not in repr(connect)
 
 
 @settings(max_examples=100)
 @given(publishes.filter(lambda packet: packet.qos < 2))
-def test_a_publish_from_here_is_read_by_a_client_as_it_was_meant(packet: Publish) -> None:
+def test_publish_from_here_is_read_by_a_client_as_it_was_meant(packet: Publish) -> None:
     expected = Got(packet.topic, packet.payload, packet.qos, packet.retain, packet.dup, packet.packet_id)
     assert Inbox().feed(packets.publish(packet)) == [expected]
 
 
-def test_a_large_publish_has_its_length_in_three_bytes() -> None:
+def test_large_publish_has_its_length_in_three_bytes() -> None:
     payload = bytes(128 * 1024)
     assert Inbox().feed(packets.publish(Publish("t", payload, 0))) == [Got("t", payload)]
 

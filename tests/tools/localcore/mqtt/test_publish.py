@@ -21,7 +21,7 @@ def test_qos_0_gets_no_answer_and_qos_1_gets_puback(engine: Engine) -> None:
     assert [(m.payload, m.qos, m.client_id) for m in engine.messages] == [(b"zero", 0, "dev-1"), (b"one", 1, "dev-1")]
 
 
-def test_a_topic_that_the_policy_does_not_name_closes_and_nothing_gets_through(engine: Engine) -> None:
+def test_topic_that_the_policy_does_not_name_closes_and_nothing_gets_through(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1"), ("Publish", "topic/telemetry/dev-1")))
     client = engine.connected("dev-1")
     client.send(client_publish("telemetry/dev-1", b"mine") + client_publish("telemetry/dev-2", b"not mine", 1))
@@ -31,7 +31,7 @@ def test_a_topic_that_the_policy_does_not_name_closes_and_nothing_gets_through(e
     assert engine.payloads() == [b"mine"]
 
 
-def test_a_refused_publish_can_be_left_unanswered(make_engine: MakeEngine) -> None:
+def test_refused_publish_can_be_left_unanswered(make_engine: MakeEngine) -> None:
     engine = make_engine(refused_publish="ignore")
     engine.function.allow(allow(("Connect", "client/dev-1")))
     client = engine.connected("dev-1")
@@ -46,14 +46,14 @@ def test_a_refused_publish_can_be_left_unanswered(make_engine: MakeEngine) -> No
     ("topic", "part"),
     [("", "empty"), ("a/#", "3.3.2-2"), ("+", "3.3.2-2"), ("x" * 257, "257 bytes"), ("/" * 8, "8 slashes")],
 )
-def test_a_topic_that_is_none_closes(engine: Engine, topic: str, part: str) -> None:
+def test_topic_that_is_none_closes(engine: Engine, topic: str, part: str) -> None:
     client = engine.connected()
     client.send(client_publish(topic, b"x"))
     closed_with(engine, client, "CLIENT_ERROR", part)
     assert engine.messages == []
 
 
-def test_a_payload_of_128_kilobytes_passes_and_one_byte_more_closes(engine: Engine) -> None:
+def test_payload_of_128_kilobytes_passes_and_one_byte_more_closes(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_publish("t", bytes(128 * 1024)))
     assert len(engine.messages[0].payload) == 131_072
@@ -62,7 +62,7 @@ def test_a_payload_of_128_kilobytes_passes_and_one_byte_more_closes(engine: Engi
     assert len(engine.messages) == 1
 
 
-def test_a_reserved_topic_closes_and_basic_ingest_is_taken(engine: Engine) -> None:
+def test_reserved_topic_closes_and_basic_ingest_is_taken(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_publish("$aws/rules/keep/telemetry/x", b"in", 1))
     assert client.take() == [Puback(1)]
@@ -86,7 +86,7 @@ def test_qos_2_can_be_left_unanswered(make_engine: MakeEngine) -> None:
     assert (client.closed, client.take(), engine.messages) == (False, [], [])
 
 
-def test_a_packet_of_the_qos_2_flow_closes(engine: Engine) -> None:
+def test_packet_of_the_qos_2_flow_closes(engine: Engine) -> None:
     client = engine.connected()
     client.send(frame(0x62, b"\0\1"))
     closed_with(engine, client, "CLIENT_ERROR", "QoS 2")
@@ -104,7 +104,7 @@ def test_more_than_100_publishes_a_second_are_discarded_without_puback(engine: E
     assert not client.closed
 
 
-def test_a_retained_publish_needs_its_own_permission(engine: Engine) -> None:
+def test_retained_publish_needs_its_own_permission(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1"), ("Publish", "topic/t")))
     client = engine.connected("dev-1")
     client.send(client_publish("t", b"x", retain=True))
@@ -112,7 +112,7 @@ def test_a_retained_publish_needs_its_own_permission(engine: Engine) -> None:
     assert engine.messages == []
 
 
-def test_a_retained_message_comes_with_retain_set_on_an_exact_filter(engine: Engine) -> None:
+def test_retained_message_comes_with_retain_set_on_an_exact_filter(engine: Engine) -> None:
     engine.connected().send(client_publish("t/x", b"kept", 1, retain=True))
     client = engine.connected("sub")
     client.send(client_subscribe(("t/x", 1)))
@@ -126,13 +126,13 @@ def test_no_retained_message_comes_on_a_wildcard_or_another_topic(engine: Engine
     assert engine.subscriber((topic_filter, 0)).take() == []
 
 
-def test_a_subscriber_that_is_there_gets_a_retained_publish_with_retain_clear(engine: Engine) -> None:
+def test_subscriber_that_is_there_gets_a_retained_publish_with_retain_clear(engine: Engine) -> None:
     client = engine.subscriber(("t", 0))
     engine.connected().send(client_publish("t", b"new", retain=True))
     assert client.take() == [Got("t", b"new")]  # [MQTT-3.3.1-9]
 
 
-def test_an_empty_retained_message_deletes_and_is_forwarded(engine: Engine) -> None:
+def test_empty_retained_message_deletes_and_is_forwarded(engine: Engine) -> None:
     publisher = engine.connected()
     publisher.send(client_publish("t", b"kept", retain=True))
     client = engine.subscriber(("t", 0))
@@ -142,7 +142,7 @@ def test_an_empty_retained_message_deletes_and_is_forwarded(engine: Engine) -> N
     assert engine.subscriber(("t", 0), client_id="late").take() == []
 
 
-def test_a_later_retained_message_replaces_but_not_within_a_second(engine: Engine) -> None:
+def test_later_retained_message_replaces_but_not_within_a_second(engine: Engine) -> None:
     publisher = engine.connected()
     publisher.send(client_publish("t", b"one", retain=True) + client_publish("t", b"two", retain=True))
     assert engine.outcomes()[-1] == ("dropped", "THROTTLED")

@@ -15,7 +15,7 @@ def back(engine: Engine, client_id: str = "sub", *, clean: bool = False) -> tupl
     return connack, list(others)
 
 
-def test_a_persistent_session_keeps_subscriptions_and_qos_1_messages(engine: Engine) -> None:
+def test_persistent_session_keeps_subscriptions_and_qos_1_messages(engine: Engine) -> None:
     engine.subscriber(("t", 1), clean=False).send(DISCONNECT)
     engine.connected("pub").send(client_publish("t", b"zero") + client_publish("t", b"one", 1))
     connack, received = back(engine)
@@ -24,20 +24,20 @@ def test_a_persistent_session_keeps_subscriptions_and_qos_1_messages(engine: Eng
     assert engine.decisions[-1].detail.endswith("session present")
 
 
-def test_a_clean_session_ends_with_its_connection(engine: Engine) -> None:
+def test_clean_session_ends_with_its_connection(engine: Engine) -> None:
     engine.subscriber(("t", 1)).send(DISCONNECT)
     engine.connected("pub").send(client_publish("t", b"one", 1))
     assert back(engine) == (Connack(0, session_present=False), [])
 
 
-def test_a_clean_connect_forgets_the_persistent_session(engine: Engine) -> None:
+def test_clean_connect_forgets_the_persistent_session(engine: Engine) -> None:
     engine.subscriber(("t", 1), clean=False).send(DISCONNECT)
     engine.connected("pub").send(client_publish("t", b"one", 1))
     assert back(engine, clean=True) == (Connack(0, session_present=False), [])
     assert back(engine) == (Connack(0, session_present=False), [])
 
 
-def test_a_persistent_session_ends_an_hour_after_its_connection(engine: Engine) -> None:
+def test_persistent_session_ends_an_hour_after_its_connection(engine: Engine) -> None:
     engine.subscriber(("t", 1), clean=False).send(DISCONNECT)
     engine.advance(3599)
     assert back(engine)[0].session_present
@@ -72,7 +72,7 @@ def test_stored_messages_are_replayed_ten_a_second_and_before_live_ones(engine: 
     assert client.payloads() == [b"20", b"21", b"22", b"23", b"24", b"live"]
 
 
-def test_the_queue_of_a_client_that_is_away_is_bounded(make_engine: MakeEngine) -> None:
+def test_queue_of_a_client_that_is_away_is_bounded(make_engine: MakeEngine) -> None:
     engine = make_engine(max_queued_messages=3, max_queued_bytes=100)
     engine.subscriber(("t", 1), clean=False).send(DISCONNECT)
     publisher = engine.connected("pub")
@@ -106,7 +106,7 @@ def test_dup_is_set_on_a_redelivery_where_the_setting_says_so(make_engine: MakeE
     assert back(engine)[1] == [Got("t", b"1", 1, dup=True, packet_id=1)]
 
 
-def test_an_unacknowledged_message_is_sent_again_after_960_seconds_and_not_before(engine: Engine) -> None:
+def test_unacknowledged_message_is_sent_again_after_960_seconds_and_not_before(engine: Engine) -> None:
     client = engine.subscriber(("t", 1), keep_alive_s=1200)
     engine.connected("pub", keep_alive_s=1200).send(client_publish("t", b"1", 1))
     (sent,) = client.take(1)
@@ -132,7 +132,7 @@ def test_at_most_100_messages_are_on_their_way_to_a_client(engine: Engine) -> No
     assert client.payloads() == [b"101"]
 
 
-def test_a_puback_for_nothing_is_ignored(engine: Engine) -> None:
+def test_puback_for_nothing_is_ignored(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_puback(7))
     assert not client.closed
@@ -146,7 +146,7 @@ def test_iot_receive_is_checked_against_the_policy_of_the_new_connection(engine:
     assert engine.outcomes()[-1] == ("dropped", "AUTHORIZATION_FAILURE")
 
 
-def test_a_second_connection_with_the_same_client_id_takes_over(engine: Engine) -> None:
+def test_second_connection_with_the_same_client_id_takes_over(engine: Engine) -> None:
     watcher = engine.subscriber(("last/words", 0), client_id="watcher")
     old = engine.connected("dev-1", will=("last/words", b"old", 0, False))
     new = engine.connected("dev-1")
@@ -159,7 +159,7 @@ def test_a_second_connection_with_the_same_client_id_takes_over(engine: Engine) 
     assert engine.payloads()[-1] == b"alive"
 
 
-def test_a_takeover_continues_a_persistent_session(engine: Engine) -> None:
+def test_takeover_continues_a_persistent_session(engine: Engine) -> None:
     engine.subscriber(("t", 1), clean=False)
     connack, _ = back(engine)
     assert connack.session_present
@@ -167,7 +167,7 @@ def test_a_takeover_continues_a_persistent_session(engine: Engine) -> None:
     assert engine.broker.disconnect("sub", "TEST", "")
 
 
-def test_a_stranger_does_not_take_over(engine: Engine) -> None:
+def test_stranger_does_not_take_over(engine: Engine) -> None:
     old = engine.connected("dev-1")
     engine.function.refuse()
     engine.client().send(client_connect("dev-1"))

@@ -24,7 +24,7 @@ def test_suback_answers_each_filter_in_order_with_its_qos(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize(("published", "granted", "delivered"), [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 1)])
-def test_a_message_comes_at_the_lower_qos(engine: Engine, published: int, granted: int, delivered: int) -> None:
+def test_message_comes_at_the_lower_qos(engine: Engine, published: int, granted: int, delivered: int) -> None:
     client = engine.subscriber(("t", granted))
     engine.connected().send(client_publish("t", b"x", published))
     (message,) = client.take(1)
@@ -54,13 +54,13 @@ def test_unsubscribe_is_answered_and_ends_the_deliveries(engine: Engine) -> None
     assert client.payloads() == [b"2"]
 
 
-def test_the_parent_is_not_matched_by_its_children(engine: Engine) -> None:
+def test_parent_is_not_matched_by_its_children(engine: Engine) -> None:
     client = engine.subscriber(("a/#", 0))
     engine.connected().send(client_publish("a", b"parent") + client_publish("a/b", b"child"))
     assert client.payloads() == [b"child"]
 
 
-def test_a_filter_that_the_policy_does_not_name_closes_and_subscribes_to_nothing(engine: Engine) -> None:
+def test_filter_that_the_policy_does_not_name_closes_and_subscribes_to_nothing(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/mine"), ("Receive", "topic/*")))
     client = engine.connected("dev-1", clean=False)
     client.send(client_subscribe(("mine", 0), ("other", 0)))
@@ -74,7 +74,7 @@ def test_a_filter_that_the_policy_does_not_name_closes_and_subscribes_to_nothing
     assert again.take() == []
 
 
-def test_a_refused_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
+def test_refused_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
     engine = make_engine(refused_subscribe="suback")
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/mine")))
     client = engine.connected("dev-1")
@@ -82,7 +82,7 @@ def test_a_refused_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> 
     assert client.take() == [Suback(1, (1, 0x80))]
 
 
-def test_a_literal_filter_is_what_the_policy_is_asked_about(engine: Engine) -> None:
+def test_literal_filter_is_what_the_policy_is_asked_about(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/a/b")))
     client = engine.connected()
     client.send(client_subscribe(("a/+", 0)))
@@ -113,14 +113,14 @@ def test_nine_filters_in_one_subscribe_close(engine: Engine) -> None:
     assert "9 filters" in engine.decisions[-1].detail
 
 
-def test_the_ninth_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
+def test_ninth_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
     engine = make_engine(over_filters="suback")
     client = engine.connected()
     client.send(client_subscribe(*((f"u/{i}", 1) for i in range(9))))
     assert client.take() == [Suback(1, (1,) * 8 + (0x80,))]
 
 
-def test_the_51st_subscription_gets_suback_80_and_a_known_one_does_not(engine: Engine) -> None:
+def test_51st_subscription_gets_suback_80_and_a_known_one_does_not(engine: Engine) -> None:
     client = engine.connected()
     for i in range(0, 48, 8):
         client.send(client_subscribe(*((f"t/{n}", 0) for n in range(i, i + 8))))
@@ -135,7 +135,7 @@ def test_the_51st_subscription_gets_suback_80_and_a_known_one_does_not(engine: E
 
 
 @pytest.mark.parametrize("topic_filter", ["a#", "a/#/b", "", "x" * 257, "/" * 8])
-def test_a_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None:
+def test_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None:
     client = engine.connected()
     client.send(client_subscribe((topic_filter, 0)))
     assert client.closed
@@ -143,14 +143,14 @@ def test_a_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None
 
 
 @pytest.mark.parametrize("topic_filter", ["$aws/#", "$share/group/t"])
-def test_a_reserved_filter_closes(engine: Engine, topic_filter: str) -> None:
+def test_reserved_filter_closes(engine: Engine, topic_filter: str) -> None:
     client = engine.connected()
     client.send(client_subscribe((topic_filter, 0)))
     assert client.closed
     assert "reserved" in engine.decisions[-1].detail
 
 
-def test_a_reserved_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
+def test_reserved_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
     engine = make_engine(reserved_topics="ignore")
     client = engine.connected()
     client.send(client_subscribe(("$aws/x", 0), ("t", 0)))
@@ -180,7 +180,7 @@ def test_more_than_100_messages_a_second_to_a_client_are_discarded_at_qos_0(engi
     assert engine.outcomes()[-1] == ("dropped", "THROTTLED")
 
 
-def test_a_client_that_does_not_read_is_cut_and_the_others_are_served(engine: Engine) -> None:
+def test_client_that_does_not_read_is_cut_and_the_others_are_served(engine: Engine) -> None:
     deaf = engine.subscriber(("#", 0), client_id="deaf")
     client = engine.subscriber(("#", 0))
     deaf.reads = False

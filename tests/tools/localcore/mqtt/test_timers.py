@@ -22,7 +22,7 @@ def test_no_connect_in_time_closes(engine: Engine) -> None:
     ("asked_s", "cut_after_s"),
     [(60, 90), (1, 45), (29, 45), (30, 45), (1200, 1800), (1201, 1800), (0, 1800), (65535, 1800)],
 )
-def test_a_silent_client_is_cut_at_one_and_a_half_keep_alives(engine: Engine, asked_s: int, cut_after_s: int) -> None:
+def test_silent_client_is_cut_at_one_and_a_half_keep_alives(engine: Engine, asked_s: int, cut_after_s: int) -> None:
     client = engine.connected(keep_alive_s=asked_s)
     engine.advance(cut_after_s - 0.5)
     assert not client.closed
@@ -66,7 +66,7 @@ def stay_for(engine: Engine, client: EngineClient, seconds: int) -> None:
         left -= 1000
 
 
-def test_the_grant_ends_the_connection_at_its_ttl(engine: Engine) -> None:
+def test_grant_ends_the_connection_at_its_ttl(engine: Engine) -> None:
     engine.function.allow(EVERYTHING, disconnect_s=3600, refresh_s=300)
     client = engine.connected(keep_alive_s=1200)
     stay_for(engine, client, 3599)
@@ -77,7 +77,7 @@ def test_the_grant_ends_the_connection_at_its_ttl(engine: Engine) -> None:
     assert engine.outcomes()[-1] == ("closed", "CUSTOMAUTH_TTL_EXPIRATION")
 
 
-def test_the_policy_is_refreshed_on_time_and_the_new_one_counts(engine: Engine) -> None:
+def test_policy_is_refreshed_on_time_and_the_new_one_counts(engine: Engine) -> None:
     engine.function.allow(EVERYTHING, refresh_s=300)
     client = engine.connected("dev-1", keep_alive_s=1200)
     engine.advance(299)
@@ -97,7 +97,7 @@ def test_the_policy_is_refreshed_on_time_and_the_new_one_counts(engine: Engine) 
     assert engine.payloads() == [b"1"]
 
 
-def test_a_refused_refresh_cuts_the_connection_and_sends_its_will(engine: Engine) -> None:
+def test_refused_refresh_cuts_the_connection_and_sends_its_will(engine: Engine) -> None:
     engine.function.allow(EVERYTHING, refresh_s=300)
     client = engine.connected(will=("last", b"words", 0, False))
     engine.function.refuse()
@@ -121,7 +121,7 @@ def test_iot_connect_is_evaluated_again_at_a_refresh(make_engine: MakeEngine, re
     assert ("closed", "AUTH_ERROR") in engine.outcomes() or not recheck
 
 
-def test_an_error_in_a_refresh_ends_that_connection_and_is_logged_with_its_class(engine: Engine) -> None:
+def test_error_in_a_refresh_ends_that_connection_and_is_logged_with_its_class(engine: Engine) -> None:
     engine.function.allow(EVERYTHING, refresh_s=300)
     other = engine.connected("other", keep_alive_s=1200)
     engine.function.allow(EVERYTHING, refresh_s=600)
@@ -136,7 +136,7 @@ def test_an_error_in_a_refresh_ends_that_connection_and_is_logged_with_its_class
 
 
 @pytest.mark.parametrize(("active", "asked_at_s"), [(False, 500), (True, 300)])
-def test_the_first_refresh_of_an_idle_connection_can_be_late(
+def test_first_refresh_of_an_idle_connection_can_be_late(
     make_engine: MakeEngine, active: bool, asked_at_s: int
 ) -> None:
     engine = make_engine(refresh_idle_lateness_s=200)
@@ -151,7 +151,7 @@ def test_the_first_refresh_of_an_idle_connection_can_be_late(
     assert len(engine.function.events) == 2
 
 
-def test_a_connection_that_ends_while_it_is_refreshed_stays_ended(engine: Engine) -> None:
+def test_connection_that_ends_while_it_is_refreshed_stays_ended(engine: Engine) -> None:
     engine.function.allow(EVERYTHING, refresh_s=300)
     client = engine.connected(keep_alive_s=1200)
     engine.function.gate.clear()
@@ -163,7 +163,7 @@ def test_a_connection_that_ends_while_it_is_refreshed_stays_ended(engine: Engine
     assert engine.clock.pending == 0
 
 
-def test_a_websocket_lives_for_a_day_at_most(make_engine: MakeEngine) -> None:
+def test_websocket_lives_for_a_day_at_most(make_engine: MakeEngine) -> None:
     engine = make_engine(websocket_lifetime_s=2000)
     client = engine.client(http_headers={}, http_query="")
     client.send(client_connect(keep_alive_s=1200))

@@ -62,7 +62,7 @@ def test_matching_by_example(topic_filter: str, topic: str, expected: bool) -> N
 @pytest.mark.parametrize(
     "topic", ["a", "/", "a/b/c/d/e/f/g/h", "x" * 256, "é" * 128, "a b", "$aws/rules/r/" + "a/" * 7]
 )
-def test_a_topic_within_the_limits_is_taken(topic: str) -> None:
+def test_topic_within_the_limits_is_taken(topic: str) -> None:
     check_topic(topic)
 
 
@@ -79,13 +79,13 @@ def test_a_topic_within_the_limits_is_taken(topic: str) -> None:
         ("$aws/rules/r/" + "a/" * 8, "8 slashes"),
     ],
 )
-def test_a_topic_beyond_them_is_refused(topic: str, problem: str) -> None:
+def test_topic_beyond_them_is_refused(topic: str, problem: str) -> None:
     with pytest.raises(TopicError, match=re.escape(problem)):
         check_topic(topic)
 
 
 @pytest.mark.parametrize("topic_filter", ["a#", "#/a", "a/#/b", "##", "a/b+", "++", "+a/b", ""])
-def test_a_wildcard_in_the_wrong_place_is_refused(topic_filter: str) -> None:
+def test_wildcard_in_the_wrong_place_is_refused(topic_filter: str) -> None:
     with pytest.raises(TopicError):
         check_filter(topic_filter)
 

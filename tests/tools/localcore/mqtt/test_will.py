@@ -28,7 +28,7 @@ ends: dict[str, Callable[[Engine, EngineClient], None]] = {
 
 
 @pytest.mark.parametrize("end", ends.values(), ids=ends.keys())
-def test_the_will_is_sent_once_when_a_connection_ends_otherwise(
+def test_will_is_sent_once_when_a_connection_ends_otherwise(
     engine: Engine, end: Callable[[Engine, EngineClient], None]
 ) -> None:
     client = engine.connected("dev-1", will=WILL)
@@ -37,7 +37,7 @@ def test_the_will_is_sent_once_when_a_connection_ends_otherwise(
     assert [(m.topic, m.payload, m.qos, m.client_id) for m in engine.messages] == [("last/words", b"bye", 1, "dev-1")]
 
 
-def test_a_will_comes_when_it_is_sent_not_when_it_was_left(engine: Engine) -> None:
+def test_will_comes_when_it_is_sent_not_when_it_was_left(engine: Engine) -> None:
     client = engine.connected("dev-1", will=WILL)
     engine.advance(60)
     now = engine.clock.time()
@@ -53,13 +53,13 @@ def test_disconnect_takes_the_will_with_it(engine: Engine) -> None:
     assert engine.outcomes()[-1] == ("closed", "CLIENT_INITIATED_DISCONNECT")
 
 
-def test_a_client_that_was_refused_leaves_no_will(engine: Engine) -> None:
+def test_client_that_was_refused_leaves_no_will(engine: Engine) -> None:
     engine.function.refuse()
     engine.client().send(client_connect(will=WILL))
     assert engine.messages == []
 
 
-def test_a_will_can_be_retained(engine: Engine) -> None:
+def test_will_can_be_retained(engine: Engine) -> None:
     engine.connected("dev-1", will=("last/words", b"gone", 0, True)).vanish()
     assert engine.subscriber(("last/words", 0)).take() == [Got("last/words", b"gone", 0, retain=True)]
 
