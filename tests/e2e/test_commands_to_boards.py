@@ -222,7 +222,7 @@ def test_lost_session_is_subscribed_again(endpoint: RunningCore, tmp_path: Path,
         assert not any("session kept" in line for line in board.board.lines)
 
 
-def test_kept_session_is_trusted_after_a_restart_but_not_after_a_power_cut(
+def test_kept_session_survives_a_restart_but_not_a_power_cut(
     endpoint: RunningCore, tmp_path: Path, subscribes: list[str]
 ) -> None:
     folder = tmp_path / "restarted"

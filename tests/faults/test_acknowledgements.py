@@ -57,7 +57,7 @@ def test_pubacks_in_any_order_and_number_do_no_harm(tmp_path: Path, name: str, a
 
 
 @pytest.mark.parametrize("name", ["alpn", "stock"])
-def test_missing_puback_is_noticed_at_its_deadline_and_the_reading_comes_again(tmp_path: Path, name: str) -> None:
+def test_lost_puback_is_detected_and_the_reading_resent(tmp_path: Path, name: str) -> None:
     # Message 3 stays unacknowledged, and with it what was sent behind it: 4 is acknowledged all the same.
     script = Script(lambda publish: [] if publish.seq == 3 and not publish.connection else [publish.identifier])
     with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
@@ -119,7 +119,7 @@ def test_window_is_kept_to(tmp_path: Path) -> None:
     assert [publish.seq for publish in script.seen if publish.connection == 1][:10] == list(range(1, 11))
 
 
-def test_server_that_leaves_at_each_publish_gets_each_in_the_end(tmp_path: Path) -> None:
+def test_readings_arrive_at_a_server_that_closes_at_each_publish(tmp_path: Path) -> None:
     def answer(publish: Publish) -> list[bytes]:
         if publish.connection < 2:
             raise Leave

@@ -36,7 +36,7 @@ def test_close_right_after_connack_is_asked_about_slowly(endpoint: RunningCore, 
 
 
 @pytest.mark.parametrize("close", [CLOSE_AFTER_PUBLISH, CLOSE_AFTER_PUBACK], ids=["publish", "puback"])
-def test_close_after_each_publish_still_gets_the_readings_through(
+def test_readings_arrive_despite_a_close_after_each_publish(
     endpoint: RunningCore, tmp_path: Path, close: Treatment
 ) -> None:
     with rig(endpoint, tmp_path / "cut", lambda n: UNHARMED if n > 1 else close) as running:
@@ -73,7 +73,7 @@ def test_takeover_ends_the_board_and_it_comes_back(endpoint: RunningCore, tmp_pa
     assert running.errors == ["ConnectionLost"]
 
 
-def test_refusing_authorizer_is_asked_seldom_and_then_lets_in(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_refusing_authorizer_is_rarely_asked_until_it_accepts(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "refused", lambda _: UNHARMED) as running:
         running.wait_for_more(2)
         store = SqliteStore(endpoint.state / DEVICES_FILE)

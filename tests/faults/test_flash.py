@@ -81,7 +81,7 @@ def test_outbox_takes_no_more_flash_than_it_may(endpoint: RunningCore, tmp_path:
         assert outbox_bytes - 4096 - 600 < size <= outbox_bytes
 
 
-def test_outbox_without_flash_keeps_readings_in_memory_alone(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_outbox_without_flash_keeps_readings_in_memory(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "memory", pad=400, online=False, outbox_bytes=0) as board:
         board.board.wait_for('kept .*"seq": 40, ')
         missing = check_the_oldest_are_counted(board)
@@ -91,7 +91,7 @@ def test_outbox_without_flash_keeps_readings_in_memory_alone(endpoint: RunningCo
         assert flash.read(board.board.interpreter, board.image, "outbox") == {}
 
 
-def test_readings_whose_time_to_live_is_over_are_not_sent_and_counted(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_expired_readings_are_counted_and_not_sent(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "expires", pad=100, online=False, ttl_s=30) as board:
         board.board.wait_for('kept .*"seq": 90, ')
         kept = board.logged

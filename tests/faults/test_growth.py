@@ -158,7 +158,7 @@ class Endings:
                 return
 
 
-def test_heap_after_many_messages_and_connections_is_what_it_was(
+def test_heap_does_not_grow_with_messages_and_connections(
     tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connections = form.pick(20, 1000)

@@ -66,7 +66,7 @@ def started(board: Living) -> list[str]:
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
-def test_watchdog_ends_a_sensor_that_hangs_and_the_next_message_says_so(
+def test_watchdog_ends_a_hanging_sensor_and_the_next_message_reports_it(
     endpoint: RunningCore, tmp_path: Path, compiled: bool
 ) -> None:
     folder = tmp_path / f"hangs-{compiled}"
@@ -77,9 +77,7 @@ def test_watchdog_ends_a_sensor_that_hangs_and_the_next_message_says_so(
         assert "link" not in board.readings[1]
 
 
-def test_three_bites_in_a_row_are_safe_mode_and_the_next_start_tries_again(
-    endpoint: RunningCore, tmp_path: Path
-) -> None:
+def test_third_watchdog_reset_is_safe_mode_until_the_next_start(endpoint: RunningCore, tmp_path: Path) -> None:
     safe = "three crashes in a row; the last: watchdog"
     with living(endpoint, tmp_path / "stuck", sensors=HANGS, watchdog_s=60, timeout_s=30) as board:
         assert board.to_the_prompt().endswith(f"safe mode: {safe}. Press RESET to try again")
@@ -114,7 +112,7 @@ def test_watchdog_bites_where_a_deadline_fails(endpoint: RunningCore, tmp_path: 
 
 
 @pytest.mark.parametrize("failures", [1, 3])
-def test_board_that_gets_nowhere_resets_with_its_cause_and_keeps_its_readings(
+def test_board_without_progress_resets_with_its_cause_and_readings(
     endpoint: RunningCore, tmp_path: Path, failures: int
 ) -> None:
     with living(endpoint, tmp_path / f"resets-{failures}", on=False, reset_after=failures) as board:
@@ -173,7 +171,7 @@ def test_each_wake_sends_one_reading_and_says_goodbye(endpoint: RunningCore, tmp
         assert not [message for message in endpoint.messages if message.topic == will]
 
 
-def test_reading_of_a_wake_without_a_link_is_sent_at_a_later_one(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_reading_of_an_offline_wake_is_sent_at_a_later_wake(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "offline", on=False, deep_sleep=True, interval_s=20) as board:
         board.relay.plan = lambda n: GONE if n in (1, 2) else UNHARMED
         board.on()

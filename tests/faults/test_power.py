@@ -71,7 +71,7 @@ def test_kill_while_offline_loses_nothing_that_was_on_flash(
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
-def test_cut_at_any_write_while_offline_loses_nothing_that_was_on_flash(
+def test_power_cut_while_offline_loses_nothing_on_flash(
     endpoint: RunningCore, tmp_path: Path, form: Form, compiled: bool
 ) -> None:
     name = f"torn-{'mpy' if compiled else 'py'}"
@@ -110,7 +110,7 @@ def check_drained(board: Living, before: list[str]) -> None:
     assert len(again - set(segments[0] if segments else ())) <= WINDOW
 
 
-def test_kill_while_draining_loses_nothing_that_was_on_flash(backlog: tuple[Living, Path], form: Form) -> None:
+def test_kill_while_draining_loses_nothing_on_flash(backlog: tuple[Living, Path], form: Form) -> None:
     board, image = backlog
     random = form.random("kill-draining")
     for _ in range(form.pick(4, 100)):
@@ -125,9 +125,7 @@ def test_kill_while_draining_loses_nothing_that_was_on_flash(backlog: tuple[Livi
         check_drained(board, before)
 
 
-def test_cut_at_any_write_while_draining_loses_nothing_that_was_on_flash(
-    backlog: tuple[Living, Path], form: Form
-) -> None:
+def test_power_cut_while_draining_loses_nothing_on_flash(backlog: tuple[Living, Path], form: Form) -> None:
     board, image = backlog
     board.reload(image)
     # Draining writes once a segment, to remove it.

@@ -25,7 +25,7 @@ def started(endpoint: RunningCore, tmp_path_factory: pytest.TempPathFactory) -> 
         yield board
 
 
-def test_board_goes_on_with_the_last_good_config_where_config_json_is_torn(started: Living) -> None:
+def test_torn_config_falls_back_to_the_last_good_one(started: Living) -> None:
     whole = started.file("config.json")
     for size in (0, 1, len(whole) // 2, len(whole) - 1):
         started.put("config.json", whole[:size])
@@ -52,7 +52,7 @@ def test_torn_copy_of_the_config_is_made_anew(started: Living) -> None:
     assert started.file("config.json.good") == copy
 
 
-def test_board_without_any_whole_config_stays_at_its_prompt_and_says_why(started: Living) -> None:
+def test_board_without_a_valid_config_stays_at_its_prompt_and_says_why(started: Living) -> None:
     names = ("config.json", "config.json.good", "config.json.good.old", "config.json.good.new")
     whole = {name: started.file(name) for name in names if started.has(name)}
     for name, data in whole.items():
@@ -69,9 +69,7 @@ def _interval_is(board: Living, seconds: int) -> bool:
     return bool(board.report()["interval_s"] == seconds)
 
 
-def test_board_goes_on_with_the_state_before_where_the_state_file_is_torn(
-    endpoint: RunningCore, tmp_path: Path
-) -> None:
+def test_torn_state_file_falls_back_to_the_previous_state(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "state-torn") as board:
         board.wait_for_more(1)
         for seconds in (5, 7):

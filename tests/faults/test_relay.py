@@ -243,7 +243,7 @@ def record(kind: int, size: int) -> bytes:
     return bytes([kind, 3, 3]) + size.to_bytes(2, "big") + bytes(size)
 
 
-def test_close_after_the_second_data_record_waits_for_its_last_byte(echo: Echo) -> None:
+def test_close_waits_for_the_last_byte_of_the_second_data_record(echo: Echo) -> None:
     flight = record(22, 50) + record(20, 1) + record(23, 20) + record(23, 30)
     with through(echo, Fault("close", "down", 2, "data_records")) as (relay, client):
         client.sendall(flight + record(23, 40))

@@ -29,7 +29,7 @@ PUBLISH = 1
 @pytest.mark.parametrize(
     ("transport", "turns"), [("alpn", TLS + CONNECT), ("tls", TLS + CONNECT), ("wss", TLS + UPGRADE + CONNECT)]
 )
-def test_connecting_takes_the_fewest_round_trips_and_a_window_of_messages_one_more(
+def test_connect_takes_the_fewest_round_trips_and_a_window_one_more(
     endpoint: RunningCore, tmp_path: Path, name: str, messages: int, transport: str, turns: int
 ) -> None:
     folder = tmp_path / f"{name}-{transport}-{messages}"

@@ -32,7 +32,7 @@ def test_wifi_that_goes_away_is_named_and_joined_again(endpoint: RunningCore, tm
     assert set(running.errors[1:]) == {"WifiError"}
 
 
-def test_wifi_that_claims_to_be_up_while_nothing_passes_is_survived(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_wifi_that_only_claims_to_be_up_is_survived(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "lies", lambda _: UNHARMED, wifi=WIFI) as running:
         running.wait_for_more(2)
         running.board.virtual.set_world(wifi_connected=True, wifi_status=1010)
@@ -44,7 +44,7 @@ def test_wifi_that_claims_to_be_up_while_nothing_passes_is_survived(endpoint: Ru
     assert running.errors[:2] == ["PeerVanished", "HandshakeTimeout"]
 
 
-def test_wifi_that_is_up_and_denies_it_does_not_end_a_connection(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_wifi_that_wrongly_reports_down_does_not_end_a_connection(endpoint: RunningCore, tmp_path: Path) -> None:
     with rig(endpoint, tmp_path / "denies", lambda _: UNHARMED, wifi=WIFI) as running:
         running.wait_for_more(2)
         running.board.virtual.set_world(wifi_connected=False, wifi_status=201)

@@ -22,9 +22,7 @@ def test_commands_are_subscribed_to_once_a_session(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("error", [CLOSED, errors.SubscribeRefused("SUBACK refused the filter")])
-def test_server_that_refuses_the_subscription_twice_is_asked_no_more(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_subscription_refused_twice_is_not_requested_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     world = World(monkeypatch, 400, commands=True, interval_s=60)
     world.subscribes = [error, error]
     world.run()
@@ -33,7 +31,7 @@ def test_server_that_refuses_the_subscription_twice_is_asked_no_more(
     assert world.published
 
 
-def test_network_that_fails_at_the_subscription_twice_does_not_cost_the_commands(
+def test_two_network_failures_at_subscribe_do_not_disable_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(monkeypatch, 400, commands=True, interval_s=60)
@@ -44,9 +42,7 @@ def test_network_that_fails_at_the_subscription_twice_does_not_cost_the_commands
 
 
 @pytest.mark.parametrize("message", [b"", b"\xff", b"[]", b'{"command": "no such"}', b"[" * 5000])
-def test_command_that_is_refused_is_counted_and_the_board_goes_on(
-    monkeypatch: pytest.MonkeyPatch, message: bytes
-) -> None:
+def test_refused_command_is_counted_and_the_board_continues(monkeypatch: pytest.MonkeyPatch, message: bytes) -> None:
     world = World(monkeypatch, 25, commands=True, interval_s=10)
     world.incoming = [(0, message)]
     world.run()
@@ -54,7 +50,7 @@ def test_command_that_is_refused_is_counted_and_the_board_goes_on(
     assert len(world.published) == 3
 
 
-def test_command_that_does_not_fit_into_memory_is_refused_and_the_connection_stays(
+def test_command_too_large_for_memory_is_refused_and_the_link_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def execute(*_: object) -> None:
@@ -68,7 +64,7 @@ def test_command_that_does_not_fit_into_memory_is_refused_and_the_connection_sta
     assert len(world.when("connect")) == 1, "it would come again with every connection"
 
 
-def test_retained_command_is_refused_since_it_would_come_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retained_command_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 25, commands=True, interval_s=10)
     world.incoming = [(0, b'{"command": "restart"}')]
     world.retained = True

@@ -66,7 +66,7 @@ def test_socket_is_closed_before_the_wait(monkeypatch: pytest.MonkeyPatch) -> No
     assert [what for _, what in world.events[:6]] == ["prepare", "connect", "reading", "publish", "close", "prepare"]
 
 
-def test_clock_is_known_after_the_first_time_and_asked_again_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_is_set_once_and_checked_daily(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 6, interval_s=60)
     world.waits = [LOST]
     world.run()
@@ -113,7 +113,7 @@ def test_ctrl_c_leaves_with_a_disconnect(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(world.when("publish")) == 1
 
 
-def test_nothing_is_read_after_ctrl_c_which_may_have_come_between_the_bytes_of_a_packet(
+def test_ctrl_c_inside_a_packet_ends_all_reading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(monkeypatch, 100)

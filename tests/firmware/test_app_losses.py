@@ -8,7 +8,7 @@ from mqtt443 import errors
 from tests.firmware.app_world import LOST, World
 
 
-def test_readings_go_on_while_the_link_is_down_and_are_sent_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readings_continue_while_the_link_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 60, interval_s=10)
     world.connects = [errors.ConnectFailed("x")] * 3
     world.run()
@@ -31,7 +31,7 @@ def test_backlog_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None
     assert 'published {"seq": 4} and 3 older' in world.lines
 
 
-def test_what_was_lost_and_why_the_board_started_is_in_the_next_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_and_reset_cause_are_in_the_next_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 20, interval_s=10, qos=1)
     world.cause = "watchdog"
     world.restored = {"dropped": 3, "expired": 2, "seq": 7, "refused": 1}

@@ -44,7 +44,7 @@ def test_failures_in_a_row_are_counted_before_each_attempt(monkeypatch: pytest.M
     assert world.failures == [0, 1, 2, 3, 4]
 
 
-def test_deep_sleep_comes_when_all_is_acknowledged_and_lasts_to_the_next_reading(
+def test_deep_sleep_starts_after_the_last_puback_until_the_next_reading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(monkeypatch, 100, deep_sleep=True, interval_s=60)
@@ -56,7 +56,7 @@ def test_deep_sleep_comes_when_all_is_acknowledged_and_lasts_to_the_next_reading
     assert world.events[-1][1] == "disconnect"
 
 
-def test_command_that_waited_at_the_server_is_run_before_deep_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queued_command_runs_before_deep_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 100, deep_sleep=True, commands=True)
     world.incoming = [(0, b'{"command": "send_now"}')]
     world.run()
@@ -64,7 +64,7 @@ def test_command_that_waited_at_the_server_is_run_before_deep_sleep(monkeypatch:
     assert "command send_now" in world.lines
 
 
-def test_deep_sleep_after_a_failure_keeps_the_reading_and_waits_as_long_as_the_error_asks(
+def test_deep_sleep_after_a_failure_keeps_the_reading_and_the_backoff(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(monkeypatch, 500, deep_sleep=True, interval_s=10)

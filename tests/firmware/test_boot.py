@@ -37,7 +37,7 @@ def starts(interpreter: Interpreter, root: Path, steps: str, **world: object) ->
     return said
 
 
-def test_three_crashes_in_a_row_leave_the_board_at_its_prompt_and_the_next_start_tries_again(
+def test_third_crash_leaves_the_board_at_its_prompt_until_the_next_start(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:
     said = starts(interpreter, tmp_path, "crash,crash,watchdog,crash,end")
@@ -65,9 +65,7 @@ def test_start_that_ended_by_order_has_not_crashed(interpreter: Interpreter, tmp
     assert {one["reason"] for one in said} == {None}
 
 
-def test_power_on_forgets_crashes_even_where_rtc_memory_outlived_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_power_on_clears_the_crash_count_in_rtc_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     machine = chip(monkeypatch, PWRON_RESET)
     storage.remember({"starts": 3, "seq": 5})
     assert boot.count_start(f"{tmp_path}/", no_log) == (None, None, {"starts": 1, "seq": 5}, None)
@@ -85,9 +83,7 @@ def test_counters_outlive_deep_sleep_and_restart(interpreter: Interpreter, tmp_p
     assert [one["counters"] for one in said] == [{}, {"seq": 9}, {"seq": 7}, {}]
 
 
-def test_file_safe_mode_keeps_the_board_at_its_prompt_and_the_cause_for_later(
-    interpreter: Interpreter, tmp_path: Path
-) -> None:
+def test_safe_mode_file_keeps_the_board_at_its_prompt_and_its_cause(interpreter: Interpreter, tmp_path: Path) -> None:
     (tmp_path / "safe_mode").touch()
     storage.save_state(str(tmp_path / "state"), {"cause": "asked", "interval_s": 5})
     said = starts(interpreter, tmp_path, "end")
@@ -221,7 +217,7 @@ def test_healthy_touches_rtc_memory_once_and_keeps_the_counters(monkeypatch: pyt
     power.mark_boot_ok()
 
 
-def test_pin_that_the_chip_does_not_have_is_a_mistake_in_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pin_is_a_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def pin(*_: int) -> None:
         raise ValueError("invalid pin")
 

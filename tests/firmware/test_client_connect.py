@@ -57,7 +57,7 @@ def test_close_before_connack_names_the_likely_causes(lost: Exception) -> None:
     assert wire.closed == 1
 
 
-def test_close_while_the_transport_opens_is_a_close_before_connack() -> None:
+def test_close_while_connecting_is_a_close_before_connack() -> None:
     client = Client(settings(), Opener(errors.ConnectionLost("closed", closed=True)))
     with pytest.raises(errors.ClosedBeforeConnack):
         client.connect()

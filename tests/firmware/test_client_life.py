@@ -57,7 +57,7 @@ def test_missing_pingresp_means_that_the_peer_vanished(ticks: Ticks) -> None:
     assert info.value.phase == "PINGRESP"
 
 
-def test_long_deadline_notices_a_dead_peer_within_one_and_a_half_keep_alives(ticks: Ticks) -> None:
+def test_dead_peer_is_detected_within_one_and_a_half_keep_alives(ticks: Ticks) -> None:
     client, _ = connected(ticks=ticks, keepalive_s=30, timeout_s=60)
     ticks.now_ms = 15000
     client.keep_alive()

@@ -193,7 +193,7 @@ def test_pubacks_that_nobody_waits_for_go_to_the_window() -> None:
     assert acknowledged == [7, 9]
 
 
-def test_publish_from_inside_a_callback_leaves_the_outer_one_its_puback() -> None:
+def test_publish_inside_a_callback_does_not_take_the_outer_puback() -> None:
     client, _ = connected(b"\x30\x04\0\1tx", b"\x40\x02\0\1", b"\x40\x02\0\2")
     client.set_callback(lambda *_: client.publish("inner", "x", qos=1))
     client.publish("outer", "x", qos=1)

@@ -76,7 +76,7 @@ def test_interval_is_set_or_given_back_to_the_config(seconds: int | None) -> Non
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 86401, 10**30, 5.0, 1e999, math.nan, True, False, "5", [5], {}])
-def test_interval_that_is_no_number_of_seconds_in_a_day_is_refused(seconds: object) -> None:
+def test_interval_outside_one_day_is_refused(seconds: object) -> None:
     assert "1 to 86400" in refusal({"command": "interval", "interval_s": seconds})
 
 
@@ -109,7 +109,7 @@ def test_refused_command_with_a_request_id_is_answered_with_the_reason() -> None
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 65, 7, True, ["a"]])
-def test_request_id_that_is_no_short_text_is_refused_without_an_answer(request_id: object) -> None:
+def test_invalid_request_id_is_refused_without_an_answer(request_id: object) -> None:
     refusal({"command": "send_now", "request_id": request_id})
 
 

@@ -36,7 +36,7 @@ def test_record_larger_than_a_segment_has_one_of_its_own(folder: Path) -> None:
     assert read_all(opened(folder)) == records
 
 
-def test_record_larger_than_the_bound_is_refused_and_costs_nothing(folder: Path) -> None:
+def test_oversized_record_is_refused_without_side_effects(folder: Path) -> None:
     segments = opened(folder, 2000)
     segments.append([record(1)])
     with pytest.raises(OSError, match="a record of 3014 bytes"):
@@ -56,7 +56,7 @@ def test_start_looks_at_no_contents(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert not opened(folder).empty
 
 
-def test_after_a_restart_reading_starts_with_the_oldest_segment_that_is_left(folder: Path) -> None:
+def test_restart_reads_the_oldest_remaining_segment_first(folder: Path) -> None:
     segments = opened(folder)
     numbers = segments.append([record(n) for n in range(60)])
     for _ in range(numbers.count(0) + 3):
@@ -97,7 +97,7 @@ def test_what_is_in_flight_and_taken_only_in_part_is_not_read(folder: Path) -> N
     assert segments.next() is None
 
 
-def test_records_behind_a_torn_one_are_given_up_and_no_new_ones_come_behind_it(folder: Path) -> None:
+def test_torn_record_ends_its_segment(folder: Path) -> None:
     opened(folder).append([record(1), record(2)])
     path = folder / "00000000"
     path.write_bytes(path.read_bytes()[:-1])
@@ -118,9 +118,7 @@ def test_every_single_bit_is_covered_by_the_checksum(folder: Path) -> None:
         assert (segments.next(), segments.corrupt) == (None, 1), f"bit {bit}"
 
 
-def test_segment_that_cannot_be_removed_is_read_again_after_a_restart_alone(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_undeletable_segment_is_reread_only_after_a_restart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segments = opened(folder)
     segments.append([record(1)])
     read_all(segments)
@@ -160,9 +158,7 @@ def test_foreign_names_hide_no_segment(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("size", [0, 2**31 - 1])
-def test_size_that_littlefs_makes_up_for_a_folder_is_not_believed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
+def test_folder_size_reported_by_littlefs_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     (folder / "00000000").mkdir(parents=True)
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", lambda _: (0x4000, 0, 0, 0, 0, 0, size, 0, 0, 0))

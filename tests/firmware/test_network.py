@@ -106,7 +106,7 @@ def test_joining_begins_from_off_and_waits(ticks: Ticks) -> None:
 
 
 @pytest.mark.parametrize("distrust", [False, True])
-def test_driver_that_lost_its_network_may_find_it_again_by_itself(ticks: Ticks, distrust: bool) -> None:
+def test_driver_may_reconnect_to_its_network_by_itself(ticks: Ticks, distrust: bool) -> None:
     network = Network(*[200] * 49, "up", on=True)
     join(network, ticks, distrust=distrust, hears=pytest.fail)
     assert network.calls == []

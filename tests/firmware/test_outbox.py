@@ -56,7 +56,7 @@ def test_while_the_link_is_up_flash_is_not_touched(rig: Rig) -> None:
     assert not (rig.folder / "outbox").exists()
 
 
-def test_what_is_saved_outlives_a_power_cut_with_what_was_in_flight(rig: Rig) -> None:
+def test_saved_messages_survive_a_power_cut_with_those_in_flight(rig: Rig) -> None:
     rig.put("a", "b", "c")
     assert rig.send(2) == ["a", "b"]
     assert rig.outbox.unsaved()
@@ -123,7 +123,7 @@ def test_one_message_larger_than_memory_may_hold_is_kept(tmp_path: Path) -> None
     assert rig.outbox.dropped == 1
 
 
-def test_flash_that_takes_nothing_is_said_once_and_memory_goes_on(rig: Rig) -> None:
+def test_full_flash_is_reported_once_and_memory_takes_over(rig: Rig) -> None:
     (rig.folder / "outbox").write_text("a file where the folder should be")
     rig.put("a")
     assert rig.outbox.save() is False
@@ -182,7 +182,7 @@ STEPS: list[Callable[[Rig], object]] = [
 
 
 @given(st.lists(st.integers(0, 9), max_size=60))
-def test_any_order_of_steps_loses_nothing_doubles_nothing_and_keeps_the_order(steps: list[int]) -> None:
+def test_any_order_of_steps_keeps_every_message_once_and_in_order(steps: list[int]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -204,7 +204,7 @@ def test_any_order_of_steps_loses_nothing_doubles_nothing_and_keeps_the_order(st
 
 
 @given(st.lists(st.integers(0, 9), max_size=60))
-def test_power_cut_costs_only_what_was_in_memory_and_doubles_only_the_oldest_segment(steps: list[int]) -> None:
+def test_power_cut_loses_only_memory_and_repeats_only_the_oldest_segment(steps: list[int]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -92,7 +92,7 @@ def test_sleep_that_is_over_already_is_the_shortest_not_for_ever(chip: Chip, ms:
 
 @pytest.mark.parametrize("error", [OSError(28, "no space"), MemoryError()])
 @pytest.mark.parametrize("name", ["load_state", "save_state"])
-def test_reset_comes_with_its_counters_even_where_no_cause_can_be_saved(
+def test_reset_saves_its_counters_even_if_the_cause_cannot_be_saved(
     chip: Chip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, error: Exception
 ) -> None:
     lines: list[str] = []
@@ -105,7 +105,7 @@ def test_reset_comes_with_its_counters_even_where_no_cause_can_be_saved(
 
 
 @pytest.mark.parametrize("error", [ValueError("too much for RTC memory"), MemoryError()])
-def test_reset_comes_with_its_cause_even_where_no_counters_can_be_kept(
+def test_reset_saves_its_cause_even_if_the_counters_cannot_be_kept(
     chip: Chip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
 ) -> None:
     monkeypatch.setattr(storage, "remember", failing(error))

@@ -44,7 +44,7 @@ def test_numbers_go_on_where_they_were() -> None:
     assert source.seq == 42
 
 
-def test_what_there_is_to_tell_of_the_link_is_in_the_message_and_else_nothing() -> None:
+def test_link_is_in_the_message_only_when_it_has_something_to_report() -> None:
     told = [{"dropped": 3, "started": "watchdog"}, {}]
     source = Readings(lambda: {"t": 1}, lambda: told.pop(0), lambda: 1793491200)
     assert source.payload() == (

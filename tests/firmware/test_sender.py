@@ -98,7 +98,7 @@ def test_pubacks_count_in_any_order_and_once(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("session", "flags"), [(True, DUP), (False, 0)])
-def test_what_was_not_acknowledged_goes_again_first_in_its_old_order(rig: Rig, session: bool, flags: int) -> None:
+def test_unacknowledged_messages_are_resent_first_and_in_order(rig: Rig, session: bool, flags: int) -> None:
     rig.put("a", "b", "c", "d")
     rig.sender.pump()
     rig.client.on_puback(2)
@@ -171,9 +171,7 @@ def test_packet_identifiers_wrap_and_miss_those_in_flight(rig: Rig) -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 300), st.sampled_from([0, 5, 60, 400]))
-def test_no_second_sees_more_than_100_publishes_arrive_however_the_link_varies(
-    seed: int, way: int, jitter: int
-) -> None:
+def test_arrival_rate_never_exceeds_100_publishes_a_second(seed: int, way: int, jitter: int) -> None:
     """The link takes `way` ms each way, once, and then up to `jitter` more; it keeps the order."""
     rig = Rig(window=100)
     dice = random.Random(seed)
@@ -214,7 +212,7 @@ def test_on_a_steady_link_a_second_begins_when_it_was_sent(monkeypatch: pytest.M
     assert len(rig.sent()) == 1
 
 
-def test_pause_of_days_is_no_reason_to_wait_when_the_tick_counter_has_come_round() -> None:
+def test_wrapped_tick_counter_does_not_delay_after_days() -> None:
     period_ms = 2**30  # where the counter of an ESP32 wraps
     rig = Rig()
     rig.ticks.now_ms = (rig.ticks.now_ms + 9 * 86_400_000) % period_ms

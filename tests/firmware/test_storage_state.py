@@ -62,7 +62,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert storage.load_state(path, unheard) == VALUES
 
 
-def test_board_without_a_state_file_has_an_empty_state_and_says_nothing(tmp_path: Path) -> None:
+def test_missing_state_file_is_an_empty_state(tmp_path: Path) -> None:
     assert storage.load_state(str(tmp_path / "state"), unheard) == {}
 
 
@@ -100,7 +100,7 @@ def test_rtc_memory_after_power_on_is_nothing(chip: Chip) -> None:
     assert storage.recall() == {}
 
 
-def test_more_than_rtc_memory_holds_is_refused_and_what_was_there_stays(chip: Chip) -> None:
+def test_oversized_rtc_memory_is_refused_and_the_old_content_kept(chip: Chip) -> None:
     storage.remember({"seq": 1})
     with pytest.raises(ValueError, match="too long"):
         storage.remember({"cause": "x" * RTC_BYTES})
@@ -149,9 +149,7 @@ class ClockOnly(types.ModuleType):
 
 
 @pytest.mark.parametrize("machine", [None, types.ModuleType("machine"), ClockOnly()])
-def test_without_rtc_memory_nothing_is_recalled_and_nothing_fails(
-    monkeypatch: pytest.MonkeyPatch, machine: types.ModuleType | None
-) -> None:
+def test_missing_rtc_memory_recalls_nothing(monkeypatch: pytest.MonkeyPatch, machine: types.ModuleType | None) -> None:
     monkeypatch.setitem(sys.modules, "machine", machine)
     storage.remember({"seq": 1})
     assert storage.recall() == {}

@@ -179,7 +179,7 @@ def test_silence_after_tcp_is_a_handshake_timeout(tmp_path: Path) -> None:
         client(server, tmp_path, short=True).connect()
 
 
-def test_silence_in_the_middle_of_the_handshake_is_a_handshake_timeout(tmp_path: Path) -> None:
+def test_silent_handshake_is_a_handshake_timeout(tmp_path: Path) -> None:
     def half(connection: socket.socket) -> None:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context(CA).wrap_bio(incoming, outgoing, server_side=True)
@@ -199,7 +199,7 @@ def test_silence_before_connack_is_a_connack_timeout(tmp_path: Path) -> None:
         client(server, tmp_path, short=True).connect()
 
 
-def test_silence_before_the_upgrade_s_answer_is_a_timeout_that_says_so(tmp_path: Path) -> None:
+def test_silent_upgrade_is_a_timeout_that_names_it(tmp_path: Path) -> None:
     with serve_tls(CA, context(CA), until_closed) as server, pytest.raises(errors.Timeout, match="WebSocket upgrade"):
         client(server, tmp_path, short=True, transport="wss").connect()
 

@@ -141,7 +141,7 @@ def test_each_write_is_one_masked_binary_frame(size: int) -> None:
     assert unmask(wire.writes[0]) == (0x82, payload, b"")
 
 
-def test_what_stands_before_the_room_and_behind_the_packet_is_left_alone() -> None:
+def test_encoding_leaves_the_bytes_around_the_packet_unchanged() -> None:
     socket, wire = opened()
     buffer = bytearray(b"before" + b"r" * ROOM + b"abc" + b"behind")
     socket.send(buffer, 6 + ROOM, 9 + ROOM)
@@ -168,7 +168,7 @@ def test_mask_is_new_for_each_frame() -> None:
     sizes=st.lists(st.integers(1, 50), min_size=1, max_size=30),
     gaps=st.booleans(),
 )
-def test_any_fragmentation_with_control_frames_between_gives_the_payload(
+def test_fragments_with_interleaved_control_frames_give_the_payload(
     payload: bytes,
     cuts: list[int],
     controls: list[tuple[int, bytes] | None],

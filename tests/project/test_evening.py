@@ -39,7 +39,7 @@ def first_line(process: subprocess.Popen[str], start: str) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_evening_of_the_readme_ends_with_a_board_that_answers(installed: Installed, tmp_path: Path) -> None:  # noqa: F811
+def test_evening_of_the_readme_ends_with_an_answering_board(installed: Installed, tmp_path: Path) -> None:  # noqa: F811
     local, run, send = evening()
     installed.environment["MQTT443_WIFI_PASSWORD"] = WIFI_PASSWORD
     (installed.folder / "image.bin").write_bytes(image(ESP32))

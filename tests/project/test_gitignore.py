@@ -52,7 +52,7 @@ def test_file_of_the_project_is_not_ignored() -> None:
     assert ignored == ""
 
 
-def test_every_file_that_the_documentation_writes_is_covered() -> None:
+def test_every_file_that_the_documentation_writes_is_ignored_by_git() -> None:
     pages = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     written = re.findall(r"mqtt443 .*(?:--out|--bundle|--csv) ([\w.-]+)", pages)
     assert len(written) > 5

@@ -22,7 +22,7 @@ def test_folder_board_goes_to_the_board_as_it_is(tmp_path: Path) -> None:
     assert own_code(tmp_path) == {name: text.encode() for name, text in files.items()}
 
 
-def test_without_that_folder_sensors_and_libraries_beside_the_config_count(tmp_path: Path) -> None:
+def test_sensors_and_libraries_beside_the_config_are_used_without_a_folder(tmp_path: Path) -> None:
     write(tmp_path, {"sensors.py": "x = 1\n", "lib/driver.py": "y = 2\n", "notes.py": "for people"})
     assert own_code(tmp_path) == {"sensors.py": b"x = 1\n", "lib/driver.py": b"y = 2\n"}
 

@@ -49,6 +49,6 @@ def test_filters_choose_by_name_and_by_connection(core_with_devices: RunningCore
     assert listed(core_with_devices, "--match", "cellar") == "none of the 3 registered devices matches\n"
 
 
-def test_nobody_is_connected_to_an_endpoint_that_does_not_run(core_with_devices: RunningCore) -> None:
+def test_stopped_endpoint_lists_no_connections(core_with_devices: RunningCore) -> None:
     core_with_devices.stop()
     assert names(core_with_devices, "--online") == []

@@ -57,7 +57,7 @@ def add(state: Path, out: Path) -> dict[str, Any]:
     return config
 
 
-def test_device_is_led_to_the_address_and_port_that_the_endpoint_has(tmp_path: Path) -> None:
+def test_new_config_has_the_address_and_port_of_the_running_endpoint(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with local(state, "--address", ALIAS) as (_, ready):
         found = re.match(rf"ready host={ALIAS} port=(\d+) ca=", ready)
@@ -77,7 +77,7 @@ def test_device_is_led_to_the_address_and_port_that_the_endpoint_has(tmp_path: P
     assert known_endpoint(state) == KnownEndpoint(ALIAS, config["port"], ALIAS), "it is remembered afterwards"
 
 
-def test_name_of_its_own_leads_boards_there_and_the_address_works_too(tmp_path: Path) -> None:
+def test_own_host_name_and_address_both_reach_the_endpoint(tmp_path: Path) -> None:
     with local(tmp_path, "--address", ALIAS, "--name", "iot.example") as (_, ready):
         assert ready.startswith("ready host=iot.example ")
     known = known_endpoint(tmp_path)
@@ -108,7 +108,7 @@ def test_one_address_is_taken_without_a_question() -> None:
     assert choose_address(TWO[:1], None, None, None) == "192.168.1.5"
 
 
-def test_several_addresses_are_asked_about_once_and_then_remembered() -> None:
+def test_choice_between_addresses_is_asked_once_and_remembered() -> None:
     asked: list[str] = []
 
     def ask(lines: Any) -> int:
@@ -192,7 +192,7 @@ except ValueError as e:
         (["box.example"], "does not match"),
     ],
 )
-def test_micropython_verifies_an_address_against_the_addresses_of_the_certificate(
+def test_micropython_checks_an_ip_address_against_the_certificate(
     tmp_path: Path, interpreter: str, names: list[str], said: str
 ) -> None:
     ca = trustme.CA()

@@ -76,7 +76,7 @@ def test_device_that_is_not_registered_is_refused_at_once(core: RunningCore) -> 
     assert str(result.exception) == "no device board-7 is registered: see `mqtt443 device list`"
 
 
-def test_device_that_is_away_is_named_before_and_after_the_wait(core: RunningCore) -> None:
+def test_absent_device_is_named_before_and_after_the_wait(core: RunningCore) -> None:
     core.add_device("board-1")
     result = send(core.state, "board-1", "report", "--timeout", "0.2")
     assert "board-1 is not connected" in result.stderr
@@ -84,7 +84,7 @@ def test_device_that_is_away_is_named_before_and_after_the_wait(core: RunningCor
     assert "no answer from board-1 within 0.2 s" in str(result.exception)
 
 
-def test_without_a_wait_the_command_is_published_all_the_same(core: RunningCore) -> None:
+def test_command_without_a_wait_is_published(core: RunningCore) -> None:
     core.add_device("board-1")
     result = send(core.state, "board-1", "relay", "on=1", "--timeout", "0")
     assert (result.exit_code, result.stdout) == (0, "sent relay to board-1\n")
@@ -126,7 +126,7 @@ def message(payload: bytes, client_id: str | None = "board-1") -> dict[str, Any]
     return {"client_id": client_id, "payload": base64.b64encode(payload).decode()}
 
 
-def test_only_the_boards_own_message_with_the_request_id_is_the_answer() -> None:
+def test_only_a_message_of_the_board_with_the_request_id_is_the_answer() -> None:
     others = [
         {"dropped": 3},
         message(b"\xff"),

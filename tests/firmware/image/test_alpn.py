@@ -26,7 +26,7 @@ def test_server_sees_the_name_and_the_client_its_choice(run: Run, serve: Serve) 
     assert said.split("\n") == ["None", "mqtt", "b'IT WORKS'", ""]
 
 
-def test_several_names_are_offered_in_order_and_the_servers_choice_is_reported(run: Run, serve: Serve) -> None:
+def test_alpn_offers_names_in_order_and_reports_the_choice(run: Run, serve: Serve) -> None:
     server = serve("http/1.1", "mqtt")
     said = run(
         """

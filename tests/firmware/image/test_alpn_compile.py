@@ -82,7 +82,7 @@ def test_compiles_without_a_warning_on_mbedtls_2(compiler: Compiler, chip: str, 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_mbedtls_without_alpn_stops_the_build_and_says_what_to_set(compiler: Compiler) -> None:
+def test_mbedtls_without_alpn_stops_the_build_and_names_the_setting(compiler: Compiler) -> None:
     done = compiler.run(X86_64)
     assert done.returncode == 1
     assert "#error" in done.stderr

@@ -47,7 +47,7 @@ set_mqtt = lambda: alpn.set_protocols(context, ["mqtt"])
 """
 
 
-def test_context_with_another_layout_is_refused_and_nothing_is_written(run: Run) -> None:
+def test_unknown_context_layout_is_refused_and_left_unchanged(run: Run) -> None:
     said = run(CHANGES + CONTEXT + "print(json.dumps([len(memory) // WORD, wipe_each_word(memory, set_mqtt)]))")
     words, outcomes = json.loads(said)
     # The verify callback and its argument, the random generator and its argument: without any one, no configuration.
@@ -56,7 +56,7 @@ def test_context_with_another_layout_is_refused_and_nothing_is_written(run: Run)
     assert outcomes == {}
 
 
-def test_context_with_two_places_that_fit_is_refused_and_nothing_is_written(run: Run) -> None:
+def test_ambiguous_context_layout_is_refused_and_left_unchanged(run: Run) -> None:
     said = run(
         CHANGES
         + CONTEXT

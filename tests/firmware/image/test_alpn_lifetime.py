@@ -46,7 +46,7 @@ churn()
     assert said == "mqtt-late\nmqtt-late b'X'\n"
 
 
-def test_open_session_keeps_its_choice_when_the_context_gets_another_list(run: Run, serve: Serve) -> None:
+def test_changed_alpn_list_does_not_affect_an_open_session(run: Run, serve: Serve) -> None:
     server = serve("mqtt-first", "mqtt-second")
     said = run(
         CHURN

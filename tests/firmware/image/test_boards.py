@@ -127,6 +127,6 @@ def test_manifest_freezes_the_whole_device_package(tree: Path, tmp_path: Path) -
     assert all(target == f"mqtt443/{path.name}" for target, path in frozen.items())
 
 
-def test_image_freezes_what_the_stock_board_does_and_the_device_package(tree: Path, tmp_path: Path) -> None:
+def test_image_freezes_the_stock_modules_and_the_device_package(tree: Path, tmp_path: Path) -> None:
     frozen = read_manifest(tree, tmp_path, USER_MODULES / "boards" / "manifest.py")
     assert {"asyncio/core.py", "flashbdev.py", "inisetup.py", "mqtt443/__init__.py"} <= set(frozen)

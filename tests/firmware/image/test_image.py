@@ -71,7 +71,7 @@ def test_script_builds_every_board_and_its_sums_hold(script: Script) -> None:
     assert checked.stdout.count(": OK") == len(BOARDS), checked.stderr
 
 
-def test_script_fetches_the_pinned_tag_once_and_the_submodules_before_the_build(script: Script) -> None:
+def test_script_fetches_the_pinned_tag_once_with_its_submodules(script: Script) -> None:
     for _ in range(2):
         assert script.run("MQTT443_ESP32_C3").returncode == 0
     clone, *makes = script.calls
@@ -88,7 +88,7 @@ def test_script_takes_up_a_clone_that_was_cut_off(script: Script) -> None:
     assert not partial.exists()
 
 
-def test_script_refuses_a_board_it_does_not_know_before_it_fetches_anything(script: Script) -> None:
+def test_script_refuses_an_unknown_board_before_fetching(script: Script) -> None:
     ended = script.run("MQTT443_ESP32", "MQTT443_ESP8266")
     assert ended.returncode == 2
     assert ended.stderr == "no board is called MQTT443_ESP8266; see firmware/image/boards\n"
@@ -104,7 +104,7 @@ def test_script_workflow_and_page_name_the_same_boards() -> None:
     assert sorted(set(re.findall(r"`(MQTT443_\w+)\.bin`", PAGE))) == BOARDS
 
 
-def test_container_has_the_esp_idf_that_this_micropython_was_made_for() -> None:
+def test_container_has_the_esp_idf_of_this_micropython() -> None:
     interpreters.need("alpn")
     tree, _ = source_tree(RECIPES["alpn"], OUTPUT)
     locked = (tree / "ports" / "esp32" / "lockfiles" / "dependencies.lock.esp32").read_text()
@@ -129,7 +129,7 @@ def shell_blocks() -> list[tuple[str, str]]:
     return re.findall(r"^```sh ?(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_each_command_of_the_page_is_run_here_or_says_what_it_needs(tmp_path: Path) -> None:
+def test_every_documented_command_is_run_or_names_its_requirement(tmp_path: Path) -> None:
     for name in RECIPES:
         interpreters.need(name)
     marks = [mark for mark, _ in shell_blocks()]

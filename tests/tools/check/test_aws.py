@@ -86,7 +86,7 @@ def test_all_is_well(walk: Walk, way: Way, answers: Answers) -> None:
         ("iot", "test_invoke_authorizer", invocation(CONNECT), 4, "topic_not_allowed"),
     ],
 )  # fmt: skip
-def test_what_is_broken_in_aws_is_named(
+def test_broken_part_of_aws_is_named(
     walk: Walk,
     way: Way,
     answers: Answers,
@@ -110,7 +110,7 @@ def test_endpoint_of_another_account(walk: Walk, way: Way, answers: Answers) -> 
     assert "--profile" in way.step("AWS endpoint").detail
 
 
-def test_domain_configuration_brings_its_own_default(walk: Walk, way: Way, answers: Answers) -> None:
+def test_domain_configuration_has_its_own_default(walk: Walk, way: Way, answers: Answers) -> None:
     answers.on("iot", "describe_endpoint", {"endpointAddress": "x-ats.iot.eu-west-1.amazonaws.com"})
     answers.on("iot", "list_domain_configurations", {"domainConfigurations": [{"domainConfigurationName": "plain"}]})
     answers.on(
@@ -122,21 +122,21 @@ def test_domain_configuration_brings_its_own_default(walk: Walk, way: Way, answe
     assert "the domain configuration's" in way.step("AWS authorizer").detail
 
 
-def test_authorizer_that_the_config_names_is_the_one_asked_about(walk: Walk, answers: Answers) -> None:
+def test_authorizer_named_in_the_config_is_checked(walk: Walk, answers: Answers) -> None:
     answers.on("iot", "describe_default_authorizer", MISSING)
     walk(authorizer="mine")
     [call] = answers.of("describe_authorizer")
     assert call.parameters == {"authorizerName": "mine"}
 
 
-def test_missing_permission_skips_and_says_which(walk: Walk, way: Way, answers: Answers) -> None:
+def test_missing_permission_skips_the_step_and_is_named(walk: Walk, way: Way, answers: Answers) -> None:
     answers.on("iot", "describe_default_authorizer", Refuse("AccessDeniedException", "no", 403))
     assert walk() is None
     assert "iot:DescribeDefaultAuthorizer" in way.step("AWS authorizer").detail
     assert way.step("AWS authorizer").status == "skipped"
 
 
-def test_without_boto3_aws_is_skipped(way: Way, core: RunningCore) -> None:
+def test_missing_boto3_skips_aws(way: Way, core: RunningCore) -> None:
     def no_boto3(_endpoint: str) -> None:
         raise CommandError("needs boto3")
 
@@ -152,7 +152,7 @@ def test_wrong_profile_is_wrong_use(way: Way, core: RunningCore) -> None:
         way.to(core).walk(aws=no_profile)
 
 
-def test_password_reaches_aws_and_nobody_else(way: Way, core: RunningCore, answers: Answers) -> None:
+def test_password_reaches_only_aws(way: Way, core: RunningCore, answers: Answers) -> None:
     way.to(core).walk(aws=lambda _: Aws(answers.session))
     assert config_schema.load(str(way.path)).password == PASSWORD
     assert PASSWORD not in json.dumps([step.to_json(str) for step in way.steps])

@@ -39,7 +39,7 @@ def function(folder: Path, source: str, **options: Any) -> LambdaFunction:
 FINE = "def handler(event, context): return {}"
 
 
-def test_every_link_holds(way: Way, core: RunningCore) -> None:
+def test_everything_works(way: Way, core: RunningCore) -> None:
     assert way.to(core).walk() is None
     assert {step.status for step in way.steps} == {"ok"}
     assert [step.name for step in way.steps] == [
@@ -48,7 +48,7 @@ def test_every_link_holds(way: Way, core: RunningCore) -> None:
     assert json.loads(core.next_message().payload)["check"] == "mqtt443"
 
 
-def test_message_comes_back_where_the_policy_lets_it(way: Way, core: RunningCore, tmp_path: Path) -> None:
+def test_message_comes_back_if_the_policy_allows_it(way: Way, core: RunningCore, tmp_path: Path) -> None:
     core.add_device("b2", username="both", password="another password", subscribe=["telemetry/b2"])
     way.to(core, client_id="b2", username="both", password="another password")
     assert way.walk() is None
@@ -96,7 +96,7 @@ def test_inactive_authorizer(way: Way, endpoint: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["def handler(event, context): 1 / 0", "import nothing_of_that_name", FINE])
-def test_authorizer_that_crashes_or_gives_nonsense(way: Way, endpoint: Serve, tmp_path: Path, source: str) -> None:
+def test_authorizer_that_crashes_or_answers_nonsense(way: Way, endpoint: Serve, tmp_path: Path, source: str) -> None:
     with endpoint(authorizers=[Authorizer("mine", function(tmp_path, source))]) as core:
         assert way.to(core).walk() == "authorizer_crashes"
 

@@ -57,7 +57,7 @@ def test_json(way: Way, core: RunningCore) -> None:
     assert all(step["ms"] >= 0 for step in answer["steps"])
 
 
-def test_broken_config_ends_the_walk(way: Way, core: RunningCore) -> None:
+def test_broken_config_ends_the_check(way: Way, core: RunningCore) -> None:
     way.to(core).write(intervall_s=5)
     answer = json.loads(check(way, "--json").output)
     assert [step["step"] for step in answer["steps"]] == ["config"]
@@ -72,13 +72,13 @@ def test_broken_config_ends_the_walk(way: Way, core: RunningCore) -> None:
         ({"transport": "tls"}, "no_alpn"),
     ],
 )
-def test_endpoint_that_tells_nothing(way: Way, core: RunningCore, keys: dict[str, Any], code: str) -> None:
+def test_endpoint_without_a_local_log(way: Way, core: RunningCore, keys: dict[str, Any], code: str) -> None:
     """As AWS without credentials: the state folder is not at hand."""
     way.to(core, **keys)
     assert way.walk(state=way.folder / "another") == code
 
 
-def test_refusal_after_five_seconds_is_a_slow_authorizer(way: Way, core: RunningCore) -> None:
+def test_refusal_after_five_seconds_means_a_slow_authorizer(way: Way, core: RunningCore) -> None:
     way.to(core, password="another")
     ticks = iter(range(0, 1000, 5))
     assert way.walk(state=way.folder / "another", clock=lambda: next(ticks)) == "authorizer_slow"
@@ -94,7 +94,7 @@ def test_umqtt_is_fetched_when_it_is_missing(
     assert "cannot download micropython-umqtt.simple" in str(done.exception)
 
 
-def test_live_board_stays_connected_where_the_client_id_is_left_alone(way: Way, core: RunningCore) -> None:
+def test_client_id_safe_check_leaves_the_live_board_connected(way: Way, core: RunningCore) -> None:
     way.to(core)
     with RawClient(core) as board:
         assert board.connect("b1", PASSWORD, username="user").code == 0

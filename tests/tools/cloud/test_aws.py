@@ -49,15 +49,15 @@ def test_each_refusal_says_what_to_do(environment: None, error: Refuse, text: st
     assert found.code == error.code
 
 
-def test_missing_permission_of_another_service_is_named_as_iam_names_it(environment: None) -> None:
+def test_missing_permission_has_its_iam_name(environment: None) -> None:
     assert "lambda:GetAccountSettings" in str(refused(Refuse("AccessDenied"), "lambda", "get_account_settings"))
 
 
-def test_long_text_of_aws_is_cut(environment: None) -> None:
+def test_long_message_of_aws_is_shortened(environment: None) -> None:
     assert len(str(refused(Refuse("ValidationError", "x" * 10_000)))) < 500
 
 
-def test_without_credentials_the_way_to_log_in_is_said(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_name_the_login_command(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     aws = Aws(new_session())
@@ -67,14 +67,14 @@ def test_without_credentials_the_way_to_log_in_is_said(environment: None, monkey
         aws.credentials()
 
 
-def test_without_a_region_the_option_is_named(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_region_names_the_option(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(UsageError, match="no AWS region is set: add --region"):
         _ = open_aws().account
 
 
-def test_region_that_is_none_is_wrong_use(environment: None) -> None:
+def test_invalid_region_is_wrong_use(environment: None) -> None:
     with pytest.raises(UsageError, match="europe/west is not a region: add --region"):
         _ = open_aws(region="europe/west").account
 
@@ -84,7 +84,7 @@ def test_unknown_profile_is_wrong_use(environment: None) -> None:
         open_aws(profile="nobody")
 
 
-def test_aws_that_cannot_be_reached_is_said(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_aws_is_one_line(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = Aws(new_session())
     failing = Failing(boto.EndpointConnectionError(endpoint_url="https://sts.nowhere.invalid"))
     monkeypatch.setattr(aws, "client", lambda _: failing)
@@ -102,7 +102,7 @@ def test_any_other_failure_of_boto3_is_one_line_without_its_text(
         _ = aws.account
 
 
-def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_boto3_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
@@ -115,7 +115,7 @@ def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         open_aws()
 
 
-def test_every_call_is_bounded_and_retried_as_aws_wants_it(environment: None) -> None:
+def test_every_call_has_a_deadline_and_retries(environment: None) -> None:
     config = Aws(new_session()).client("iot").meta.config
     assert (config.connect_timeout, config.read_timeout) == (5, 30)
     assert config.retries == {"mode": "standard", "total_max_attempts": MAX_TRIES}
@@ -131,7 +131,7 @@ def test_all_pages_are_read_one_by_one(environment: None) -> None:
     assert [each["message"] for each in items] == ["1", "2", "last"]
 
 
-def test_pages_without_an_end_are_given_up(environment: None) -> None:
+def test_endless_pages_end(environment: None) -> None:
     answers = Answers(is_alone=True)
     tokens = iter(range(10 * MAX_PAGES))
     answers.on("logs", "filter_log_events", lambda **_: {"events": [{}], "nextToken": str(next(tokens))})
@@ -139,7 +139,7 @@ def test_pages_without_an_end_are_given_up(environment: None) -> None:
     assert sum(1 for _ in items) == MAX_PAGES
 
 
-def test_what_is_sent_and_answered_is_checked_against_the_service_model(environment: None) -> None:
+def test_stubs_check_requests_and_answers_against_the_service_model(environment: None) -> None:
     answers = Answers(is_alone=True)
     answers.on("iot", "describe_endpoint", {"endpoint": "x"})
     with pytest.raises(AssertionError, match="AWS cannot answer describe_endpoint so"):

@@ -24,7 +24,7 @@ def names(content: bytes) -> list[str]:
         return archive.namelist()
 
 
-def test_same_files_give_the_same_bytes_whenever_and_wherever(tmp_path: Path) -> None:
+def test_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     shutil.copytree(PACKAGE, copy)
     for path in copy.rglob("*"):
@@ -33,7 +33,7 @@ def test_same_files_give_the_same_bytes_whenever_and_wherever(tmp_path: Path) ->
     assert build(copy) == build()
 
 
-def test_another_byte_gives_another_key(tmp_path: Path) -> None:
+def test_changed_byte_changes_the_key(tmp_path: Path) -> None:
     copy = tmp_path / "changed"
     shutil.copytree(PACKAGE, copy)
     before = key(build(copy))
@@ -42,7 +42,7 @@ def test_another_byte_gives_another_key(tmp_path: Path) -> None:
     assert before == f"{hashlib.sha256(build()).hexdigest()}.zip"
 
 
-def test_zip_holds_the_package_and_its_policy_and_nothing_else() -> None:
+def test_zip_holds_only_the_package_and_its_policy() -> None:
     expected = [
         *(f"mqtt443_authorizer/{path.name}" for path in PACKAGE.glob("*.py")),
         "mqtt443_authorizer/policy.json",
@@ -50,13 +50,13 @@ def test_zip_holds_the_package_and_its_policy_and_nothing_else() -> None:
     assert names(build()) == sorted(expected)
 
 
-def test_every_file_in_it_can_be_read_by_lambda() -> None:
+def test_lambda_can_read_every_file() -> None:
     with zipfile.ZipFile(io.BytesIO(build())) as archive:
         assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_policy_of_ones_own_takes_the_place_of_the_default(tmp_path: Path) -> None:
+def test_own_policy_replaces_the_default(tmp_path: Path) -> None:
     own = tmp_path / "policy.json"
     own.write_text(
         '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", '

@@ -52,7 +52,7 @@ def test_deploy_ends_with_endpoint_and_next_command(run: Run) -> None:
     assert result.exit_code == 0
 
 
-def test_deploy_as_json_keeps_its_progress_out_of_the_way(run: Run) -> None:
+def test_deploy_as_json_prints_its_progress_elsewhere(run: Run) -> None:
     shown = json.loads(run("deploy", "--yes", "--json", "--mode", "named").stdout)
     assert (shown["endpoint"], shown["port"], shown["mode"], shown["stack"]) == (ENDPOINT, 443, "named", STACK)
     assert shown["cost_usd_a_month"] > 0
@@ -79,7 +79,7 @@ def test_every_option_reaches_its_parameter(run: Run, cloud: Cloud) -> None:
     assert {name: parameters[name] for name in chosen} == chosen
 
 
-def test_nobody_to_ask_is_wrong_use_and_changes_nothing(run: Run, cloud: Cloud) -> None:
+def test_deploy_without_a_terminal_is_wrong_use_and_changes_nothing(run: Run, cloud: Cloud) -> None:
     with pytest.raises(UsageError, match="add --yes"):
         run("deploy")
     assert cloud.stacks() == {}
@@ -135,7 +135,7 @@ def test_missing_permission_is_one_line(run: Run, cloud: Cloud) -> None:
         run("deploy", "--yes")
 
 
-def test_interruption_says_how_to_go_on(run: Run, cloud: Cloud) -> None:
+def test_interruption_says_how_to_continue(run: Run, cloud: Cloud) -> None:
     cloud.answers._left_until["cloudformation", "execute_change_set"] = 0
     result = run("deploy", "--yes")
     assert result.exit_code == 130
@@ -162,7 +162,7 @@ def test_help_has_an_example(subcommand: str) -> None:
     assert f"Example: mqtt443 cloud {subcommand}" in " ".join(shown.output.split())
 
 
-def test_without_credentials_it_is_one_line_on_stderr() -> None:
+def test_missing_credentials_are_one_line_on_stderr() -> None:
     hidden = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     environment = {**os.environ, **{name: value for name, value in ENVIRONMENT.items() if name not in hidden}}
     for name in hidden:

@@ -21,7 +21,7 @@ def parameters(cloud: Cloud) -> dict[str, str]:
     return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
 
 
-def test_first_deploy_makes_two_stacks_and_leads_devices_there(cloud: Cloud) -> None:
+def test_first_deploy_creates_two_stacks_and_their_endpoint(cloud: Cloud) -> None:
     deployed = cloud.deploy()
     assert cloud.stacks() == {"mqtt443-store": "CREATE_COMPLETE", "mqtt443": "CREATE_COMPLETE"}
     assert deployed.config() == {"endpoint": "a1b2c3-ats.iot.eu-west-1.amazonaws.com", "port": 443}
@@ -66,7 +66,7 @@ def test_second_deploy_asks_and_changes_nothing(cloud: Cloud) -> None:
     assert cloud.answers.of("execute_change_set", "create_stack", "update_stack") == []
 
 
-def test_what_is_not_chosen_again_stays(cloud: Cloud) -> None:
+def test_options_that_are_left_out_are_kept(cloud: Cloud) -> None:
     cloud.deploy(mode="named", refresh_s=600, memory_mb=512, concurrency=7)
     cloud.deploy(log_days=7)
     assert cloud.asked == ["Change stack mqtt443?"]
@@ -81,7 +81,7 @@ def test_what_is_not_chosen_again_stays(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("refused", ["Create stack mqtt443-store?", "Create stack mqtt443?"])
-def test_no_leaves_nothing_half_made(cloud: Cloud, refused: str) -> None:
+def test_refused_change_leaves_nothing_behind(cloud: Cloud, refused: str) -> None:
     cloud.agrees = lambda question: question != refused
     with pytest.raises(CommandError, match="was not changed"):
         cloud.deploy()
@@ -90,7 +90,7 @@ def test_no_leaves_nothing_half_made(cloud: Cloud, refused: str) -> None:
     assert STACK not in cloud.stacks()
 
 
-def test_authorizer_that_cloudformation_only_claims_is_noticed(cloud: Cloud) -> None:
+def test_authorizer_missing_despite_cloudformation_is_detected(cloud: Cloud) -> None:
     cloud.iot.carries = False  # moto reports CREATE_COMPLETE for an authorizer that it ignored
     with pytest.raises(CommandError, match="CloudFormation reports the authorizer mqtt443, but AWS IoT has none"):
         cloud.deploy()
@@ -98,21 +98,21 @@ def test_authorizer_that_cloudformation_only_claims_is_noticed(cloud: Cloud) -> 
     assert cloud.iot.default is None
 
 
-def test_authorizer_with_another_function_is_noticed(cloud: Cloud) -> None:
+def test_authorizer_with_another_function_is_detected(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.iot.add_authorizer(STACK, "other")
     with pytest.raises(CommandError, match="does not call the stack's function"):
         cloud.deploy()
 
 
-def test_inactive_authorizer_is_made_active_again(cloud: Cloud) -> None:
+def test_inactive_authorizer_is_activated(cloud: Cloud) -> None:
     cloud.deploy(mode="named")
     cloud.iot.authorizers[STACK]["status"] = "INACTIVE"
     cloud.deploy()
     assert cloud.iot.authorizers[STACK]["status"] == "ACTIVE"
 
 
-def test_authorizer_is_tried_with_a_stranger(cloud: Cloud) -> None:
+def test_smoke_test_asks_about_an_unknown_device(cloud: Cloud) -> None:
     cloud.deploy()
     (tried,) = cloud.answers.of("test_invoke_authorizer")
     assert tried.parameters["authorizerName"] == STACK
@@ -120,26 +120,26 @@ def test_authorizer_is_tried_with_a_stranger(cloud: Cloud) -> None:
     assert cloud.said[-1] == "smoke test passed: the authorizer answers, and refuses an unknown device"
 
 
-def test_authorizer_that_lets_a_stranger_in_is_an_alarm(cloud: Cloud) -> None:
+def test_authorizer_that_accepts_an_unknown_device_fails_the_deploy(cloud: Cloud) -> None:
     cloud.iot.says = {"isAuthenticated": True}
     with pytest.raises(CommandError, match="let an unknown device in"):
         cloud.deploy()
 
 
-def test_authorizer_that_cannot_be_tried_is_said_and_deployed(cloud: Cloud) -> None:
+def test_smoke_test_that_cannot_run_is_reported(cloud: Cloud) -> None:
     cloud.iot.says = Refuse("InvalidResponseException", "the Lambda's answer")
     cloud.deploy()
     assert cloud.said[-1].startswith("smoke test skipped: iot TestInvokeAuthorizer: InvalidResponseException")
 
 
-def test_authorizers_name_that_is_taken_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+def test_name_of_a_foreign_authorizer_is_refused_first(cloud: Cloud) -> None:
     cloud.iot.add_authorizer(STACK)
     with pytest.raises(UsageError, match="choose another --stack"):
         cloud.deploy()
     assert cloud.stacks() == {}
 
 
-def test_stack_of_somebody_else_is_left_alone(cloud: Cloud) -> None:
+def test_foreign_stack_is_left_alone(cloud: Cloud) -> None:
     template = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     cloud.client("cloudformation").create_stack(StackName=STACK, TemplateBody=template)
     with pytest.raises(AwsError, match="the stack mqtt443 is not mqtt443's: choose another name with --stack"):
@@ -147,32 +147,32 @@ def test_stack_of_somebody_else_is_left_alone(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "1st", "my_stack", "a/b", "x" * 101, "a:b"])
-def test_name_that_no_stack_can_have_is_wrong_use(cloud: Cloud, name: str) -> None:
+def test_invalid_stack_name_is_wrong_use(cloud: Cloud, name: str) -> None:
     with pytest.raises(UsageError, match="--stack"):
         cloud.deploy(stack=name)
     assert cloud.answers.calls == []
 
 
-def test_concurrency_is_reserved_where_the_account_has_enough(cloud: Cloud) -> None:
+def test_concurrency_is_reserved_if_the_account_has_enough(cloud: Cloud) -> None:
     cloud.deploy()
     assert parameters(cloud)["ReservedConcurrency"] == "10"
 
 
-def test_new_accounts_concurrency_is_not_reserved_and_that_is_said(cloud: Cloud) -> None:
+def test_new_account_reserves_no_concurrency_and_says_so(cloud: Cloud) -> None:
     cloud.concurrency = 10
     cloud.deploy()
     assert parameters(cloud)["ReservedConcurrency"] == "0"
     assert any(line.startswith("no concurrency is reserved: this account runs at most 10") for line in cloud.said)
 
 
-def test_concurrency_that_the_account_has_not_got_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+def test_unavailable_concurrency_is_refused_first(cloud: Cloud) -> None:
     with pytest.raises(UsageError, match=r"--concurrency 901: .*100 must stay unreserved"):
         cloud.deploy(concurrency=901)
     assert cloud.stacks() == {}
     cloud.deploy(concurrency=900)
 
 
-def test_policy_of_ones_own_is_deployed_and_stays(cloud: Cloud, tmp_path: Path) -> None:
+def test_own_policy_is_deployed_and_kept(cloud: Cloud, tmp_path: Path) -> None:
     statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
     own = tmp_path / "policy.json"
     own.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))

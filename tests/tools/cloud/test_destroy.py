@@ -20,7 +20,7 @@ def buckets(cloud: Cloud) -> list[str]:
     return [each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"]]
 
 
-def test_destroy_takes_the_authorizer_and_keeps_the_devices(cloud: Cloud) -> None:
+def test_destroy_deletes_the_authorizer_and_keeps_the_devices(cloud: Cloud) -> None:
     table = cloud.deploy().table
     cloud.destroy()
     assert list(cloud.stacks()) == ["mqtt443-store"]
@@ -29,13 +29,13 @@ def test_destroy_takes_the_authorizer_and_keeps_the_devices(cloud: Cloud) -> Non
     assert cloud.said[-1] == "mqtt443 was deleted"
 
 
-def test_deploy_after_it_finds_the_devices_again(cloud: Cloud) -> None:
+def test_deploy_after_destroy_finds_the_devices_again(cloud: Cloud) -> None:
     table = cloud.deploy().table
     cloud.destroy()
     assert cloud.deploy().table == table
 
 
-def test_delete_table_takes_everything(cloud: Cloud) -> None:
+def test_delete_table_deletes_everything(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.destroy(delete_table=True)
     assert (cloud.stacks(), tables(cloud), buckets(cloud)) == ({}, [], [])
@@ -49,7 +49,7 @@ def test_devices_can_be_deleted_later(cloud: Cloud) -> None:
     assert (cloud.stacks(), tables(cloud), buckets(cloud)) == ({}, [], [])
 
 
-def test_without_the_right_name_nothing_happens(cloud: Cloud) -> None:
+def test_wrong_name_deletes_nothing(cloud: Cloud) -> None:
     cloud.deploy()
     with pytest.raises(CommandError, match="nothing was deleted"):
         cloud.destroy(confirm=False)
@@ -57,7 +57,7 @@ def test_without_the_right_name_nothing_happens(cloud: Cloud) -> None:
     assert cloud.iot.authorizers[STACK]["status"] == "ACTIVE"
 
 
-def test_nothing_to_destroy_says_where_it_looked(cloud: Cloud) -> None:
+def test_missing_stack_names_the_region(cloud: Cloud) -> None:
     with pytest.raises(CommandError, match="there is no stack mqtt443 in eu-west-1: try another --region"):
         cloud.destroy()
 
@@ -91,7 +91,7 @@ def test_stack_whose_deletion_failed_is_deleted_again(cloud: Cloud) -> None:
     assert list(cloud.stacks()) == ["mqtt443-store"]
 
 
-def test_table_that_somebody_deleted_does_not_stop_it(cloud: Cloud) -> None:
+def test_table_deleted_elsewhere_does_not_stop_destroy(cloud: Cloud) -> None:
     table = cloud.deploy().table
     cloud.client("dynamodb").delete_table(TableName=table)
     cloud.destroy(delete_table=True)

@@ -94,13 +94,13 @@ def test_config_is_compared_with_the_stack_before_it_is_sent(run: Run, cloud: Cl
         ("domain", {"endpoint": DOMAIN, "transport": "tls"}),
     ],
 )
-def test_config_is_that_of_the_mode(run: Run, cloud: Cloud, tmp_path: Path, mode: str, keys: dict[str, str]) -> None:
+def test_config_follows_the_mode(run: Run, cloud: Cloud, tmp_path: Path, mode: str, keys: dict[str, str]) -> None:
     cloud.deploy(mode=mode)
     config = config_after(run, tmp_path)
     assert {key: config[key] for key in keys} == keys
 
 
-def test_with_signing_the_config_gets_a_token(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+def test_signing_adds_a_token_to_the_config(run: Run, cloud: Cloud, tmp_path: Path) -> None:
     cloud.deploy(mode="named", signing=True)
     config = config_after(run, tmp_path)
     assert {"token", "token_key", "token_signature"} <= config.keys()
@@ -109,7 +109,7 @@ def test_with_signing_the_config_gets_a_token(run: Run, cloud: Cloud, tmp_path: 
     assert shown["token"] != config["token"]
 
 
-def test_without_the_signing_key_nothing_is_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+def test_missing_signing_key_registers_nothing(run: Run, cloud: Cloud, tmp_path: Path) -> None:
     cloud.deploy(mode="named", signing=True)
     for path in (cloud.state / "signing").iterdir():
         path.unlink()
@@ -127,7 +127,7 @@ def test_generated_password_is_shown_once_and_never_listed(run: Run, cloud: Clou
         assert password not in repr(call)
 
 
-def test_policy_that_was_deployed_decides_what_can_be_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+def test_deployed_policy_decides_what_can_be_registered(run: Run, cloud: Cloud, tmp_path: Path) -> None:
     statement = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "<arn>:client/<client_id>"}
     own = tmp_path / "policy.json"
     own.write_text(json.dumps([{"Version": "2012-10-17", "Statement": [statement]}] * 10))
@@ -138,7 +138,7 @@ def test_policy_that_was_deployed_decides_what_can_be_registered(run: Run, cloud
 
 
 @pytest.mark.parametrize("command", [["disable", "sensor-1"], ["remove", "sensor-1", "--yes"]])
-def test_whoever_loses_access_is_cut_at_aws(run: Run, cloud: Cloud, command: list[str]) -> None:
+def test_losing_access_closes_the_connection_at_aws(run: Run, cloud: Cloud, command: list[str]) -> None:
     cloud.deploy()
     run("add", "sensor-1")
     cloud.iot.connected.add("sensor-1")
@@ -156,7 +156,7 @@ def test_device_that_is_not_connected_is_only_disabled(run: Run, cloud: Cloud) -
     assert run("enable", "sensor-1").stdout == "sensor-1 is enabled\n"
 
 
-def test_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run: Run, cloud: Cloud) -> None:
+def test_connection_that_may_be_up_fails_although_the_change_is_stored(run: Run, cloud: Cloud) -> None:
     cloud.deploy()
     run("add", "sensor-1")
     cloud.answers.on("iot-data", "delete_connection", Refuse("ForbiddenException", "", 403))
@@ -165,7 +165,7 @@ def test_connection_that_may_be_up_is_a_failure_though_the_change_is_stored(run:
     assert store(cloud).by_client_id("sensor-1").enabled is False  # type: ignore[union-attr]
 
 
-def test_rotate_says_how_long_the_old_password_works_and_when_both_were_used(run: Run, cloud: Cloud) -> None:
+def test_rotate_reports_expiry_and_last_uses(run: Run, cloud: Cloud) -> None:
     cloud.deploy()
     run("add", "sensor-1")
     first = run("rotate", "sensor-1", "--keep-hours", "48")
@@ -199,11 +199,11 @@ def test_two_changes_at_once_do_not_lose_each_other(run: Run, cloud: Cloud, monk
 
 
 @pytest.mark.parametrize("command", [["list"], ["add", "x"], ["disable", "x"]])
-def test_stack_that_is_not_there_says_what_to_do(run: Run, cloud: Cloud, command: list[str]) -> None:
+def test_missing_stack_names_the_command_to_deploy(run: Run, cloud: Cloud, command: list[str]) -> None:
     with pytest.raises(CommandError, match="there is no deployed stack other in eu-west-1: run `mqtt443 cloud deploy"):
         run(*command, stack="other")
 
 
-def test_name_that_no_stack_can_have_is_wrong_use(run: Run) -> None:
+def test_invalid_stack_name_is_wrong_use(run: Run) -> None:
     with pytest.raises(UsageError, match="--stack a_b"):
         run("list", stack="a_b")

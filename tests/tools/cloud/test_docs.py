@@ -56,7 +56,7 @@ def test_every_option_of_deploy_that_matters_is_in_the_table() -> None:
 
 @pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 @pytest.mark.parametrize("mode", ["default", "named", "domain"])
-def test_permissions_suffice_for_every_call(cloud: Cloud, mode: str) -> None:
+def test_documented_permissions_suffice_for_every_call(cloud: Cloud, mode: str) -> None:
     cloud.answers.on("logs", "filter_log_events", {"events": []})
     cloud.answers.on("cloudformation", "detect_stack_drift", {"StackDriftDetectionId": "1"})
     detected = {"StackId": "s", "StackDriftDetectionId": "1", "Timestamp": 0, "DetectionStatus": "DETECTION_COMPLETE"}
@@ -85,7 +85,7 @@ def test_permissions_suffice_for_every_call(cloud: Cloud, mode: str) -> None:
             assert any(fnmatchcase(needed, pattern) for pattern in allowed), needed
 
 
-def test_costs_are_those_that_deploy_prints() -> None:
+def test_documented_costs_are_those_of_deploy() -> None:
     cost = monthly(1, interval_s=60, refresh_s=3600, memory_mb=1024)
     for figure in (cost.connection, cost.messages, cost.authorizer):
         assert f"${figure:.4f}" in PAGE

@@ -15,7 +15,7 @@ from tests.support.aws.stubs import Refuse
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 
 
-def test_default_replaces_somebody_elses_default_only_after_asking(cloud: Cloud) -> None:
+def test_foreign_default_is_replaced_only_after_asking(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     cloud.agrees = lambda question: not question.startswith("Replace")
@@ -25,7 +25,7 @@ def test_default_replaces_somebody_elses_default_only_after_asking(cloud: Cloud)
     assert (cloud.iot.default, cloud.stacks()) == ("theirs", {})
 
 
-def test_default_remembers_the_one_before_and_destroy_puts_it_back(cloud: Cloud) -> None:
+def test_destroy_restores_the_previous_default(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     cloud.deploy()
@@ -37,7 +37,7 @@ def test_default_remembers_the_one_before_and_destroy_puts_it_back(cloud: Cloud)
     assert "the account's default authorizer is theirs again" in cloud.said
 
 
-def test_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> None:
+def test_missing_or_inactive_previous_default_is_not_restored(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     cloud.deploy()
@@ -47,7 +47,7 @@ def test_default_before_that_is_gone_or_off_is_not_put_back(cloud: Cloud) -> Non
     assert any("theirs, the previous one, is no longer active" in line for line in cloud.said)
 
 
-def test_default_that_somebody_set_since_stays_on_destroy(cloud: Cloud) -> None:
+def test_destroy_keeps_a_default_that_was_set_since(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.iot.add_authorizer("newer")
     cloud.iot.default = "newer"
@@ -63,7 +63,7 @@ def test_default_that_was_cleared_is_set_again_by_the_next_deploy(cloud: Cloud) 
     assert cloud.asked == []
 
 
-def test_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_next(cloud: Cloud) -> None:
+def test_next_deploy_finishes_setting_the_default(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     set_default = cloud.iot.answer_set_default_authorizer
@@ -79,7 +79,7 @@ def test_deploy_that_ended_between_clearing_and_setting_is_finished_by_the_next(
     assert cloud.iot.default == "theirs"
 
 
-def test_default_that_aws_does_not_keep_is_noticed(cloud: Cloud) -> None:
+def test_default_that_aws_does_not_keep_is_detected(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("a")
     cloud.answers.on("iot", "set_default_authorizer", {"authorizerName": "a"})
     with pytest.raises(CommandError, match="the default authorizer is not set, although a was set"):
@@ -95,7 +95,7 @@ def test_named_leaves_the_default_alone_and_devices_name_the_authorizer(cloud: C
     assert deployed.config() == {"endpoint": ENDPOINT, "port": 443, "authorizer": STACK}
 
 
-def test_domain_gives_devices_a_host_name_of_their_own(cloud: Cloud) -> None:
+def test_domain_mode_has_its_own_host_name(cloud: Cloud) -> None:
     deployed = cloud.deploy(mode="domain")
     assert deployed.config() == {"endpoint": DOMAIN, "port": 443, "transport": "tls"}
     made = cloud.iot.domains[STACK]
@@ -105,7 +105,7 @@ def test_domain_gives_devices_a_host_name_of_their_own(cloud: Cloud) -> None:
     assert cloud.iot.default is None
 
 
-def test_domains_host_name_is_waited_for(cloud: Cloud) -> None:
+def test_deploy_waits_for_the_host_name_of_a_domain(cloud: Cloud) -> None:
     cloud.deploy(mode="named")
     describe = cloud.iot.answer_describe_domain_configuration
 
@@ -118,7 +118,7 @@ def test_domains_host_name_is_waited_for(cloud: Cloud) -> None:
     assert cloud.patience.now_s > 0
 
 
-def test_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) -> None:
+def test_deploy_gives_up_on_a_host_name_at_the_deadline(cloud: Cloud) -> None:
     describe = cloud.iot.answer_describe_domain_configuration
     cloud.answers.on(
         "iot",
@@ -130,7 +130,7 @@ def test_domain_without_a_host_name_is_given_up_at_the_deadline(cloud: Cloud) ->
     assert 60 <= cloud.patience.now_s < 70
 
 
-def test_domain_of_somebody_else_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+def test_foreign_domain_is_refused_first(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     config = {"defaultAuthorizerName": "theirs"}
     cloud.iot.answer_create_domain_configuration(STACK, authorizerConfig=config)
@@ -139,7 +139,7 @@ def test_domain_of_somebody_else_is_refused_before_anything_is_made(cloud: Cloud
     assert cloud.stacks() == {}
 
 
-def test_domain_that_somebody_changed_is_brought_back(cloud: Cloud) -> None:
+def test_changed_domain_is_restored(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     cloud.iot.domains[STACK]["authorizerConfig"] = {"defaultAuthorizerName": STACK, "allowAuthorizerOverride": True}
     cloud.deploy()
@@ -149,7 +149,7 @@ def test_domain_that_somebody_changed_is_brought_back(cloud: Cloud) -> None:
     assert cloud.answers.of("update_domain_configuration", "create_domain_configuration") == []
 
 
-def test_from_default_to_named_gives_the_default_back(cloud: Cloud) -> None:
+def test_changing_default_to_named_restores_the_default(cloud: Cloud) -> None:
     cloud.iot.add_authorizer("theirs")
     cloud.iot.default = "theirs"
     cloud.deploy()
@@ -157,7 +157,7 @@ def test_from_default_to_named_gives_the_default_back(cloud: Cloud) -> None:
     assert cloud.iot.default == "theirs"
 
 
-def test_from_domain_to_named_keeps_the_domain_for_its_devices(cloud: Cloud) -> None:
+def test_changing_domain_to_named_keeps_the_domain(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     cloud.deploy(mode="named")
     assert cloud.iot.domains[STACK]["domainConfigurationStatus"] == "ENABLED"
@@ -187,7 +187,7 @@ def test_destroy_deletes_a_domain_that_has_rested(cloud: Cloud) -> None:
     assert cloud.said[-1] == "the domain configuration mqtt443 was deleted"
 
 
-def test_domain_that_aws_still_keeps_is_said(cloud: Cloud) -> None:
+def test_domain_that_aws_still_keeps_is_reported(cloud: Cloud) -> None:
     cloud.deploy(mode="domain")
     cloud.destroy()
     cloud.iot.now += timedelta(days=8)

@@ -65,7 +65,7 @@ def test_without_its_settings_it_refuses_and_the_log_says_so(unpacked: Path) -> 
     assert "not configured: MQTT443_STORE is not set" in function.log
 
 
-def test_it_is_the_code_of_the_zip_that_runs(unpacked: Path, environment: dict[str, str]) -> None:
+def test_code_of_the_zip_runs(unpacked: Path, environment: dict[str, str]) -> None:
     handler = unpacked / "mqtt443_authorizer" / "handler.py"
     handler.write_text(handler.read_text() + "\nprint('of the zip')\n")
     with Lambda(unpacked, environment) as function:

@@ -52,19 +52,19 @@ def test_all_is_well(quiet: Cloud) -> None:
     json.dumps(found.to_json())
 
 
-def test_nothing_is_changed_by_looking(quiet: Cloud) -> None:
+def test_status_changes_nothing(quiet: Cloud) -> None:
     quiet.answers.calls.clear()
     quiet.status()
     verbs = {call.operation.partition("_")[0] for call in quiet.answers.calls}
     assert verbs <= {"describe", "list", "get", "filter"}
 
 
-def test_nothing_deployed_says_so(cloud: Cloud) -> None:
+def test_status_without_a_stack_fails(cloud: Cloud) -> None:
     with pytest.raises(CommandError, match="there is no stack mqtt443 in eu-west-1: run `mqtt443 cloud deploy"):
         cloud.status()
 
 
-def test_each_thing_that_is_not_as_it_was_deployed_is_a_problem(quiet: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_difference_from_the_deploy_is_a_problem(quiet: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet.iot.authorizers[STACK]["status"] = "INACTIVE"
     quiet.iot.default = None
     set_status(STACK, "UPDATE_ROLLBACK_FAILED")
@@ -78,7 +78,7 @@ def test_each_thing_that_is_not_as_it_was_deployed_is_a_problem(quiet: Cloud, mo
     ]
 
 
-def test_authorizer_that_is_gone_is_a_problem(quiet: Cloud) -> None:
+def test_missing_authorizer_is_a_problem(quiet: Cloud) -> None:
     quiet.iot.authorizers.clear()
     quiet.iot.default = None
     assert "AWS IoT has no authorizer mqtt443: deploy again" in quiet.status().problems
@@ -99,7 +99,7 @@ def test_changed_domain_is_a_problem(cloud: Cloud) -> None:
     assert cloud.status().problems == ["there is no domain configuration mqtt443: deploy again"]
 
 
-def test_drift_is_what_cloudformation_finds(quiet: Cloud) -> None:
+def test_drift_comes_from_cloudformation(quiet: Cloud) -> None:
     quiet.answers.on("cloudformation", "detect_stack_drift", {"StackDriftDetectionId": "1"})
     progress = {"StackId": "s", "StackDriftDetectionId": "1", "Timestamp": "2026-11-01T12:00:00Z"}
     quiet.answers.on(
@@ -146,7 +146,7 @@ def test_alarms_are_shown_by_their_names_in_the_template(quiet: Cloud) -> None:
     assert quiet.answers.of("describe_alarms")[0].parameters["AlarmNames"] == ["mqtt443-ErrorsAlarm-1"]
 
 
-def test_last_decisions_are_the_newest_ones(quiet: Cloud) -> None:
+def test_newest_decisions_are_shown(quiet: Cloud) -> None:
     log_lines(
         quiet,
         (7200, {"decision": "refuse", "client_id": "old", "reason": "wrong password"}),
@@ -164,18 +164,18 @@ def test_quiet_account_shows_the_decisions_of_the_day(quiet: Cloud) -> None:
 
 
 @pytest.mark.parametrize("line", ["[]", "{", "nonsense", '"x"', "[" * 3000])
-def test_line_that_is_no_decision_is_passed_over(quiet: Cloud, line: str) -> None:
+def test_other_log_lines_are_skipped(quiet: Cloud, line: str) -> None:
     log_lines(quiet, (10, line))
     assert quiet.status().decisions == []
 
 
-def test_log_that_may_not_be_read_is_a_problem_and_not_the_end(quiet: Cloud) -> None:
+def test_forbidden_log_is_only_a_problem(quiet: Cloud) -> None:
     quiet.answers.on("logs", "filter_log_events", Refuse("AccessDeniedException", "", 400))
     (problem,) = quiet.status().problems
     assert problem.startswith("the authorizer's log cannot be read: the permission logs:FilterLogEvents is missing")
 
 
-def test_when_both_passwords_were_used_is_read_from_the_log(quiet: Cloud) -> None:
+def test_last_password_uses_come_from_the_log(quiet: Cloud) -> None:
     from mqtt443_tools.device.registration import add_device, rotate
 
     backend = AwsBackend(quiet.aws, STACK, quiet.state)

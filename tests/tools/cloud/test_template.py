@@ -37,7 +37,7 @@ def test_cfn_lint_finds_nothing(path: Any) -> None:
     assert len(path.read_bytes()) <= MAX_BODY_BYTES
 
 
-def test_cfn_lint_would_find_something(tmp_path: Any) -> None:
+def test_cfn_lint_finds_a_planted_mistake(tmp_path: Any) -> None:
     broken = tmp_path / "template.yaml"
     broken.write_text(TEMPLATE.read_text().replace("Runtime: python3.14", "Runtime: python2.7"))
     assert lint_file(broken) != []
@@ -53,7 +53,7 @@ def test_role_reads_one_table_and_writes_one_log(properties: Any) -> None:
     assert "ManagedPolicyArns" not in properties("Role")
 
 
-def test_aws_iot_may_call_the_function_for_this_authorizer_alone(template: dict[str, Any], properties: Any) -> None:
+def test_aws_iot_may_call_the_function_only_for_this_authorizer(template: dict[str, Any], properties: Any) -> None:
     permission = properties("Permission")
     assert permission["Principal"] == "iot.amazonaws.com"
     assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
@@ -62,7 +62,7 @@ def test_aws_iot_may_call_the_function_for_this_authorizer_alone(template: dict[
     assert template["Resources"]["Authorizer"]["DependsOn"] == "Permission"
 
 
-def test_function_is_on_arm64_and_bounded_as_aws_iot_bounds_it(properties: Any) -> None:
+def test_function_runs_on_arm64_within_the_limit_of_aws_iot(properties: Any) -> None:
     function = properties("Function")
     assert (function["Architectures"], function["Timeout"]) == (["arm64"], 5)
     assert function["Handler"] == "mqtt443_authorizer.handler.handler"
@@ -92,7 +92,7 @@ def test_devices_outlive_a_deleted_stack_but_not_a_failed_first_deploy() -> None
     assert "TableName" not in properties
 
 
-def test_bucket_is_private_and_wants_tls() -> None:
+def test_bucket_is_private_and_requires_tls() -> None:
     resources = read(STORE_TEMPLATE)["Resources"]
     assert set(resources["Code"]["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     (statement,) = resources["CodeOverTls"]["Properties"]["PolicyDocument"]["Statement"]
@@ -116,7 +116,7 @@ def test_every_choice_is_a_parameter_and_every_parameter_is_known(template: dict
     assert Options().parameters() == {}
 
 
-def test_token_key_is_the_one_that_config_json_gets(properties: Any) -> None:
+def test_token_key_matches_config_json(properties: Any) -> None:
     assert properties("Authorizer")["TokenKeyName"]["Fn::If"][1] == TOKEN_KEY
 
 

@@ -29,12 +29,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_key_is_kept_from_others_and_can_be_loaded(made: Path) -> None:
+def test_key_is_private_and_can_be_loaded(made: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     assert SigningKey.load(made).public_pem.startswith("-----BEGIN PUBLIC KEY-----")
 
 
-def test_token_is_one_that_the_endpoint_verifies(made: Path) -> None:
+def test_token_is_accepted_by_the_endpoint(made: Path) -> None:
     key = SigningKey.load(made)
     token, signature = key.issue()
     TokenVerifier({"mqtt443": key.public_pem}).verify(token, signature)
@@ -54,7 +54,7 @@ def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -
     return path
 
 
-def test_key_that_aws_does_not_take_is_refused(tmp_path: Path) -> None:
+def test_unsupported_key_is_refused(tmp_path: Path) -> None:
     short = write_key(tmp_path / "short.pem", rsa.generate_private_key(public_exponent=65537, key_size=1024))
     curve = write_key(tmp_path / "ec.pem", ec.generate_private_key(ec.SECP256R1()))
     text = tmp_path / "text.pem"
@@ -68,7 +68,7 @@ def local_key(cloud: Cloud) -> Path:
     return key_path(cloud.state, STACK, ACCOUNT, REGION)
 
 
-def test_signing_makes_a_key_here_and_gives_aws_its_public_half(cloud: Cloud) -> None:
+def test_signing_creates_a_local_key_and_deploys_its_public_half(cloud: Cloud) -> None:
     assert cloud.deploy(mode="named", signing=True).signing
     key = SigningKey.load(local_key(cloud))
     deployed = cloud.iot.authorizers[STACK]
@@ -88,13 +88,13 @@ def test_second_deploy_keeps_the_key(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_signing_cannot_be_switched_as_aws_cannot(cloud: Cloud, first: bool) -> None:
+def test_signing_cannot_be_changed_later(cloud: Cloud, first: bool) -> None:
     cloud.deploy(mode="named", signing=first)
     with pytest.raises(UsageError, match=r"AWS cannot switch the token signing .* with another --stack"):
         cloud.deploy(signing=not first)
 
 
-def test_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> None:
+def test_deploy_from_another_machine_works_without_the_key(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
     local_key(cloud).unlink()
     cloud.deploy()
@@ -104,14 +104,14 @@ def test_deploy_from_another_machine_goes_on_without_the_key(cloud: Cloud) -> No
         AwsBackend(cloud.aws, STACK, cloud.state).config()
 
 
-def test_foreign_key_in_its_place_is_noticed(cloud: Cloud) -> None:
+def test_foreign_key_is_detected(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
     SigningKey.make(local_key(cloud))
     with pytest.raises(CommandError, match="not the key that signs this stack's tokens"):
         cloud.deploy()
 
 
-def test_every_device_gets_a_token_of_its_own(cloud: Cloud) -> None:
+def test_every_device_gets_its_own_token(cloud: Cloud) -> None:
     cloud.deploy(mode="named", signing=True)
     backend = AwsBackend(cloud.aws, STACK, cloud.state)
     one, two = backend.config(), backend.config()

@@ -42,7 +42,7 @@ def test_deploy_interrupted_before_any_step_is_finished_by_the_next(
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
-def test_stack_that_can_only_be_deleted_is_cleared_away_and_made_again(cloud: Cloud, status: str) -> None:
+def test_failed_stack_is_deleted_and_created_again(cloud: Cloud, status: str) -> None:
     cloud.deploy()
     set_status(STACK, status)
     cloud.deploy()
@@ -50,7 +50,7 @@ def test_stack_that_can_only_be_deleted_is_cleared_away_and_made_again(cloud: Cl
     assert cloud.stacks() == {"mqtt443-store": "CREATE_COMPLETE", "mqtt443": "CREATE_COMPLETE"}
 
 
-def test_store_whose_first_deploy_failed_is_made_again(cloud: Cloud) -> None:
+def test_store_whose_first_deploy_failed_is_created_again(cloud: Cloud) -> None:
     cloud.deploy()
     cloud.destroy()
     set_status("mqtt443-store", "ROLLBACK_COMPLETE")
@@ -58,7 +58,7 @@ def test_store_whose_first_deploy_failed_is_made_again(cloud: Cloud) -> None:
     assert cloud.stacks()["mqtt443-store"] == "CREATE_COMPLETE"
 
 
-def test_store_that_is_half_deleted_is_not_brought_back(cloud: Cloud) -> None:
+def test_half_deleted_store_is_not_restored(cloud: Cloud) -> None:
     cloud.deploy()
     set_status("mqtt443-store", "DELETE_FAILED")
     with pytest.raises(CommandError, match="half deleted: run `mqtt443 cloud destroy --stack mqtt443 --delete-table`"):
@@ -74,7 +74,7 @@ def test_store_that_is_half_deleted_is_not_brought_back(cloud: Cloud) -> None:
         ("ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"),
     ],
 )
-def test_what_aws_is_still_at_work_on_is_waited_for(cloud: Cloud, busy: str, then: str) -> None:
+def test_busy_stack_is_waited_for(cloud: Cloud, busy: str, then: str) -> None:
     cloud.deploy()
     set_status(STACK, busy)
     cloud.patience.on_sleep = lambda: set_status(STACK, then)
@@ -84,7 +84,7 @@ def test_what_aws_is_still_at_work_on_is_waited_for(cloud: Cloud, busy: str, the
     assert "ROLLBACK" not in cloud.stacks()[STACK] or then == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_roll_back_that_failed_is_finished_first(cloud: Cloud) -> None:
+def test_failed_rollback_is_finished_first(cloud: Cloud) -> None:
     cloud.deploy()
     set_status(STACK, "UPDATE_ROLLBACK_FAILED")
     cloud.answers.on(
@@ -175,19 +175,19 @@ def test_missing_permission_within_a_stack_is_named(environment: None) -> None:
         scripted.apply()
 
 
-def test_failure_without_a_reason_is_one_too(environment: None) -> None:
+def test_failure_without_a_reason_is_reported(environment: None) -> None:
     with pytest.raises(CommandError, match="AWS gives no reason"):
         Scripted("CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", events=[]).apply()
 
 
-def test_stack_that_never_ends_is_given_up_at_the_deadline(environment: None) -> None:
+def test_endless_operation_is_given_up_at_the_deadline(environment: None) -> None:
     scripted = Scripted("CREATE_COMPLETE", "UPDATE_IN_PROGRESS", events=[])
     with pytest.raises(CommandError, match="was not ready within 30 minutes: run the command again"):
         scripted.apply()
     assert DEADLINE_S <= scripted.patience.now_s < DEADLINE_S + 10
 
 
-def test_change_set_that_cannot_be_made_says_why(environment: None) -> None:
+def test_failed_change_set_says_why(environment: None) -> None:
     scripted = Scripted("CREATE_COMPLETE", events=[])
     failed = {"Status": "FAILED", "StatusReason": "Template error: no.", "Changes": [], "StackId": STACK_ARN}
     scripted.answers.on("cloudformation", "describe_change_set", failed)
@@ -195,7 +195,7 @@ def test_change_set_that_cannot_be_made_says_why(environment: None) -> None:
         scripted.apply()
 
 
-def test_change_set_that_somebody_deleted_is_not_executed(environment: None) -> None:
+def test_change_set_deleted_elsewhere_is_not_executed(environment: None) -> None:
     scripted = Scripted("CREATE_COMPLETE", events=[])
     scripted.answers.on("cloudformation", "execute_change_set", Refuse("ChangeSetNotFound", "gone", 404))
     with pytest.raises(CommandError, match="ChangeSetNotFound"):

@@ -84,7 +84,7 @@ def test_messages_arrive_as_from_the_local_endpoint(endpoint: RunningCore) -> No
     assert set(first) == {"topic", "payload", "qos", "retain", "client_id", "received_at"}
 
 
-def test_request_is_signed_and_the_secret_stays_here(endpoint: RunningCore) -> None:
+def test_request_is_signed_without_sending_the_secret(endpoint: RunningCore) -> None:
     with watcher(endpoint):
         pass
     (event,) = [json.loads(line) for line in endpoint.log]
@@ -99,24 +99,26 @@ def test_request_is_signed_and_the_secret_stays_here(endpoint: RunningCore) -> N
     assert "username" not in event["protocolData"]["mqtt"]
 
 
-def test_it_ends_at_its_deadline(endpoint: RunningCore) -> None:
+def test_watch_ends_at_its_deadline(endpoint: RunningCore) -> None:
     with watcher(endpoint) as source:
         assert list(source.watch("telemetry/#", time.monotonic() + 0.1)) == []
 
 
-def test_connection_that_may_not_subscribe_says_what_to_do(tmp_path: Path) -> None:
+def test_forbidden_subscription_says_what_to_do(tmp_path: Path) -> None:
     refusal = pytest.raises(CommandError, match=r"iot:Subscribe and iot:Receive|the connection to AWS broke")
     with serving(tmp_path, ["arn:aws:iot:*:client/*"]) as core, watcher(core) as source, refusal:
         list(source.watch("telemetry/#", time.monotonic() + 20))
 
 
-def test_connection_that_is_refused_says_which_permission(tmp_path: Path) -> None:
+def test_refused_connection_names_the_permission(tmp_path: Path) -> None:
     refusal = pytest.raises(CommandError, match=r"AWS IoT refused it \(.*iot:Connect on client/mqtt443-watch")
     with serving(tmp_path, ["arn:aws:iot:*:topic/*"]) as core, refusal:
         watcher(core)
 
 
-def test_what_a_slow_terminal_misses_is_counted(endpoint: RunningCore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_that_a_slow_terminal_misses_are_counted(
+    endpoint: RunningCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(aws_messages, "MAX_WAITING", 2)
     with watcher(endpoint) as source:
         stream = source.watch("telemetry/#", time.monotonic() + 20)
@@ -128,7 +130,7 @@ def test_what_a_slow_terminal_misses_is_counted(endpoint: RunningCore, monkeypat
 
 
 @pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
-def test_command_takes_the_stacks_account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_uses_the_account_of_the_stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.deploy(mode="named")
     opened: list[tuple[Any, ...]] = []
     message = {"topic": "telemetry/a", "payload": base64.b64encode(b"21").decode(), "received_at": 0.0}

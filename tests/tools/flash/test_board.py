@@ -34,13 +34,13 @@ def test_board_says_what_it_is(connected: Connect, chip: ChipModel) -> None:
 
 
 @pytest.mark.parametrize("size_mb", [2, 8, 16])
-def test_flash_size_is_the_one_that_is_soldered_on(connected: Connect, size_mb: int) -> None:
+def test_flash_size_is_detected(connected: Connect, size_mb: int) -> None:
     _, board = connected(ESP32_S3, NorFlash(size_mb << 20))
     assert board.flash_bytes == size_mb << 20
 
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
-def test_write_erases_all_and_leaves_what_was_sent(connected: Connect, chip: ChipModel) -> None:
+def test_write_erases_everything_first(connected: Connect, chip: ChipModel) -> None:
     rom, board = connected(chip)
     rom.flash.program(0x3FFF00, b"old files")
     whole = image(chip, code=NOISE)
@@ -74,7 +74,7 @@ def test_partition_table_is_read_from_the_board(connected: Connect) -> None:
     assert [(p.type, p.subtype, p.offset, p.size, p.label) for p in board.partitions()] == list(rows)
 
 
-def test_esptools_own_lines_go_to_who_asked(plug: Plug) -> None:
+def test_output_of_esptool_is_passed_on_if_wanted(plug: Plug) -> None:
     rom = plug()
     lines: list[str] = []
     with connect(open_port(rom.port), attempts=1, log=lines.append) as board:
@@ -102,13 +102,13 @@ def test_second_connection_finds_the_stub_still_running(connected: Connect) -> N
     assert rom.ram == {}
 
 
-def test_silent_board_is_told_how_to_hold_boot(plug: Plug) -> None:
+def test_silent_board_gets_the_advice_to_hold_boot(plug: Plug) -> None:
     rom = plug(faults=Faults(silent=True))
     with pytest.raises(NoAnswerError, match=rf"no ESP32 answers on {rom.port}: hold its BOOT button, press and let go"):
         connect(open_port(rom.port), attempts=1)
 
 
-def test_board_whose_program_goes_on_talking_is_told_how_to_hold_boot(plug: Plug) -> None:
+def test_chatty_board_gets_the_advice_to_hold_boot(plug: Plug) -> None:
     rom = plug(faults=Faults(says=b"published telemetry/b1\r\n"))
     with pytest.raises(NoAnswerError, match="hold its BOOT button"):
         connect(open_port(rom.port), attempts=1)
@@ -130,7 +130,7 @@ def test_port_that_goes_away_while_connecting_is_named(plug: Plug) -> None:
         connect(port, attempts=1)
 
 
-def test_rate_that_the_port_does_not_do_is_told(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_rate_is_named(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     rom = plug()
     port = open_port(rom.port)
 
@@ -147,9 +147,7 @@ def test_rate_that_the_port_does_not_do_is_told(plug: Plug, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("after", [0, 40_000, 0x10000 + 40_000])
-def test_cable_pulled_while_writing_says_what_to_do_and_the_board_can_be_flashed_again(
-    connected: Connect, after: int
-) -> None:
+def test_pulled_cable_gives_advice_and_flashing_can_be_repeated(connected: Connect, after: int) -> None:
     rom, board = connected(faults=Faults(unplug_after=after))
     whole = image(code=NOISE)
     with pytest.raises(WriteError, match=r"was unplugged while it was written: check the cable, then run the same"):
@@ -160,7 +158,7 @@ def test_cable_pulled_while_writing_says_what_to_do_and_the_board_can_be_flashed
     assert rom_again.flash.data[: len(whole)] == whole
 
 
-def test_board_that_comes_up_on_the_port_of_an_unplugged_one_is_left_alone(plug: Plug, tmp_path: Path) -> None:
+def test_other_board_on_the_port_of_an_unplugged_one_is_left_alone(plug: Plug, tmp_path: Path) -> None:
     first, second = plug(faults=Faults(unplug_after=0x10000 + 40_000)), plug()
     name = tmp_path / "ttyUSB0"
     name.symlink_to(first.port)
@@ -183,21 +181,21 @@ def test_chip_that_stops_answering_while_writing_says_what_to_do(
         board.write([(0x1000, NOISE)], nothing)
 
 
-def test_flash_that_does_not_hold_what_was_sent_is_found(connected: Connect) -> None:
+def test_flash_that_loses_data_is_detected(connected: Connect) -> None:
     rom, board = connected()
     rom.flash.stuck = 0x2345
     with pytest.raises(WriteError, match=r"verifying failed: .* run this again with --baud 115200; if it fails again"):
         board.write([(0x1000, NOISE)], nothing)
 
 
-def test_flash_that_takes_nothing_is_found(connected: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_that_cannot_be_written_is_detected(connected: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     rom, board = connected()
     monkeypatch.setattr(rom.flash, "program", nothing)
     with pytest.raises(WriteError, match="verifying failed"):
         board.write([(0x1000, NOISE)], nothing)
 
 
-def test_chip_without_its_flash_is_told_apart(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chip_without_flash_is_reported(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NorFlash, "id", 0xFFFFFF)
     with pytest.raises(BoardError, match="cannot reach its flash: disconnect what is wired"):
         connect(open_port(plug().port), attempts=1)
@@ -225,7 +223,7 @@ def test_esp8266_is_refused_by_name(plug: Plug) -> None:
         connect(open_port(plug(ESP8266).port), attempts=1)
 
 
-def test_board_that_cannot_be_restarted_is_no_error(connected: Connect) -> None:
+def test_failed_restart_is_not_an_error(connected: Connect) -> None:
     _, board = connected()
     assert board.restart()
     board._esp._port.close()

@@ -106,7 +106,7 @@ def test_several_ports_are_asked_about(run: Run, plug: Plug, monkeypatch: pytest
     check("several_ports", printed, **{"/dev/ttyUSB0": rom.port})
 
 
-def test_several_ports_without_anybody_to_ask(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_ports_without_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "usb_ports", lambda: [Port("/dev/ttyACM0", ""), Port("/dev/ttyUSB0", "")])
     check("several_ports_nobody", run("--image", "MQTT443_ESP32.bin"))
 
@@ -126,7 +126,7 @@ def test_busy_port(run: Run, plug: Plug) -> None:
         check("busy_port", run("--image", "MQTT443_ESP32.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
 
 
-def test_port_that_is_not_permitted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forbidden_port(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object, **__: object) -> None:  # what pyserial raises; test_ports.py has the real thing
         raise serial.SerialException(errno.EACCES, "could not open port")
 
@@ -139,7 +139,7 @@ def test_silent_board(run: Run, plug: Plug) -> None:
     check("silent", run("--image", "MQTT443_ESP32.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
 
 
-def test_board_with_files_is_kept_if_the_person_says_no(run: Run, plug: Plug) -> None:
+def test_board_with_files_is_kept_after_a_no(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     before = bytes(rom.flash.data)
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, typed="n\n")
@@ -147,14 +147,14 @@ def test_board_with_files_is_kept_if_the_person_says_no(run: Run, plug: Plug) ->
     assert rom.flash.data == before
 
 
-def test_board_with_files_is_erased_if_the_person_says_yes(run: Run, plug: Plug) -> None:
+def test_board_with_files_is_erased_after_a_yes(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, typed="y\n")
     check("files_yes", printed, **{"/dev/ttyUSB0": rom.port})
     assert b"littlefs" not in rom.flash.data
 
 
-def test_board_with_files_and_nobody_to_ask(run: Run, plug: Plug) -> None:
+def test_board_with_files_without_a_terminal(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     before = bytes(rom.flash.data)
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port)
@@ -162,7 +162,7 @@ def test_board_with_files_and_nobody_to_ask(run: Run, plug: Plug) -> None:
     assert rom.flash.data == before
 
 
-def test_board_with_files_and_yes_is_not_asked_about(run: Run, plug: Plug) -> None:
+def test_yes_erases_files_without_a_question(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding(FILES))
     assert run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, "--yes").endswith("exit 0\n")
     assert b"littlefs" not in rom.flash.data
@@ -178,7 +178,7 @@ def test_board_with_files_and_yes_is_not_asked_about(run: Run, plug: Plug) -> No
         ("no_image", b"<!DOCTYPE html>", 4),
     ],
 )
-def test_image_that_does_not_fit_leaves_the_board_as_it_was(
+def test_unsuitable_image_leaves_the_board_unchanged(
     run: Run, plug: Plug, name: str, data: bytes, flash_mb: int
 ) -> None:
     rom = plug(flash=holding(FILES) if flash_mb == 4 else NorFlash(flash_mb << 20))
@@ -188,7 +188,7 @@ def test_image_that_does_not_fit_leaves_the_board_as_it_was(
     assert rom.flash.data == before
 
 
-def test_interrupted_write_and_the_same_command_again(run: Run, plug: Plug) -> None:
+def test_interrupted_write_is_repeated_by_the_same_command(run: Run, plug: Plug) -> None:
     rom = plug(faults=Faults(unplug_after=0x10000))
     check("unplugged", run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
     again = plug(flash=rom.flash)
@@ -196,13 +196,13 @@ def test_interrupted_write_and_the_same_command_again(run: Run, plug: Plug) -> N
     assert again.flash.data.startswith(image())
 
 
-def test_flash_that_does_not_keep_what_is_written(run: Run, plug: Plug) -> None:
+def test_worn_out_flash_is_reported(run: Run, plug: Plug) -> None:
     rom = plug()
     rom.flash.stuck = 0x10000
     check("worn_out", run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port), **{"/dev/ttyUSB0": rom.port})
 
 
-def test_files_are_written_behind_the_image(run: Run, plug: Plug) -> None:
+def test_files_are_written_after_the_image(run: Run, plug: Plug) -> None:
     rom = plug(flash=NorFlash(8 << 20))
     bundle = file_system(FILES, blocks=(6 << 20) // 4096)
     Path("b1.littlefs").write_bytes(bundle)
@@ -220,7 +220,7 @@ def test_files_for_another_flash_size_are_refused(run: Run, plug: Plug) -> None:
     assert rom.flash.programmed == 0
 
 
-def test_json_is_all_there_is_on_standard_output(run: Run, plug: Plug) -> None:
+def test_json_is_the_only_standard_output(run: Run, plug: Plug) -> None:
     rom = plug(flash=holding({"main.py": b"1"}))
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, "--json", "--yes")
     check("json", printed, **{"/dev/ttyUSB0": rom.port})
@@ -229,14 +229,14 @@ def test_json_is_all_there_is_on_standard_output(run: Run, plug: Plug) -> None:
     assert result["erased"] == ["main.py"]
 
 
-def test_verbose_shows_what_esptool_says(run: Run, plug: Plug) -> None:
+def test_verbose_shows_the_output_of_esptool(run: Run, plug: Plug) -> None:
     rom = plug()
     printed = run("--image", "MQTT443_ESP32_C3.bin", "--port", rom.port, "--verbose")
     assert "stderr: esptool: Uploading stub flasher...\n" in printed
     assert "stderr: esptool: Hash of data verified.\n" in printed
 
 
-def test_release_and_stock_images_are_downloaded_for_the_chip_that_is_there(
+def test_release_and_stock_images_are_downloaded_for_the_chip(
     run: Run, plug: Plug, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = "/someone/mqtt443/releases/download/v1.0"

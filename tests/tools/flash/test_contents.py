@@ -43,32 +43,32 @@ def test_empty_file_system_holds_nothing() -> None:
     assert held(Flash(file_system({})).read, NEW, FLASH) == []
 
 
-def test_looking_reads_a_few_blocks_of_a_full_file_system() -> None:
+def test_listing_reads_few_blocks_of_a_full_file_system() -> None:
     flash = Flash(file_system({f"data/{n}.bin": bytes(40_000) for n in range(40)} | {"main.py": b"x"}))
     assert held(flash.read, NEW, FLASH) == ["data/", "main.py"]
     assert flash.read_bytes <= 8 * SECTOR_BYTES
 
 
-def test_many_files_are_cut_short() -> None:
+def test_long_listing_is_shortened() -> None:
     flash = Flash(file_system({f"{n:03}.txt": b"" for n in range(100)}))
     names = held(flash.read, NEW, FLASH)
     assert names == [f"{n:03}.txt" for n in range(MAX_NAMES)] + ["and more"]
 
 
-def test_half_written_superblock_leaves_the_other() -> None:
+def test_half_written_superblock_falls_back_to_its_copy() -> None:
     files = bytearray(file_system({"main.py": b"x"}))
     files[:SECTOR_BYTES] = b"\xff" * SECTOR_BYTES
     assert held(Flash(bytes(files)).read, NEW, FLASH) == ["main.py"]
 
 
-def test_broken_littlefs_is_data_all_the_same() -> None:
+def test_broken_littlefs_counts_as_data() -> None:
     files = bytearray(file_system({"main.py": b"x"}))
     for block in (0, SECTOR_BYTES):
         files[block + 40 : block + SECTOR_BYTES] = bytes(SECTOR_BYTES - 40)
     assert held(Flash(bytes(files)).read, NEW, FLASH) == ["data in partition vfs that is not a readable littlefs"]
 
 
-def test_other_file_systems_are_data() -> None:
+def test_other_file_systems_count_as_data() -> None:
     rows = ((1, 0x82, 0x290000, 0x100000, "spiffs\x1b[2J"),)
     found = held(Flash(b"\xeb\x3c\x90MSDOS5.0", 0x290000).read, parse_table(table(rows)), FLASH)
     assert found == ["data in partition spiffs\\x1b[2J that is not a readable littlefs"]
@@ -79,7 +79,7 @@ def test_partition_beyond_the_flash_is_not_read() -> None:
     assert held(Flash(b"").read, parse_table(table(rows)), FLASH) == []
 
 
-def test_board_that_goes_away_while_looking_is_an_error() -> None:
+def test_board_unplugged_during_a_listing_is_an_error() -> None:
     flash = Flash(file_system({"main.py": b"x"}))
 
     def read(offset: int, size: int) -> bytes:
@@ -91,7 +91,7 @@ def test_board_that_goes_away_while_looking_is_an_error() -> None:
         held(read, NEW, FLASH)
 
 
-def test_looking_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_listing_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     flash = Flash(file_system({"main.py": b"x"}))
     before = bytes(flash.data)
     held(flash.read, NEW, FLASH)
@@ -101,7 +101,7 @@ def test_looking_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3 * SECTOR_BYTES), st.binary(min_size=1, max_size=300)), max_size=5))
-def test_any_damage_is_names_or_data_but_no_crash(damage: list[tuple[int, bytes]]) -> None:
+def test_damaged_file_system_never_crashes_the_listing(damage: list[tuple[int, bytes]]) -> None:
     files = bytearray(file_system({"boot.py": b"1", "lib/x.py": b"2"}, 512))
     for at, patch in damage:
         files[at : at + len(patch)] = patch

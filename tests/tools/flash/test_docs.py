@@ -13,7 +13,7 @@ FLASH = next(section for section in SECTION if section.startswith("Flash\n"))
 GOLDEN = {path.stem: path.read_text() for path in Path(__file__).with_name("golden").iterdir()}
 
 
-def test_output_that_is_shown_is_the_real_one() -> None:
+def test_documented_output_is_the_real_one() -> None:
     blocks = re.findall(r"^```([^\n]*)\n(.*?)^```$", FLASH, re.MULTILINE | re.DOTALL)
     shown = [text for language, text in blocks if not language]
     assert len(shown) == 2
@@ -22,12 +22,12 @@ def test_output_that_is_shown_is_the_real_one() -> None:
 
 
 @pytest.mark.parametrize("message", re.findall(r"^\| `([^`-][^`]*)` \|", FLASH, re.MULTILINE))
-def test_message_in_the_table_is_a_real_one(message: str) -> None:
+def test_documented_message_exists(message: str) -> None:
     errors = [line for text in GOLDEN.values() for line in text.splitlines() if line.startswith("stderr: mqtt443: ")]
     assert any(message in line for line in errors)
 
 
-def test_options_and_hosts_are_those_of_the_command() -> None:
+def test_documented_options_and_hosts_exist() -> None:
     options = {f"--{name.replace('_', '-')}" for name in flash.__annotations__} | {"--json"}
     assert set(re.findall(r"`(--[a-z0-9]+)", FLASH)) <= options
     assert image_sources.MICROPYTHON.removeprefix("https://") in FLASH

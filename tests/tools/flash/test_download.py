@@ -16,7 +16,7 @@ SHA256 = hashlib.sha256(IMAGE).hexdigest()
 OTHER = "0" * 64
 
 
-def test_file_is_downloaded_once_and_then_taken_from_the_cache(
+def test_file_is_downloaded_once_and_then_cached(
     server: Server, downloads: Downloads, said: list[str], tmp_path: Path
 ) -> None:
     server.pages["/a.bin"] = IMAGE
@@ -65,7 +65,7 @@ def test_missing_file_is_named_with_its_status(server: Server, downloads: Downlo
         downloads.download(f"{server.url}/none.bin")
 
 
-def test_download_that_ends_early_is_no_file(server: Server, downloads: Downloads) -> None:
+def test_truncated_download_is_an_error(server: Server, downloads: Downloads) -> None:
     server.pages["/a.bin"] = (200, {"Content-Length": "1000"})
     with pytest.raises(DownloadError, match=r"/a.bin (ended after 10 of 1000 bytes|.*IncompleteRead)"):
         downloads.download(f"{server.url}/a.bin")

@@ -84,7 +84,7 @@ def test_application_alone_is_told_from_a_whole_image() -> None:
 
 
 @pytest.mark.parametrize("keep", [0x9000, 0x10000], ids=["no application", "not a byte of it"])
-def test_image_cut_short_is_refused(keep: int) -> None:
+def test_truncated_image_is_refused(keep: int) -> None:
     with pytest.raises(ImageError, match="has no complete application at 0x10000: is the file damaged"):
         parse_image("a.bin", image()[:keep]).check(Chip())
 
@@ -96,13 +96,13 @@ def test_application_larger_than_its_partition_is_refused() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xe9", b"<!DOCTYPE html>" + bytes(100), b"\xff" * 4096])
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_other_file_is_not_an_image(data: bytes) -> None:
     with pytest.raises(ImageError, match=r"a.bin is not an ESP32 image"):
         parse_image("a.bin", data)
 
 
 @given(st.binary(max_size=64), st.binary(max_size=200), st.integers(0, 0x11000))
-def test_any_bytes_are_an_image_that_can_be_checked_or_an_image_error(head: bytes, patch: bytes, at: int) -> None:
+def test_any_bytes_parse_or_raise_an_image_error(head: bytes, patch: bytes, at: int) -> None:
     whole = bytearray(image())
     whole[: len(head)] = head
     whole[at : at + len(patch)] = patch
@@ -115,7 +115,7 @@ def test_any_bytes_are_an_image_that_can_be_checked_or_an_image_error(head: byte
 
 
 @given(st.binary(max_size=4000))
-def test_any_bytes_are_a_table_of_whole_entries(data: bytes) -> None:
+def test_any_bytes_parse_to_complete_partitions(data: bytes) -> None:
     for partition in parse_table(data):
         assert partition.end == partition.offset + partition.size
     assert len(parse_table(b"\xaa\x50" * 4000)) <= 96
@@ -131,7 +131,7 @@ def test_missing_file_and_huge_file_are_one_line(tmp_path: Path) -> None:
         read_file(huge)
 
 
-def test_place_of_files_is_the_partition_or_all_that_is_left() -> None:
+def test_files_are_in_the_partition_or_in_the_remaining_flash() -> None:
     with_vfs, without = (parse_image("a", image(rows=rows)).partitions(0) for rows in (WITH_VFS, WITHOUT_VFS))
     assert place_of_files(with_vfs, 16 << 20) == Partition(1, 0x81, 0x200000, 0x200000, "vfs")
     assert place_of_files(without, 16 << 20) == Partition(1, 0x81, 0x200000, 14 << 20, "vfs")
@@ -145,23 +145,23 @@ def test_bundle_goes_where_micropython_looks() -> None:
 
 
 @pytest.mark.parametrize("blocks", [128, 511, 513])
-def test_bundle_of_another_size_would_not_be_mounted_and_is_refused(blocks: int) -> None:
+def test_bundle_of_another_size_is_refused(blocks: int) -> None:
     room = Partition(1, 0x81, 0x200000, 0x200000, "vfs")
     with pytest.raises(ImageError, match=rf"made for {blocks} blocks of 4096 bytes, but .* the board has 512: make it"):
         Bundle("files.bin", file_system({"main.py": b"1"}, blocks)).offset(room)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(8) + b"littlefs", image(), b"\xff" * 8192])
-def test_what_is_no_littlefs_is_no_bundle(data: bytes) -> None:
+def test_other_file_is_not_a_bundle(data: bytes) -> None:
     with pytest.raises(ImageError, match="is not a littlefs image"):
         Bundle("files.bin", data).offset(Partition(1, 0x81, 0x200000, 0x200000, "vfs"))
 
 
-def test_bundle_behind_an_image_without_room_is_refused() -> None:
+def test_bundle_without_room_is_refused() -> None:
     with pytest.raises(ImageError, match="leaves no room for files"):
         Bundle("files.bin", file_system({})).offset(None)
 
 
-def test_table_is_where_both_sides_look() -> None:
+def test_partition_table_offset_is_that_of_esptool() -> None:
     assert image()[TABLE_OFFSET : TABLE_OFFSET + 2] == b"\xaa\x50"
     assert image(ESP32)[TABLE_OFFSET - 0x1000 :][:2] == b"\xaa\x50"

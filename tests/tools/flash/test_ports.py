@@ -51,7 +51,7 @@ class Answering(Console):
         return self._answer
 
 
-def test_port_is_opened_for_one_program_alone(pty: str) -> None:
+def test_port_is_opened_exclusively(pty: str) -> None:
     with open_port(pty) as port:
         assert port.port == pty
         with pytest.raises(PortError, match=rf"^{pty} is busy: close the program that uses it \(monitor, mpremote"):
@@ -59,7 +59,7 @@ def test_port_is_opened_for_one_program_alone(pty: str) -> None:
     open_port(pty).close()
 
 
-def test_port_that_a_terminal_program_claimed_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claimed_port_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     def claimed(*args: object, **kwargs: object) -> None:
         raise serial.SerialException(errno.EBUSY, "could not open port: Device or resource busy")  # TIOCEXCL
 
@@ -73,13 +73,13 @@ def test_missing_port_is_named() -> None:
         open_port("/dev/ttyUSB77")
 
 
-def test_port_that_is_not_permitted_names_its_group(forbidden: str) -> None:
+def test_forbidden_port_names_its_group(forbidden: str) -> None:
     group = Path(forbidden).group()
     with pytest.raises(PortError, match=rf"you may not open {forbidden}: `sudo usermod -aG {group} \$USER`, then log"):
         open_port(forbidden)
 
 
-def test_group_is_dialout_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_defaults_to_dialout(monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*args: object, **kwargs: object) -> None:
         raise serial.SerialException(errno.EACCES, "Permission denied")
 
@@ -88,19 +88,19 @@ def test_group_is_dialout_where_the_system_does_not_say(monkeypatch: pytest.Monk
         open_port("/dev/ttyUSB77")
 
 
-def test_file_that_is_no_port_is_told(tmp_path: Path) -> None:
+def test_other_file_is_not_a_port(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(PortError, match=rf"{file} cannot be opened as a serial port: "):
         open_port(str(file))
 
 
-def test_url_that_is_none_is_told() -> None:
+def test_invalid_url_is_reported() -> None:
     with pytest.raises(PortError, match=r"nonsense://x cannot be opened as a serial port: invalid URL"):
         open_port("nonsense://x")
 
 
-def test_usb_ports_are_espressifs_own_first_and_none_of_the_mainboard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usb_ports_list_espressifs_first_and_no_mainboard_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [
         SimpleNamespace(device="/dev/ttyUSB0", description="CP2102", vid=0x10C4),
         SimpleNamespace(device="/dev/ttyS0", description="n/a", vid=None),
@@ -110,16 +110,16 @@ def test_usb_ports_are_espressifs_own_first_and_none_of_the_mainboard(monkeypatc
     assert usb_ports() == [Port("/dev/ttyACM0", ""), Port("/dev/ttyUSB0", "CP2102")]
 
 
-def test_one_port_is_taken_without_a_question() -> None:
+def test_single_port_needs_no_question() -> None:
     assert choose([USB0], Answering(None)) is USB0
 
 
-def test_no_port_says_what_to_look_at() -> None:
+def test_missing_board_gets_advice() -> None:
     with pytest.raises(PortError, match=r"no board on USB: plug it in with a cable that carries data"):
         choose([], Answering(None))
 
 
-def test_several_ports_are_a_question() -> None:
+def test_several_ports_raise_a_question() -> None:
     person = Answering(1)
     assert choose([USB0, USB1], person) is USB1
     assert person.offered == ["/dev/ttyUSB0  CP2102", "/dev/ttyACM0  USB JTAG"]

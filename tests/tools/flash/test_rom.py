@@ -73,7 +73,7 @@ def test_block_out_of_order_is_refused(plug: Plug) -> None:
             esp.mem_block(b"data", 1)
 
 
-def test_read_flash_gives_what_is_there_in_any_size(connected: Connect) -> None:
+def test_read_flash_returns_any_size(connected: Connect) -> None:
     rom, board = connected()
     rom.flash.data[0x1FF0 : 0x1FF0 + 40_000] = bytes(byte % 251 for byte in range(40_000))
     for size in (1, SECTOR - 1, SECTOR, SECTOR + 1, 40_000):
@@ -86,7 +86,7 @@ def test_registers_of_another_chip_are_another_chip(plug: Plug) -> None:
         cmds.detect_chip(open_port(plug(stranger).port), ROM_BAUD, connect_attempts=1)
 
 
-def test_what_breaks_in_the_fake_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_in_the_fake_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     rom = FakeRom()
     monkeypatch.setattr(rom.flash, "erase", None)  # a bug in the fake
     with (

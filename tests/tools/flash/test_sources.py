@@ -42,7 +42,7 @@ def test_release_whose_sums_do_not_list_the_image_is_refused(server: Server, dow
         released(server, b"\xff\n" + SHA256.encode() + b"  other.bin\n").get("ESP32-S3", downloads)
 
 
-def test_sum_that_a_person_gives_counts_for_a_release_too(server: Server, downloads: Downloads) -> None:
+def test_given_sum_is_checked_for_a_release_too(server: Server, downloads: Downloads) -> None:
     with pytest.raises(DownloadError, match=f"MQTT443_ESP32_S3.bin of v1.0 has SHA-256 {SHA256}, expected {OTHER}"):
         released(server, f"{SHA256}  MQTT443_ESP32_S3.bin\n".encode()).get("ESP32-S3", downloads, OTHER)
 
@@ -60,13 +60,13 @@ def test_stock_micropython_with_another_sum_is_refused(server: Server, downloads
         Stock("1.26.1", server.url).get("ESP32-S3", downloads, OTHER)
 
 
-def test_page_instead_of_an_image_is_no_image(server: Server, downloads: Downloads) -> None:
+def test_downloaded_page_is_not_an_image(server: Server, downloads: Downloads) -> None:
     server.pages["/resources/firmware/ESP32_GENERIC-20250911-v1.26.1.bin"] = b"<html>" + bytes(100)
     with pytest.raises(ImageError, match="is not an ESP32 image"):
         Stock("1.26.1", server.url).get("ESP32", downloads)
 
 
-def test_chip_without_an_image_says_which_have_one(downloads: Downloads) -> None:
+def test_chip_without_an_image_lists_the_supported_chips(downloads: Downloads) -> None:
     with pytest.raises(DownloadError, match=r"no image for the ESP32-H2, only for ESP32, ESP32-S2.*add --image FILE"):
         Stock("1.26.1").get("ESP32-H2", downloads)
 
@@ -78,18 +78,18 @@ def test_unknown_version_lists_the_known(version: str) -> None:
 
 
 @pytest.mark.parametrize(("repository", "tag"), [("mqtt443", "v1"), ("a/b/c", "v1"), ("a/b", "../v1"), ("a/b", "")])
-def test_release_that_cannot_be_is_wrong_use(repository: str, tag: str) -> None:
+def test_impossible_release_is_wrong_use(repository: str, tag: str) -> None:
     with pytest.raises(UsageError, match=r"expected (OWNER/NAME|the tag)"):
         Release(repository, tag)
 
 
-def test_sum_that_is_none_is_wrong_use() -> None:
+def test_malformed_sum_is_wrong_use() -> None:
     assert check_sha256(SHA256.upper()) == SHA256
     with pytest.raises(UsageError, match="expected 64 hexadecimal digits"):
         check_sha256("abc")
 
 
-def test_our_images_are_those_of_the_workflow() -> None:
+def test_image_names_match_the_workflow() -> None:
     workflow = (ROOT / ".github/workflows/image.yml").read_text()
     assert f"board: [{', '.join(OURS.values())}]" in workflow
     assert set(OURS) == {chip.name for chip in CHIPS}

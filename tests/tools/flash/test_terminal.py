@@ -89,7 +89,7 @@ def test_question_is_answered_and_a_bar_fills(plug: Plug, terminal: Callable[...
     assert "verified: the flash holds what was sent" in shown.screen
 
 
-def test_ctrl_c_while_writing_says_how_the_board_is_left(plug: Plug, terminal: Callable[..., Terminal]) -> None:
+def test_ctrl_c_while_writing_reports_the_state_of_the_board(plug: Plug, terminal: Callable[..., Terminal]) -> None:
     rom = plug(flash=NorFlash(), faults=Faults(hang_after=20_000))
     shown = terminal(rom.port)
     shown.wait_for("erasing the board")

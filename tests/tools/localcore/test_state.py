@@ -156,7 +156,7 @@ def test_foreign_text_is_printable_and_bounded(text: str) -> None:
     assert len(shown) <= 100 * len("\\U0001f600")
 
 
-def test_drops_are_written_once_a_second_for_each_reason_with_a_count() -> None:
+def test_drops_are_logged_once_a_second_by_reason_with_a_count() -> None:
     clock, written = ManualClock(), list[Any]()
     event_log = EventLog(written.append, clock, "127.0.0.1", "")
     for _ in range(5):

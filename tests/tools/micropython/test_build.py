@@ -78,7 +78,7 @@ def test_only_the_named_interpreters_are_built(workshop: Workshop) -> None:
     assert missing(workshop.output) == ["alpn", "alpn32", "stock-1.25"]
 
 
-def test_module_and_word_size_reach_the_compiler_as_the_recipe_says(workshop: Workshop) -> None:
+def test_compiler_gets_the_module_and_word_size_of_the_recipe(workshop: Workshop) -> None:
     workshop.build()
     module = f"USER_C_MODULES={recipes.USER_MODULES}"
     assert [module in words for words in workshop.calls] == [False, True, True, False]

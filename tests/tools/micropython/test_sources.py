@@ -83,7 +83,7 @@ def test_local_tarball_is_used_without_a_download(tmp_path: Path) -> None:
 
 
 @needs_apt
-def test_tarball_is_fetched_by_apt_from_the_first_mirror_that_has_it(tmp_path: Path) -> None:
+def test_apt_fetches_the_tarball_from_the_first_mirror_that_has_it(tmp_path: Path) -> None:
     roots = [mirror(tmp_path / "empty"), mirror(tmp_path / "full", NEW)]
     source, path = fetch([NEW], tmp_path / "downloads", find_mirrors=lambda: roots)
     assert (source, path.read_bytes()) == (NEW, CONTENT)

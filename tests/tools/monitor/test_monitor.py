@@ -79,7 +79,7 @@ def board(tmp_path: Path) -> Iterator[PlugBoard]:
         yield lambda **files: stack.enter_context(SerialBoard(tmp_path, interpreters.need("alpn"), **files))
 
 
-def test_log_has_time_stamps_and_ctrl_bracket_leaves(board: PlugBoard, start: Start) -> None:
+def test_log_has_time_stamps_and_ctrl_bracket_quits(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for(r"\d\d:\d\d:\d\d\.\d{3} .*\[    1\.000\] line \d+\r\n")
@@ -87,7 +87,7 @@ def test_log_has_time_stamps_and_ctrl_bracket_leaves(board: PlugBoard, start: St
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_board_that_resets_is_waited_for(board: PlugBoard, start: Start) -> None:
+def test_monitor_waits_for_a_board_that_resets(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("line")
@@ -99,7 +99,7 @@ def test_board_that_resets_is_waited_for(board: PlugBoard, start: Start) -> None
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_waiting_can_be_left(board: PlugBoard, start: Start) -> None:
+def test_monitor_quits_while_it_waits(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("line")
@@ -109,7 +109,7 @@ def test_waiting_can_be_left(board: PlugBoard, start: Start) -> None:
     assert terminal.process.wait(WAIT_S) == 0
 
 
-def test_keys_go_to_the_board_ctrl_c_too(board: PlugBoard, start: Start) -> None:
+def test_keys_including_ctrl_c_go_to_the_board(board: PlugBoard, start: Start) -> None:
     plugged = board(files={"main.py": TALKS})
     terminal = start("--port", str(plugged.port))
     terminal.wait_for("line")
@@ -137,7 +137,7 @@ def test_traceback_in_compiled_code_shows_file_line_and_source(board: PlugBoard,
     terminal.wait_for("AttributeError")
 
 
-def test_piped_it_prints_json_for_some_seconds_without_colour(board: PlugBoard) -> None:
+def test_piped_monitor_prints_json_without_colour(board: PlugBoard) -> None:
     plugged = board(files={"main.py": TALKS})
     command: list[str | Path] = [
         Path(sys.executable).with_name("mqtt443"),
@@ -158,7 +158,7 @@ def test_piped_it_prints_json_for_some_seconds_without_colour(board: PlugBoard) 
     assert "\x1b" not in done.stdout
 
 
-def test_ctrl_c_without_a_terminal_ends_it(board: PlugBoard) -> None:
+def test_ctrl_c_without_a_terminal_ends_the_monitor(board: PlugBoard) -> None:
     plugged = board(files={"main.py": TALKS})
     command: list[str | Path] = [Path(sys.executable).with_name("mqtt443"), "monitor", "--port", plugged.port]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
@@ -190,7 +190,7 @@ ValueError: \x1b[2Jbad\r
 >>> """
 
 
-def test_what_is_shown() -> None:
+def test_board_output_is_shown_line_by_line() -> None:
     shown, file = view(colours=True)
     shown.feed(LOG)
     shown.flush()
@@ -209,7 +209,7 @@ def test_no_escape_of_the_board_reaches_the_terminal(pieces: list[bytes]) -> Non
 
 
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=5), st.booleans())
-def test_lines_are_the_same_however_they_are_cut(pieces: list[bytes], flushed: bool) -> None:
+def test_lines_do_not_depend_on_how_they_arrive(pieces: list[bytes], flushed: bool) -> None:
     whole, together = view(as_json=True)
     whole.feed(b"".join(pieces) + b"\n")
     cut, apart = view(as_json=True)

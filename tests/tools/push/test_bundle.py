@@ -53,7 +53,7 @@ def test_bundle_holds_what_push_would_send(board: PlugBoard, push: Push, tmp_pat
     assert stat.S_IMODE((tmp_path / "b.bin").stat().st_mode) == 0o600
 
 
-def test_bundle_fits_what_flash_asks_for(push: Push, tmp_path: Path) -> None:
+def test_bundle_is_accepted_by_flash(push: Push, tmp_path: Path) -> None:
     push(None, "--bundle", str(tmp_path / "b.bin"))
     data = (tmp_path / "b.bin").read_bytes()
     assert littlefs_blocks(data) == bundle.DEFAULT_BLOCKS
@@ -111,7 +111,7 @@ def test_table_becomes_devices_bundles_and_labels(push: Push, table: Callable[[s
         ('client_id\n"a\n', "unexpected end of data"),
     ],
 )
-def test_table_with_a_mistake_registers_nobody(
+def test_table_with_a_mistake_registers_no_device(
     push: Push, table: Callable[[str], str], tmp_path: Path, text: str, line: str
 ) -> None:
     arguments = ["--csv", table(text), "--bundle", str(tmp_path / "out"), "--state", str(tmp_path / "state")]
@@ -130,7 +130,7 @@ def test_table_with_many_mistakes_names_each_line(table: Callable[[str], str]) -
         read_rows(Path(table("client_id\n" + "a/b\n" * 25)))
 
 
-def test_table_is_never_cut(table: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_table_is_refused_whole(table: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "MAX_BYTES", 1000)
     whole = "client_id\n" + "".join(f"device-{number:04}\n" for number in range(82))
     assert len(whole) == 994

@@ -50,7 +50,7 @@ def test_cable_cut_while_files_are_sent_leaves_the_old_program(
 
 
 @pytest.mark.parametrize("write", [1, 30, 150, 250, 300, 330])
-def test_power_lost_while_flash_is_written_leaves_whole_files(
+def test_power_cut_while_writing_flash_leaves_complete_files(
     board: PlugBoard, push: Push, wanted: dict[str, bytes], write: int
 ) -> None:
     plugged = board(files=OLD)

@@ -55,7 +55,7 @@ def test_pushed_board_sends_telemetry(board: PlugBoard, push: Push, tmp_path: Pa
     assert json.loads(message.payload)["door"] == "open"
 
 
-def test_push_sends_the_whole_tree_and_says_so(board: PlugBoard, push: Push, config: Path) -> None:
+def test_push_sends_and_lists_all_files(board: PlugBoard, push: Push, config: Path) -> None:
     plugged = board()
     golden("push.txt", push(plugged))
     plugged.unplug()
@@ -66,7 +66,7 @@ def test_push_sends_the_whole_tree_and_says_so(board: PlugBoard, push: Push, con
     assert files["ca.der"] == amazon_roots()
 
 
-def test_second_push_sends_nothing_and_starts_the_board_again(board: PlugBoard, push: Push) -> None:
+def test_repeated_push_sends_nothing_and_restarts_the_board(board: PlugBoard, push: Push) -> None:
     plugged = board()
     push(plugged)
     plugged.wait_for("transport alpn")
@@ -93,7 +93,7 @@ def test_dry_run_changes_nothing(board: PlugBoard, push: Push) -> None:
 
 
 @pytest.mark.parametrize(("first", "second", "ending"), [("--source", None, ".mpy"), (None, "--source", ".py")])
-def test_modules_of_the_other_kind_go(
+def test_modules_of_the_other_kind_are_removed(
     board: PlugBoard, push: Push, first: str | None, second: str | None, ending: str
 ) -> None:
     plugged = board()
@@ -105,7 +105,7 @@ def test_modules_of_the_other_kind_go(
     assert len(modules) == len(MODULES)
 
 
-def test_modules_of_an_older_version_go_and_other_files_stay(board: PlugBoard, push: Push) -> None:
+def test_modules_of_an_older_version_are_removed_and_other_files_kept(board: PlugBoard, push: Push) -> None:
     files = {"main.py": b"", "lib/mqtt443/gone.mpy": b"x", "lib/other.py": b"y", "notes.txt": b"z"}
     plugged = board(files=files)
     plugged.wait_for(">>> ")
@@ -123,7 +123,7 @@ def test_no_start_leaves_the_board_at_its_prompt(board: PlugBoard, push: Push) -
     assert b"transport" not in plugged.said
 
 
-def test_program_that_catches_interrupts_is_stopped_all_the_same(
+def test_program_that_catches_interrupts_is_stopped(
     board: PlugBoard, push: Push, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serial_repl, "PATIENCE_S", (0.5,) * 4)
@@ -147,7 +147,7 @@ def test_program_that_never_stops_is_reported_with_the_way_out(
         push(plugged)
 
 
-def test_boot_without_an_end_is_interrupted(board: PlugBoard, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_boot_is_interrupted(board: PlugBoard, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_repl, "PATIENCE_S", (1, 1, 1))
     monkeypatch.setattr(serial_repl, "READ_S", 0.5)
     plugged = board(files={"boot.py": b"import time\nprint('boots')\nwhile True: time.sleep(0.05)\n", "main.py": b""})
@@ -166,7 +166,7 @@ def test_board_with_the_package_in_its_image_gets_the_rest(board: PlugBoard, pus
     assert not any(name.startswith("lib") for name in plugged.files())
 
 
-def test_board_without_umqtt_is_told_how_to_get_it(board: PlugBoard, push: Push) -> None:
+def test_board_without_umqtt_gets_the_command_to_install_it(board: PlugBoard, push: Push) -> None:
     plugged = board(built_in=[])
     with pytest.raises(CommandError, match="mpremote mip install umqtt"):
         push(plugged)
@@ -184,7 +184,7 @@ def test_full_board_keeps_what_it_has(board: PlugBoard, push: Push) -> None:
 
 
 @pytest.mark.parametrize("name", ["main.py", "boot.py"])
-def test_program_of_somebody_else_is_not_overwritten_without_asking(board: PlugBoard, push: Push, name: str) -> None:
+def test_foreign_program_is_not_overwritten_without_asking(board: PlugBoard, push: Push, name: str) -> None:
     files = {"main.py": b"", name: b"# mine\nprint('mine')\n"}
     plugged = board(files=files)
     plugged.wait_for("mine")
@@ -199,7 +199,7 @@ def test_program_of_somebody_else_is_not_overwritten_without_asking(board: PlugB
     assert plugged.files()[name] == (ROOT / name).read_bytes()
 
 
-def test_programs_without_code_or_of_an_earlier_push_are_overwritten(board: PlugBoard, push: Push) -> None:
+def test_empty_programs_and_those_of_an_earlier_push_are_overwritten(board: PlugBoard, push: Push) -> None:
     stock = b"# This file is executed on every boot (including wake-boot from deepsleep)\n#import webrepl\n\n"
     plugged = board(files={"boot.py": stock, "main.py": b"print('older')\n", "push.json": b'{"config_sha256": "0"}'})
     plugged.wait_for("older")

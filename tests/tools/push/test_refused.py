@@ -30,9 +30,7 @@ from tests.tools.push.conftest import Push
         ({"ca": "config.json"}, "holds no certificate"),
     ],
 )
-def test_config_that_the_board_would_refuse_is_refused_here(
-    push: Push, config: Path, keys: dict[str, Any], line: str
-) -> None:
+def test_invalid_config_is_refused_before_it_is_sent(push: Push, config: Path, keys: dict[str, Any], line: str) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), **keys}))
     with pytest.raises(CommandError, match=line):
         push(config.parent / "no-port")
@@ -50,7 +48,7 @@ def test_config_that_the_board_would_refuse_is_refused_here(
     ],
     ids=["syntax", "Latin-1", "UTF-16"],
 )
-def test_sensors_that_do_not_compile_are_refused_here(push: Push, config: Path, source: bytes, line: str) -> None:
+def test_broken_sensors_are_refused_before_they_are_sent(push: Push, config: Path, source: bytes, line: str) -> None:
     (config.parent / "sensors.py").write_bytes(source)
     with pytest.raises(CommandError, match=line):
         push(config.parent / "no-port")
@@ -66,7 +64,7 @@ def test_byte_order_marks_stay_here(config: Path) -> None:
     assert files["config.json"] == plain
 
 
-def test_no_config_names_the_file(push: Push, tmp_path: Path) -> None:
+def test_missing_config_is_named(push: Push, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no-config"):
         push(None, path=tmp_path / "no-config.json")
 

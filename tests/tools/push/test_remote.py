@@ -53,7 +53,7 @@ def test_board_that_cannot_run_the_program_is_refused(facts: dict[str, Any]) -> 
 
 
 @given(st.one_of(st.text(), st.recursive(st.integers() | st.binary() | st.text(), st.tuples).map(repr)))
-def test_any_answer_ends_in_a_value_or_one_line(text: str) -> None:
+def test_any_answer_is_parsed_or_one_line(text: str) -> None:
     for ask in (
         board_programs.about,
         lambda runs: board_programs.hashes(runs, [], []),
@@ -68,11 +68,11 @@ def test_any_answer_ends_in_a_value_or_one_line(text: str) -> None:
 @given(
     st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())
 )
-def test_any_record_on_the_board_is_a_reason_to_ask(noted: bytes) -> None:
+def test_unknown_push_record_is_a_conflict(noted: bytes) -> None:
     assert overwrite_conflict(SETTINGS, b"\1" * 32, noted)
 
 
-def test_config_of_the_last_push_is_no_reason_to_ask() -> None:
+def test_config_of_the_last_push_is_not_a_conflict() -> None:
     there = hashlib.sha256(b"of last time").digest()
     assert overwrite_conflict(SETTINGS, None, None) is None
     assert overwrite_conflict(SETTINGS, hashlib.sha256(SETTINGS.content).digest(), None) is None

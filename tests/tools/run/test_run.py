@@ -68,9 +68,7 @@ def succeeded(result: Result) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_new_chip_is_flashed_registered_and_pushed_until_its_telemetry_arrives(
-    plug: Any, run: Any, lan: RunningCore, tmp_path: Path
-) -> None:
+def test_run_takes_a_new_chip_to_its_first_telemetry(plug: Any, run: Any, lan: RunningCore, tmp_path: Path) -> None:
     board = plug()
     image_path = str(tmp_path / "image.bin")
     asked = ["--image", image_path, "--ssid", "home", "--name", "my-board", "--yes"]

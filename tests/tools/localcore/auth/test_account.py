@@ -12,9 +12,7 @@ from mqtt443_tools.localcore.settings import Settings
 
 
 @pytest.mark.parametrize("environments", [1, 3])
-def test_authorizer_runs_in_an_environment_for_each_call_at_once_up_to_the_setting(
-    tmp_path: Path, environments: int
-) -> None:
+def test_concurrent_calls_get_environments_up_to_the_setting(tmp_path: Path, environments: int) -> None:
     package = tmp_path / "code" / "mqtt443_authorizer"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

@@ -56,7 +56,7 @@ def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[l
     return asyncio.run(run())
 
 
-def test_registered_device_gets_in_and_may_do_what_the_policy_names(tmp_path: Path) -> None:
+def test_registered_device_connects_with_the_permissions_of_the_policy(tmp_path: Path) -> None:
     with_metrics = dataclasses.replace(
         REQUEST,
         mqtt_username="username?x-amz-customauthorizer-name=mqtt443&SDK=IoTDeviceSDK/Python&Metadata=(A=1;B=F/3)",

@@ -73,7 +73,7 @@ def test_forbidden_override_can_be_set_to_be_ignored(tmp_path: Path) -> None:
     assert chosen(outcome) == "a"
 
 
-def test_name_in_header_or_query_string_comes_before_the_user_name(tmp_path: Path) -> None:
+def test_authorizer_name_in_header_or_query_precedes_the_user_name(tmp_path: Path) -> None:
     request = named(
         "a", http_headers={"X-AMZ-CustomAuthorizer-Name": "b"}, http_query="", protocols=("tls", "http", "mqtt")
     )
@@ -173,7 +173,7 @@ def test_failed_lambda_is_an_execution_error(tmp_path: Path, source: str, detail
     assert refused.detail == detail
 
 
-def test_answer_without_refresh_time_has_the_default_of_the_rules(tmp_path: Path) -> None:
+def test_missing_refresh_time_has_the_documented_default(tmp_path: Path) -> None:
     source = "\n".join(line for line in ALLOW.splitlines() if "refreshAfterInSeconds" not in line)
     for rules, expected in (({}, 300), ({"default_refresh_s": 86_400}, 86_400)):
         outcome, _ = ask(tmp_path, REQUEST, A, source=source, default="a", **rules)
@@ -181,7 +181,7 @@ def test_answer_without_refresh_time_has_the_default_of_the_rules(tmp_path: Path
         assert outcome.refresh_after_s == expected
 
 
-def test_part_of_a_policy_that_is_not_honoured_is_told_in_the_log(tmp_path: Path) -> None:
+def test_unsupported_policy_element_is_logged(tmp_path: Path) -> None:
     source = ALLOW.replace("call-%d", "${iot:Connection.Thing.ThingName}%d").replace("print(", "str(")
 
     async def run() -> list[str]:

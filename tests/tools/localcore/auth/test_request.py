@@ -71,7 +71,7 @@ def test_header_names_ignore_case_and_their_values_are_not_decoded() -> None:
     assert found.decoded == "a%41+b"
 
 
-def test_names_and_values_of_a_query_string_are_url_decoded_and_plus_stays() -> None:
+def test_query_string_is_url_decoded_and_keeps_plus() -> None:
     found = find_parameter(with_http({}, "?a%2Db=%2B+%20%zz%"), "a-b", ORDER)
     assert found
     assert found.decoded == "++ %zz%"

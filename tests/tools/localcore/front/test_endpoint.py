@@ -85,7 +85,7 @@ def test_alpn_for_client_certificates_is_refused(core: RunningCore, alpn: str) -
 
 
 @pytest.mark.parametrize("alpn", [(), ("http/1.1",), ("mqttv5",)])
-def test_raw_mqtt_without_alpn_mqtt_is_refused_and_the_log_says_what_to_do(
+def test_raw_mqtt_without_alpn_is_refused_with_the_next_step_in_the_log(
     registered: RunningCore, alpn: tuple[str, ...]
 ) -> None:
     with RawClient(registered, alpn=alpn) as client:
@@ -177,7 +177,7 @@ def test_bad_bytes_close_that_connection_and_no_other(registered: RunningCore, d
     assert registered.next_decision("refused").reason == "CLIENT_ERROR"
 
 
-def test_error_of_the_endpoint_ends_that_connection_and_is_logged_with_its_class(registered: RunningCore) -> None:
+def test_internal_error_closes_one_connection_and_logs_its_class(registered: RunningCore) -> None:
     def break_publish(*_: object) -> None:
         raise KeyError("a bug")
 
@@ -207,7 +207,7 @@ def test_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
             assert "does not read" in decision.detail
 
 
-def test_answer_does_not_wait_until_the_client_has_the_one_before(
+def test_answer_does_not_wait_for_delivery_of_the_previous_one(
     registered: RunningCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted: list[socket.socket] = []
@@ -285,6 +285,6 @@ class TestDomainConfiguration:
             assert core.next_decision("refused").reason == "ALPN"
 
 
-def test_setting_that_cannot_be_is_refused_before_anything_listens(tmp_path: Path) -> None:
+def test_invalid_setting_is_refused_before_the_endpoint_listens(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a host name"):
         Settings(name="127.0.0.1:8443", state=tmp_path)

@@ -51,7 +51,7 @@ def test_handshakes_that_end_by_themselves_leave_nothing() -> None:
     assert (handshakes.gate.count, handshakes.gate._in_progress, handshakes.ended) == (0, {}, [])
 
 
-def test_device_gets_in_while_half_open_handshakes_fill_the_limit(tmp_path: Path) -> None:
+def test_device_connects_while_half_open_handshakes_fill_the_limit(tmp_path: Path) -> None:
     with (
         RunningCore(tmp_path / "state", max_handshakes=20, max_handshakes_per_address=10) as core,
         contextlib.ExitStack() as flood,

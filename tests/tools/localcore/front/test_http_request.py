@@ -63,7 +63,7 @@ def test_target_without_a_query_has_none() -> None:
     assert parse(b"GET / HTTP/1.1\r\n\r\n").query == ""
 
 
-def test_bytes_behind_an_upgrade_request_are_left_for_the_next_protocol() -> None:
+def test_bytes_after_an_upgrade_request_go_to_the_next_protocol() -> None:
     parser = RequestParser(SETTINGS)
     assert parser.feed(b"GET /mqtt HTTP/1.1\r\n\r\n\x82\x00") is not None
     assert parser.rest() == b"\x82\x00"
@@ -115,5 +115,5 @@ def test_same_length_twice_is_one_length() -> None:
     "line",
     [b"Content-Length: 2\n", b"Content-Length: 2\r\r\n", b"Content-Length: \x0b2\r\n", b"Content-Length: 2\x0c\r\n"],
 )
-def test_content_length_line_that_others_may_read_otherwise_is_refused(line: bytes) -> None:
+def test_ambiguous_content_length_is_refused(line: bytes) -> None:
     assert status(b"POST /topics/a HTTP/1.1\r\n" + HOST + line + b"\r\nhi") == 400

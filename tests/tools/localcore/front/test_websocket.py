@@ -39,7 +39,7 @@ def framings(draw: st.DrawFn, stream: bytes = STREAM) -> bytes:
 
 @settings(max_examples=150)
 @given(framings(), st.lists(st.integers(1, 60), min_size=1, max_size=10))
-def test_mqtt_bytes_in_any_framing_and_any_chunks_give_the_same_packets(data: bytes, sizes: list[int]) -> None:
+def test_framing_and_chunking_do_not_change_the_packets(data: bytes, sizes: list[int]) -> None:
     frames, parser, packets, turn = WebSocketFrames(4096), Parser(4096), [], 0
     while data:
         size = sizes[turn % len(sizes)]
@@ -95,7 +95,7 @@ def test_what_is_no_frame_for_mqtt_is_a_problem(data: bytes, problem: str) -> No
     assert frames.receive(client_frame(Opcode.BINARY, b"more")) == b""
 
 
-def test_frame_that_is_too_large_is_refused_before_its_payload_comes() -> None:
+def test_oversized_frame_is_refused_before_its_payload() -> None:
     frames = WebSocketFrames(256)
     frames.receive(client_frame(Opcode.BINARY, bytes(300))[:8])
     assert frames.problem is not None

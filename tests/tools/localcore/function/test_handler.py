@@ -13,7 +13,7 @@ from mqtt443_tools.localcore.localcore_errors import FunctionError
 from tests.support.aws.lambda_functions import COUNTING, LogLines, assert_failed, call, lambda_function
 
 
-def test_exception_gives_its_class_but_not_its_text_and_keeps_the_worker(tmp_path: Path) -> None:
+def test_exception_reports_only_its_class_and_keeps_the_worker(tmp_path: Path) -> None:
     source = """
         calls = 0
 
@@ -156,7 +156,7 @@ def test_environment_is_lambdas_and_the_functions_own(tmp_path: Path, monkeypatc
     assert not any("site-packages" in entry or "localcore" in entry for entry in answer["path"])
 
 
-def test_function_sees_no_installed_package_but_those_in_its_layers(tmp_path: Path) -> None:
+def test_function_sees_only_the_packages_in_its_layers(tmp_path: Path) -> None:
     layer = tmp_path / "layer"
     layer.mkdir()
     (layer / "sdk.py").write_text("name = 'layer'")

@@ -133,7 +133,7 @@ def test_worker_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_calls_beyond_the_pool_wait_and_those_beyond_the_queue_are_throttled(tmp_path: Path) -> None:
+def test_calls_beyond_the_pool_queue_and_then_are_throttled(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
 
     async def run() -> None:

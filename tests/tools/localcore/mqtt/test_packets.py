@@ -122,14 +122,14 @@ def test_packet_with_flipped_bytes_never_raises(sent: list[Packet], data: st.Dat
     Parser(MAX).feed(bytes(stream))
 
 
-def test_packet_that_is_too_large_is_refused_before_its_body_comes() -> None:
+def test_oversized_packet_is_refused_before_its_body() -> None:
     parser = Parser(MAX)
     assert parser.feed(bytes([0x30, 0xE8, 0x07])) == []  # 1000: as large as it may be
     (packet,) = Parser(MAX).feed(bytes([0x30, 0xE9, 0x07]))
     assert packet == Malformed("a packet of 1001 bytes, the limit is 1000")
 
 
-def test_packets_before_a_broken_one_come_out_and_nothing_after_it() -> None:
+def test_malformed_packet_ends_the_parse_after_those_before_it() -> None:
     parser = Parser(MAX)
     received = parser.feed(frame(0xC0) + b"\x00" + frame(0xC0))
     assert [type(packet) for packet in received] == [packets.Pingreq, Malformed]
@@ -138,7 +138,7 @@ def test_packets_before_a_broken_one_come_out_and_nothing_after_it() -> None:
 
 
 @pytest.mark.parametrize("first_byte", [0x00, 0xF0, 0x20, 0x90, 0xB0, 0xD0])
-def test_packet_type_that_is_not_a_clients_is_refused_at_its_first_byte(first_byte: int) -> None:
+def test_server_packet_type_is_refused_at_its_first_byte(first_byte: int) -> None:
     assert "not for a client" in detail(bytes([first_byte]))
 
 

@@ -21,7 +21,7 @@ def test_qos_0_gets_no_answer_and_qos_1_gets_puback(engine: Engine) -> None:
     assert [(m.payload, m.qos, m.client_id) for m in engine.messages] == [(b"zero", 0, "dev-1"), (b"one", 1, "dev-1")]
 
 
-def test_topic_that_the_policy_does_not_name_closes_and_nothing_gets_through(engine: Engine) -> None:
+def test_topic_outside_the_policy_closes_and_delivers_nothing(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1"), ("Publish", "topic/telemetry/dev-1")))
     client = engine.connected("dev-1")
     client.send(client_publish("telemetry/dev-1", b"mine") + client_publish("telemetry/dev-2", b"not mine", 1))
@@ -53,7 +53,7 @@ def test_topic_that_is_none_closes(engine: Engine, topic: str, part: str) -> Non
     assert engine.messages == []
 
 
-def test_payload_of_128_kilobytes_passes_and_one_byte_more_closes(engine: Engine) -> None:
+def test_payload_limit_is_128_kilobytes(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_publish("t", bytes(128 * 1024)))
     assert len(engine.messages[0].payload) == 131_072
@@ -112,7 +112,7 @@ def test_retained_publish_needs_its_own_permission(engine: Engine) -> None:
     assert engine.messages == []
 
 
-def test_retained_message_comes_with_retain_set_on_an_exact_filter(engine: Engine) -> None:
+def test_exact_filter_gets_the_retained_message_with_retain_set(engine: Engine) -> None:
     engine.connected().send(client_publish("t/x", b"kept", 1, retain=True))
     client = engine.connected("sub")
     client.send(client_subscribe(("t/x", 1)))
@@ -121,12 +121,12 @@ def test_retained_message_comes_with_retain_set_on_an_exact_filter(engine: Engin
 
 
 @pytest.mark.parametrize("topic_filter", ["t/+", "t/#", "#", "t/y"])
-def test_no_retained_message_comes_on_a_wildcard_or_another_topic(engine: Engine, topic_filter: str) -> None:
+def test_wildcard_or_other_filter_gets_no_retained_message(engine: Engine, topic_filter: str) -> None:
     engine.connected().send(client_publish("t/x", b"kept", retain=True))
     assert engine.subscriber((topic_filter, 0)).take() == []
 
 
-def test_subscriber_that_is_there_gets_a_retained_publish_with_retain_clear(engine: Engine) -> None:
+def test_existing_subscriber_gets_a_retained_publish_with_retain_clear(engine: Engine) -> None:
     client = engine.subscriber(("t", 0))
     engine.connected().send(client_publish("t", b"new", retain=True))
     assert client.take() == [Got("t", b"new")]  # [MQTT-3.3.1-9]

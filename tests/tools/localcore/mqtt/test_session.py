@@ -55,7 +55,7 @@ def test_connecting_again_stops_the_expiry(engine: Engine) -> None:
     assert client.payloads() == [b"x"]
 
 
-def test_stored_messages_are_replayed_ten_a_second_and_before_live_ones(engine: Engine) -> None:
+def test_stored_messages_come_first_at_ten_a_second(engine: Engine) -> None:
     engine.subscriber(("t", 1), clean=False).send(DISCONNECT)
     publisher = engine.connected("pub")
     publisher.send(b"".join(client_publish("t", b"%d" % i, 1) for i in range(25)))
@@ -87,7 +87,7 @@ def test_queue_of_a_client_that_is_away_is_bounded(make_engine: MakeEngine) -> N
     assert engine.outcomes()[-1] == ("dropped", "QUEUE_FULL")
 
 
-def test_what_was_not_acknowledged_is_sent_again_after_reconnect_with_its_identifier(engine: Engine) -> None:
+def test_unacknowledged_publish_is_resent_with_its_identifier(engine: Engine) -> None:
     client = engine.subscriber(("t", 1), clean=False)
     engine.connected("pub").send(client_publish("t", b"1", 1) + client_publish("t", b"2", 1))
     first, second = client.take(2)
@@ -106,7 +106,7 @@ def test_dup_is_set_on_a_redelivery_where_the_setting_says_so(make_engine: MakeE
     assert back(engine)[1] == [Got("t", b"1", 1, dup=True, packet_id=1)]
 
 
-def test_unacknowledged_message_is_sent_again_after_960_seconds_and_not_before(engine: Engine) -> None:
+def test_unacknowledged_message_is_resent_after_960_seconds(engine: Engine) -> None:
     client = engine.subscriber(("t", 1), keep_alive_s=1200)
     engine.connected("pub", keep_alive_s=1200).send(client_publish("t", b"1", 1))
     (sent,) = client.take(1)

@@ -38,7 +38,7 @@ def test_overlapping_subscriptions_deliver_once_at_the_highest_qos(engine: Engin
     assert client.take() == [Got("t/x", b"x", 1, packet_id=1)]
 
 
-def test_subscribing_again_replaces_and_sends_the_retained_message_again(engine: Engine) -> None:
+def test_resubscribing_replaces_and_resends_the_retained_message(engine: Engine) -> None:
     engine.connected().send(client_publish("t", b"kept", 1, retain=True))
     client = engine.subscriber(("t", 1))
     assert client.payloads() == [b"kept"]
@@ -60,7 +60,7 @@ def test_parent_is_not_matched_by_its_children(engine: Engine) -> None:
     assert client.payloads() == [b"child"]
 
 
-def test_filter_that_the_policy_does_not_name_closes_and_subscribes_to_nothing(engine: Engine) -> None:
+def test_filter_outside_the_policy_closes_and_subscribes_to_nothing(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/mine"), ("Receive", "topic/*")))
     client = engine.connected("dev-1", clean=False)
     client.send(client_subscribe(("mine", 0), ("other", 0)))
@@ -89,7 +89,7 @@ def test_literal_filter_is_what_the_policy_is_asked_about(engine: Engine) -> Non
     assert client.closed
 
 
-def test_receive_is_checked_at_every_delivery_and_a_refusal_is_only_logged(engine: Engine) -> None:
+def test_iot_receive_is_checked_at_every_delivery_and_refusals_are_logged(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/*"), ("Receive", "topic/open/*")))
     client = engine.subscriber(("#", 1))
     engine.function.allow(allow(("*", "*")))
@@ -120,7 +120,7 @@ def test_ninth_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None
     assert client.take() == [Suback(1, (1,) * 8 + (0x80,))]
 
 
-def test_51st_subscription_gets_suback_80_and_a_known_one_does_not(engine: Engine) -> None:
+def test_51st_subscription_gets_suback_80_unless_it_exists(engine: Engine) -> None:
     client = engine.connected()
     for i in range(0, 48, 8):
         client.send(client_subscribe(*((f"t/{n}", 0) for n in range(i, i + 8))))
@@ -171,7 +171,7 @@ def test_qos_2_in_a_subscribe_can_be_left_without_suback(make_engine: MakeEngine
     assert client.take() == [Pingresp()]
 
 
-def test_more_than_100_messages_a_second_to_a_client_are_discarded_at_qos_0(engine: Engine) -> None:
+def test_qos_0_beyond_100_messages_a_second_is_discarded(engine: Engine) -> None:
     client = engine.subscriber(("#", 0))
     for name in "ab":
         engine.connected(name).send(b"".join(client_publish("t", b"x") for _ in range(75)))
@@ -180,7 +180,7 @@ def test_more_than_100_messages_a_second_to_a_client_are_discarded_at_qos_0(engi
     assert engine.outcomes()[-1] == ("dropped", "THROTTLED")
 
 
-def test_client_that_does_not_read_is_cut_and_the_others_are_served(engine: Engine) -> None:
+def test_slow_reader_is_disconnected_and_others_are_served(engine: Engine) -> None:
     deaf = engine.subscriber(("#", 0), client_id="deaf")
     client = engine.subscriber(("#", 0))
     deaf.reads = False

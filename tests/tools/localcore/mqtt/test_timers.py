@@ -121,7 +121,7 @@ def test_iot_connect_is_evaluated_again_at_a_refresh(make_engine: MakeEngine, re
     assert ("closed", "AUTH_ERROR") in engine.outcomes() or not recheck
 
 
-def test_error_in_a_refresh_ends_that_connection_and_is_logged_with_its_class(engine: Engine) -> None:
+def test_refresh_error_closes_one_connection_and_logs_its_class(engine: Engine) -> None:
     engine.function.allow(EVERYTHING, refresh_s=300)
     other = engine.connected("other", keep_alive_s=1200)
     engine.function.allow(EVERYTHING, refresh_s=600)
