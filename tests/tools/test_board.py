@@ -90,3 +90,17 @@ def test_impossible_duration_is_wrong_use(config: Path, seconds: str) -> None:
     done = run("--config", str(config), f"--seconds={seconds}")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--seconds" in done.stderr
+
+
+def test_config_with_a_byte_order_mark_runs_as_push_would_send_it(config: Path) -> None:
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    done = run("--config", str(config), "--seconds", "2")
+    assert done.returncode == 0, done.stdout
+    assert "not valid JSON" not in done.stdout
+
+
+def test_ca_file_without_an_end_is_not_read(config: Path) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), "ca": "/dev/zero"}))
+    done = run("--config", str(config), "--seconds", "2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("mqtt443: ca: /dev/zero is no file, or has over 1,048,576 bytes")

@@ -262,3 +262,9 @@ def test_broken_zip_is_one_line_with_the_next_step(tmp_path: Path, content: byte
     result = run("local", "--port", "0", "--state", str(tmp_path / "state"), "--zip", str(code))
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert f"write one with: mqtt443 cloud zip {code}" in result.stderr
+
+
+def test_zip_without_an_end_is_not_read(tmp_path: Path) -> None:
+    result = run("local", "--port", "0", "--state", str(tmp_path / "state"), "--zip", "/dev/zero")
+    assert result.returncode == 1
+    assert result.stderr == "mqtt443: /dev/zero: not a file; write one with: mqtt443 cloud zip authorizer.zip\n"

@@ -73,6 +73,11 @@ def test_wrong_login(way: Way, core: RunningCore, keys: dict[str, Any], code: st
     assert way.step("publish").status == "skipped"
 
 
+def test_ca_file_without_an_end_is_not_read(way: Way) -> None:
+    assert way.write(ca="/dev/zero").walk() == "config"
+    assert way.step("config").detail.startswith("ca: /dev/zero is no file, or has over 1,048,576 bytes")
+
+
 def test_disabled_device(way: Way, core: RunningCore) -> None:
     way.to(core)
     set_enabled(SqliteStore(core.state / "devices.sqlite"), "b1", False)

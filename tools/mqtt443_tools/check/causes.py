@@ -72,8 +72,16 @@ _ALL = (
     ),
     Cause("no_such_authorizer", "no authorizer has that name", "set authorizer to an existing one"),
     Cause("authorizer_inactive", "the authorizer is inactive", "activate it: run `mqtt443 cloud deploy`"),
-    Cause("authorizer_crashes", "the authorizer fails", "see its log for the exception"),
-    Cause("authorizer_slow", "the authorizer takes more than 5 s", "see its log; give it more memory"),
+    Cause(
+        "authorizer_crashes",
+        "the authorizer fails",
+        "find the exception in the output of `mqtt443 local`, or in the Lambda's log in CloudWatch",
+    ),
+    Cause(
+        "authorizer_slow",
+        "the authorizer takes more than 5 s",
+        "give its Lambda more memory; its log in CloudWatch has the duration of each call",
+    ),
     Cause("authorizer_not_invokable", "AWS IoT may not call the authorizer's Lambda", "run `mqtt443 cloud deploy`"),
     Cause(
         "token_refused",
@@ -94,7 +102,7 @@ _ALL = (
     Cause(
         "refused",
         "the endpoint refuses the connection without a reason",
-        "see the log of the authorizer and of the endpoint",
+        "find the reason in the output of `mqtt443 local`, or among the decisions of `mqtt443 cloud status`",
     ),
     Cause("lost", "the connection broke", "run the check again"),
 )

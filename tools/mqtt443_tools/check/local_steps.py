@@ -5,7 +5,6 @@ Like AWS, localcore tells a client nothing; but the owner of the state folder ma
 
 import base64
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +17,7 @@ from mqtt443_tools.check.step import BoardConfig, Broken
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 from mqtt443_tools.localcore.control.control_client import ControlClient, ControlError
 from mqtt443_tools.localcore.front.certificates import CA_FILE
+from mqtt443_tools.support.config_file import load_ca
 
 MIN_S = 300
 _FUNCTION = SimpleNamespace(invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:mqtt443")
@@ -57,10 +57,10 @@ class LocalEndpoint:
         self._state = state
         self._before: set[object] = set()
 
-    def is_meant(self, roots: list[bytes], load: Callable[[str], list[bytes]]) -> bool:
-        """Whether a config with these roots leads here; `load` reads a CA file as the board does."""
+    def is_meant(self, roots: list[bytes]) -> bool:
+        """Whether a config with these roots leads here."""
         ca = self._state / CA_FILE
-        return ca.exists() and load(str(ca)) == roots
+        return ca.exists() and load_ca(ca) == roots
 
     def mark(self) -> None:
         """Ignore the decisions made so far."""

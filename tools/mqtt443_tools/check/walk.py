@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mqtt443 import ca, errors
-
 from mqtt443_tools.check.aws_steps import AwsSide
 from mqtt443_tools.check.local_steps import LocalEndpoint
 from mqtt443_tools.check.mqtt_steps import BoardClient
 from mqtt443_tools.check.network_steps import ALPN, Endpoint, Resolve
 from mqtt443_tools.check.step import BoardConfig, Broken, Skipped, Step, run_step
 from mqtt443_tools.cloud.aws import Aws
-from mqtt443_tools.support.config_file import load_config
+from mqtt443_tools.support.config_file import load_ca, load_config
 from mqtt443_tools.support.errors import CommandError, UsageError
 
 SLOW_S = 4.5
@@ -116,9 +114,9 @@ class _Walker:
             checked = load_config(self._path)
             # The config has the board's path of the file; here the file is beside the config.
             checked.ca = str(self._path.parent / checked.ca)
-            into.append((checked, ca.load(checked.ca)))
-        except (CommandError, errors.ConfigError) as error:
-            raise Broken("config", str(error.args[0])) from error
+            into.append((checked, load_ca(Path(checked.ca))))
+        except CommandError as error:
+            raise Broken("config", str(error)) from error
         return f"{checked.client_id} at {checked.endpoint}:{checked.port}, transport {checked.transport}"
 
     def _connect(self, local: LocalEndpoint, board: BoardClient) -> str:
@@ -140,7 +138,7 @@ class _Walker:
     ) -> Callable[[Exception, str], Broken]:
 
         def blame(error: Exception, otherwise: str) -> Broken:
-            known = local.why(checked) if local.is_meant(roots, ca.load) else None
+            known = local.why(checked) if local.is_meant(roots) else None
             if known is not None:
                 return known
             detail = str(error.args[0])

@@ -8,7 +8,10 @@ from mqtt443_tools.device.backends import DeviceBackend, open_backend
 from mqtt443_tools.device.device_console import reported
 from mqtt443_tools.localcore.endpoint_file import known_endpoint
 from mqtt443_tools.localcore.front.certificates import CA_FILE
+from mqtt443_tools.support.config_file import MAX_CA_BYTES
+from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.read_file import read_file
 from mqtt443_tools.support.wifi import password_mistake
 
 
@@ -91,6 +94,7 @@ def _is_loopback(host: str) -> bool:
 
 def _is_local(config: Mapping[str, object], path: Path, state: Path) -> bool:
     try:
-        return (path.parent / str(config.get("ca"))).read_bytes() == (state / CA_FILE).read_bytes()
-    except OSError:
+        own = read_file(path.parent / str(config.get("ca")), MAX_CA_BYTES)
+        return own == read_file(state / CA_FILE, MAX_CA_BYTES)
+    except CommandError:
         return False

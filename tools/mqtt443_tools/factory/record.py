@@ -11,7 +11,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.read_file import read_file
 
+MAX_BYTES = 64 * 1024 * 1024
 STARTED, OK, FAILED = "started", "ok", "failed"
 
 
@@ -53,9 +55,9 @@ class Record:
         self._lock = threading.Lock()
         self.entries: list[Entry] = []
         try:
-            content = path.read_bytes() if path.exists() else b""
-        except OSError as error:
-            raise CommandError(f"{path}: {error.strerror}; choose another with --record") from error
+            content = read_file(path, MAX_BYTES) if path.exists() else b""
+        except CommandError as error:
+            raise CommandError(f"{error}; choose another with --record") from error
         whole = content[: content.rfind(b"\n") + 1]
         rows = list(csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")))
         if rows and tuple(rows[0]) != HEADER:

@@ -138,7 +138,9 @@ def _code(zip_file: Path | None) -> Iterator[Path]:
             lambda_zip.unpack(zip_file or io.BytesIO(lambda_zip.build()), Path(folder))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise CommandError(f"{zip_file}: {reason}; write one with: mqtt443 cloud zip {zip_file}") from None
+            is_replaceable = zip_file is not None and (zip_file.is_file() or not zip_file.exists())
+            ours = zip_file if is_replaceable else "authorizer.zip"
+            raise CommandError(f"{zip_file}: {reason}; write one with: mqtt443 cloud zip {ours}") from None
         yield Path(folder)
 
 

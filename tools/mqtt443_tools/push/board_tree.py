@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mqtt443 import ca, errors
-
 from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.board_code import MAX_FILE_BYTES, own_code
 from mqtt443_tools.support.compile_mpy import HOST_ONLY, compile_package
 from mqtt443_tools.support.config_file import MAX_BYTES as MAX_CONFIG_BYTES
-from mqtt443_tools.support.config_file import load_config
+from mqtt443_tools.support.config_file import load_ca, load_config
 from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import FIRMWARE, ROOT
@@ -99,9 +97,9 @@ def _ca(folder: Path, settings: Settings) -> bytes:
         raise CommandError(f"ca: {settings.ca} must be in the folder of the config file; nothing was sent")
     if (folder / name).exists():
         try:
-            ca.load(str(folder / name))
-        except errors.ConfigError as error:
-            raise CommandError(f"{error.args[0]}; nothing was sent") from error
+            load_ca(folder / name)
+        except CommandError as error:
+            raise CommandError(f"{error}; nothing was sent") from error
         return _read(folder / name)
     if settings.endpoint.endswith(AWS_DOMAINS):
         return amazon_roots()

@@ -25,16 +25,15 @@ class OneLineErrors(TyperGroup):
             print("mqtt443: a question was left unanswered; nothing more was done", file=sys.stderr)
             sys.exit(1)
         except typer.TyperException as error:
-            print(_line(error), file=sys.stderr)
+            if str(error) or getattr(error, "message", ""):  # a group without a command has shown its help
+                print(_line(error), file=sys.stderr)
             sys.exit(getattr(error, "exit_code", 2))
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _line(error: typer.TyperException) -> str:
-    """Return what is wrong, where, and how to look it up; a command group without a command gives its whole help."""
+    """Return what is wrong, where, and how to look it up."""
     message = str(getattr(error, "format_message", lambda: error)())
-    if "\n" in message:
-        return message
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "mqtt443"
     return f"{command}: {message.rstrip('.')}; see {command} --help"

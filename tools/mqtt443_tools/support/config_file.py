@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mqtt443 import ca as board_ca
 from mqtt443 import config_schema as board
 from mqtt443 import errors
 from mqtt443_authorizer.files import write_private
@@ -46,6 +47,25 @@ def load_config(path: Path) -> Any:
         return board.validate(values)
     except (ConfigTextError, errors.ConfigError) as error:
         raise CommandError(f"{path}: {error.args[0]}") from error
+
+
+def load_ca(path: Path) -> list[bytes]:
+    """Return the certificates of a CA file in DER, as the board reads it.
+
+    Raises:
+        CommandError: it is no file, is too large, or holds anything but certificates.
+    """
+    refuse_endless_ca(path)
+    try:
+        return board_ca.load(str(path))  # type: ignore[no-any-return]  # the board's code carries no types
+    except errors.ConfigError as error:
+        raise CommandError(str(error.args[0])) from error
+
+
+def refuse_endless_ca(path: Path) -> None:
+    """Raise CommandError for a CA "file" that is a device or a pipe, or too large: a board reads all of it."""
+    if path.exists() and not (path.is_file() and path.stat().st_size <= MAX_CA_BYTES):
+        raise CommandError(f"ca: {path} is no file, or has over {MAX_CA_BYTES:,} bytes; put the root certificate there")
 
 
 def update_config(path: Path, values: Mapping[str, object]) -> None:

@@ -12,7 +12,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from mqtt443_authorizer.policy import DEFAULT_PATH, Template
+from mqtt443_authorizer.policy import DEFAULT_PATH, MAX_TEMPLATE_BYTES, Template
+
+from mqtt443_tools.support.read_file import read_file
 
 PACKAGE = DEFAULT_PATH.parent
 MAX_UNPACKED_BYTES = 250 * 1024 * 1024  # AWS Lambda Developer Guide, "Lambda quotas"
@@ -44,7 +46,7 @@ def build(package: Path = PACKAGE, policy: bytes | None = None) -> bytes:
 def read_policy(path: Path) -> bytes:
     """Return the content of a policy template. Raises PolicyError if it breaks a rule."""
     Template.load(path)
-    return path.read_bytes()
+    return read_file(path, MAX_TEMPLATE_BYTES)
 
 
 def key(content: bytes) -> str:
@@ -59,6 +61,8 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> None:
         OSError: it cannot be read, or the folder cannot be written.
         ValueError: it is not a zip, or larger than Lambda accepts; the text says which.
     """
+    if isinstance(archive, Path) and archive.exists() and not archive.is_file():
+        raise ValueError("not a file")
     try:
         with zipfile.ZipFile(archive) as opened:
             if sum(entry.file_size for entry in opened.infolist()) > MAX_UNPACKED_BYTES:

@@ -21,7 +21,8 @@ from typing import Any
 
 from mqtt443_tools.support.board_code import own_code
 from mqtt443_tools.support.compile_mpy import compile_package
-from mqtt443_tools.support.config_file import MAX_BYTES
+from mqtt443_tools.support.config_file import MAX_BYTES, refuse_endless_ca
+from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import FIRMWARE, ROOT, UMQTT
 from mqtt443_tools.support.read_file import read_file
@@ -59,7 +60,7 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
     else:
         shutil.copytree(FIRMWARE, installed, ignore=shutil.ignore_patterns("__pycache__", "*.pyi", "py.typed"))
     try:
-        text = read_file(config, MAX_BYTES)
+        text = read_file(config, MAX_BYTES).removeprefix(BYTE_ORDER_MARK)  # as push does
     except CommandError as error:
         raise CommandError(f"{error}; create one with `mqtt443 device add CLIENT_ID --out {config}`") from error
     for name, content in own_code(config.parent, check=False).items():
@@ -70,6 +71,7 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
     copy.write_bytes(text)
     with contextlib.suppress(ValueError, RecursionError, AttributeError):  # the board reports what is wrong in it
         ca = Path(str(json.loads(text).get("ca", "ca.der")))
+        refuse_endless_ca(config.parent / ca)
         if not ca.is_absolute() and (config.parent / ca).is_file():
             shutil.copy(config.parent / ca, root / ca.name)
 
