@@ -1,7 +1,7 @@
 """The time seam of the local endpoint: keep alive, refresh, TTL, session expiry and deadlines all go through it.
 
 Tests bring a clock that is advanced by hand. TLS handshakes and HTTP requests wait with asyncio's own time-out, and
-the five seconds of a Lambda are real time: both belong to whoever waits.
+the five seconds of a Lambda are real time: their callers set these deadlines.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Protocol
 
 
 class Handle(Protocol):
-    """A call that has been arranged and may still be called off."""
+    """A scheduled call that can still be cancelled."""
 
     def cancel(self) -> None:
-        """Call it off; harmless after it has run."""
+        """Cancel the call; harmless after it has run."""
 
 
 class Clock(Protocol):
-    """Where this package takes the time from."""
+    """The source of time for this package."""
 
     def now(self) -> float:
-        """Return seconds on a clock that never goes back."""
+        """Return the seconds of a monotonic clock."""
 
     def time(self) -> float:
         """Return unix seconds."""
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> Handle:
-        """Arrange for `callback` to be called in the event loop after `delay_s` seconds."""
+        """Schedule `callback` in the event loop after `delay_s` seconds."""
 
 
 class SystemClock:
@@ -47,5 +47,5 @@ class SystemClock:
         return time.time()
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> Handle:
-        """Arrange for `callback` to be called in the event loop after `delay_s` seconds."""
+        """Schedule `callback` in the event loop after `delay_s` seconds."""
         return self._loop.call_later(delay_s, callback)

@@ -1,4 +1,4 @@
-"""What all connections of one local endpoint share, so that it can be passed in as one."""
+"""What all connections of one local endpoint share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mqtt443_tools.localcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The account behind every listener. `log` takes lines that are no decision, such as a traceback."""
+    """The account behind every listener. `log` receives lines that are not events, such as a traceback."""
 
     settings: Settings
     clock: Clock

@@ -1,4 +1,4 @@
-"""What the endpoint of a state folder is called and where it listens, kept in the folder when it no longer runs."""
+"""The name and address of a state folder's endpoint, kept in the folder after it stops."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MAX_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class KnownEndpoint:
-    """Where a board finds the endpoint.
+    """The address of the endpoint.
 
     Attributes:
         host: name or address to connect to.
         port: TCP port.
-        bind: the address that it listens on.
+        bind: the address it listens on.
     """
 
     host: str
@@ -29,12 +29,12 @@ class KnownEndpoint:
 
 
 def remember(state: Path, endpoint: KnownEndpoint) -> None:
-    """Keep it in the state folder. Raises OSError."""
+    """Store it in the state folder. Raises OSError."""
     write_private(state / ENDPOINT_FILE, json.dumps(asdict(endpoint)).encode() + b"\n")
 
 
 def known_endpoint(state: Path) -> KnownEndpoint | None:
-    """Return what was last kept in a state folder; None if there is nothing that can be used."""
+    """Return what was last kept in a state folder; None if there is nothing usable."""
     try:
         with (state / ENDPOINT_FILE).open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Writes the decisions about one connection: who it is, and not more lines about dropped messages than one can read."""
+"""Writes the events of one connection, and limits the lines about dropped messages to a readable number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class _Drops:
 
 
 class EventLog:
-    """The decisions about one connection.
+    """The events of one connection.
 
     Args:
-        sink: takes the decisions.
+        sink: receives the events.
         source: the peer's address.
-        connection_id: a uuid.
+        connection_id: a UUID.
 
     `client_id` is set once it is known.
     """

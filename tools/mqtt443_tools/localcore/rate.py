@@ -1,4 +1,4 @@
-"""At most so many events in any second: publishes, replayed messages, retained messages, CONNECTs."""
+"""Limits the events in any one second: publishes, replayed messages, retained messages, CONNECTs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from mqtt443_tools.localcore.clock import Clock
 
 
 class RateWindow:
-    """Counts events in the second behind now.
+    """Counts the events in the last second.
 
     Args:
-        per_s: how many events any one second may hold; 0 is no limit.
-        clock: where the time comes from.
+        per_s: the most events in any one second; 0: no limit.
+        clock: the source of time.
     """
 
     def __init__(self, per_s: int, clock: Clock) -> None:
@@ -21,13 +21,13 @@ class RateWindow:
         self._taken: deque[float] = deque(maxlen=per_s)
 
     def wait_s(self) -> float:
-        """Return the seconds until the next event is allowed, 0 if it is now."""
+        """Return the seconds until the next event is allowed, 0 if it is allowed now."""
         if len(self._taken) < self._per_s or not self._per_s:
             return 0.0
         return max(0.0, self._taken[0] + 1 - self._clock.now())
 
     def idle(self) -> bool:
-        """Tell whether the last second holds no event, so that the window can be forgotten."""
+        """Return whether the last second has no event, so that the window can be dropped."""
         return not self._taken or self._taken[-1] + 1 <= self._clock.now()
 
     def take(self) -> bool:

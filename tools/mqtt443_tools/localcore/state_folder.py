@@ -1,4 +1,4 @@
-"""The state folder of a local endpoint has one owner at a time."""
+"""Gives the state folder of a local endpoint one owner at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCK_FILE = "lock"
 
 @contextlib.contextmanager
 def using(state: Path) -> Iterator[None]:
-    """Turn what the operating system says about files of the state folder into a StateFolderError."""
+    """Turn an OSError about files of the state folder into a StateFolderError."""
     try:
         yield
     except OSError as error:
@@ -30,9 +30,9 @@ def using(state: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def owned_folder(state: Path) -> Iterator[None]:
-    """Own the state folder (made with mode 0700 if missing) as long as the block runs.
+    """Own the state folder (created with mode 0700 if missing) while the block runs.
 
-    Raises StateFolderError where another endpoint owns it or it cannot be used. The lock dies with its process.
+    Raises StateFolderError if another endpoint owns it or it cannot be used. The lock ends with its process.
     """
     with using(state):
         make_private_folder(state)

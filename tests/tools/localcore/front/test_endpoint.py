@@ -106,7 +106,7 @@ def test_plain_bytes_are_refused_and_explained(core: RunningCore) -> None:
         while raw.recv(1024):
             pass
     decision = core.next_decision("refused")
-    assert (decision.reason, decision.detail) == ("TLS_ERROR", "these bytes are no TLS")
+    assert (decision.reason, decision.detail) == ("TLS_ERROR", "these bytes are not TLS")
 
 
 def test_client_that_does_not_trust_the_ca_is_explained(core: RunningCore) -> None:

@@ -1,4 +1,4 @@
-"""What one connection may do: its grant, asked in the words of AWS IoT policies."""
+"""What one connection may do: evaluates its grant for AWS IoT policy actions."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from mqtt443_tools.localcore.auth.registry import Grant
 from mqtt443_tools.localcore.policy.engine import Verdict
 
 MAX_VERDICTS = 16
-"""Verdicts that a connection remembers: a board uses a few topics over and over."""
+"""Results cached for a connection: a board uses the same few topics again and again."""
 
 
 class Access:
     """The policy of one connection.
 
-    A verdict depends on the grant, the action and the resource only, so the last ones are remembered: evaluating a
-    policy costs more than all the rest of a publish.
+    A result depends only on the grant, the action and the resource, so the latest ones are cached: evaluating a policy
+    costs more than the rest of a publish.
 
     Args:
-        grant: what the authorizer gave; replaced at a refresh.
+        grant: what the authorizer granted; a refresh replaces it.
         arn_prefix: `arn:aws:iot:REGION:ACCOUNT`.
         client_id: None for an HTTP publish, which has none.
-        source_ip: address of the peer.
+        source_ip: the address of the peer.
         server_name: the host name that the client asked for (SNI).
     """
 
@@ -33,7 +33,7 @@ class Access:
 
     @property
     def grant(self) -> Grant:
-        """What the authorizer gave."""
+        """The current grant of the authorizer."""
         return self._grant
 
     @grant.setter
@@ -46,14 +46,14 @@ class Access:
         return self._judge("iot:Connect", "client/", client_id)
 
     def publish(self, topic: str, *, retain: bool) -> Verdict:
-        """Judge iot:Publish, and iot:RetainPublish for a retained message."""
+        """Evaluate iot:Publish, and iot:RetainPublish for a retained message."""
         verdict = self._judge("iot:Publish", "topic/", topic)
         if verdict.allowed and retain:
             return self._judge("iot:RetainPublish", "topic/", topic)
         return verdict
 
     def subscribe(self, topic_filter: str) -> Verdict:
-        """Judge iot:Subscribe on a literal filter."""
+        """Evaluate iot:Subscribe for a literal filter."""
         return self._judge("iot:Subscribe", "topicfilter/", topic_filter)
 
     def receive(self, topic: str) -> Verdict:
@@ -61,7 +61,7 @@ class Access:
         return self._judge("iot:Receive", "topic/", topic)
 
     def _judge(self, action: str, kind: str, name: str) -> Verdict:
-        key = (action, name)  # an action has one kind of resource
+        key = (action, name)  # each action has one kind of resource
         verdict = self._verdicts.get(key)
         if verdict is None:
             resource = f"{self._arn_prefix}:{kind}{name}"

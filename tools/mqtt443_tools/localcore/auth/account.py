@@ -1,6 +1,6 @@
-"""The account that `mqtt443 local` emulates: one authorizer, `mqtt443`, which runs the code that it is given.
+"""The account that `mqtt443 local` emulates: one authorizer, `mqtt443`, which runs the given code.
 
-It is the account's default, its token signing is off, and its devices are in the state folder.
+It is the account's default authorizer, token signing is off, and the devices are in the state folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DEVICES_FILE = "devices.sqlite"
 
 
 def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: Path) -> Authorizer:
-    """Return the authorizer; `on_log` takes the lines that its Lambda prints, `code` is its unpacked code."""
+    """Return the authorizer; `on_log` receives the lines that its Lambda prints, `code` is its unpacked code."""
     function = LambdaFunction(
         code,
         "mqtt443_authorizer.handler.handler",

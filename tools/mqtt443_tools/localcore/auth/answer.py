@@ -1,9 +1,10 @@
-"""What the authorizer's Lambda may answer, checked field by field before anything is believed.
+"""Validates the answer of the authorizer's Lambda field by field before it is used.
 
-Source: AWS IoT Developer Guide, "Defining your Lambda function". Stated where it says nothing: the 2,048 characters of
-a document count all of its text, which is compact JSON where the document came as an object; an answer may be a JSON
-string that holds the object; other fields (`context`, `password`) are ignored; a value out of range is refused. Every
-fault is CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR, and its detail names the field and the rule, never the value.
+Source: AWS IoT Developer Guide, "Defining your Lambda function". Where it is silent, these rules
+apply: the limit of 2,048 characters covers the whole text of a document, as compact JSON if the document is an object;
+an answer may be a JSON string that contains the object; other fields (`context`, `password`) are ignored; a value out
+of range is refused. Every fault is CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR; its detail names the field and the rule,
+never the value.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DEFAULT_DISCONNECT_S = 86_400
 
 @dataclass(frozen=True)
 class Answer:
-    """A valid answer that lets the client in; times in seconds, 300..86,400."""
+    """A valid answer that accepts the client; times in seconds, 300..86,400."""
 
     principal_id: str
     policies: PolicySet
@@ -38,7 +39,7 @@ def parse_answer(answer: object, *, default_refresh_s: int) -> Answer:
 
     Args:
         answer: any JSON value.
-        default_refresh_s: for an answer without refreshAfterInSeconds.
+        default_refresh_s: used if the answer has no refreshAfterInSeconds.
 
     Raises:
         Refused: NOT_AUTHENTICATED if isAuthenticated is false (the rest is then ignored), else
@@ -100,7 +101,7 @@ def _parse_json(text: str, name: str) -> object:
 
 def _seconds(fields: dict[str, object], name: str, default: int) -> int:
     value = fields.get(name, default)
-    # true and false are numbers to Python, but 1 and 0 are out of range.
+    # Python counts true and false as 1 and 0, which are out of range.
     if not isinstance(value, int) or not MIN_SECONDS <= value <= MAX_SECONDS:
         raise _fault(f"{name} must be a whole number of seconds, {MIN_SECONDS}..{MAX_SECONDS:,}")
     return value

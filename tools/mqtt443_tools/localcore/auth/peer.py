@@ -1,4 +1,4 @@
-"""Who is on the other side of a connection, as far as it is known before MQTT begins."""
+"""What is known about the peer of a connection before MQTT begins."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mqtt443_tools.localcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Which listener a client reached: the default endpoint, or a domain configuration.
+    """The listener that a client reached: the default endpoint, or a domain configuration.
 
     Args:
         name: its host name.
         is_domain: whether it is a domain configuration.
-        also: more names and addresses that it answers to.
+        also: further names and addresses of the listener.
     """
 
     name: str
@@ -26,11 +26,11 @@ class Endpoint:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Everything it answers to, its own name first."""
+        """All its names and addresses, its own name first."""
         return (self.name, *self.also)
 
     async def authorize(self, request: Request, registry: AuthorizerRegistry, settings: Settings) -> Grant:
-        """Ask the authorizer that this endpoint leads to. Raises Refused."""
+        """Ask the authorizer of this endpoint. Raises Refused."""
         if not self.is_domain:
             return await registry.authorize(request, endpoint_default=ACCOUNT_DEFAULT)
         if not settings.domain_enabled:
@@ -45,11 +45,11 @@ class Peer:
     """One client before its first MQTT packet.
 
     Args:
-        endpoint: where it came in.
-        source_ip: its address.
+        endpoint: the listener.
+        source_ip: the address of the client.
         server_name: the host name it asked for (SNI).
-        connection_id: a uuid, given to the authorizer and shown in decisions.
-        http_headers, http_query: of the WebSocket upgrade; None without one. The query has its `?`.
+        connection_id: a UUID, passed to the authorizer and shown in events.
+        http_headers, http_query: of the WebSocket upgrade; None without one. The query includes the `?`.
     """
 
     endpoint: Endpoint
@@ -61,5 +61,5 @@ class Peer:
 
     @property
     def over_websocket(self) -> bool:
-        """Tell whether MQTT comes in WebSocket frames."""
+        """Whether MQTT arrives in WebSocket frames."""
         return self.http_headers is not None

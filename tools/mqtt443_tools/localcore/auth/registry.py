@@ -1,9 +1,9 @@
-"""The authorizer service: picks the authorizer, checks the token, calls the Lambda, checks its answer.
+"""The authorizer service: selects the authorizer, verifies the token, calls the Lambda, validates its answer.
 
 Sources: AWS IoT Developer Guide, "Custom authentication and authorization" and "Managing custom authorizers". The
-parts: authorizer_request.py finds parameters and builds the event, authorizer_signing.py verifies tokens,
-answer.py validates answers, runtime.py runs the function. Timers (refresh, disconnect) are left to
-the connection that holds the Grant; whether a Grant may connect or publish is left to its policies.
+parts: request.py finds parameters and builds the event, signing.py verifies tokens, answer.py validates answers,
+function/runtime.py runs the function. The connection that holds the Grant runs its timers (refresh, disconnect); the
+policies in the Grant decide what the client may do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Default(enum.Enum):
 
 
 ACCOUNT_DEFAULT: Final = _Default.ACCOUNT
-"""Stands for the account's default authorizer, which the default endpoint uses."""
+"""Selects the account's default authorizer, which the default endpoint uses."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class AuthorizerRules:
     """What AWS leaves undocumented about custom authentication, with the value localcore assumes.
 
     Attributes:
-        parameter_order: where a parameter is looked for first, if it is given twice. Default: HTTP header, HTTP query,
-            user name, the order in which the guide lists them.
+        parameter_order: the order of precedence for a parameter that is given twice. Default: HTTP header, HTTP query,
+            user name, as the guide lists them.
         on_forbidden_override: what happens if a device names another authorizer where the endpoint does not allow that:
             "refuse" (default, the strictest reading) or "ignore" (the endpoint's default authorizer is used).
         decode_token: whether `%XX` in a token from a query string is decoded before it is verified and handed to the
@@ -87,7 +87,7 @@ class Authorizer:
     Attributes:
         name: 1..128 of letters, digits and `_=,@-`.
         function: the Lambda to ask.
-        status: an INACTIVE authorizer is not found.
+        status: an INACTIVE authorizer is treated as missing.
         signing_disabled: with signing, AWS checks the token's signature before it calls the Lambda.
         token_key_name: parameter that carries the token; 1..128 of letters, digits and `_-`; needed for signing.
         public_keys: key name -> PEM of an RSA key of 2,048 bits or more; needed for signing.
@@ -116,17 +116,17 @@ class Authorizer:
 
 @dataclass(frozen=True)
 class Grant:
-    """What an authorizer allowed; times in seconds.
+    """What an authorizer granted; times in seconds.
 
     Attributes:
         principal_id: `[a-zA-Z0-9]{1,128}`.
-        policies: to be asked for every action.
+        policies: evaluated for every action.
         disconnect_after_s: 300..86,400, counted from `connected_at`; no refresh changes it.
         refresh_after_s: 300..86,400, counted from `refreshed_at`.
-        authorizer: who allowed it.
-        request: what was asked; refresh asks it again.
-        connected_at: the clock's `now()` when the client was first let in.
-        refreshed_at: the clock's `now()` when the policies came.
+        authorizer: the one that granted it.
+        request: the request; a refresh repeats it.
+        connected_at: the clock's `now()` when the client was first accepted.
+        refreshed_at: the clock's `now()` when the policies were received.
     """
 
     principal_id: str
@@ -140,7 +140,7 @@ class Grant:
 
 
 class AuthorizerRegistry:
-    """The authorizers of the account, and the way through them."""
+    """The authorizers of the account."""
 
     def __init__(
         self,
@@ -149,10 +149,10 @@ class AuthorizerRegistry:
         clock: Clock,
         rules: AuthorizerRules = AuthorizerRules(),
     ) -> None:
-        """Take the authorizers.
+        """Create the registry.
 
         Args:
-            authorizers: with unique names.
+            authorizers: their names are unique.
             default: name of the account's default authorizer, or None.
             clock: for the times in a Grant.
             rules: what AWS leaves undocumented.
@@ -187,23 +187,23 @@ class AuthorizerRegistry:
             request: what the client sent.
             endpoint_default: the default authorizer of the domain configuration that the client reached, None if it has
                 none; left out for the default endpoint.
-            allow_override: whether the client may name another one.
+            allow_override: whether the client may choose another authorizer.
 
         Raises:
-            Refused: the client is not let in.
+            Refused: the client is not accepted.
         """
         default = self._default if endpoint_default is ACCOUNT_DEFAULT else endpoint_default
         authorizer = self._select(request, default, allow_override)
         return await self._ask(authorizer, request)
 
     async def refresh(self, grant: Grant) -> Grant:
-        """Ask the same authorizer again with the same request, once refresh_after_s has passed.
+        """Repeat the request to the same authorizer, once refresh_after_s has passed.
 
         Returns:
             The grant with new policies and refresh time; the disconnect time stays as it was at connect.
 
         Raises:
-            Refused: the client is no longer let in.
+            Refused: the client is no longer accepted.
         """
         renewed = await self._ask(grant.authorizer, grant.request)
         return replace(renewed, disconnect_after_s=grant.disconnect_after_s, connected_at=grant.connected_at)

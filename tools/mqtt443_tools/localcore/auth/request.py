@@ -1,8 +1,8 @@
-"""What a client brings to an authorizer: the request, the parameters in it, and the event for the Lambda.
+"""What a client sends to an authorizer: the request, its parameters, and the event for the Lambda.
 
 Parameters (authorizer name, token, token signature) travel in HTTP headers, in the HTTP query string, or in a query
 string at the end of the MQTT user name (AWS IoT Developer Guide, "Connecting to AWS IoT Core by using custom
-authentication"). Choosing an authorizer and calling it is left to authorizers.py.
+authentication"). registry.py selects and calls the authorizer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Request:
     """One attempt to authenticate, as the endpoint saw it.
 
     Attributes:
-        server_name: the SNI, None where the client sent none.
+        server_name: the SNI, None if the client sent none.
         protocols: `("tls", "mqtt")`, `("tls", "http", "mqtt")` (MQTT over WebSocket) or `("tls", "http")`.
         http_headers: of the upgrade or the publish request; None without HTTP.
         http_query: with its `?`, "" where the target has none; None without HTTP.
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as it was sent and where it was found."""
+    """A parameter as it was sent, and where it was found."""
 
     raw: str
     source: Source
@@ -64,16 +64,16 @@ class Parameter:
     def decoded(self) -> str:
         """The value with `%XX` decoded, except in a header, where nothing is URL-encoded.
 
-        A `+` stays a `+`: the AWS SDK sends Base64 with `+` both bare and as `%2B`, and never means a space by it.
+        A `+` stays a `+`: the AWS SDK sends Base64 with `+` both bare and as `%2B`, and it never stands for a space.
         """
         return self.raw if self.source is Source.HEADER else unquote(self.raw)
 
 
 def find_parameter(request: Request, name: str, order: Sequence[Source]) -> Parameter | None:
-    """Look for a parameter in the given places, in that order.
+    """Find a parameter in the given places, in that order.
 
-    In one place the first occurrence wins; AWS documents nothing about a repeated one. Header names do not care about
-    case (RFC 9110, 5.1), parameter names do.
+    Within one place the first occurrence counts; AWS does not document repeated ones. Header names are case-insensitive
+    (RFC 9110, 5.1), parameter names are case-sensitive.
     """
     for source in order:
         for key, raw in _pairs(request, source):
@@ -95,8 +95,8 @@ def _pairs(request: Request, source: Source) -> Iterator[tuple[str, str]]:
 def parse_query(text: str) -> Iterator[tuple[str, str]]:
     """Split what follows the first `?` of `text` into (name, value as sent), in the order sent.
 
-    Names are URL-decoded, values not. Nothing is refused: the AWS SDK puts metrics such as
-    `Metadata=(CRTVersion=0.36.1;IoTSDKFeature=F/3,G/A)` there, so a value goes up to the next `&` whatever it holds.
+    Names are URL-decoded, values are not. Nothing is refused: the AWS SDK puts metrics such as
+    `Metadata=(CRTVersion=0.36.1;IoTSDKFeature=F/3,G/A)` there, so a value is everything up to the next `&`.
     """
     _, _, query = text.partition("?")
     for item in query.split("&"):
@@ -106,10 +106,10 @@ def parse_query(text: str) -> Iterator[tuple[str, str]]:
 
 
 def build_event(request: Request, token: str | None, *, signature_verified: bool) -> dict[str, Any]:
-    """The event for the authorizer's Lambda; fields that do not apply are absent.
+    """Return the event for the authorizer's Lambda; fields that do not apply are absent.
 
     Source: AWS IoT Developer Guide, "Defining your Lambda function". The password is Base64 of the raw bytes, the user
-    name keeps its query string, the client id is there only if the client sent one.
+    name includes its query string, and the client id is present only if the client sent one.
     """
     tls = _present(serverName=request.server_name)
     data: dict[str, Any] = _present(tls=tls or None)

@@ -59,7 +59,7 @@ class TokenVerifier:
                 f"signing is on: send a token signature of 1..{MAX_SIGNATURE_CHARACTERS} characters",
             )
         raw = _decode(signature)
-        # Bytes of a header that are not ASCII arrive as lone surrogates.
+        # Non-ASCII bytes of a header arrive as lone surrogates.
         signed = token.encode("utf-8", "surrogateescape")
         if not any(_signed_by(key, raw, signed) for key in self._keys):
             raise Refused(
@@ -81,7 +81,7 @@ def _decode(signature: str) -> bytes:
     if not _BASE64.fullmatch(signature) or len(signature) % 4:
         raise Refused(
             "SECURITY_TOKEN_SIGNATURE_MISMATCH",
-            "the token signature is not Base64 of the standard alphabet with padding (base64url is not taken)",
+            "the token signature is not Base64 of the standard alphabet with padding (base64url is not accepted)",
         )
     return base64.b64decode(signature)
 

@@ -1,6 +1,7 @@
 """The CA of the local endpoint, kept in its state folder, and the server certificates it signs at each start.
 
-trustme makes them. The CA's files have mode 0600 from their first byte; a server's key never gets a lasting file.
+trustme creates them. The files of the CA have mode 0600 from their first byte; the key of a server is never kept in a
+file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class CertificateError(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class LeafSpec:
-    """What a server certificate is like; tests ask for one that a client must refuse.
+    """Properties of a server certificate; tests ask for one that a client must refuse.
 
     Args:
         key: `ecdsa` is P-256, `rsa` is RSA 2048.
@@ -41,7 +42,7 @@ GOOD_LEAF = LeafSpec()
 
 
 def load_ca(state: Path) -> trustme.CA:
-    """Return the CA of a state folder; make one if it has none. Raises CertificateError or OSError."""
+    """Return the CA of a state folder; create one if it has none. Raises CertificateError or OSError."""
     certificate, key = state / CA_FILE, state / CA_KEY_FILE
     if not certificate.exists() and not key.exists():
         ca = trustme.CA(organization_name="mqtt443", organization_unit_name="local endpoint, for tests only")
@@ -57,7 +58,7 @@ def load_ca(state: Path) -> trustme.CA:
 
 
 def local_ca(state: Path) -> Path:
-    """Return the CA certificate's file of a state folder, made if it has none. Raises CertificateError or OSError."""
+    """Return the path of a state folder's CA certificate; create it if missing. Raises CertificateError or OSError."""
     load_ca(state)
     return state / CA_FILE
 
@@ -67,7 +68,7 @@ def issue_leaf(ca: trustme.CA, names: Sequence[str], spec: LeafSpec, now: float)
     today = datetime.datetime.fromtimestamp(now, datetime.UTC)
     return ca.issue_cert(
         *names,
-        common_name=names[0] if len(names[0]) <= 64 else None,  # X.520 ends common names there
+        common_name=names[0] if len(names[0]) <= 64 else None,  # the limit of a common name in X.520
         organization_name="mqtt443",
         not_before=today + datetime.timedelta(days=spec.valid_from_days),
         not_after=today + datetime.timedelta(days=spec.valid_until_days),

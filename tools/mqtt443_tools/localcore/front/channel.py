@@ -1,4 +1,4 @@
-"""One TLS connection as the endpoint uses it: bounded writes, and a close that ends in time."""
+"""One TLS connection of the endpoint, with bounded writes and a close that has a deadline."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class Channel:
-    """One TLS connection. What is sent within one turn of the event loop leaves in one write.
+    """One TLS connection. Everything sent within one turn of the event loop leaves in one write.
 
     A write is a TLS record and a system call, which cost more than the packets in them: fifty PUBACKs for fifty
-    publishes that came together go back together.
+    publishes that arrived together leave together.
 
     Args:
-        max_buffer_bytes: if more than this waits for a client, the client does not read and is cut.
+        max_buffer_bytes: a client for which more than this is waiting does not read, and is disconnected.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, max_buffer_bytes: int) -> None:
@@ -26,14 +26,14 @@ class Channel:
         self._pending_bytes = 0
 
     async def read(self) -> bytes:
-        """Return what came, or nothing at the end of the stream, clean or not."""
+        """Return the bytes received, or nothing at the end of the stream, clean or not."""
         try:
             return await self._reader.read(READ_BYTES)
-        except OSError:  # a reset or a broken TLS stream is an end like any other
+        except OSError:  # a reset or a broken TLS stream counts as the end
             return b""
 
     def send(self, data: bytes) -> bool:
-        """Send bytes; False means that the client does not read and the connection was aborted."""
+        """Send bytes; return False if the client does not read and the connection was aborted."""
         transport = self._writer.transport
         if transport.is_closing():
             return True
@@ -56,12 +56,12 @@ class Channel:
             return
 
     def close(self) -> None:
-        """Close after what was sent."""
+        """Close once everything has been sent."""
         self._flush()
         self._writer.close()
 
     async def finish(self) -> None:
-        """Close and see it through; a peer that does not take part is cut."""
+        """Close and wait for the end; abort if the peer does not take part."""
         self.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -70,7 +70,7 @@ class Channel:
             self.abort()
 
     def abort(self) -> None:
-        """Cut the connection; what still waits is not sent."""
+        """Abort the connection; waiting bytes are not sent."""
         self._clear_pending()
         self._writer.transport.abort()
 

@@ -1,6 +1,6 @@
-"""Bounds the TLS handshakes in progress, so that a flood of half-open ones costs little and keeps no device out.
+"""Limits the TLS handshakes in progress, so that a flood of half-open ones costs little and locks no device out.
 
-At a limit the oldest handshake ends: that of the new client's own address or, for the limit in all, of the address
+At a limit, the oldest handshake is ended: that of the new client's address or, for the total limit, of the address
 with the most handshakes in progress. A device at another address than the flood keeps its time for the handshake.
 """
 

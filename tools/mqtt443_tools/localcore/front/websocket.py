@@ -24,7 +24,7 @@ class WebSocketFrames:
 
     Attributes:
         closed: the client sent a Close frame.
-        problem: what broke the protocol, in one line, or None.
+        problem: the protocol violation in one line, or None.
     """
 
     def __init__(self, max_frame_bytes: int) -> None:
@@ -64,5 +64,5 @@ class WebSocketFrames:
         return self.replies()
 
     def replies(self) -> bytes:
-        """Return what the protocol wants sent, such as pongs; the end of the stream is the caller's to make."""
+        """Return what the protocol needs to send, such as pongs; the caller ends the stream."""
         return b"".join(self._protocol.data_to_send())

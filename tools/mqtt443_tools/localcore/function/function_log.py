@@ -1,4 +1,4 @@
-"""Carries what a Lambda function prints to whoever shows its log: line by line, bounded, and safe for a terminal."""
+"""Forwards what a Lambda function prints, line by line, bounded, and safe for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mqtt443_tools.support.printable import printable
 
 MAX_LINE_BYTES = 8192
-"""A longer line is cut there and marked with an ellipsis."""
+"""A longer line is truncated here and marked with an ellipsis."""
 _READ_BYTES = 4096
 
 

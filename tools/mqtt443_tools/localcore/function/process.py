@@ -1,6 +1,6 @@
-"""One worker process of a Lambda function, seen from the parent: start it, exchange one event, end it.
+"""One worker process of a Lambda function, as the parent sees it: start it, exchange one event, end it.
 
-worker.py runs in the process; runtime.py decides how many there are.
+worker.py runs in the process; runtime.py decides how many processes run.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any, cast
 from mqtt443_tools.localcore.function.function_log import carry_log
 from mqtt443_tools.localcore.localcore_errors import FunctionError
 
-# An answer of at most 6 MiB travels as a string inside a line of ASCII JSON, which takes three times that at worst.
+# An answer of at most 6 MiB travels as a string inside a line of ASCII JSON, which takes at most three times that.
 _MAX_LINE_BYTES = 3 * 6 * 1024 * 1024 + 1024
 _END_S = 2.0
 
 
 class WorkerProcess:
-    """A running worker and the task that carries its log."""
+    """A running worker and the task that forwards its log."""
 
     def __init__(self, process: asyncio.subprocess.Process, on_log: Callable[[str], None]) -> None:
         self._process = process
-        self._requests = cast(asyncio.StreamWriter, process.stdin)  # start() makes all three pipes
+        self._requests = cast(asyncio.StreamWriter, process.stdin)  # start() creates all three pipes
         self._answers = cast(asyncio.StreamReader, process.stdout)
         self._log = asyncio.create_task(carry_log(cast(asyncio.StreamReader, process.stderr), on_log))
 
@@ -40,9 +40,9 @@ class WorkerProcess:
         settings: Mapping[str, Any],
         on_log: Callable[[str], None],
     ) -> WorkerProcess:
-        """Start a worker and tell it its settings.
+        """Start a worker and send it its settings.
 
-        It gets a session of its own: Ctrl-C in the terminal is not for it, and its children can be ended with it.
+        It has its own session, so Ctrl-C in the terminal does not reach it and its children can be ended with it.
 
         Raises:
             FunctionError: kind `exit`, the process cannot start.
@@ -66,7 +66,7 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is not known to have ended."""
+        """Whether the process still runs, as far as is known."""
         return self._process.returncode is None
 
     async def exchange(self, line: bytes, request_id: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class WorkerProcess:
     async def end(self) -> None:
         """Kill the process and its children, wait for it, and for the rest of its log."""
         if self.alive:
-            with contextlib.suppress(ProcessLookupError):  # it ended, and asyncio has not heard of it yet
+            with contextlib.suppress(ProcessLookupError):  # it has ended, but asyncio does not know yet
                 os.killpg(self._process.pid, signal.SIGKILL)
         gone = asyncio.create_task(self._process.wait())
         _, late = await asyncio.wait({gone, self._log}, timeout=_END_S)

@@ -1,8 +1,8 @@
-"""Runs a Lambda function on this machine as Lambda does: elsewhere, warm where it can, cut off where it must be.
+"""Runs a Lambda function on this machine as Lambda does: in other processes, kept warm, and with a time limit.
 
 A small pool of worker processes (worker.py) with a clean environment; each serves one event at a time and is
-reused. A worker that is too slow, dies or breaks the protocol is killed, and a new one starts when it is needed. What
-the function's answer means is left to answer.py.
+reused. A worker that is too slow, dies or breaks the protocol is killed, and a new one starts on demand. auth/answer.py
+interprets the function's answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mqtt443_tools.localcore.localcore_errors import FunctionError
 __all__ = ["FunctionError", "LambdaFunction"]
 
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
-"""Of an event and of an answer (AWS Lambda Developer Guide, "Lambda quotas", synchronous invocation)."""
+"""Limit of an event and of an answer (AWS Lambda Developer Guide, "Lambda quotas", synchronous invocation)."""
 
 
 class LambdaFunction:
@@ -49,17 +49,17 @@ class LambdaFunction:
         Args:
             code: folder or zip file of the deployed code.
             handler: `package.module.function`.
-            environment: the function's own variables; it gets no other from this process.
+            environment: the function's own variables; it inherits none from this process.
             name: of the function.
             region: such as eu-west-1.
             account: 12 digits.
-            on_log: takes each line that the function prints, and warnings about it; called in the event loop.
-            timeout_s: above 0, for waiting, start and answer together; 5 s is AWS's limit for an authorizer.
+            on_log: receives each line that the function prints, and warnings about it; called in the event loop.
+            timeout_s: above 0, for queueing, start and answer together; 5 s is AWS's limit for an authorizer.
             memory_mb: what the function is told, not enforced.
-            layers: folders put behind the code on the import path, where Lambda puts layers and the AWS SDK; beside
+            layers: folders after the code on the import path, where Lambda puts layers and the AWS SDK; apart from
                 them and the standard library, the function sees no installed package.
-            max_workers: processes at most, so events served at once; 1 or more.
-            max_waiting: further events that may wait for a worker; beyond them FunctionError `throttled`.
+            max_workers: the most processes, and so the most events served at once; 1 or more.
+            max_waiting: the most events that may wait for a worker; a further one is a FunctionError `throttled`.
 
         Raises:
             ValueError: there is no code, or the environment sets a variable that Lambda reserves.
@@ -99,7 +99,7 @@ class LambdaFunction:
             The JSON value that the handler returned.
 
         Raises:
-            FunctionError: there is none, for one of its kinds of reasons.
+            FunctionError: there is no value; its kind says why.
         """
         request_id = str(uuid.uuid4())
         deadline_ms = time.time_ns() // 1_000_000 + round(self._timeout_s * 1000)
@@ -119,7 +119,7 @@ class LambdaFunction:
             return
         self._closed = True
         await asyncio.gather(*(self._discard(worker) for worker in list(self._workers)))
-        # Whoever still holds a slot is on the way out, with its worker.
+        # A call that still holds a slot is about to end, with its worker.
         for _ in range(self._max_workers):
             await self._slots.acquire()
         for _ in range(self._max_workers):
@@ -138,7 +138,7 @@ class LambdaFunction:
                 frame = await worker.exchange(line, request_id)
                 reusable = frame.get("error") != "import"
             finally:
-                # After anything but a whole frame the pipes may hold half of one.
+                # Unless a complete frame was read, the pipes may contain part of one.
                 if reusable and not self._closed:
                     self._idle.append(worker)
                 else:

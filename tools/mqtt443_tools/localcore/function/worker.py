@@ -1,10 +1,10 @@
 """One execution environment of a Lambda function: a process that imports the handler once and answers events.
 
-Started by runtime.py as a script, never imported by it. It speaks JSON lines: a first line with the settings,
-then one line an event on stdin and one line an answer on stdout. The handler sees neither: its stdin is empty, and
-what it prints goes to stderr, the function's log. The process ends when its stdin closes, even in the middle of a
-handler, so that nothing is left behind when the parent dies. It uses the standard library only, since whatever is
-imported here is what the handler finds loaded.
+Started by runtime.py as a script, never imported by it. It speaks JSON lines: first a line with the settings,
+then a line for each event on stdin and a line for each answer on stdout. The handler sees neither: its stdin is empty,
+and what it prints goes to stderr, the function's log. The process ends when its stdin closes, even while a handler
+runs, so that nothing is left behind when the parent dies. It uses only the standard library, since the handler finds
+every module loaded that is imported here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Context:
         self._deadline_ms = deadline_ms
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the invocation is cut off, never below 0."""
+        """Milliseconds until the time limit, never below 0."""
         return max(0, self._deadline_ms - time.time_ns() // 1_000_000)
 
 
@@ -51,20 +51,20 @@ def take_protocol_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    # The two standard streams of Python must not reorder the lines of one log.
+    # Both streams of Python feed one log, whose lines must keep their order.
     sys.stdout = sys.stderr
     return requests, answers
 
 
 def forward(requests: BinaryIO, queue: SimpleQueue[bytes]) -> None:
-    """Pass requests on as they come, and end the process at once when there will be no more."""
+    """Pass on requests as they arrive, and end the process as soon as stdin closes."""
     for line in requests:
         queue.put(line)
     os._exit(0)
 
 
 def load(specification: str) -> tuple[Handler | None, str]:
-    """Import `package.module.function`; without success, the kind of error that Lambda reports."""
+    """Import `package.module.function`, or return the kind of error that Lambda reports."""
     module_name, _, function_name = specification.rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -76,7 +76,7 @@ def load(specification: str) -> tuple[Handler | None, str]:
 
 
 def run(handler: Handler, request: dict[str, Any], settings: dict[str, Any]) -> dict[str, str]:
-    """Call the handler once and write down its answer, or what kind of error there was."""
+    """Call the handler once; return its answer or the kind of error, as JSON."""
     context = Context(request["id"], settings["function_arn"], request["deadline_ms"])
     try:
         answer = handler(request["event"], context)

@@ -2,9 +2,9 @@
 
 Evaluated: StringEquals, StringNotEquals, StringLike, StringNotLike on `iot:ClientId` and `iot:DomainName`, and
 IpAddress, NotIpAddress on `aws:SourceIp` (AWS IoT Developer Guide, "Basic AWS IoT Core policy variables").
-Everything else, `iot:ConnectAttributes` and `iot:LastWillTopic` among it, is unsupported on purpose: such
-conditions on iot:Connect are reported to cut live clients minutes later, so nobody should lean on them. policy.py
-lets an unsupported condition fail closed: its Allow does not apply, its Deny does.
+Everything else, such as `iot:ConnectAttributes` and `iot:LastWillTopic`, is deliberately unsupported: such
+conditions on iot:Connect are reported to disconnect live clients minutes later, so do not rely on them. An
+unsupported condition fails closed in engine.py: its Allow does not apply, its Deny does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mqtt443_tools.localcore.policy.pattern import Pattern
 
 STRING_KEYS = ("iot:clientid", "iot:domainname")
 ADDRESS_KEY = "aws:sourceip"
-# operator in lower case -> (negated, `*` and `?` are wildcards)
+# operator in lower case -> (negated, whether `*` and `?` are wildcards)
 STRING_OPERATORS = {
     "stringequals": (False, False),
     "stringnotequals": (True, False),
@@ -32,7 +32,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class StringTest:
-    """One string operator on one key: any of the patterns fits; negated: none does."""
+    """One string operator on one key: met if any pattern matches or, if negated, if none does."""
 
     key: str
     patterns: tuple[Pattern, ...]
@@ -40,11 +40,11 @@ class StringTest:
 
     @property
     def variables(self) -> frozenset[str]:
-        """The policy variables that the values name."""
+        """The policy variables in the values."""
         return frozenset().union(*(pattern.variables for pattern in self.patterns))
 
     def holds(self, variables: Mapping[str, str]) -> bool:
-        """Whether the condition is met; a key without value meets only a negated test, as in IAM."""
+        """Whether the condition is met; a key without a value meets only a negated test, as in IAM."""
         value = variables.get(self.key)
         if value is None:
             return self.negated
@@ -60,11 +60,11 @@ class AddressTest:
     variables: frozenset[str] = frozenset()
 
     def holds(self, variables: Mapping[str, str]) -> bool:
-        """Whether the condition is met; a request without address meets only NotIpAddress, as in IAM."""
+        """Whether the condition is met; a request without an address meets only NotIpAddress, as in IAM."""
         value = variables.get(ADDRESS_KEY)
         if value is None:
             return self.negated
-        address = ipaddress.ip_address(value)  # the listener's own word, not the client's
+        address = ipaddress.ip_address(value)  # from the listener, not from the client
         return any(address in network for network in self.networks) is not self.negated
 
 
@@ -73,14 +73,14 @@ Test = StringTest | AddressTest
 
 @dataclass(frozen=True)
 class Condition:
-    """All tests of one Condition block, which must all hold, and what of the block is not supported."""
+    """All tests of one Condition block, which must all be met, and the unsupported rest of the block."""
 
     tests: tuple[Test, ...] = ()
     unsupported: tuple[str, ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
-        """The policy variables that the values name."""
+        """The policy variables in the values."""
         return frozenset().union(*(test.variables for test in self.tests))
 
     def holds(self, variables: Mapping[str, str]) -> bool:

@@ -2,14 +2,14 @@
 
 The language is IAM's as far as the AWS IoT Developer Guide documents it ("AWS IoT Core policies", "AWS IoT Core
 policy actions", "AWS IoT Core action resources"): Version, Statement, Effect, Action, Resource, Condition.
-Stated where the guide says nothing:
+Where the guide is silent, these rules apply:
 
 - Version must be 2012-10-17: in the older language `${iot:ClientId}` would be plain text.
-- Actions do not care about case (IAM User Guide, "IAM JSON policy elements: Action"); resources do.
+- Actions are case-insensitive (IAM User Guide, "IAM JSON policy elements: Action"); resources are case-sensitive.
 - NotAction, NotResource, Principal and unknown elements are refused: no AWS IoT page documents them.
-- A statement that names a variable without value does not apply (IAM User Guide, "Variables and tags").
+- A statement with a variable that has no value does not apply (IAM User Guide, "Variables and tags").
   Under plain CUSTOM_AUTH no certificate or Thing is attached, so `iot:Connection.Thing.*` never has one.
-- A Condition that policy_condition.py does not support fails closed: its Allow does not apply, its Deny does.
+- A Condition that condition.py does not support fails closed: its Allow does not apply, its Deny does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `where` is how messages call it, such as `statement 2`."""
+    """One statement; `where` names it in messages, such as `statement 2`."""
 
     where: str
     effect: str
@@ -57,12 +57,12 @@ class Statement:
 
     @functools.cached_property
     def variables(self) -> frozenset[str]:
-        """The policy variables that the statement names."""
+        """The policy variables in the statement."""
         return self.condition.variables.union(*(resource.variables for resource in self.resources))
 
     @property
     def warnings(self) -> list[str]:
-        """What of this statement localcore cannot honour, one line each."""
+        """The parts of this statement that localcore cannot evaluate, one line each."""
         lines = [
             f"variable ${{{name}}} has no value here, so the statement does not apply"
             for name in sorted(self.variables - KNOWN_VARIABLES)
@@ -72,11 +72,11 @@ class Statement:
         return [f"{self.where}: {line}" for line in lines]
 
     def is_about(self, action: str) -> bool:
-        """Whether the statement names this action, given in lower case."""
+        """Whether the statement contains this action, given in lower case."""
         return any(pattern.matches(action, {}) for pattern in self.actions)
 
     def outcome(self, resource: str, variables: Mapping[str, str]) -> tuple[bool, str]:
-        """Whether the statement applies to this resource, and if not, the reason where there is one to tell."""
+        """Whether the statement applies to this resource; if not, the reason, if there is one to report."""
         missing = self.variables - variables.keys()
         if missing:
             return False, f"variable ${{{min(missing)}}} has no value"
@@ -97,10 +97,10 @@ class PolicySet:
 
     @classmethod
     def from_documents(cls, documents: Sequence[object]) -> PolicySet:
-        """Parse policy documents, each the object that its JSON text stands for.
+        """Parse policy documents, each as the object in its JSON text.
 
         Args:
-            documents: any number of documents; their number and size are the caller's to limit.
+            documents: any number of documents; the caller limits their number and size.
 
         Raises:
             PolicyError: one of them is not a valid policy; the message names the statement and the rule.
@@ -112,7 +112,7 @@ class PolicySet:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What localcore cannot honour in these documents, one line each, for the log."""
+        """The parts of these documents that localcore cannot evaluate, one line each, for the log."""
         return tuple(line for statement in self.statements for line in statement.warnings)
 
     def evaluate(self, action: str, resource: str, variables: Mapping[str, str]) -> Verdict:

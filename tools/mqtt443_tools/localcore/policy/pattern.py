@@ -1,10 +1,10 @@
 """Patterns of AWS IoT policies: wildcards, escapes and policy variables, as in `.../topic/${iot:ClientId}/*`.
 
-`*` is any run of characters (`/` and `:` too), `?` is one character; MQTT's `+` and `#` mean nothing here.
-`${*}`, `${?}` and `${$}` stand for the bare character, and `${name}` for a value of the request, which is
-always taken literally: a `*` in a client id is no wildcard. Sources: AWS IoT Developer Guide, "AWS IoT Core
+`*` matches any run of characters (including `/` and `:`), `?` matches one character; MQTT's `+` and `#` are ordinary
+characters here. `${*}`, `${?}` and `${$}` stand for the character itself, and `${name}` for a value of the request,
+which is always literal: a `*` in a client id is not a wildcard. Sources: AWS IoT Developer Guide, "AWS IoT Core
 policy variables" and "Using wildcard characters in MQTT and AWS IoT Core policies"; IAM User Guide, "IAM
-policy elements: Variables and tags". What a pattern is compared with is left to policy.py.
+policy elements: Variables and tags". engine.py decides what a pattern is compared with.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Wildcard(enum.Enum):
 
 @dataclass(frozen=True)
 class Variable:
-    """A policy variable; `name` in lower case, since condition keys do not care about case."""
+    """A policy variable; `name` in lower case, since condition keys are case-insensitive."""
 
     name: str
 
@@ -59,12 +59,12 @@ class Pattern:
 
     @functools.cached_property
     def literal(self) -> str | None:
-        """The only text that matches, where there is neither wildcard nor variable: most patterns are such."""
+        """The only text that matches, for a pattern without wildcards and variables, as most patterns are."""
         characters = [element for element in self.elements if isinstance(element, str)]
         return "".join(characters) if len(characters) == len(self.elements) else None
 
     def matches(self, text: str, variables: Mapping[str, str]) -> bool:
-        """Whether the whole of `text` fits; `variables` has lower-case names, all of `self.variables` among them."""
+        """Whether the whole of `text` matches; `variables` has lower-case names, all of `self.variables` among them."""
         if self.literal is not None:
             return text == self.literal
         resolved: list[str | Wildcard] = []
@@ -93,10 +93,10 @@ def _elements(text: str, wildcards: bool) -> Iterator[Element]:
 
 
 def glob_matches(pattern: Sequence[str | Wildcard], text: str) -> bool:
-    """Whether all of `text` fits `pattern`, whose items are single characters and wildcards.
+    """Whether all of `text` matches `pattern`, whose items are single characters and wildcards.
 
-    Only the last `*` is ever tried again, so the work is bounded by len(pattern) * len(text) however many
-    wildcards a hostile pattern has.
+    Only the last `*` is ever retried, so the work is bounded by len(pattern) * len(text), no matter how many wildcards
+    a hostile pattern contains.
     """
     at = seen = 0
     star, star_seen = -1, 0
