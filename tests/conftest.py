@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.mqtt.endpoint import RunningCore
 
-# A loaded machine is no fault: no example has a time limit.
+# No time limit per example: a loaded machine is not a fault.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 

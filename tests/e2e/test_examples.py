@@ -1,4 +1,4 @@
-"""examples/: each runs on every interpreter with its sensor emulated, and its telemetry says what was measured."""
+"""examples/: each runs on every interpreter with an emulated sensor, and its telemetry has the measured value."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Rig:
                 pass
 
     def wait_for_errors(self, count: int) -> None:
-        """Wait until the log names so many errors."""
+        """Wait until the log has named this number of errors."""
         deadline = time.monotonic() + WAIT_S
         while len(self.errors) < count:
             assert time.monotonic() < deadline, f"{count} errors wanted:\n" + "\n".join(self.board.lines)
@@ -83,9 +83,9 @@ class Rig:
             self.check_readings()
 
     def check_readings(self) -> int:
-        """Every reading arrived, in its order; what came twice was in flight when a connection ended.
+        """Check that every reading arrived in order, and that those that arrived twice were in flight at a disconnect.
 
-        Returns how many came twice.
+        Returns the number of readings that arrived twice.
         """
         arrived = self.arrived
         assert list(dict.fromkeys(arrived)) == list(range(1, max(arrived, default=0) + 1)), arrived
@@ -114,7 +114,7 @@ def rig(
     environment: dict[str, str] | None = None,
     **config: Any,
 ) -> Iterator[Rig]:
-    """A board in `folder`, whose name becomes the client id; checked in the end.
+    """A board in `folder`, whose name becomes the client id; checked at the end.
 
     Args:
         plan: what the relay does to the n-th connection.

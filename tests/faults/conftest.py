@@ -1,7 +1,7 @@
 """Short form and long form of the faults, and the seed that makes a run repeatable.
 
-`make test` runs the short form with a fixed seed; `make soak` the long one (MQTT443_SOAK=1) with a seed of its own,
-which is printed; MQTT443_SEED=N repeats it.
+`make test` runs the short form with a fixed seed; `make soak` runs the long one (MQTT443_SOAK=1) with its own seed,
+which it prints; MQTT443_SEED=N repeats a run.
 """
 
 import os

@@ -49,8 +49,8 @@ class Script:
     """The server's side.
 
     Args:
-        answer: what is acknowledged.
-        session_present: from the number of a connection, what its CONNACK says.
+        answer: returns the packet identifiers to acknowledge.
+        session_present: for the number of a connection, the session-present flag of its CONNACK.
     """
 
     def __init__(self, answer: Answer = at_once, session_present: Callable[[int], bool] = lambda _: False) -> None:
@@ -63,7 +63,7 @@ class Script:
         self._more = threading.Condition()
 
     def wait_for(self, count: int) -> list[Publish]:
-        """Wait until so many PUBLISH packets have come; returns all."""
+        """Wait for this number of PUBLISH packets; return all."""
         with self._more:
             assert self._more.wait_for(lambda: len(self.seen) >= count, WAIT_S), self.seen
             return list(self.seen)
@@ -115,5 +115,5 @@ def board_at(script: Script, folder: Path, name: str, pace: int, **config: Any) 
         ) as board:
             yield board
         assert "Traceback" not in "\n".join(board.lines), board.lines
-        # The board may leave while the last answer is on its way: that is no error of the server.
+        # The board may disconnect before the last answer arrives; the server has done nothing wrong then.
         assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []

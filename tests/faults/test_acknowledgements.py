@@ -32,9 +32,9 @@ def in_groups(order: Callable[[list[bytes]], list[bytes]]) -> Answer:
 
 ANSWERS: dict[str, Callable[[], Answer]] = {
     "doubled": lambda: lambda publish: [publish.identifier] * 2,
-    "after-one-for-nobody": lambda: lambda publish: [UNKNOWN, publish.identifier],
-    "before-one-for-nobody": lambda: lambda publish: [publish.identifier, UNKNOWN],
-    "many-for-nobody": lambda: lambda publish: [UNKNOWN] * 50 + [publish.identifier],
+    "after-one-for-none": lambda: lambda publish: [UNKNOWN, publish.identifier],
+    "before-one-for-none": lambda: lambda publish: [publish.identifier, UNKNOWN],
+    "many-for-none": lambda: lambda publish: [UNKNOWN] * 50 + [publish.identifier],
     "in-groups": lambda: in_groups(list),
     "backwards": lambda: in_groups(lambda held: held[::-1]),
     "mixed-up-and-doubled": lambda: in_groups(lambda held: [held[2], UNKNOWN, held[0], held[2], *held]),
@@ -58,7 +58,7 @@ def test_pubacks_in_any_order_and_number_do_no_harm(tmp_path: Path, name: str, a
 
 @pytest.mark.parametrize("name", ["alpn", "stock"])
 def test_lost_puback_is_detected_and_the_reading_resent(tmp_path: Path, name: str) -> None:
-    # Message 3 stays unacknowledged, and with it what was sent behind it: 4 is acknowledged all the same.
+    # Message 3 and those after it stay unacknowledged, except 4.
     script = Script(lambda publish: [] if publish.seq == 3 and not publish.connection else [publish.identifier])
     with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
         line = board.wait_for("PeerVanished")
@@ -74,7 +74,7 @@ def test_lost_puback_is_detected_and_the_reading_resent(tmp_path: Path, name: st
 
 
 def silent_at_first(publish: Publish) -> list[bytes]:
-    """On the first connection acknowledge the second message alone, and leave once the window is full again."""
+    """On the first connection, acknowledge only the second message, and close once the window is full again."""
     if publish.connection:
         return at_once(publish)
     if publish.seq == WINDOW + 1:

@@ -1,4 +1,4 @@
-"""An endpoint that closes, refuses, or lets somebody else take over: the board comes back, and not too often."""
+"""An endpoint that closes, refuses, or lets another client take over: the board returns, and not too often."""
 
 from collections.abc import Iterator
 from pathlib import Path

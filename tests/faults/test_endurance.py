@@ -55,7 +55,7 @@ KINDS = (
 
 
 class Course:
-    """What is to happen on each connection: nothing but the seed decides."""
+    """The faults of each connection; only the seed decides."""
 
     def __init__(self, form: Form, longest: int) -> None:
         self._form = form
@@ -66,7 +66,7 @@ class Course:
         self.calm = False
         """Whether nothing is done to those that come."""
         self.blocked = False
-        """Whether nothing passes, whoever connects."""
+        """Whether nothing passes on any connection."""
 
     def patience(self, n: int) -> int:
         """How many readings arrive before something happens around the n-th connection."""
@@ -126,7 +126,7 @@ class Endurance:
         return met + self._struck
 
     def run(self, readings: int, faults: int) -> None:
-        """Go on until so many readings have arrived, and so many faults have happened."""
+        """Continue until this number of readings has arrived and this number of faults has happened."""
         while self.arrived < readings or self.faults.total() < faults:
             self.running.core.next_message(STARVED_S)
             n = len(self.running.relay.passages) - 1
@@ -243,7 +243,7 @@ def test_board_loses_nothing_hangs_nowhere_and_does_not_grow(
         )
     assert not [message for message in messages if "dropped" in message.get("link", {})]
     assert run.faults.total() >= faults
-    # Of each fault what was in flight: 8 at most.
+    # Each fault repeats at most what was in flight: 8.
     assert again <= 8 * len(running.relay.passages)
-    assert TIMEOUT_S <= silence_s <= SILENCE_S, "a board that waited for ever, or never"
+    assert TIMEOUT_S <= silence_s <= SILENCE_S, "a board that never stopped waiting, or never waited"
     assert after <= before + form.pick(SLACK_BYTES, SLACK_BYTES // 8)

@@ -17,7 +17,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
 
 
 def check_the_oldest_are_counted(board: Living) -> list[int]:
-    """Let the board online: what arrives is in order, and what is missing is the oldest, and counted. Returns it."""
+    """Bring the board online; check that readings arrive in order and only the oldest are missing, and counted.
+
+    Returns the missing ones.
+    """
     board.online()
     board.wait_until(lambda: any("failures" not in reading.get("link", {}) for reading in board.readings))
     board.wait_for_more(2)  # which know of what the ones before displaced

@@ -133,7 +133,7 @@ def run(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: f
 
 
 class Endings:
-    """A server that acknowledges so many messages on each connection and ends it as ENDINGS says; counts messages."""
+    """A server that acknowledges a number of messages per connection, ends it as ENDINGS says, and counts messages."""
 
     def __init__(self) -> None:
         self.connections = 0

@@ -21,7 +21,7 @@ def read():
         time.sleep(100000)
     return {"id": 0}
 """
-# The same once: a file remembers it.
+# The same, but only once: a file remembers it.
 HANGS_ONCE = """
 import os, time
 

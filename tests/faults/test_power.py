@@ -34,7 +34,7 @@ def flat(segments: list[list[str]]) -> list[str]:
 
 
 def check_what_was_kept(board: Living, before: list[str], in_memory: int) -> None:
-    """The power went: what was called kept is on flash but for the last few; it all arrives, once, in its order."""
+    """After a power cut, everything reported as kept, except the last few, arrives once and in order."""
     kept = [name for _, name in board.logged]
     on_flash = flat(board.segments)
     assert on_flash[: len(before)] == before
@@ -128,7 +128,7 @@ def test_kill_while_draining_loses_nothing_on_flash(backlog: tuple[Living, Path]
 def test_power_cut_while_draining_loses_nothing_on_flash(backlog: tuple[Living, Path], form: Form) -> None:
     board, image = backlog
     board.reload(image)
-    # Draining writes once a segment, to remove it.
+    # Draining writes once per segment, to delete it.
     for cut in form.sample("torn-draining", range(1, len(board.segments)), 4):
         board.reload(image)
         before = flat(board.segments)

@@ -1,8 +1,8 @@
-"""Power that goes in the middle of a write to flash: at every block write of what a board keeps, on a real littlefs.
+"""Power cuts during writes to flash: at every block write of everything a board keeps, on a real littlefs.
 
-A board appends numbered records to its segments, releases the oldest and saves its state, and says what it did; its
-power goes at one of the writes; it starts again, says what it finds, and goes on. A kill at any other moment leaves
-what the write before it left.
+A board appends numbered records to its segments, releases the oldest, saves its state, and reports each step. The power
+fails at one of the writes; the board starts again, reports what it finds, and continues. A cut at any other moment
+leaves what the previous write left.
 """
 
 import json
@@ -127,9 +127,9 @@ class Life:
 
 
 def check_found(found: dict[str, Any], kept: list[int], tried: list[int], done: set[int]) -> None:
-    """What was kept and is not done with is there, whole, once, in its order; what is done only in the oldest segment.
+    """Kept and unfinished records are there, complete, once and in order; finished ones only in the oldest segment.
 
-    tried: what was to be appended when the power went; all of it, or as much as came first, may be there.
+    tried: the records being appended when the power failed; all of them, or the first few, may be there.
     """
     numbers = [number for number, _ in found["records"]]
     wanted = [number for number in kept if number not in done]

@@ -1,4 +1,4 @@
-"""config.json and the state file, torn: a whole board says so and goes on with what it knew last."""
+"""config.json and the state file, torn: a whole board reports it and continues with the previous version."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Connecting takes the round trips that the protocols ask for, and no more: counted, not timed."""
+"""Connecting takes only the round trips that the protocols require; they are counted, not timed."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Links that fall silent, stall or crawl: each wait ends at its deadline, under its name, and telemetry goes on."""
+"""Links that fall silent, stall or crawl: each wait ends at its deadline with its error, and telemetry continues."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_black_hole_in_each_phase_ends_at_its_deadline(
 
 @pytest.mark.parametrize("qos", [0, 1])
 def test_peer_that_vanishes_between_two_readings_is_noticed(endpoint: RunningCore, tmp_path: Path, qos: int) -> None:
-    # With QoS 0 nothing but PINGRESP tells: half a keep alive, and the deadline of a PINGRESP.
+    # With QoS 0 only PINGRESP shows it: half a keep alive plus the deadline of a PINGRESP.
     with rig(endpoint, tmp_path / f"between-{qos}", lambda _: UNHARMED, qos=qos, interval_s=20) as running:
         running.wait_for_more(1)
         running.relay.strike("silence")

@@ -54,7 +54,7 @@ def test_wifi_that_wrongly_reports_down_does_not_end_a_connection(endpoint: Runn
 
 @pytest.mark.parametrize("jump_s", [400 * 86400, -300 * 86400])
 def test_clock_that_jumps_does_not_move_the_readings(endpoint: RunningCore, tmp_path: Path, jump_s: int) -> None:
-    # Ticks are not the clock: on a chip they go on, so here the monotonic clock is left alone, and so is the pace.
+    # Ticks are not the clock and continue on a chip, so the monotonic clock and the pace are left alone here.
     clock = {**board_clock(tmp_path, 2026), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with rig(endpoint, tmp_path / f"jumps{jump_s}", lambda _: UNHARMED, environment=clock) as running:
         running.wait_for_more(2)

@@ -26,7 +26,7 @@ ENOUGH_TRIALS = 40
 SLACK_BYTES = 512  # of heap, for what a conservative collector leaves
 
 # What a trial says, a line of JSON each; whatever is not of our own tree of errors ends the program with a traceback.
-# Each trial has the same number of messages to send: what is left of those before it, and new ones.
+# Each trial has the same number of messages to send: those left over from earlier trials, and new ones.
 PROGRAM = """
 import gc, json
 from mqtt443 import config_schema, errors
@@ -100,7 +100,7 @@ class Trials:
         made = self.trials[-1].made
         assert list(dict.fromkeys(self.received)) == list(range(1, made + 1)), self.received
         assert self.trials[-1].acknowledged == made
-        # At most what was in flight comes again, once for each connection that failed before all was acknowledged.
+        # At most what was in flight is repeated, once per connection that failed before everything was acknowledged.
         failed = sum(trial.acknowledged < trial.made for trial in self.trials)
         steps = [a + 1 - b for a, b in itertools.pairwise(self.received) if b <= a]
         assert len(steps) <= failed, f"{failed} connections failed: {self.received}"

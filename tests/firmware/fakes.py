@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 
 class Wire:
-    """A stream as `mqtt443.stream.Stream`, for what stands above it.
+    """A stream like `mqtt443.stream.Stream`, for the layers above it.
 
-    incoming: what the server sends, in pieces; None between pieces is a moment when nothing is there; an exception is
-    raised. At the end nothing is there any more. `writes`: each write, whole.
+    incoming: what the server sends, in pieces; None between pieces means that nothing has arrived yet; an exception is
+    raised. After the last piece nothing more arrives. `writes`: each complete write.
     """
 
     def __init__(self, incoming: Sequence[bytes | Exception | None] = ()) -> None:
@@ -59,7 +59,7 @@ class Wire:
         self.writes.append(bytes(data))
 
     def send(self, buf: bytearray, start: int, end: int) -> None:
-        """Records buf[start:end]; where `spoils`, spoils that and what is before it, as a WebSocket does."""
+        """Records buf[start:end]; if `spoils`, overwrites it and what is before it, as a WebSocket does."""
         self.writes.append(bytes(buf[start:end]))
         if self.spoils:
             buf[start - 14 : end] = b"\xaa" * (end - start + 14)

@@ -1,4 +1,4 @@
-"""A good command, and messages that are no command, for the tests on CPython and on MicroPython."""
+"""A valid command and invalid ones, for the tests on CPython and on MicroPython."""
 
 RESTART = b'{"command": "restart"}'
 

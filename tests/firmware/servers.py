@@ -1,6 +1,6 @@
 """Servers on loopback for the board's tests: one TLS connection after another, each handled by a function of the test.
 
-Certificates come from trustme; what is said over TLS is the test's business.
+trustme makes the certificates; the test decides what is sent over TLS.
 """
 
 import contextlib
@@ -135,7 +135,7 @@ def read_packet(connection: ssl.SSLSocket) -> bytes:
 
 
 def read_packet_from(read: Callable[[int], bytes]) -> bytes:
-    """Return one MQTT packet from a function that gives exactly so many bytes (fewer only at the end)."""
+    """Return one MQTT packet from a function that returns exactly n bytes (fewer only at the end)."""
     packet = read(1)
     if not packet:
         return b""

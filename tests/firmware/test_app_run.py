@@ -11,7 +11,7 @@ from mqtt443 import app, boot, command_context, network, power, reconnect, sende
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands for RTC memory is a file in the working directory."""
+    """A file in the working directory stands in for RTC memory."""
     (tmp_path / "world").mkdir()
     monkeypatch.chdir(tmp_path / "world")
 

@@ -1,4 +1,4 @@
-"""Commands: what each does to the board, and that nothing which comes in, or which a user's function does, is fatal."""
+"""Commands: what each does to the board; no input and no user function is fatal."""
 
 import json
 import math
@@ -17,7 +17,7 @@ Handler = Callable[[dict[str, Any]], Any]
 
 
 class Board:
-    """A `CommandContext` that records what it is told."""
+    """A `CommandContext` that records its calls."""
 
     def __init__(self) -> None:
         self.handlers = mqtt443.handlers
@@ -220,7 +220,7 @@ def test_message_that_is_no_command_is_refused(message: bytes) -> None:
 
 
 def test_message_that_is_cut_is_refused() -> None:
-    # By CPython; MicroPython closes what is open (up to 1.25), but MQTT cuts no message.
+    # Refused by CPython; MicroPython up to 1.25 closes what is open, but MQTT never truncates a message.
     refusal(RESTART[:-1])
 
 

@@ -1,4 +1,4 @@
-"""config.json: what is taken, and the one line that a person gets for what is not."""
+"""config.json: what is accepted, and the one line that explains what is not."""
 
 import json
 from pathlib import Path
@@ -242,6 +242,6 @@ def test_nearest_suggests_only_what_is_near() -> None:
     assert config_schema.nearest("interval") == "interval_s"
     assert config_schema.nearest("topics") == "topic"
     assert config_schema.nearest("endpiont") == "endpoint"
-    for field in config_schema.FIELDS:  # what is a key is nearest to itself, so it is known
+    for field in config_schema.FIELDS:  # a known key is nearest to itself
         assert config_schema.nearest(field[0]) == field[0]
     assert config_schema.nearest("banana") == ""

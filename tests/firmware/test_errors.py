@@ -30,7 +30,7 @@ def test_every_error_is_an_oserror_and_of_this_package() -> None:
         assert getattr(mqtt443, name) is kind
 
 
-# Their text is whole by itself, or a subclass is what is raised.
+# Their text needs no hint, or only subclasses are raised.
 WHOLE = {"ConfigError", "NetworkError", "ProtocolError", "Refused", "ConnectRefused", "CertificateError"}
 
 

@@ -1,4 +1,4 @@
-"""Segments: what was appended is read once, in order, within the bound, whatever is in the way."""
+"""Segments: appended records are read once and in order, within the bound, whatever fails."""
 
 import errno
 import io

@@ -18,7 +18,7 @@ from tests.firmware.flash_logs import FOREIGN, Record, encoded, opened, read_all
 
 
 class Model:
-    """A list of what was appended, each record with its segment; steps are done to it and to the segments alike."""
+    """A list of the appended records with their segments; every step is applied to it and to the real segments."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ def test_any_sequence_of_steps_does_what_a_list_would_do(max_bytes: int, steps: 
 
 @contextmanager
 def limited_flash(limit: int) -> Iterator[None]:
-    """A flash that takes so many bytes more, then refuses; what it took stays, as on FAT."""
+    """A flash that accepts a number of bytes and then refuses; what it accepted stays, as on FAT."""
     left = limit
 
     class Limited(io.FileIO):

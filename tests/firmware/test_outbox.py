@@ -1,4 +1,4 @@
-"""The outbox: first in first out through memory and flash, bounded, and what it lets go of is counted."""
+"""The outbox: first in, first out through memory and flash; bounded, and discarded readings are counted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ class Rig:
             self.outbox.put(payload.encode(), ttl_s)
 
     def send(self, most: int = 1000) -> list[str]:
-        """What would be sent now, none of it acknowledged."""
+        """The messages that would be sent now, if none is acknowledged."""
         return [entry[PAYLOAD].decode() for _ in range(most) if (entry := self.outbox.next())]
 
     def acknowledge(self, most: int = 1000) -> None:

@@ -36,7 +36,7 @@ def test_version_is_that_of_the_package() -> None:
 
 @pytest.fixture
 def checkout() -> Iterator[str]:
-    """This checkout on a web server, as GitHub would give it out; only what is listed."""
+    """This checkout on a web server, as GitHub would serve it; only the listed files."""
     listed = {"/package.json", *(f"/{source}" for _, source in PACKAGE["urls"])}
 
     class Handler(http.server.SimpleHTTPRequestHandler):

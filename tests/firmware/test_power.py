@@ -1,4 +1,4 @@
-"""The ends by order: what is saved before a reset, and that nothing which goes wrong on the way prevents it."""
+"""Shutdowns: what is saved before a reset, and that no error on the way prevents it."""
 
 import sys
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Chip:
 
     def deepsleep(self, ms: int) -> None:
         assert type(ms) is int
-        assert ms > 0, "0 sleeps for ever, as does less"
+        assert ms > 0, "0 or less never wakes up"
         self.ends.append(ms)
 
     def RTC(self) -> "Chip":

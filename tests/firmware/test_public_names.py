@@ -1,4 +1,4 @@
-"""The flat namespace of the package: what may be imported from it, and that asking costs only what is asked for."""
+"""The flat namespace of the package: its public names, and that importing one loads only what it needs."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The sender: a window of QoS 1 messages, AWS's pace, what is sent again after a reconnect and how."""
+"""The sender: the window of QoS 1 messages, AWS's rate limit, and what is resent after a reconnect."""
 
 import random
 from collections.abc import Callable
@@ -19,7 +19,7 @@ DUP = 8
 
 
 class FakeClient:
-    """A client that records what is taken; `flushes` counts writes that held something."""
+    """A client that records what it is given; `flushes` counts writes that were not empty."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -172,7 +172,7 @@ def test_packet_identifiers_wrap_and_miss_those_in_flight(rig: Rig) -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 300), st.sampled_from([0, 5, 60, 400]))
 def test_arrival_rate_never_exceeds_100_publishes_a_second(seed: int, way: int, jitter: int) -> None:
-    """The link takes `way` ms each way, once, and then up to `jitter` more; it keeps the order."""
+    """The link takes `way` ms in each direction plus up to `jitter` ms, and keeps the order."""
     rig = Rig(window=100)
     dice = random.Random(seed)
     rig.put("first")

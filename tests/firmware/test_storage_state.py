@@ -1,4 +1,4 @@
-"""The state file and RTC memory: what was put there, or nothing; never a crash, never half of it."""
+"""The state file and RTC memory return everything that was saved or nothing, and never crash."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ def unheard(line: str) -> None:
 
 
 class Chip(types.ModuleType):
-    """A `machine` whose RTC memory is an attribute, and takes as much as an ESP32's."""
+    """A `machine` whose RTC memory is an attribute, as large as on an ESP32."""
 
     def __init__(self) -> None:
         super().__init__("machine")
@@ -141,7 +141,7 @@ def test_any_dict_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory,
 
 
 class ClockOnly(types.ModuleType):
-    """A chip whose RTC is a clock and no more, such as an RP2040."""
+    """A chip whose RTC is only a clock, such as an RP2040."""
 
     def __init__(self) -> None:
         super().__init__("machine")

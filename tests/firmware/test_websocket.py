@@ -1,4 +1,4 @@
-"""The WebSocket: the upgrade, one masked frame a write, and any legal way to cut what comes in."""
+"""The WebSocket: the upgrade, one masked frame per write, and input in any legal fragmentation."""
 
 import base64
 import hashlib

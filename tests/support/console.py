@@ -6,10 +6,10 @@ from mqtt443_tools.support.console import Console
 
 
 class ScriptedConsole(Console):
-    """Keeps what is said, and has a function answer the questions.
+    """Records the output, and lets a function answer the questions.
 
     Args:
-        said: gets each line.
+        said: receives each line.
         answer: takes a question; default: yes to all.
     """
 

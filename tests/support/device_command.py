@@ -1,4 +1,4 @@
-"""Runs `mqtt443 device` on a state folder, in this process or in one of its own, and looks at what it stored."""
+"""Runs `mqtt443 device` on a state folder, in this process or another, and reads what it stored."""
 
 import json
 import subprocess

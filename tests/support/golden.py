@@ -1,4 +1,4 @@
-"""Golden files: what a command printed when somebody last looked. MQTT443_UPDATE_GOLDEN=1 writes them again."""
+"""Golden files: the reviewed output of commands. MQTT443_UPDATE_GOLDEN=1 rewrites them."""
 
 import os
 from pathlib import Path

@@ -16,7 +16,7 @@ MQTT443 = (sys.executable, "-c", "from mqtt443_tools.cli import main; main()")
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A config with which a board tries for ever: nobody listens on that port."""
+    """A config with which a board never stops trying: nothing listens on that port."""
     path = tmp_path / "config.json"
     login = {"client_id": "b", "username": "b", "password": "p@ssw0rd-1"}
     path.write_text(json.dumps({"endpoint": "localhost", "port": 1, "ca": CA_FILE, "interval_s": 1, **login}))

@@ -1,4 +1,4 @@
-"""`mqtt443 local --lan`: boards on the network reach the endpoint by address, and are told where it is."""
+"""`mqtt443 local --lan`: boards on the network reach the endpoint by its address, which new configs contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TLS server that tells which application protocols its clients offered, in their order, and picks as it is told."""
+"""A TLS server that records which application protocols its clients offer, in order, and chooses as instructed."""
 
 import socket
 import ssl
@@ -34,12 +34,12 @@ def offered_protocols(client_hello: bytes) -> list[str] | None:
 
 
 class AlpnServer:
-    """Serves clients on 127.0.0.1, each in a thread of its own; sends back what comes, upper case.
+    """Serves clients on 127.0.0.1, each in its own thread; echoes in upper case.
 
     Attributes:
         port: where it listens.
         ca: the CA certificate in DER, to trust.
-        seen: what each client offered, in the order they came.
+        seen: the offer of each client, in the order of their connections.
     """
 
     def __init__(self, picks: Sequence[str]) -> None:

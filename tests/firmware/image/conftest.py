@@ -49,7 +49,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
         (tmp_path / "program.py").write_text(PRELUDE + textwrap.dedent(program))
         port = str(server.port if server else 0)
         command = [*interpreter.command, "program.py", port, "ca.der"]
-        # A freed block of the C heap is overwritten, so that what is used after it was freed shows.
+        # Freed blocks of the C heap are overwritten, so that a use after free shows.
         environment = {"MALLOC_PERTURB_": "165"}
         ended = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False

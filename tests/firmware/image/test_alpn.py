@@ -1,4 +1,4 @@
-"""The module alpn on real MicroPython, against a real TLS server: what is offered, what is chosen, what is refused."""
+"""The module alpn on real MicroPython, against a real TLS server: what it offers, what is chosen, what it refuses."""
 
 import json
 import subprocess

@@ -30,7 +30,7 @@ esac
 
 
 class Script:
-    """build.sh in a folder of its own."""
+    """build.sh in its own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.image = folder / "build" / "image"

@@ -23,7 +23,7 @@ STACK = "mqtt443"
 
 
 class Patience:
-    """A clock that runs only while somebody sleeps."""
+    """A clock that advances only during sleeps."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -75,7 +75,7 @@ class Cloud:
     def deploy(
         self, *, stack: str = STACK, signing: bool | None = None, policy: Path | None = None, **options: Any
     ) -> Deployed:
-        """Deploy; what was said and asked before is forgotten."""
+        """Deploy; clears the earlier output and questions."""
         self.said.clear()
         self.asked.clear()
         return deploy(
@@ -105,6 +105,6 @@ class Cloud:
         return status(self.aws, STACK, with_drift=with_drift, pace=self.patience.pace(), now=self.iot.now)
 
     def stacks(self) -> dict[str, str]:
-        """The stacks that are there, and their statuses."""
+        """The existing stacks and their statuses."""
         found = self.change_sets.moto.describe_stacks()["Stacks"]
         return {each["StackName"]: each["StackStatus"] for each in found}

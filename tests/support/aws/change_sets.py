@@ -106,7 +106,7 @@ class ChangeSets:
         del self.sets[ChangeSetName]
         self.reviewed.pop(found["stack"], None)
         make = self.moto.create_stack if found["type"] == "CREATE" else self.moto.update_stack
-        retained = found["body"]["TemplateBody"].replace("RetainExceptOnCreate", "Retain")  # all that moto knows
+        retained = found["body"]["TemplateBody"].replace("RetainExceptOnCreate", "Retain")  # moto knows only these
         make(StackName=found["stack"], **{**found["body"], "TemplateBody": retained})
         template, parameters = found["body"]["TemplateBody"], found["body"]["Parameters"]
         self._deployed[found["stack"]] = (template, _effective(template, parameters))

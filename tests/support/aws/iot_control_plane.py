@@ -1,4 +1,4 @@
-"""AWS IoT's control plane in memory, for what moto has not got, with the rules that AWS documents.
+"""AWS IoT's control plane in memory, for what moto lacks, with the rules that AWS documents.
 
 moto takes a template with an AWS::IoT::Authorizer, ignores it, and reports CREATE_COMPLETE. So the authorizers of the
 stacks that moto made are carried over from here; a test can leave that out to see who is fooled.

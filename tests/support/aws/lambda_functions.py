@@ -50,9 +50,9 @@ class LogLines(list[str]):
 
 @asynccontextmanager
 async def lambda_function(folder: Path, source: str, **options: Any) -> AsyncIterator[tuple[LambdaFunction, LogLines]]:
-    """Write `source` as app.py into `folder` and run its `handler`; closes the function in the end.
+    """Write `source` as app.py into `folder` and run its `handler`; closes the function at the end.
 
-    Leaving the block also waits for the log, so that all that was printed can be looked at afterwards.
+    Leaving the block also waits for the log, so that everything printed is available afterwards.
     """
     (folder / "app.py").write_text(textwrap.dedent(source))
     log = LogLines()
@@ -89,7 +89,7 @@ def assert_failed(result: object, kind: str, message: str) -> None:
 
 @functools.cache
 def signing_key(name: str = "key", bits: int = 2048) -> rsa.RSAPrivateKey:
-    """An RSA key, made once a test run for each name and size."""
+    """An RSA key, created once per test run for each name and size."""
     assert name
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 

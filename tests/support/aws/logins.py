@@ -22,7 +22,7 @@ OTHER_CHOSEN = make_secret(SCRYPT, b"another", bytes(range(16, 32)), 1_600_000_0
 
 
 def device(client_id: str = "sensor-1", username: str = "dev1", **fields: Any) -> Device:
-    """A device whose generated secret is `p@ss`, the one that the recorded events log in with."""
+    """A device whose generated secret is `p@ss`, which the recorded events use."""
     return Device(client_id, username, **{"secrets": (GENERATED,), "created_at": 1_700_000_000, **fields})
 
 

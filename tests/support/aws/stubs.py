@@ -1,6 +1,6 @@
-"""AWS for tests: answers given here for what moto has not got, each checked against AWS's own service model.
+"""AWS for tests: answers for what moto lacks, each checked against AWS's own service model.
 
-botocore checks what is sent; what is answered is checked here, so that no test lives on an answer that AWS cannot give.
+botocore checks the requests; the answers are checked here, so that no test depends on an answer that AWS cannot give.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Refuse(Exception):
         self.code, self.message, self.status = code, message, status
 
 
-# Reading the service models takes longer than most tests: once for all sessions.
+# Read once for all sessions, since reading the service models takes longer than most tests.
 _LOADER = botocore.session.get_session().get_component("data_loader")
 
 

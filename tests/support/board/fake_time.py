@@ -39,8 +39,8 @@ def board_clock(folder: Path, year: int) -> dict[str, str]:
 
 
 def board_pace(times: int) -> dict[str, str]:
-    """Return the environment in which a board lives so many times faster: its clock, its waits, its deadlines.
+    """Return the environment in which a board runs `times` times faster: its clock, its waits, its deadlines.
 
-    The network and the endpoint keep their own pace, so to the board they are that much slower.
+    The network and the endpoint keep their own pace, so to the board they seem slower by the same factor.
     """
     return {"LD_PRELOAD": _library(), "FAKETIME": f"+0 x{times}"}

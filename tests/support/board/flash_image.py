@@ -79,7 +79,7 @@ def _run(interpreter: Interpreter, image: Path, program: str, **order: Any) -> A
 
 
 def make(interpreter: Interpreter, image: Path, root: Path) -> None:
-    """Make the flash that a board whose files are in `root` has at its first start."""
+    """Create the flash of a board at its first start, with the files in `root`."""
     _run(interpreter, image, "", root=str(root.resolve()))
 
 
@@ -97,14 +97,14 @@ def write(interpreter: Interpreter, image: Path, files: Mapping[str, bytes | Non
 
 
 def fill(interpreter: Interpreter, image: Path) -> None:
-    """Fill the flash until it takes no more; the files' names begin with `filler`."""
+    """Fill the flash completely; the names of the files begin with `filler`."""
     _run(interpreter, image, _FILL)
 
 
 def segments(interpreter: Interpreter, image: Path) -> list[list[str]]:
-    """Return what the outbox holds: the payloads of each segment, oldest first, each up to what is torn.
+    """Return the content of the outbox: the payloads of each segment, oldest first, each up to a torn record.
 
-    Written apart from the board's own code, from what `firmware/mqtt443/segments.py` says of the format.
+    Written independently of the board's code, from the format that `firmware/mqtt443/flash_log.py` describes.
     """
     found = read(interpreter, image, "outbox")
     return [list(_payloads(found[path])) for path in sorted(found)]

@@ -1,6 +1,6 @@
-"""Which interpreters a test runs on: CPython always, the MicroPython builds where they are there.
+"""Which interpreters a test runs on: CPython always, and the MicroPython builds that exist.
 
-Where MQTT443_REQUIRE_MICROPYTHON is set (in CI), a missing build is a failure, not a skip.
+If MQTT443_REQUIRE_MICROPYTHON is set (in CI), a missing build is a failure, not a skip.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Whole boards through several lives: the unchanged boot.py and main.py on real MicroPython, the flash a littlefs.
+"""Whole boards through several starts: the unchanged boot.py and main.py on real MicroPython, with littlefs as flash.
 
-They live forty times faster than real time, deep sleep and watchdog included, so their intervals are those of a real
-config. Each reading has an `id` of its own, since `seq` starts anew where the power was gone.
+They run forty times faster than real time, including deep sleep and watchdog, so their intervals are those of a real
+config. Each reading has its own `id`, since `seq` starts again after a power cut.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Living:
 
     @property
     def readings(self) -> list[dict[str, Any]]:
-        """The same, as what the JSON says, and each once."""
+        """The same, parsed from JSON, without duplicates."""
         return [json.loads(payload) for payload in dict.fromkeys(self.payloads)]
 
     def once(self, payloads: list[str]) -> list[str]:
@@ -92,19 +92,19 @@ class Living:
             self.core.next_message()
 
     def wait_for_more(self, count: int = 2) -> None:
-        """Wait until so many more messages have arrived."""
+        """Wait until this number of further messages has arrived."""
         wanted = len(self.readings) + count
         self.wait_until(lambda: len(self.readings) >= wanted)
 
     def wait_for_lines(self, text: str, count: int) -> None:
-        """Wait until the board has said so many lines with this text."""
+        """Wait until the board has printed this number of lines with this text."""
         deadline = time.monotonic() + WAIT_S
         while sum(text in line for line in tuple(self.board.lines)) < count:
             assert time.monotonic() < deadline, "\n".join(self.board.lines)
             time.sleep(0.01)
 
     def forget(self) -> None:
-        """Let what follows be all that counts."""
+        """Ignore everything so far."""
         self.since = len(self.core.messages)
 
     def online(self) -> None:
@@ -112,7 +112,7 @@ class Living:
         self.relay.plan = lambda _: UNHARMED
 
     def offline(self) -> None:
-        """Reset what is connected, and what will be."""
+        """Reset current and future connections."""
         self.relay.plan = lambda _: GONE
         self.relay.strike("reset")
 
@@ -140,7 +140,7 @@ class Living:
         self.settle()
 
     def to_the_prompt(self) -> str:
-        """Wait until the program has ended by itself; returns the last line it said."""
+        """Wait until the program has ended; return its last line."""
         assert self.board.virtual.wait(WAIT_S), self.board.lines
         assert self.board.virtual.exit_code == 0
         self.settle()

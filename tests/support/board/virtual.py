@@ -68,9 +68,9 @@ class Board:
         self.virtual.__exit__(kind, error, trace)
 
     def power_on(self, **world: Any) -> None:
-        """Switch the power on again, after it was cut or the board came to its prompt; `lines` starts anew.
+        """Switch the power on again, after a power cut or once the board is at its prompt; `lines` starts empty.
 
-        world: changes to what the board was made with, for this time.
+        world: changes to the initial surroundings, for this start only.
         """
         self.virtual.__exit__(None, None, None)
         self.lines.clear()

@@ -65,7 +65,7 @@ def image(
 
 
 def file_system(files: dict[str, bytes], blocks: int = 0x200000 // 4096) -> bytes:
-    """Return a littlefs with these files, of so many blocks of 4,096 bytes, as MicroPython makes it."""
+    """Return a littlefs with these files and a number of blocks of 4,096 bytes, as MicroPython creates it."""
     fs = LittleFS(block_size=4096, block_count=blocks)
     for path, content in files.items():
         if "/" in path:

@@ -1,4 +1,4 @@
-"""Files over real HTTPS from this machine, with a CA of its own."""
+"""Serves files over real HTTPS on this machine, with its own CA."""
 
 from __future__ import annotations
 

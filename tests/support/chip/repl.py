@@ -2,7 +2,7 @@
 
 The interpreter runs repl_board.py with pipes. A thread of this object is the cable and the chip's reset logic: it
 passes bytes between the pipes and a PTY, turns Ctrl-C into a signal and line feeds into what a terminal wants, and
-starts the interpreter anew when its program resets the board.
+restarts the interpreter when its program resets the board.
 """
 
 import math
@@ -82,7 +82,7 @@ class SerialBoard:
         os.close(self._stop_write)
 
     def plug(self) -> None:
-        """Connect it, which powers it: boot.py and main.py run, the port is there."""
+        """Connect the cable and so the power: boot.py and main.py run, and the port exists."""
         master, slave = pty.openpty()
         tty.setraw(slave)
         partial = self.port.with_suffix(".new")
@@ -102,7 +102,7 @@ class SerialBoard:
             self._cut_after = None
 
     def cut_after(self, count: int) -> None:
-        """Have the cable pulled after so many more bytes to the board."""
+        """Pull the cable after this number of further bytes to the board."""
         self._cut_after = count
 
     def files(self) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
 """A fake board for esptool: the loader in a chip's ROM, and esptool's own stub, on a pseudo terminal.
 
 It speaks the serial protocol (esptool documentation, "Serial Protocol"): SLIP frames, the ROM's commands, then, once
-esptool has put its stub into RAM and started it, the stub's. What is written ends in a `NorFlash`; what is asked is in
-`commands`. It can misbehave: see `Faults`. A pseudo terminal has no DTR and RTS, so a reset is not played.
+esptool has put its stub into RAM and started it, the stub's. Written data ends up in a `NorFlash`, and requests in
+`commands`. It can misbehave: see `Faults`. A pseudo terminal has no DTR and RTS, so resets are not emulated.
 """
 
 from __future__ import annotations

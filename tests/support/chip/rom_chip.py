@@ -45,7 +45,7 @@ class NorFlash:
 
 @dataclass(frozen=True)
 class ChipModel:
-    """One kind of chip; `chip_id` is None for those whose ROM knows no security info (ESP32)."""
+    """One kind of chip; `chip_id` is None for those whose ROM has no security info (ESP32)."""
 
     name: str
     chip_id: int | None

@@ -97,7 +97,7 @@ class WholeBoard:
             assert self.errors == []
 
     def files(self) -> dict[str, bytes]:
-        """Return what its file system holds, once it has no power."""
+        """Return the content of its file system, while it has no power."""
         assert not self._thread.is_alive()
         from tests.support.chip.repl import files_of
 
@@ -117,7 +117,7 @@ class WholeBoard:
             os.close(self._master)
 
     def _step(self) -> None:
-        """Pass on what came from either side, or switch between loader and program."""
+        """Pass on bytes from either side, or switch between loader and program."""
         polling = select.poll()
         polling.register(self._master, select.POLLIN)
         if self._inner >= 0:

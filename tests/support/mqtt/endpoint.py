@@ -1,4 +1,4 @@
-"""A local endpoint that runs in a thread of its own, for tests whose clients block.
+"""A local endpoint that runs in its own thread, for tests whose clients block.
 
 It is the real thing: the real authorizer package in its worker processes, real TLS on a free port of 127.0.0.1. The
 limit of one CONNECT a second is off, since tests reconnect at once; a test of that limit turns it on.

@@ -1,4 +1,4 @@
-"""The MQTT engine without sockets: clients whose bytes go straight in, a manual clock, a Lambda in-process."""
+"""The MQTT engine without sockets: clients that pass bytes directly, a manual clock, an in-process Lambda."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EVERYTHING = allow(("*", "*"))
 
 
 class InProcessFunction:
-    """Stands where a LambdaFunction does; answers what it is told to and keeps the events."""
+    """Replaces a LambdaFunction; returns the given answers and records the events."""
 
     def __init__(self) -> None:
         self.arn = "arn:aws:lambda:eu-west-1:123456789012:function:test"

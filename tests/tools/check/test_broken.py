@@ -1,4 +1,4 @@
-"""The broken set-ups of issue 5, each told apart from the others against the real local endpoint."""
+"""Broken set-ups against the real local endpoint: `check` distinguishes each from the others."""
 
 import contextlib
 import datetime

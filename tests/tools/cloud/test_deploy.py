@@ -1,4 +1,4 @@
-"""Deploying: what is made, what a second run changes, what is asked, and that nobody is fooled."""
+"""Deploying: what it creates, what a second run changes, what it asks, and that false success is detected."""
 
 from __future__ import annotations
 

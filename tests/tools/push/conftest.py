@@ -64,7 +64,7 @@ def board(tmp_path: Path) -> Iterator[PlugBoard]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A config for an AWS endpoint that nobody has, behind a Wi-Fi that is out of reach: no name is looked up."""
+    """A config for a fictitious AWS endpoint and a Wi-Fi that is out of reach, so no name is looked up."""
     folder = tmp_path / "device"
     folder.mkdir()
     keys: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The deployed authorizer package, run as a Lambda: the origin's device gets in, and nobody else does."""
+"""The deployed authorizer package, run as a Lambda: the device of the example is accepted, and no other."""
 
 from __future__ import annotations
 

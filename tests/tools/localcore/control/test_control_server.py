@@ -1,4 +1,4 @@
-"""The control channel: watching messages, cutting a connection, and nobody without the token."""
+"""The control channel: watching messages, closing a connection, and refusing requests without the token."""
 
 from __future__ import annotations
 
