@@ -44,7 +44,7 @@ PARTS: Mapping[str, Part] = {
             LOCALCORE + name
             for name in (
                 *("clock", "events", "endpoint_file", "event_log", "localcore_errors"),
-                *("rate", "settings", "state_folder"),
+                *("rate", "setting_fields", "settings", "state_folder"),
             )
         ),
     ),

@@ -9,7 +9,7 @@ from mqtt443_authorizer.policy import DEFAULT_PATH
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 from mqtt443_tools.localcore.auth.registry import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
-from mqtt443_tools.localcore.mqtt.connection import MqttConnection
+from mqtt443_tools.localcore.mqtt.subscribe import Subscribing
 from mqtt443_tools.support.paths import ROOT
 from mqtt443_tools.virtualboard.supervisor import HARD_RESET, PWRON_RESET
 
@@ -48,13 +48,13 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
 def subscribes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The client id of each SUBSCRIBE that the endpoint receives from now on."""
     received = []
-    subscribe: Callable[..., None] = MqttConnection._subscribe
+    subscribe: Callable[..., None] = Subscribing.subscribe
 
-    def spy(self: MqttConnection, packet: object, up: Any) -> None:
-        received.append(up.session.client_id)
-        subscribe(self, packet, up)
+    def spy(self: Subscribing, packet: object) -> None:
+        received.append(self._link.session.client_id)
+        subscribe(self, packet)
 
-    monkeypatch.setattr(MqttConnection, "_subscribe", spy)
+    monkeypatch.setattr(Subscribing, "subscribe", spy)
     return received
 
 

@@ -10,7 +10,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from tests.support.mqtt.endpoint import RunningCore
@@ -129,14 +129,14 @@ class Inbox:
     def __init__(self) -> None:
         self._buffer = b""
 
-    def feed(self, data: bytes) -> list[Received]:
+    def feed(self, data: bytes) -> list[Any]:
         self._buffer += data
         packets = []
         while (packet := self._next()) is not None:
             packets.append(packet)
         return packets
 
-    def _next(self) -> Received | None:
+    def _next(self) -> Any:
         length, shift, at = 0, 0, 1
         while True:
             if at >= len(self._buffer):
@@ -150,6 +150,10 @@ class Inbox:
             return None
         first_byte, body = self._buffer[0], self._buffer[at : at + length]
         self._buffer = self._buffer[at + length :]
+        return self.decode(first_byte, body)
+
+    def decode(self, first_byte: int, body: bytes) -> Any:
+        """One packet; what a server must not send fails."""
         return _decode(first_byte, body)
 
 

@@ -18,7 +18,8 @@ from mqtt443_tools.localcore.mqtt.connect import Admission
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.settings import Settings
 
-from tests.support.mqtt.client import Connack, Got, Inbox, Received, Suback, client_connect, client_subscribe
+from tests.support.mqtt.client import Connack, Got, Inbox, Suback, client_connect, client_subscribe
+from tests.support.mqtt.client5 import Connack5, Got5, Inbox5, Suback5, connect5, subscribe5
 from tests.support.mqtt.manual_clock import ManualClock
 
 ARN = "arn:aws:iot:eu-west-1:123456789012"
@@ -94,9 +95,9 @@ class Engine:
         self.settle()
         self.loop.close()
 
-    def client(self, **peer: Any) -> EngineClient:
-        """A client that has done its TLS handshake."""
-        return EngineClient(self, **peer)
+    def client(self, version: int = 4, **peer: Any) -> EngineClient:
+        """A client that has done its TLS handshake; `version` is that of its packets."""
+        return EngineClient(self, version, **peer)
 
     def connected(self, client_id: str = "dev-1", **connect: Any) -> EngineClient:
         """A client whose CONNECT was accepted."""
@@ -105,6 +106,22 @@ class Engine:
         (answer,) = client.take(1)
         assert isinstance(answer, Connack)
         assert answer.code == 0
+        return client
+
+    def connected5(self, client_id: str = "dev-1", **connect: Any) -> EngineClient:
+        """A client of MQTT 5 whose CONNECT was accepted."""
+        client = self.client(5)
+        client.send(connect5(client_id, **connect))
+        (answer,) = client.take(1)
+        assert isinstance(answer, Connack5)
+        assert answer.code == 0
+        return client
+
+    def subscriber5(self, *filters: tuple[str, int], client_id: str = "sub", **connect: Any) -> EngineClient:
+        """A client of MQTT 5 that has connected and subscribed."""
+        client = self.connected5(client_id, **connect)
+        client.send(subscribe5(*filters))
+        assert isinstance(client.next(), Suback5)
         return client
 
     def subscriber(self, *filters: tuple[str, int], client_id: str = "sub", **connect: Any) -> EngineClient:
@@ -153,12 +170,12 @@ MakeEngine = Callable[..., Engine]
 class EngineClient:
     """A channel and the client at its other end."""
 
-    def __init__(self, engine: Engine, **peer: Any) -> None:
+    def __init__(self, engine: Engine, version: int, **peer: Any) -> None:
         self.closed = False
         self.reads = True
         self._engine = engine
-        self._inbox = Inbox()
-        self._received: list[Received] = []
+        self._inbox = Inbox5() if version == 5 else Inbox()
+        self._received: list[Any] = []
         endpoint = peer.pop("endpoint", Endpoint("localhost", is_domain=False))
         connection_id = str(uuid.uuid4())
         channel: Any = _Channel(self)
@@ -178,19 +195,19 @@ class EngineClient:
         """Close the connection without a word."""
         self.mqtt.end("CONNECTION_LOST", "gone")
 
-    def take(self, count: int | None = None) -> list[Received]:
+    def take(self, count: int | None = None) -> list[Any]:
         """All packets that have come since; fails if there are not `count`."""
         received, self._received = self._received, []
         assert count is None or len(received) == count, f"expected {count} packets, got {received}"
         return received
 
-    def next(self) -> Received:
+    def next(self) -> Any:
         """The first packet that has come since."""
         return self._received.pop(0)
 
     def payloads(self) -> list[bytes]:
         """The payloads of the PUBLISH packets that have come since."""
-        return [packet.payload for packet in self.take() if isinstance(packet, Got)]
+        return [packet.payload for packet in self.take() if isinstance(packet, (Got, Got5))]
 
     def deliver(self, data: bytes) -> bool:
         if not self.reads:

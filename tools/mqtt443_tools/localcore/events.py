@@ -1,7 +1,7 @@
 """What the endpoint decided about a client, and why, as data and as one line of text.
 
-AWS tells a client nothing: it only closes. So every decision goes to a sink, a callable that is passed in. Text from
-the network is escaped and cut here, and nothing here ever holds a secret. Printing is the caller's.
+AWS tells a 3.1.1 client nothing: it only closes. So every decision goes to a sink, a callable that is passed in. Text
+from the network is escaped and cut here, and nothing here ever holds a secret. Printing is the caller's.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@
     +-- MalformedPacketError     these bytes are not an MQTT packet
     +-- AdmissionRefusedError    a CONNECT is refused
     +-- PublishRefusedError      a message is not published
-    +-- SubscribeRefusedError    a SUBSCRIBE closes the connection
+    +-- SubscribeRefusedError    a SUBSCRIBE or UNSUBSCRIBE closes the connection
     +-- HttpError                a request gets an error status
     +-- ControlRequestError      a request on the control channel cannot be served
 
@@ -83,15 +83,27 @@ class PolicyError(LocalcoreError, ValueError):
 
 
 class TopicError(LocalcoreError, ValueError):
-    """A topic or filter that may not be used; the text is one line for people."""
+    """A topic or filter that may not be used; the text is one line for people.
+
+    Attributes:
+        malformed: the standard forbids it; otherwise it is a limit of AWS.
+    """
+
+    def __init__(self, detail: str, *, malformed: bool = False) -> None:
+        super().__init__(detail)
+        self.malformed = malformed
 
 
 class MalformedPacketError(LocalcoreError):
-    """A packet that breaks the protocol. `connack` is the return code to answer with, if the standard gives one."""
+    """A packet that breaks the protocol.
 
-    def __init__(self, detail: str, connack: int | None = None) -> None:
+    Attributes:
+        reason_code: MQTT 5 reason code for it.
+    """
+
+    def __init__(self, detail: str, reason_code: int = 0x81) -> None:
         super().__init__(detail)
-        self.connack = connack
+        self.reason_code = reason_code
 
 
 class AdmissionRefusedError(LocalcoreError):
@@ -100,16 +112,14 @@ class AdmissionRefusedError(LocalcoreError):
     Attributes:
         reason: AWS's word for it.
         detail: one line, without secrets.
-        connack: return code that MQTT 3.1.1 has for it.
-        always_connack: whether the standard demands that the code is sent, whatever the settings say.
+        reason_code: MQTT 5 reason code for it.
     """
 
-    def __init__(self, reason: str, detail: str, connack: int | None = None, *, always_connack: bool = False) -> None:
+    def __init__(self, reason: str, detail: str, reason_code: int) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
-        self.connack = connack
-        self.always_connack = always_connack
+        self.reason_code = reason_code
 
 
 class PublishRefusedError(LocalcoreError):
@@ -118,21 +128,24 @@ class PublishRefusedError(LocalcoreError):
     Attributes:
         kind: `topic` (no valid topic), `payload` (too large), `policy` (not allowed), `reserved` (an AWS topic).
         detail: one line.
+        reason_code: MQTT 5 reason code for it.
     """
 
-    def __init__(self, kind: Literal["topic", "payload", "policy", "reserved"], detail: str) -> None:
+    def __init__(self, kind: Literal["topic", "payload", "policy", "reserved"], detail: str, reason_code: int) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
+        self.reason_code = reason_code
 
 
 class SubscribeRefusedError(LocalcoreError):
-    """A SUBSCRIBE that closes the connection, with AWS's disconnect reason."""
+    """A SUBSCRIBE or UNSUBSCRIBE that closes the connection, with AWS's disconnect reason and an MQTT 5 reason code."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, reason_code: int) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.reason_code = reason_code
 
 
 class HttpError(LocalcoreError):

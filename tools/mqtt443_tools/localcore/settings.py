@@ -9,13 +9,12 @@ Four kinds of field, told apart by `metadata["kind"]`:
 
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
-Not settings, because only one behaviour is emulated: MQTT 5 is answered with CONNACK 1 and a close (it speaks
-MQTT 3.1.1 only); packets that a client sends before its CONNACK are handled after it, as MQTT 3.1.1 section 3.1.4
-allows, although AWS asks clients to wait; a will is checked against the policy at CONNECT, not again when it is sent;
-shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is not held.
-Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes after the
-101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open about choosing
-and asking authorizers is in `auth.registry.AuthorizerRules`.
+Not settings, because only one behaviour is emulated: packets that a client sends before its CONNACK are handled after
+it, as MQTT 3.1.1 section 3.1.4 allows, although AWS asks clients to wait; a will is checked against the policy at
+CONNECT, not again when it is sent; shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist
+here; 512 KB/s throughput is not held. Over WebSocket the authorizer is asked when CONNECT has come, since credentials
+can be in it: a refusal comes after the 101 and is a close. HTTP header names reach the authorizer as the client wrote
+them. What AWS leaves open about choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
 """
 
 from __future__ import annotations
@@ -24,12 +23,11 @@ import dataclasses
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from mqtt443_tools.localcore.localcore_errors import SettingError
+from mqtt443_tools.localcore.setting_fields import choice, guard, limit, place
 from mqtt443_tools.support.paths import STATE
-
-T = TypeVar("T")
 
 PACKET_IDS = 0xFFFF
 
@@ -38,148 +36,187 @@ HOST_NAME = re.compile(
 )
 
 
-def _field(kind: str, default: T, why: str, choices: tuple[object, ...] = (), low: float | None = None) -> T:
-    metadata = {"kind": kind, "why": why, "choices": choices, "low": low}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _place(default: T, why: str) -> T:
-    return _field("place", default, why)
-
-
-def _limit(default: T, source: str, *, low: float = 0) -> T:
-    return _field("limit", default, source, low=low)
-
-
-def _guard(default: T, why: str, *, low: float = 0) -> T:
-    return _field("guard", default, why, low=low)
-
-
-def _choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
-    return _field("undocumented", default, why, choices, low)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of one local endpoint. Raises SettingError where a value does not fit its field."""
 
-    name: str = _place("localhost", "the endpoint's host name: SNI must be exactly this")
-    also: str | None = _place(
+    name: str = place("localhost", "the endpoint's host name: SNI must be exactly this")
+    also: str | None = place(
         None,
         "more host names and IPv4 addresses, with commas between: in the certificate, and as good as the name. Who "
         "connects to one of these addresses may leave SNI out, as RFC 6066 asks for",
     )
-    bind: str = _place("127.0.0.1", "the address to listen on; another one lets real boards in")
-    port: int = _place(8443, "TCP port of the default endpoint; 0 takes a free one")
-    state: Path = _place(STATE, "folder with the CA, the devices and the control file")  # noqa: RUF009 - a Path is immutable
-    region: str = _place("eu-west-1", "the region in the ARNs that policies are evaluated against")
-    account: str = _place("123456789012", "the account in those ARNs")
-    domain_name: str | None = _place(
+    bind: str = place("127.0.0.1", "the address to listen on; another one lets real boards in")
+    port: int = place(8443, "TCP port of the default endpoint; 0 takes a free one")
+    state: Path = place(STATE, "folder with the CA, the devices and the control file")  # noqa: RUF009 - a Path is immutable
+    region: str = place("eu-west-1", "the region in the ARNs that policies are evaluated against")
+    account: str = place("123456789012", "the account in those ARNs")
+    domain_name: str | None = place(
         None,
         "host name of a CUSTOM_AUTH + SECURE_MQTT domain configuration; none: absent. AWS finds it by SNI alone; "
         "here it has a port of its own, so its name may be the endpoint's",
     )
-    domain_port: int = _place(0, "TCP port of that domain configuration; 0 takes a free one")
-    domain_authorizer: str | None = _place("mqtt443", "its defaultAuthorizerName; none: it has no default")
-    domain_allow_override: bool = _place(False, "its allowAuthorizerOverride: may a device name another authorizer?")
-    domain_enabled: bool = _place(True, "its status; a disabled one refuses with DOMAIN_CONFIGURATION_DISABLED")
+    domain_port: int = place(0, "TCP port of that domain configuration; 0 takes a free one")
+    domain_authorizer: str | None = place("mqtt443", "its defaultAuthorizerName; none: it has no default")
+    domain_allow_override: bool = place(False, "its allowAuthorizerOverride: may a device name another authorizer?")
+    domain_enabled: bool = place(True, "its status; a disabled one refuses with DOMAIN_CONFIGURATION_DISABLED")
 
-    keep_alive_min_s: int = _limit(30, "a shorter keep alive counts as this", low=1)
-    keep_alive_max_s: int = _limit(1200, "a longer keep alive, or 0, counts as this", low=1)
-    max_client_id_bytes: int = _limit(128, "client id, UTF-8")
-    max_payload_bytes: int = _limit(128 * 1024, "payload of a publish or a will")
-    max_packet_bytes: int = _limit(146 * 1024, "one MQTT packet; documented for MQTT 5, used for all")
-    max_topic_bytes: int = _limit(256, "topic or filter, UTF-8")
-    max_topic_slashes: int = _limit(7, "slashes in a topic or filter")
-    max_filters: int = _limit(8, "topic filters in one SUBSCRIBE")
-    max_subscriptions: int = _limit(50, "subscriptions of one connection; the excess gets SUBACK 0x80")
-    max_in_flight: int = _limit(100, "unacknowledged QoS 1 messages to one client")
-    publish_rate_per_s: int = _limit(100, "publishes of one connection, each way; excess is discarded; 0: no limit")
-    connect_rate_per_s: int = _limit(
+    keep_alive_min_s: int = limit(30, "a shorter keep alive counts as this", low=1)
+    keep_alive_max_s: int = limit(1200, "a longer keep alive, or 0, counts as this", low=1)
+    max_client_id_bytes: int = limit(128, "client id, UTF-8")
+    max_payload_bytes: int = limit(128 * 1024, "payload of a publish or a will")
+    max_packet_bytes: int = limit(146 * 1024, "one MQTT packet; documented for MQTT 5, used for all")
+    max_topic_bytes: int = limit(256, "topic or filter, UTF-8")
+    max_topic_slashes: int = limit(7, "slashes in a topic or filter")
+    max_filters: int = limit(8, "topic filters in one SUBSCRIBE")
+    max_subscriptions: int = limit(50, "subscriptions of one connection; the excess gets SUBACK 0x80, 0x97 in MQTT 5")
+    max_in_flight: int = limit(
+        100, "unacknowledged QoS 1 messages to one client, and from it: the Receive Maximum of CONNACK", low=1
+    )
+    mqtt5_topic_aliases: int = limit(8, "topic aliases that a client may use: the Topic Alias Maximum of CONNACK")
+    publish_rate_per_s: int = limit(100, "publishes of one connection, each way; excess is discarded; 0: no limit")
+    connect_rate_per_s: int = limit(
         1,
         "CONNECTs of a client id, counted after authentication so that no stranger locks a device out; 0: no limit",
     )
-    session_expiry_s: int = _limit(3600, "a persistent session ends so long after its connection")
-    replay_rate_per_s: int = _limit(10, "stored messages sent to a client that came back; 0 is no limit")
-    retry_s: int = _limit(960, "an unacknowledged QoS 1 message is sent again after this time", low=1)
-    websocket_lifetime_s: int = _limit(86_400, "longest life of a WebSocket connection", low=1)
-    max_retained: int = _limit(500_000, "topics with a retained message")
-    retained_rate_per_s: int = _limit(1, "retained messages stored per topic; 0 is no limit")
+    session_expiry_s: int = limit(
+        3600,
+        "a persistent session ends this long after its connection, 604,800 at most; MQTT 5 clients may ask for less, "
+        "and find what they got in CONNACK",
+        high=604_800,
+    )
+    replay_rate_per_s: int = limit(10, "stored messages sent to a client that came back; 0 is no limit")
+    retry_s: int = limit(960, "an unacknowledged QoS 1 message is sent again after this time", low=1)
+    websocket_lifetime_s: int = limit(86_400, "longest life of a WebSocket connection", low=1)
+    max_retained: int = limit(500_000, "topics with a retained message")
+    retained_rate_per_s: int = limit(1, "retained messages stored per topic; 0 is no limit")
 
-    refusal: Literal["close", "connack"] = _choice(
+    refusal: Literal["close", "connack"] = choice(
         "close",
-        "a refused CONNECT: field reports for MQTT 3.1.1 agree on a bare close; `connack` sends return code 5 first",
+        "a refused CONNECT of MQTT 3.1.1: field reports agree on a bare close; `connack` sends return code 5 first",
         "close",
         "connack",
     )
-    empty_client_id: Literal["refuse", "assign"] = _choice(
+    empty_client_id: Literal["refuse", "assign"] = choice(
         "refuse",
-        "an empty client id in MQTT 3.1.1: a policy names literal ids, so there is nothing it could match",
+        "an empty client id in MQTT 3.1.1: a policy names literal ids, so there is nothing it could match. MQTT 5 "
+        "clients are assigned one, as AWS documents",
         "refuse",
         "assign",
     )
-    refused_publish: Literal["close", "ignore"] = _choice(
+    refused_publish: Literal["close", "ignore"] = choice(
         "close",
-        "a publish that the policy refuses: AWS staff confirm the close (sdk-js #191)",
+        "a publish of a 3.1.1 client that the policy refuses: AWS staff confirm the close (sdk-js #191)",
         "close",
         "ignore",
     )
-    refused_subscribe: Literal["close", "suback"] = _choice(
-        "close", "a subscribe that the policy refuses: same source; `suback` answers 0x80", "close", "suback"
+    refused_subscribe: Literal["close", "suback"] = choice(
+        "close", "the same for a subscribe: same source; `suback` answers 0x80", "close", "suback"
     )
-    qos2: Literal["close", "ignore"] = _choice(
+    qos2: Literal["close", "ignore"] = choice(
         "close", "QoS 2 gets no PUBACK and no SUBACK, AWS says; a close shows the mistake at once", "close", "ignore"
     )
-    reserved_topics: Literal["close", "ignore"] = _choice(
+    reserved_topics: Literal["close", "ignore"] = choice(
         "close", "use of a `$` topic that is not Basic Ingest `can` end the connection", "close", "ignore"
     )
-    over_payload: Literal["close", "ignore"] = _choice(
+    over_payload: Literal["close", "ignore"] = choice(
         "close",
         "a larger publish: CLIENT_ERROR disconnect on one page, `rejected` on another",
         "close",
         "ignore",
     )
-    over_filters: Literal["close", "suback"] = _choice(
+    over_filters: Literal["close", "suback"] = choice(
         "close",
         "more filters than a SUBSCRIBE may have: no page says; `suback` refuses the excess",
         "close",
         "suback",
     )
-    dup_on_redelivery: bool = _choice(
+    mqtt5_login_code: int = choice(
+        0x87,
+        "CONNACK reason code of a login that the authorizer refuses: 135 (0x87, not authorized), which a refused "
+        "certificate client got in the field (MQTTnet #1729), or 134 (0x86, bad user name or password)",
+        0x87,
+        0x86,
+    )
+    mqtt5_connect_rate_code: int = choice(
+        0x97,
+        "CONNACK reason code of a client id that connects too often: 151 (0x97, quota exceeded) is in AWS's table, 159 "
+        "(0x9F, connection rate exceeded) is what the standard has for it",
+        0x97,
+        0x9F,
+    )
+    mqtt5_refused_publish: Literal["puback", "disconnect"] = choice(
+        "puback",
+        "a QoS 1 publish of an MQTT 5 client that is refused (policy, topic, payload): AWS's tables have the codes for "
+        "PUBACK and for DISCONNECT",
+        "puback",
+        "disconnect",
+    )
+    mqtt5_refused_qos0: Literal["disconnect", "ignore"] = choice(
+        "disconnect",
+        "the same with QoS 0, which has no PUBACK: DISCONNECT is the only way to say it",
+        "disconnect",
+        "ignore",
+    )
+    mqtt5_refused_subscribe: Literal["suback", "disconnect"] = choice(
+        "suback",
+        "a filter of an MQTT 5 client that is refused: AWS's tables have the codes for SUBACK and for DISCONNECT",
+        "suback",
+        "disconnect",
+    )
+    mqtt5_throttled_publish: Literal["discard", "puback"] = choice(
+        "discard",
+        "a publish of an MQTT 5 client over the rate: AWS says `discarded`; `puback` answers QoS 1 with 0x97",
+        "discard",
+        "puback",
+    )
+    mqtt5_topic_aliases_out: int = choice(
+        0,
+        "topic aliases towards a client that allows some: AWS supports them, but no page says that it uses them",
+        low=0,
+    )
+    mqtt5_reason_string: bool = choice(
+        True,
+        "a reason string beside each code says what was wrong. AWS sends some (a refused CONNACK of 113 bytes was "
+        "seen), but its texts are unknown; false: codes only",
+        True,
+        False,
+    )
+    dup_on_redelivery: bool = choice(
         False, "AWS says it does not support DUP; MQTT 3.3.1-1 wants it set on a redelivery", False, True
     )
-    refresh_idle_lateness_s: int = _choice(
+    refresh_idle_lateness_s: int = choice(
         0, "a refresh on an idle connection may come up to 300 s late at AWS; 0 is the strictest", low=0
     )
-    recheck_connect: bool = _choice(
+    recheck_connect: bool = choice(
         True,
         "iot:Connect is evaluated again with each refreshed policy (reported: MQTTnet #1729)",
         True,
         False,
     )
-    domain_alpn: Literal["tolerate", "refuse"] = _choice(
+    domain_alpn: Literal["tolerate", "refuse"] = choice(
         "tolerate", "ALPN `mqtt` offered to a domain configuration that needs none", "tolerate", "refuse"
     )
-    http_refused_status: int = _choice(403, "status of an HTTP publish that authorizer or policy refuses", 403, 401)
-    connect_timeout_s: int = _choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
+    http_refused_status: int = choice(403, "status of an HTTP publish that authorizer or policy refuses", 403, 401)
+    connect_timeout_s: int = choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
 
-    handshake_timeout_s: int = _guard(10, "time for a TLS handshake", low=1)
-    max_handshakes: int = _guard(256, "TLS handshakes at a time; the oldest of the busiest address ends first", low=1)
-    max_handshakes_per_address: int = _guard(128, "of these, from one address; its oldest ends first", low=1)
-    http_timeout_s: int = _guard(30, "time for one HTTP request to arrive, the wait on a kept connection included")
-    max_http_head_bytes: int = _guard(16 * 1024, "request line and headers of one HTTP request")
-    max_write_buffer_bytes: int = _guard(1024 * 1024, "bytes waiting for one peer; one that does not read is dropped")
-    max_queued_messages: int = _guard(1000, "QoS 1 messages waiting for one client; newer ones are dropped")
-    max_queued_bytes: int = _guard(16 * 1024 * 1024, "payload bytes waiting for one client")
-    max_retained_bytes: int = _guard(64 * 1024 * 1024, "payload bytes of all retained messages")
-    max_connections: int = _guard(900, "connections at a time: below the usual 1,024 file descriptors")
-    max_environments: int = _guard(
+    handshake_timeout_s: int = guard(10, "time for a TLS handshake", low=1)
+    max_handshakes: int = guard(256, "TLS handshakes at a time; the oldest of the busiest address ends first", low=1)
+    max_handshakes_per_address: int = guard(128, "of these, from one address; its oldest ends first", low=1)
+    http_timeout_s: int = guard(30, "time for one HTTP request to arrive, the wait on a kept connection included")
+    max_http_head_bytes: int = guard(16 * 1024, "request line and headers of one HTTP request")
+    max_write_buffer_bytes: int = guard(1024 * 1024, "bytes waiting for one peer; one that does not read is dropped")
+    max_queued_messages: int = guard(1000, "QoS 1 messages waiting for one client; newer ones are dropped")
+    max_queued_bytes: int = guard(16 * 1024 * 1024, "payload bytes waiting for one client")
+    max_retained_bytes: int = guard(64 * 1024 * 1024, "payload bytes of all retained messages")
+    max_connections: int = guard(900, "connections at a time: below the usual 1,024 file descriptors")
+    max_environments: int = guard(
         10,
         "Lambda execution environments of the authorizer: processes, as many as there are calls at once. AWS starts "
         "with 1,000 for an account",
         low=1,
     )
-    max_watcher_messages: int = _guard(1000, "messages waiting for one watcher; the oldest are dropped")
+    max_watcher_messages: int = guard(1000, "messages waiting for one watcher; the oldest are dropped")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -205,6 +242,8 @@ class Settings:
             raise SettingError(f"{field.name}={value!r}: must be one of {', '.join(map(str, choices))}")
         if low is not None and (not isinstance(value, (int, float)) or value < low):
             raise SettingError(f"{field.name}={value!r}: must be a number, at least {low:g}")
+        if (high := field.metadata["high"]) is not None and isinstance(value, (int, float)) and value > high:
+            raise SettingError(f"{field.name}={value!r}: must be at most {high:g}")
         if field.name.endswith("port") and (not isinstance(value, int) or not 0 <= value <= 65535):
             raise SettingError(f"{field.name}={value!r}: must be a port, 0 to 65535")
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mqtt443_tools.localcore.front.websocket import SUBPROTOCOL, WebSocketFrames, negotiate
-from mqtt443_tools.localcore.mqtt.packets import Malformed, Parser
+from mqtt443_tools.localcore.mqtt.packets import Malformed
+from mqtt443_tools.localcore.mqtt.parser import Parser
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request

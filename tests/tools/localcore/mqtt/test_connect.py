@@ -93,10 +93,11 @@ def test_empty_client_id_gets_one_where_the_setting_says_so(make_engine: MakeEng
     assert "[MQTT-3.1.3-8]" in detail
 
 
-def test_mqtt_5_gets_connack_1(engine: Engine) -> None:
-    received, reason, detail = refused(engine, client_connect(level=5))
+@pytest.mark.parametrize("name", ["MQTT", "MQIsdp"])
+def test_mqtt_3_1_gets_connack_1(engine: Engine, name: str) -> None:
+    received, reason, detail = refused(engine, client_connect(name=name, level=3))
     assert (received, reason) == ([Connack(1)], "CLIENT_ERROR")
-    assert "MQTT 5" in detail
+    assert "MQTT 3.1:" in detail
 
 
 @pytest.mark.parametrize(

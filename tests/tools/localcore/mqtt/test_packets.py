@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.mqtt import packets
+from mqtt443_tools.localcore.mqtt import encoder, packets
 from mqtt443_tools.localcore.mqtt.packets import (
     Connect,
     Malformed,
     Packet,
-    Parser,
     Publish,
     Subscribe,
     Unsubscribe,
     Will,
 )
+from mqtt443_tools.localcore.mqtt.parser import Parser
+from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
 
 from tests.support.mqtt.client import (
     Connack,
@@ -126,7 +127,7 @@ def test_oversized_packet_is_refused_before_its_body() -> None:
     parser = Parser(MAX)
     assert parser.feed(bytes([0x30, 0xE8, 0x07])) == []  # 1000: as large as it may be
     (packet,) = Parser(MAX).feed(bytes([0x30, 0xE9, 0x07]))
-    assert packet == Malformed("a packet of 1001 bytes, the limit is 1000")
+    assert packet == Malformed("a packet of 1001 bytes, the limit is 1000", ReasonCode.PACKET_TOO_LARGE)
 
 
 def test_malformed_packet_ends_the_parse_after_those_before_it() -> None:
@@ -151,17 +152,21 @@ def test_remaining_length_of_five_bytes_is_refused() -> None:
     assert "2.2.3" in detail(b"\x30\x80\x80\x80\x80\x01")
 
 
-def test_protocol_levels_other_than_four_get_connack_1() -> None:
-    assert parse(client_connect(level=5))[0] == Malformed(
-        "MQTT 5: this endpoint speaks MQTT 3.1.1, level 4 [MQTT-3.1.2-2]", packets.BAD_LEVEL
-    )
-    assert parse(client_connect(level=3))[0].connack == packets.BAD_LEVEL  # type: ignore[union-attr]
+@pytest.mark.parametrize(("name", "level", "answered_in"), [("MQIsdp", 3, 4), ("MQTT", 3, 4), ("MQTT", 6, 5)])
+def test_other_protocol_levels_are_refused_in_the_version_nearest_to_them(
+    name: str, level: int, answered_in: int
+) -> None:
+    parser = Parser(MAX)
+    (packet,) = parser.feed(client_connect(name=name, level=level))
+    assert isinstance(packet, Malformed)
+    assert packet.reason_code == ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
+    assert parser.version == answered_in
 
 
 @pytest.mark.parametrize(
     ("clause", "data"),
     [
-        ("3.1.2-1]", client_connect(name="MQIsdp", level=3)),
+        ("3.1.2-1]", client_connect(name="MQIsdp", level=4)),
         ("3.1.2-3]", client_connect(flags=0b1100_0011)),
         ("3.1.2-13]", client_connect(flags=0b1100_1010)),
         ("3.1.2-15]", client_connect(flags=0b1110_0010)),
@@ -205,22 +210,22 @@ def test_password_is_not_in_the_repr() -> None:
 @given(publishes.filter(lambda packet: packet.qos < 2))
 def test_publish_from_here_is_read_by_a_client_as_it_was_meant(packet: Publish) -> None:
     expected = Got(packet.topic, packet.payload, packet.qos, packet.retain, packet.dup, packet.packet_id)
-    assert Inbox().feed(packets.publish(packet)) == [expected]
+    assert Inbox().feed(encoder.publish(packet)) == [expected]
 
 
 def test_large_publish_has_its_length_in_three_bytes() -> None:
     payload = bytes(128 * 1024)
-    assert Inbox().feed(packets.publish(Publish("t", payload, 0))) == [Got("t", payload)]
+    assert Inbox().feed(encoder.publish(Publish("t", payload, 0))) == [Got("t", payload)]
 
 
 def test_answers_are_read_by_a_client_as_they_were_meant() -> None:
     data = (
-        packets.connack(0, session_present=True)
-        + packets.connack(5)
-        + packets.puback(513)
-        + packets.suback(7, [0, 1, 0x80])
-        + packets.unsuback(8)
-        + packets.PINGRESP_BYTES
+        encoder.connack(0, session_present=True)
+        + encoder.connack(5)
+        + encoder.puback(513)
+        + encoder.suback(7, [0, 1, 0x80])
+        + encoder.unsuback(8)
+        + encoder.PINGRESP_BYTES
     )
     expected = [Connack(0, True), Connack(5), Puback(513), Suback(7, (0, 1, 0x80)), Unsuback(8), Pingresp()]
     assert Inbox().feed(data) == expected

@@ -29,7 +29,7 @@ def valid(topic_filter: str) -> bool:
 )
 def test_tree_matches_as_each_filter_does_by_itself(steps: list[tuple[str, str, int, bool]], topic: str) -> None:
     tree = Subscriptions()
-    sessions = {name: Session(name, clean=True) for name in ("s1", "s2", "s3")}
+    sessions = {name: Session(name, expiry_s=0) for name in ("s1", "s2", "s3")}
     for name, topic_filter, qos, stays in steps:
         tree.add(sessions[name], topic_filter, qos)
         if not stays:
@@ -46,7 +46,7 @@ def test_tree_matches_as_each_filter_does_by_itself(steps: list[tuple[str, str, 
 
 def test_removing_every_subscription_leaves_an_empty_tree() -> None:
     tree = Subscriptions()
-    session = Session("s", clean=True)
+    session = Session("s", expiry_s=0)
     for topic_filter in ("a/b/c", "a/b", "a/+/c", "#"):
         tree.add(session, topic_filter, 1)
     tree.remove(session, "no/such")
@@ -59,8 +59,8 @@ def test_removing_every_subscription_leaves_an_empty_tree() -> None:
 def test_cost_of_a_match_does_not_grow_with_sessions(sessions: int) -> None:
     tree = Subscriptions()
     for number in range(sessions):
-        tree.add(Session(f"d{number}", clean=True), f"commands/d{number}", 1)
-    tree.add(Session("watcher", clean=True), "telemetry/#", 0)
+        tree.add(Session(f"d{number}", expiry_s=0), f"commands/d{number}", 1)
+    tree.add(Session("watcher", expiry_s=0), "telemetry/#", 0)
     found = tree.match("telemetry/d5")
     assert [session.client_id for session, _ in found] == ["watcher"]
     assert tree.visited == 2

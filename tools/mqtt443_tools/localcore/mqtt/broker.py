@@ -6,14 +6,17 @@ listeners share one broker.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from mqtt443_tools.localcore.clock import Clock, Handle
+from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED, Version
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import Message, Session
 from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
+from mqtt443_tools.localcore.mqtt.wills import DelayedWills
 from mqtt443_tools.localcore.settings import Settings
 
 
@@ -44,38 +47,55 @@ class Broker:
         self._watchers: list[Callable[[Message], None]] = []
         self._waiting: deque[Message] = deque()
         self._routing = False
+        self._wills = DelayedWills(clock, self.publish)
         self.subscriptions = Subscriptions()
         self.retained = RetainedMessages(settings, clock)
 
-    def attach(self, connection: Connected, client_id: str, *, clean: bool) -> tuple[Session, bool]:
+    def attach(
+        self, connection: Connected, client_id: str, *, clean: bool, expiry_s: int, version: Version = 4
+    ) -> tuple[Session, bool]:
         """Connect a client; a connection that has the client id already is cut [MQTT-3.1.4-2].
 
-        Returns the session and whether it was there before: session present [MQTT-3.2.2-1] [MQTT-3.2.2-2].
+        Args:
+            connection: the new connection.
+            client_id: of the client.
+            clean: whether an earlier session ends now; one of the other version always does.
+            expiry_s: how long the session is to outlive this connection.
+            version: of the client.
+
+        Returns:
+            The session and whether it was there before: session present [MQTT-3.2.2-1] [MQTT-3.2.2-2].
         """
         self.disconnect(client_id, "DUPLICATE_CLIENTID", "another connection came with the same client id")
         if (expiry := self._expiries.pop(client_id, None)) is not None:
             expiry.cancel()
         session = self._sessions.get(client_id)
-        present = session is not None and not clean
-        if session is None or clean:  # [MQTT-3.1.2-6]: nothing of an earlier session survives
+        present = session is not None and not clean and session.version == version
+        if session is not None and present:
+            session.expiry_s = expiry_s
+            self._wills.cancel(client_id)  # [MQTT5-3.1.3-9]
+        else:  # [MQTT-3.1.2-6]: nothing of an earlier session survives
             if session is not None:
-                self.subscriptions.remove_all(session)
-            session = self._sessions[client_id] = Session(client_id, clean)
+                self._end_session(client_id)
+            session = self._sessions[client_id] = Session(client_id, expiry_s, version)
         self._connections[client_id] = connection
         return session, present
 
-    def detach(self, client_id: str, will: Message | None) -> None:
-        """Take a client off; a clean session ends now, another after its expiry. Then its will is published."""
+    def detach(self, client_id: str, will: Message | None, *, will_delay_s: int = 0) -> None:
+        """Take a client off; its session ends now or after its expiry. Then its will is published, or after its delay.
+
+        A will is published with the end of the session at the latest (MQTT 5, clause 3.1.3.2.2).
+        """
         session = self._sessions[client_id]
         del self._connections[client_id]
-        if session.clean:
-            self._forget(client_id)
-        else:
-            self._expiries[client_id] = self._clock.call_later(
-                self._settings.session_expiry_s, lambda: self._expire(client_id)
-            )
         if will is not None:
-            self.publish(will)
+            self._wills.delay(client_id, will, will_delay_s)
+        if session.expiry_s == 0:
+            self._end_session(client_id)
+        else:
+            self._expiries[client_id] = self._clock.call_later(session.expiry_s, lambda: self._expire(client_id))
+            if not will_delay_s:
+                self._wills.publish(client_id)
 
     def connected(self) -> list[str]:
         """Return the client ids that are connected."""
@@ -96,6 +116,7 @@ class Broker:
         for expiry in self._expiries.values():
             expiry.cancel()
         self._expiries.clear()
+        self._wills.close()
 
     def publish(self, message: Message) -> None:
         """Route a message to retained store, watchers and subscribers.
@@ -112,6 +133,12 @@ class Broker:
         finally:
             self._routing = False
 
+    def send_retained(self, client_id: str, topic_filter: str, qos: int) -> None:
+        """Send a connected client the retained message of a filter that names its topic exactly, if there is one."""
+        message = self.retained.for_filter(topic_filter)
+        if message is not None and (connection := self._connections.get(client_id)) is not None:
+            connection.deliver(message, min(qos, message.qos))
+
     def watch(self, callback: Callable[[Message], None]) -> Callable[[], None]:
         """Have every published message given to `callback`; return the call that ends it."""
         self._watchers.append(callback)
@@ -122,10 +149,13 @@ class Broker:
             self._on_drop(message.client_id, "THROTTLED", f"not retained: {problem}")
         for watcher in list(self._watchers):
             watcher(message)
-        # A subscription that is there already gets the message with RETAIN 0 [MQTT-3.3.1-9].
-        live = Message(message.topic, message.payload, message.qos, False, message.client_id, message.received_at)
-        for session, granted in self.subscriptions.match(message.topic):
-            self._hand_over(session, live, min(granted, message.qos))
+        # A subscription that is there already gets the message with RETAIN 0 [MQTT-3.3.1-9], unless it asked otherwise.
+        live = dataclasses.replace(message, retain=False) if message.retain else message
+        for session, options in self.subscriptions.match(message.topic):
+            if options & NO_LOCAL and session.client_id == message.client_id:
+                continue  # [MQTT5-3.8.3-3]
+            shown = message if options & RETAIN_AS_PUBLISHED else live
+            self._hand_over(session, shown, min(options & QOS_BITS, message.qos))
 
     def _hand_over(self, session: Session, message: Message, qos: int) -> None:
         connection = self._connections.get(session.client_id)
@@ -136,7 +166,8 @@ class Broker:
 
     def _expire(self, client_id: str) -> None:
         del self._expiries[client_id]
-        self._forget(client_id)
+        self._end_session(client_id)
 
-    def _forget(self, client_id: str) -> None:
+    def _end_session(self, client_id: str) -> None:
         self.subscriptions.remove_all(self._sessions.pop(client_id))
+        self._wills.publish(client_id)

@@ -12,11 +12,16 @@ from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.auth.peer import Peer
 from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.clock import Clock
-from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, TopicError
-from mqtt443_tools.localcore.mqtt.packets import ID_REJECTED, NOT_AUTHORIZED, Connect, Will
+from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, PublishRefusedError, TopicError
+from mqtt443_tools.localcore.mqtt.packets import Connect, Will
+from mqtt443_tools.localcore.mqtt.publish import check_properties
+from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
 from mqtt443_tools.localcore.mqtt.topics import check_topic, is_reserved
 from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
+
+MIN_CLIENT_PACKET_BYTES = 512
+"""A smaller Maximum Packet Size is "not allowed to connect" (General Reference); with which code, no page says."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Admission:
     def request(self, connect: Connect, peer: Peer) -> Request:
         """Check a CONNECT and return what the authorizer is asked. Raises AdmissionRefusedError."""
         self._check_client_id(connect)
+        self._check_properties(connect)
         if connect.will is not None:
             self._check_will(connect.will)
         return Request(
@@ -63,28 +69,45 @@ class Admission:
     def _check_client_id(self, connect: Connect) -> None:
         client_id, problem = connect.client_id, None
         if not client_id:
-            # An empty id asks for a new one, which needs a clean session [MQTT-3.1.3-7].
-            if self._settings.empty_client_id == "refuse" or not connect.clean_session:
+            # An empty id asks for a new one, which needs a clean session in 3.1.1 [MQTT-3.1.3-7].
+            if connect.version == 4 and (self._settings.empty_client_id == "refuse" or not connect.clean_session):
                 problem = "the client id is empty [MQTT-3.1.3-8]"
         elif (size := len(client_id.encode())) > self._settings.max_client_id_bytes:
             problem = f"the client id has {size} bytes, the limit is {self._settings.max_client_id_bytes}"
         elif client_id.startswith("$"):
             problem = "client ids that begin with $ are AWS's own"
         if problem is not None:  # [MQTT-3.1.3-9]: return code 2, then close
-            raise AdmissionRefusedError("CLIENT_ERROR", problem, ID_REJECTED, always_connack=True)
+            raise AdmissionRefusedError("CLIENT_ERROR", problem, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID)
+
+    @staticmethod
+    def _check_properties(connect: Connect) -> None:
+        asked = connect.properties
+        if asked.authentication_method is not None:
+            detail = "an authentication method (AUTH), which AWS does not support"
+            raise AdmissionRefusedError("CLIENT_ERROR", detail, ReasonCode.BAD_AUTHENTICATION_METHOD)
+        size = asked.maximum_packet_bytes
+        if size is not None and size < MIN_CLIENT_PACKET_BYTES:
+            detail = f"a maximum packet size of {size} bytes, AWS takes {MIN_CLIENT_PACKET_BYTES} or more"
+            raise AdmissionRefusedError("CLIENT_ERROR", detail, ReasonCode.QUOTA_EXCEEDED)
 
     def _check_will(self, will: Will) -> None:
         settings = self._settings
         try:
             check_topic(will.topic, max_bytes=settings.max_topic_bytes, max_slashes=settings.max_topic_slashes)
+            check_properties(will.properties, settings)
+        except PublishRefusedError as refused:
+            raise AdmissionRefusedError("CLIENT_ERROR", f"will: {refused.detail}", refused.reason_code) from None
         except TopicError as error:
-            raise AdmissionRefusedError("CLIENT_ERROR", f"will topic: {error}") from None
+            raise AdmissionRefusedError("CLIENT_ERROR", f"will topic: {error}", ReasonCode.TOPIC_NAME_INVALID) from None
         if is_reserved(will.topic):
-            raise AdmissionRefusedError("CLIENT_ERROR", f"will topic: {will.topic} is reserved")
+            detail = f"will topic: {will.topic} is reserved"
+            raise AdmissionRefusedError("CLIENT_ERROR", detail, ReasonCode.TOPIC_NAME_INVALID)
         if will.qos == 2:
-            raise AdmissionRefusedError("CLIENT_ERROR", "a will with QoS 2, which AWS does not support")
+            detail = "a will with QoS 2, which AWS does not support"
+            raise AdmissionRefusedError("CLIENT_ERROR", detail, ReasonCode.QOS_NOT_SUPPORTED)
         if (size := len(will.payload)) > settings.max_payload_bytes:
-            raise AdmissionRefusedError("CLIENT_ERROR", f"a will of {size} bytes, over {settings.max_payload_bytes}")
+            detail = f"a will of {size} bytes, over {settings.max_payload_bytes}"
+            raise AdmissionRefusedError("CLIENT_ERROR", detail, ReasonCode.QUOTA_EXCEEDED)
 
     @staticmethod
     def _check_policy(access: Access, client_id: str, will: Will | None) -> None:
@@ -93,7 +116,7 @@ class Admission:
         if verdict.allowed and will is not None:
             verdict = access.publish(will.topic, retain=will.retain)
         if not verdict.allowed:
-            raise AdmissionRefusedError("AUTHORIZATION_FAILURE", verdict.explanation, NOT_AUTHORIZED)
+            raise AdmissionRefusedError("AUTHORIZATION_FAILURE", verdict.explanation, ReasonCode.NOT_AUTHORIZED)
 
     def _check_rate(self, client_id: str) -> None:
         rate = self._rates.pop(client_id, None) or RateWindow(self._settings.connect_rate_per_s, self._clock)
@@ -102,6 +125,5 @@ class Admission:
         while (oldest := next(iter(self._rates))) != client_id and self._rates[oldest].idle():
             del self._rates[oldest]
         if not rate.take():
-            raise AdmissionRefusedError(
-                "THROTTLED", f"over {self._settings.connect_rate_per_s} CONNECT a second for one client id"
-            )
+            detail = f"over {self._settings.connect_rate_per_s} CONNECT a second for one client id"
+            raise AdmissionRefusedError("THROTTLED", detail, self._settings.mqtt5_connect_rate_code)

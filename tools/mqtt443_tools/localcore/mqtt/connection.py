@@ -1,32 +1,29 @@
-"""One MQTT 3.1.1 connection as AWS IoT Core treats it: from the first packet to the close.
+"""One MQTT connection as AWS IoT Core treats it, in both versions: from the first packet to the close.
 
 Sans-I/O: bytes come in through `receive`; bytes and requests go out through a `Driver`; time comes from the clock.
 Nothing here waits: the driver asks the authorizer and answers with `granted`, `not_granted`, `refreshed` or
-`not_refreshed`. `connect` is the gate, `subscribe` judges filters, `delivery` sends messages, `timers` end a connection
-that is silent or too old.
+`not_refreshed`. `connect` is the gate, `publishing` and `subscribe` take what the client sends, `delivery` sends it
+messages, `client_answers` speaks its version, `timers` end a connection that is silent or too old.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.auth.peer import Peer
 from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
-from mqtt443_tools.localcore.localcore_errors import (
-    AdmissionRefusedError,
-    PublishRefusedError,
-    Refused,
-    SubscribeRefusedError,
-)
-from mqtt443_tools.localcore.mqtt import packets
+from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, Refused
+from mqtt443_tools.localcore.mqtt.capabilities import capabilities, outbound_for, session_expiry_s, window
+from mqtt443_tools.localcore.mqtt.client_answers import Answers, Answers5, Answers311
 from mqtt443_tools.localcore.mqtt.connect import Admitted
 from mqtt443_tools.localcore.mqtt.delivery import Delivery
+from mqtt443_tools.localcore.mqtt.encoder import PINGRESP_BYTES
+from mqtt443_tools.localcore.mqtt.link import Link
 from mqtt443_tools.localcore.mqtt.packets import (
     Connect,
     Disconnect,
@@ -39,11 +36,15 @@ from mqtt443_tools.localcore.mqtt.packets import (
     Subscribe,
     Unsubscribe,
 )
-from mqtt443_tools.localcore.mqtt.publish import check_publish
-from mqtt443_tools.localcore.mqtt.session import Message, Session
-from mqtt443_tools.localcore.mqtt.subscribe import judge_filters
+from mqtt443_tools.localcore.mqtt.parser import Parser
+from mqtt443_tools.localcore.mqtt.publishing import Publishing
+from mqtt443_tools.localcore.mqtt.reason_codes import DISCONNECT_CODES, ReasonCode
+from mqtt443_tools.localcore.mqtt.session import Message
+from mqtt443_tools.localcore.mqtt.subscribe import Subscribing
 from mqtt443_tools.localcore.mqtt.timers import Timers, effective_keep_alive_s
-from mqtt443_tools.localcore.rate import RateWindow
+
+GONE = ("CLIENT_INITIATED_DISCONNECT", "CONNECTION_LOST")
+"""Ends after which the client hears nothing more."""
 
 
 class Driver(Protocol):
@@ -66,9 +67,11 @@ class Driver(Protocol):
 class _Up:
     """What a connection has once it is accepted."""
 
-    session: Session
+    connect: Connect
+    link: Link
+    publishing: Publishing
+    subscribing: Subscribing
     delivery: Delivery
-    access: Access
 
 
 class MqttConnection:
@@ -81,12 +84,11 @@ class MqttConnection:
         self._event_log = event_log
         self._context = context
         self._settings = context.settings
-        self._parser = packets.Parser(context.settings.max_packet_bytes)
-        self._publish_rate = RateWindow(context.settings.publish_rate_per_s, context.clock)
+        self._parser = Parser(context.settings.max_packet_bytes)
         self._timers = Timers(context.settings, context.clock, on_end=self.end, on_refresh=self._start_refresh)
         self._timers.await_connect()
+        self._answers: Answers = Answers311(context.settings)
         self._up: _Up | None = None
-        self._will: Message | None = None
         self._waiting: deque[Packet] = deque()
         self._authorizing: Connect | None = None  # the CONNECT that the authorizer is asked about
 
@@ -106,7 +108,7 @@ class MqttConnection:
         try:
             admitted = self._context.admission.admit(connect, self._peer, grant)
         except AdmissionRefusedError as refused:
-            self._refuse_connect(refused)
+            self.end(refused.reason, refused.detail, code=refused.reason_code)
         else:
             self._accept(connect, admitted)
             self._process()
@@ -114,15 +116,15 @@ class MqttConnection:
     def not_granted(self, refused: Refused) -> None:
         """Refuse a CONNECT that the authorizer did not let in."""
         if self._end_authorizing() is not None:
-            self._refuse_connect(AdmissionRefusedError(refused.reason, refused.detail, packets.NOT_AUTHORIZED))
+            self.end(refused.reason, refused.detail, code=self._settings.mqtt5_login_code)
 
     def refreshed(self, grant: Grant) -> None:
         """Take the new policy of a connection that is up; it may end the connection."""
         if self._up is None or not self.open:
             return
-        access = self._up.access
+        access = self._up.link.access
         access.grant = grant
-        verdict = access.connect(self._up.session.client_id)
+        verdict = access.connect(self._up.link.session.client_id)
         if self._settings.recheck_connect and not verdict.allowed:
             self.end("AUTH_ERROR", f"refresh: {verdict.explanation}")
         else:
@@ -137,28 +139,47 @@ class MqttConnection:
         if self._up is not None and self.open:
             self._up.delivery.deliver(message, qos)
 
-    def end(self, reason: str, detail: str, *, send_will: bool = True) -> None:
-        """Close the connection and, if it was up, leave the broker; the will is sent unless the client said goodbye."""
+    def end(self, reason: str, detail: str, *, code: int | None = None, send_will: bool = True) -> None:
+        """Close the connection and, if it was up, leave the broker.
+
+        Args:
+            reason: AWS's word for it.
+            detail: one line, without secrets.
+            code: MQTT 5 reason code, if the reason has no own one.
+            send_will: False where the client said goodbye.
+        """
         if not self.open:
             return
         self.open = False
         self._timers.close()
         self._event_log.write("closed" if self._up else "refused", reason, detail)
+        if reason not in GONE:
+            self._say_farewell(reason, detail, code)
         self._driver.close()
-        if self._up is not None:
-            self._up.delivery.close()
-            will = self._will if send_will else None
-            if will is not None:
-                will = replace(will, received_at=self._context.clock.time())
-            self._context.broker.detach(self._up.session.client_id, will)
+        if (up := self._up) is not None:
+            up.delivery.close()
+            client_id, will, delay_s = up.link.session.client_id, None, 0
+            if (left := up.connect.will) is not None and send_will:
+                will = Message.of(left, client_id, self._context.clock.time())
+                delay_s = left.properties.will_delay_s or 0
+            self._context.broker.detach(client_id, will, will_delay_s=delay_s)
 
     def fail(self, error: Exception) -> None:
         """End this connection, and no other, for an error of the endpoint itself."""
         self._context.log("".join(traceback.format_exception(error)))
         self.end("SERVER_ERROR", f"internal error: {type(error).__name__}")
 
-    def _send(self, data: bytes) -> None:
-        if self.open and not self._driver.send(data):
+    def _say_farewell(self, reason: str, detail: str, code: int | None) -> None:
+        if self._up is None:
+            answer = self._answers.refuse(ReasonCode.UNSPECIFIED_ERROR if code is None else code, detail)
+        else:
+            code = DISCONNECT_CODES.get(reason, ReasonCode.UNSPECIFIED_ERROR) if code is None else code
+            answer = self._answers.disconnect(code, detail)
+        if answer is not None:
+            self._driver.send(answer)
+
+    def _send(self, data: bytes | None) -> None:
+        if data is not None and self.open and not self._driver.send(data):
             self.end("CONNECTION_LOST", f"the client does not read: {self._settings.max_write_buffer_bytes} bytes wait")
 
     def _process(self) -> None:
@@ -174,17 +195,19 @@ class MqttConnection:
         """Take the packet that must be CONNECT [MQTT-3.1.0-1]."""
         self._timers.connect_came()
         if isinstance(packet, Malformed):
-            if packet.connack is not None:
-                self._send(packets.connack(packet.connack))
-            self.end("CLIENT_ERROR", packet.detail)
+            if self._parser.version == 5:
+                self._answers = Answers5(self._settings)
+            self.end("CLIENT_ERROR", packet.detail, code=packet.reason_code)
         elif not isinstance(packet, Connect):
             self.end("CLIENT_ERROR", f"{type(packet).__name__.upper()} came before CONNECT [MQTT-3.1.0-1]")
         else:
             self._event_log.client_id = packet.client_id or None
+            if packet.version == 5:
+                self._answers = Answers5(self._settings, packet.properties)
             try:
                 request = self._context.admission.request(packet, self._peer)
             except AdmissionRefusedError as refused:
-                self._refuse_connect(refused)
+                self.end(refused.reason, refused.detail, code=refused.reason_code)
             else:
                 self._authorizing = packet
                 self._driver.authorize(request)
@@ -194,32 +217,33 @@ class MqttConnection:
         connect, self._authorizing = self._authorizing, None
         return connect if self.open else None
 
-    def _refuse_connect(self, refused: AdmissionRefusedError) -> None:
-        if refused.connack and (refused.always_connack or self._settings.refusal == "connack"):
-            self._send(packets.connack(refused.connack))
-        self.end(refused.reason, refused.detail)
-
     def _accept(self, connect: Connect, admitted: Admitted) -> None:
         client_id, access = admitted.client_id, admitted.access
         self._event_log.client_id = client_id
-        session, present = self._context.broker.attach(self, client_id, clean=connect.clean_session)
+        expiry_s = session_expiry_s(connect, self._settings)
+        session, present = self._context.broker.attach(
+            self, client_id, clean=connect.clean_session, expiry_s=expiry_s, version=connect.version
+        )
+        link = Link(self._context, self._event_log, self._answers, session, access, self._send, self.end)
         delivery = Delivery(
             session,
             self._settings,
             self._context.clock,
+            outbound=outbound_for(connect, self._settings, self._context.clock),
+            window=window(connect, self._settings),
             send=self._send,
             may_receive=self._may_receive,
             on_drop=self._event_log.dropped,
         )
-        self._up = _Up(session, delivery, access)
-        if (will := connect.will) is not None:
-            self._will = self._message(will.topic, will.payload, will.qos, retain=will.retain)
-        protocol = "MQTT over WebSocket" if self._peer.over_websocket else "MQTT"
+        self._up = _Up(connect, link, Publishing(link), Subscribing(link), delivery)
+        protocol = "MQTT 5" if link.is_5 else "MQTT"
+        protocol += " over WebSocket" if self._peer.over_websocket else ""
         keep_alive_s = effective_keep_alive_s(connect.keep_alive_s, self._settings)
         found = "session present" if present else "new session"
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
         self._event_log.write("accepted", "CONNECTED", detail)
-        self._send(packets.connack(packets.ACCEPTED, session_present=present))
+        able = capabilities(connect, client_id, self._settings)
+        self._send(self._answers.accept(session_present=present, found=able))
         if self.open:
             self._timers.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
             delivery.resume()
@@ -227,97 +251,48 @@ class MqttConnection:
     def _handle(self, packet: Packet, up: _Up) -> None:
         match packet:
             case Publish():
-                self._publish(packet, up)
+                up.publishing.receive(packet)
             case Puback():
                 up.delivery.acknowledge(packet.packet_id)
             case Subscribe():
-                self._subscribe(packet, up)
+                up.subscribing.subscribe(packet)
             case Unsubscribe():
-                for topic_filter in packet.filters:
-                    self._context.broker.subscriptions.remove(up.session, topic_filter)
-                self._send(packets.unsuback(packet.packet_id))  # also for what was not subscribed [MQTT-3.10.4-5]
+                up.subscribing.unsubscribe(packet)
             case Pingreq():
-                self._send(packets.PINGRESP_BYTES)  # [MQTT-3.12.4-1]
-            case Disconnect():  # [MQTT-3.14.4-3]: the will goes with it
-                self.end("CLIENT_INITIATED_DISCONNECT", "DISCONNECT", send_will=False)
+                self._send(PINGRESP_BYTES)  # [MQTT-3.12.4-1]
+            case Disconnect():
+                self._disconnected(packet, up)
             case Connect():
                 self.end("CLIENT_ERROR", "a second CONNECT [MQTT-3.1.0-2]")
             case Qos2Flow():
-                self._refuse(self._settings.qos2, "CLIENT_ERROR", f"packet type {packet.packet_type} belongs to QoS 2")
+                detail = f"packet type {packet.packet_type} belongs to QoS 2"
+                if self._settings.qos2 == "close":
+                    self.end("CLIENT_ERROR", detail)
+                else:
+                    self._event_log.dropped("CLIENT_ERROR", detail)
             case Malformed():
-                self.end("CLIENT_ERROR", packet.detail)
+                self.end("CLIENT_ERROR", packet.detail, code=packet.reason_code)
 
-    def _publish(self, packet: Publish, up: _Up) -> None:
-        if not self._publish_rate.take():  # discarded; QoS 1 gets no PUBACK, so a client can send it again
-            self._event_log.dropped("THROTTLED", f"over {self._settings.publish_rate_per_s} publishes a second")
-            return
-        if packet.qos == 2:
-            self._refuse(self._settings.qos2, "CLIENT_ERROR", f"PUBLISH with QoS 2 on {packet.topic}")
-            return
-        try:
-            check_publish(
-                packet.topic,
-                len(packet.payload),
-                retain=packet.retain,
-                access=up.access,
-                settings=self._settings,
-            )
-        except PublishRefusedError as refused:
-            self._refuse_publish(refused)
-            return
-        self._context.broker.publish(self._message(packet.topic, packet.payload, packet.qos, retain=packet.retain))
-        if packet.packet_id is not None:
-            self._send(packets.puback(packet.packet_id))
-
-    def _refuse_publish(self, refused: PublishRefusedError) -> None:
-        match refused.kind:
-            case "topic":
-                self.end("CLIENT_ERROR", refused.detail)
-            case "payload":
-                self._refuse(self._settings.over_payload, "CLIENT_ERROR", refused.detail)
-            case "reserved":
-                self._refuse(self._settings.reserved_topics, "CLIENT_ERROR", refused.detail)
-            case "policy":
-                self._refuse(self._settings.refused_publish, "AUTH_ERROR", refused.detail)
-
-    def _refuse(self, action: Literal["close", "ignore"], reason: str, detail: str) -> None:
-        """Close, or leave the packet unanswered, as the setting says."""
-        if action == "close":
-            self.end(reason, detail)
-        else:
-            self._event_log.dropped(reason, detail)
-
-    def _subscribe(self, packet: Subscribe, up: _Up) -> None:
-        try:
-            codes = judge_filters(packet.filters, up.session, up.access, self._settings)
-        except SubscribeRefusedError as refused:
-            self.end(refused.reason, refused.detail)
-            return
-        if codes is None:
-            self._event_log.dropped("CLIENT_ERROR", "SUBSCRIBE with QoS 2 gets no SUBACK")
-            return
-        granted = []
-        for (topic_filter, _), code in zip(packet.filters, codes, strict=True):
-            if code == packets.SUBSCRIBE_REFUSED:
-                self._event_log.dropped("SUBSCRIBE_REFUSED", f"SUBACK 0x80 for {topic_filter}")
-            else:
-                self._context.broker.subscriptions.add(up.session, topic_filter, code)
-                granted.append((topic_filter, code))
-        self._send(packets.suback(packet.packet_id, codes))  # [MQTT-3.8.4-1] [MQTT-3.8.4-5]
-        for topic_filter, qos in granted:
-            if (message := self._context.broker.retained.for_filter(topic_filter)) is not None:
-                self.deliver(message, min(qos, message.qos))  # RETAIN 1 [MQTT-3.3.1-8]
+    def _disconnected(self, packet: Disconnect, up: _Up) -> None:
+        """Take a DISCONNECT [MQTT-3.14.4-3]: the will goes with it, unless MQTT 5 asks for it to be sent."""
+        expiry_s = packet.properties.session_expiry_s
+        if expiry_s is not None:
+            if expiry_s and not up.link.session.expiry_s:
+                self.end("CLIENT_ERROR", "a session expiry in DISCONNECT for a session that had none [MQTT5-3.1.2-23]")
+                return
+            up.link.session.expiry_s = min(expiry_s, self._settings.session_expiry_s)
+        code = packet.reason_code
+        said = "" if code == ReasonCode.SUCCESS else f", reason code {code:#04x}"
+        said += "" if packet.properties.reason_string is None else f": {packet.properties.reason_string}"
+        self.end("CLIENT_INITIATED_DISCONNECT", f"DISCONNECT{said}", send_will=code != ReasonCode.SUCCESS)
 
     def _may_receive(self, topic: str) -> bool:
         assert self._up is not None  # noqa: S101 - deliveries start after CONNACK
-        verdict = self._up.access.receive(topic)
+        verdict = self._up.link.access.receive(topic)
         if not verdict.allowed:
             self._event_log.dropped("AUTHORIZATION_FAILURE", verdict.explanation)
         return verdict.allowed
 
-    def _message(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> Message:
-        return Message(topic, payload, qos, retain, self._event_log.client_id, self._context.clock.time())
-
     def _start_refresh(self) -> None:
         if self._up is not None:
-            self._driver.refresh(self._up.access.grant)
+            self._driver.refresh(self._up.link.access.grant)

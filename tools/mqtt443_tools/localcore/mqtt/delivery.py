@@ -5,10 +5,11 @@ Everything that AWS bounds on the way out is bounded here; the session holds wha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from mqtt443_tools.localcore.clock import Clock, Handle
-from mqtt443_tools.localcore.mqtt import packets
+from mqtt443_tools.localcore.mqtt.outbound import Outbound
 from mqtt443_tools.localcore.mqtt.session import InFlight, Message, Session
 from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
@@ -19,6 +20,8 @@ class Delivery:
 
     Args:
         session: the client's session.
+        outbound: encodes messages for the client's version.
+        window: how many QoS 1 messages may be unacknowledged.
         send: writes bytes to the client.
         may_receive: tells whether the policy allows iot:Receive on a topic; checked at every delivery.
         on_drop: told (reason, detail) about a message that is not delivered.
@@ -30,6 +33,8 @@ class Delivery:
         settings: Settings,
         clock: Clock,
         *,
+        outbound: Outbound,
+        window: int,
         send: Callable[[bytes], None],
         may_receive: Callable[[str], bool],
         on_drop: Callable[[str, str], None],
@@ -37,6 +42,8 @@ class Delivery:
         self._session = session
         self._settings = settings
         self._clock = clock
+        self._outbound = outbound
+        self._window = window
         self._send = send
         self._may_receive = may_receive
         self._on_drop = on_drop
@@ -45,13 +52,13 @@ class Delivery:
         self._pump_timer: Handle | None = None
         self._retry_timer: Handle | None = None
         self._closed = False
+        self._unsent: deque[int] = deque()  # what is in flight since an earlier connection and not sent on this one
 
     def resume(self) -> None:
         """Send again what was not acknowledged before the client went away [MQTT-4.4.0-1], then what is stored."""
-        for packet_id in list(self._session.in_flight):
-            self._send_again(packet_id)
-        self._arm_retry()
+        self._unsent.extend(self._session.in_flight)
         self.pump()
+        self._arm_retry()
 
     def deliver(self, message: Message, qos: int) -> None:
         """Deliver a message at a QoS of 0 or 1; QoS 1 waits its turn behind what is stored."""
@@ -60,8 +67,10 @@ class Delivery:
                 return
             if not self._rate.take():
                 self._on_drop("THROTTLED", f"over {self._settings.publish_rate_per_s} messages a second to the client")
-                return
-            self._send(packets.publish(packets.Publish(message.topic, message.payload, 0, message.retain)))
+            elif (data := self._outbound.encode(message, 0)) is None:
+                self._too_large(message)
+            else:
+                self._send(data)
             return
         if self._session.enqueue(message, stored=False, settings=self._settings):
             self.pump()
@@ -76,13 +85,19 @@ class Delivery:
     def pump(self) -> None:
         """Send what waits, as far as window and rates allow."""
         session = self._session
-        while session.queue and len(session.in_flight) < self._settings.max_in_flight and not self._closed:
+        while self._unsent and len(session.in_flight) - len(self._unsent) < self._window and not self._closed:
+            packet_id = self._unsent.popleft()
+            if packet_id in session.in_flight:
+                self._send_again(packet_id)
+        while session.queue and len(session.in_flight) < self._window and not self._closed:
             rate = self._replay_rate if session.queue[0].stored else self._rate
             if (wait_s := rate.wait_s()) > 0:
                 self._pump_later(wait_s)
                 return
             message = session.dequeue()
-            if self._may_receive(message.topic):
+            if message.expired(self._clock.time()):
+                self._expired(message)
+            elif self._may_receive(message.topic):
                 rate.take()
                 self._send_first(message)
 
@@ -95,18 +110,35 @@ class Delivery:
 
     def _send_first(self, message: Message) -> None:
         packet_id = self._session.next_packet_id()
+        data = self._outbound.encode(message, 1, packet_id)
+        if data is None:
+            self._too_large(message)
+            return
         self._session.in_flight[packet_id] = InFlight(message, self._clock.now())
-        self._send(packets.publish(self._packet(message, packet_id, dup=False)))
+        self._send(data)
         self._arm_retry()
 
     def _send_again(self, packet_id: int) -> None:
         entry = self._session.in_flight[packet_id]
-        entry.sent_at = self._clock.now()
-        self._send(packets.publish(self._packet(entry.message, packet_id, dup=self._settings.dup_on_redelivery)))
+        data = None
+        if entry.message.expired(self._clock.time()):
+            self._expired(entry.message)
+        else:
+            data = self._outbound.encode(entry.message, 1, packet_id, dup=self._settings.dup_on_redelivery)
+            if data is None:
+                self._too_large(entry.message)
+        if data is None:
+            del self._session.in_flight[packet_id]
+        else:
+            entry.sent_at = self._clock.now()
+            self._send(data)
 
-    @staticmethod
-    def _packet(message: Message, packet_id: int, *, dup: bool) -> packets.Publish:
-        return packets.Publish(message.topic, message.payload, 1, message.retain, dup, packet_id)
+    def _expired(self, message: Message) -> None:
+        self._on_drop("MESSAGE_EXPIRED", f"its message expiry interval has passed, topic {message.topic}")
+
+    def _too_large(self, message: Message) -> None:
+        """Not sent, as if it had been [MQTT5-3.1.2-25]."""
+        self._on_drop("PACKET_TOO_LARGE", f"over the client's maximum packet size, topic {message.topic}")
 
     def _pump_later(self, wait_s: float) -> None:
         if self._pump_timer is not None:

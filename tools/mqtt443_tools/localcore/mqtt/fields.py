@@ -1,4 +1,4 @@
-"""The data types that MQTT 3.1.1 packets are built from (section 1.5), and the remaining length (section 2.2.3)."""
+"""The data types that MQTT packets are built from (clause 1.5 of both versions; clause numbers are those of 3.1.1)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ class Body:
         """Read a two-byte integer (section 1.5.2)."""
         return int.from_bytes(self._take(2, what), "big")
 
+    def long(self, what: str) -> int:
+        """Read a four-byte integer (MQTT 5, clause 1.5.3)."""
+        return int.from_bytes(self._take(4, what), "big")
+
+    def variable(self, what: str) -> int:
+        """Read a variable byte integer in its shortest form [MQTT5-1.5.5-1]."""
+        value = 0
+        for shift in (0, 7, 14, 21):
+            byte = self.byte(what)
+            value |= (byte & 0x7F) << shift
+            if not byte & 0x80:
+                if shift and not byte:
+                    raise MalformedPacketError(f"the {what} is longer than it need be [MQTT5-1.5.5-1]")
+                return value
+        raise MalformedPacketError(f"the {what} takes more than four bytes (MQTT 5, clause 1.5.5)")
+
+    def section(self, length: int, what: str) -> Body:
+        """Read this many bytes as a body of their own."""
+        return Body(self._take(length, what))
+
     def binary(self, what: str) -> bytes:
         """Read a field with a two-byte length before it."""
         return self._take(self.short(what), what)
@@ -42,6 +62,10 @@ class Body:
         if "\0" in text:
             raise MalformedPacketError(f"the {what} holds U+0000 [MQTT-1.5.3-2]")
         return text
+
+    def pair(self, what: str) -> tuple[str, str]:
+        """Read a UTF-8 string pair (MQTT 5, clause 1.5.7)."""
+        return self.string(what), self.string(what)
 
     def packet_id(self) -> int:
         """Read a packet identifier, which is never 0 [MQTT-2.3.1-1]."""
@@ -63,7 +87,7 @@ class Body:
 
 
 def encode_length(length: int) -> bytes:
-    """Encode a remaining length, 0..268,435,455."""
+    """Encode a remaining length, or another variable byte integer, 0..268,435,455."""
     out = bytearray()
     while True:
         length, low = divmod(length, 128)
@@ -74,5 +98,9 @@ def encode_length(length: int) -> bytes:
 
 def string(text: str) -> bytes:
     """Encode a UTF-8 string with its length before it."""
-    data = text.encode()
+    return binary(text.encode())
+
+
+def binary(data: bytes) -> bytes:
+    """Encode binary data, at most 65,535 bytes, with its length before it."""
     return len(data).to_bytes(2, "big") + data

@@ -52,4 +52,8 @@ class RetainedMessages:
     def for_filter(self, topic_filter: str) -> Message | None:
         """Return the retained message for a filter that is a topic; a wildcard never finds one."""
         entry = self._entries.get(topic_filter)
+        if entry is not None and entry.message.expired(self._clock.time()):
+            del self._entries[topic_filter]
+            self._bytes -= len(entry.message.payload)
+            return None
         return entry.message if entry else None

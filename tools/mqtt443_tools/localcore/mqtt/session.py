@@ -1,4 +1,4 @@
-"""The state that belongs to a client id rather than to a connection (MQTT 3.1.1 section 3.1.2.4).
+"""Messages, and the state that belongs to a client id rather than to a connection (MQTT 3.1.1 section 3.1.2.4).
 
 Subscriptions, QoS 1 messages that wait, QoS 1 messages that are on their way. Sending is `delivery`'s, deciding who
 gets a session is the broker's.
@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from mqtt443_tools.localcore.mqtt.packets import Publish, Version, Will
+from mqtt443_tools.localcore.mqtt.properties import NONE, Properties
 from mqtt443_tools.localcore.settings import Settings
+
+MIN_MESSAGE_EXPIRY_S, MAX_MESSAGE_EXPIRY_S = 1, 604_800
+"""Bounds that AWS puts on a message expiry interval (Developer Guide, "MQTT", "Message expiry")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,9 @@ class Message:
         retain: as the publisher set it; a subscriber sees it only on a retained copy.
         client_id: who published it; None for an HTTP publish.
         received_at: unix seconds.
+        properties: what MQTT 5 passes on to subscribers: payload format, content type, response topic, correlation
+            data, user properties.
+        expires_at: unix seconds from which it is no longer delivered; None: it does not expire.
     """
 
     topic: str
@@ -28,6 +36,28 @@ class Message:
     retain: bool
     client_id: str | None
     received_at: float
+    properties: Properties = NONE
+    expires_at: float | None = None
+
+    @classmethod
+    def of(cls, packet: Publish | Will, client_id: str | None, now: float) -> Message:
+        """Make a message of what a client published or left as its will, at `now` (unix seconds)."""
+        found, expires_at = packet.properties, None
+        if found is not NONE:
+            if (expiry_s := found.message_expiry_s) is not None:
+                expires_at = now + min(max(expiry_s, MIN_MESSAGE_EXPIRY_S), MAX_MESSAGE_EXPIRY_S)
+            found = Properties(
+                payload_format=found.payload_format,
+                content_type=found.content_type,
+                response_topic=found.response_topic,
+                correlation_data=found.correlation_data,
+                user_properties=found.user_properties,
+            )
+        return cls(packet.topic, packet.payload, packet.qos, packet.retain, client_id, now, found, expires_at)
+
+    def expired(self, now: float) -> bool:
+        """Tell whether its message expiry interval has passed."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(slots=True)
@@ -48,10 +78,16 @@ class InFlight:
 
 @dataclass(slots=True)
 class Session:
-    """One client's session."""
+    """One client's session.
+
+    Args:
+        expiry_s: how long it outlives its connection, in seconds; 0: not at all.
+        version: of the client; no session is resumed by a client of the other version.
+    """
 
     client_id: str
-    clean: bool
+    expiry_s: int
+    version: Version = 4
     subscriptions: dict[str, int] = field(default_factory=dict)
     queue: deque[Queued] = field(default_factory=deque)
     queued_bytes: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED
 from mqtt443_tools.localcore.mqtt.session import Session
 from mqtt443_tools.localcore.mqtt.topics import is_reserved
 
@@ -19,7 +20,7 @@ class _Node:
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
-        self.subscribers: dict[str, tuple[Session, int]] = {}  # by client id, with the granted QoS
+        self.subscribers: dict[str, tuple[Session, int]] = {}  # by client id, with the granted options
 
 
 class Subscriptions:
@@ -33,13 +34,19 @@ class Subscriptions:
         self.visited = 0
         self._root = _Node()
 
-    def add(self, session: Session, topic_filter: str, qos: int) -> None:
-        """Subscribe a session to a valid filter at a granted QoS; replaces an earlier one [MQTT-3.8.4-3]."""
+    def add(self, session: Session, topic_filter: str, options: int) -> None:
+        """Subscribe a session to a valid filter; replaces an earlier one [MQTT-3.8.4-3].
+
+        Args:
+            session: of the subscriber.
+            topic_filter: checked by the caller.
+            options: subscription options with the granted QoS, as in SUBSCRIBE.
+        """
         node = self._root
         for level in topic_filter.split("/"):
             node = node.children.setdefault(level, _Node())
-        node.subscribers[session.client_id] = (session, qos)
-        session.subscriptions[topic_filter] = qos
+        node.subscribers[session.client_id] = (session, options)
+        session.subscriptions[topic_filter] = options
 
     def remove(self, session: Session, topic_filter: str) -> None:
         """Unsubscribe a session from a filter; does nothing where it has none [MQTT-3.10.4-5]."""
@@ -63,15 +70,16 @@ class Subscriptions:
     def match(self, topic: str) -> list[tuple[Session, int]]:
         """Return the sessions whose filters match a topic, each once, at its highest QoS [MQTT-3.3.5-1].
 
+        Of several options, No Local holds only if all have it, Retain As Published if one has it.
+
         `#` takes one level or more, as at AWS (Developer Guide, "MQTT"). A filter that begins with a wildcard matches
         no topic that begins with `$` [MQTT-4.7.2-1].
         """
         found: dict[str, tuple[Session, int]] = {}
         for node in self._nodes(topic):
-            for client_id, (session, qos) in node.subscribers.items():
+            for client_id, subscriber in node.subscribers.items():
                 known = found.get(client_id)
-                if known is None or known[1] < qos:
-                    found[client_id] = (session, qos)
+                found[client_id] = subscriber if known is None else (known[0], _merged(known[1], subscriber[1]))
         return list(found.values())
 
     def _nodes(self, topic: str) -> Iterator[_Node]:
@@ -90,3 +98,10 @@ class Subscriptions:
                     below.append(child)
             nodes = below
         yield from nodes
+
+
+def _merged(options: int, others: int) -> int:
+    if options == others:
+        return options
+    qos = max(options & QOS_BITS, others & QOS_BITS)
+    return qos | options & others & NO_LOCAL | (options | others) & RETAIN_AS_PUBLISHED

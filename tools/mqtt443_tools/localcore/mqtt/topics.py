@@ -32,7 +32,7 @@ def check_topic(topic: str, *, max_bytes: int = 256, max_slashes: int = 7) -> No
     """Check a topic name of a PUBLISH or a will. Raises TopicError."""
     _check_size(topic, max_bytes, max_slashes)
     if has_wildcard(topic):
-        raise TopicError("a topic name holds no + or # [MQTT-3.3.2-2]")
+        raise TopicError("a topic name holds no + or # [MQTT-3.3.2-2]", malformed=True)
 
 
 def check_filter(topic_filter: str, *, max_bytes: int = 256, max_slashes: int = 7) -> None:
@@ -40,16 +40,16 @@ def check_filter(topic_filter: str, *, max_bytes: int = 256, max_slashes: int = 
     _check_size(topic_filter, max_bytes, max_slashes)
     levels = topic_filter.split("/")
     if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-        raise TopicError("# stands alone and last in a filter [MQTT-4.7.1-2]")
+        raise TopicError("# stands alone and last in a filter [MQTT-4.7.1-2]", malformed=True)
     if any("+" in level and level != "+" for level in levels):
-        raise TopicError("+ stands alone in its level [MQTT-4.7.1-3]")
+        raise TopicError("+ stands alone in its level [MQTT-4.7.1-3]", malformed=True)
 
 
 def _check_size(topic: str, max_bytes: int, max_slashes: int) -> None:
     if not topic:
-        raise TopicError("it is empty [MQTT-4.7.3-1]")
+        raise TopicError("it is empty [MQTT-4.7.3-1]", malformed=True)
     if "\0" in topic:
-        raise TopicError("it holds U+0000 [MQTT-4.7.3-2]")
+        raise TopicError("it holds U+0000 [MQTT-4.7.3-2]", malformed=True)
     counted = BASIC_INGEST.sub("", topic, count=1)
     if (size := len(counted.encode())) > max_bytes:
         raise TopicError(f"it has {size} bytes, the limit is {max_bytes}")

@@ -1,0 +1,338 @@
+"""MQTT 5 packets: what goes in comes out, and what the standard forbids is refused with its reason code.
+
+What a client sends is encoded by the tests' own code and paho's properties, what it receives is decoded by them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mqtt443_tools.localcore.localcore_errors import MalformedPacketError
+from mqtt443_tools.localcore.mqtt import encoder, packet_types, properties
+from mqtt443_tools.localcore.mqtt.fields import Body
+from mqtt443_tools.localcore.mqtt.packets import (
+    Connect,
+    Disconnect,
+    Malformed,
+    Packet,
+    Pingreq,
+    Puback,
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    Will,
+)
+from mqtt443_tools.localcore.mqtt.parser import Parser
+from mqtt443_tools.localcore.mqtt.properties import NONE, Kind, Properties
+from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
+from paho.mqtt.packettypes import PacketTypes
+
+from tests.support.mqtt.client import PINGREQ, client_connect, frame, text
+from tests.support.mqtt.client5 import (
+    Connack5,
+    Disconnect5,
+    Got5,
+    Inbox5,
+    Puback5,
+    Suback5,
+    Unsuback5,
+    connect5,
+    disconnect5,
+    puback5,
+    publish5,
+    subscribe5,
+    unsubscribe5,
+)
+from tests.support.mqtt.client5 import (
+    Properties as PahoProperties,
+)
+
+MAX = 5000
+PAHO_NAMES = {
+    "payload_format": "PayloadFormatIndicator",
+    "message_expiry_s": "MessageExpiryInterval",
+    "session_expiry_s": "SessionExpiryInterval",
+    "assigned_client_id": "AssignedClientIdentifier",
+    "server_keep_alive_s": "ServerKeepAlive",
+    "request_problem_information": "RequestProblemInformation",
+    "will_delay_s": "WillDelayInterval",
+    "request_response_information": "RequestResponseInformation",
+    "maximum_qos": "MaximumQoS",
+    "user_properties": "UserProperty",
+    "maximum_packet_bytes": "MaximumPacketSize",
+}
+PAHO_BOUNDS = {"maximum_packet_bytes": (1, 268_435_455), "topic_alias": (1, 0xFFFF)}
+BY_NUMBER = {field.metadata["number"]: field for field in properties.TABLE}
+
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+ids = st.integers(1, 0xFFFF)
+
+
+def paho_name(name: str) -> str:
+    return PAHO_NAMES.get(name, name.title().replace("_", ""))
+
+
+def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
+    """Any value that a property may have, and that paho takes."""
+    low, high = PAHO_BOUNDS.get(field.name) or field.metadata["allowed"] or (0, None)
+    tops = {Kind.BYTE: 0xFF, Kind.TWO: 0xFFFF, Kind.FOUR: 0xFFFF_FFFF, Kind.VARIABLE: 268_435_455}
+    match field.metadata["kind"]:
+        case Kind.BINARY:
+            return st.binary(max_size=20)
+        case Kind.STRING:
+            return words
+        case Kind.PAIR:
+            return st.lists(st.tuples(words, words), max_size=3).map(tuple)
+        case kind:
+            return st.integers(low, tops[kind] if high is None else high)
+
+
+def found(packet_type: int, *without: str) -> st.SearchStrategy[Properties]:
+    """Any properties that a packet may carry."""
+    fields = [f for f in properties.TABLE if packet_type in f.metadata["packets"] and f.name not in without]
+    chosen = {
+        field.name: values(field) if field.metadata["kind"] is Kind.PAIR else st.none() | values(field)
+        for field in fields
+    }
+    return st.builds(Properties, **chosen)
+
+
+def named(found: Properties) -> dict[str, Any]:
+    """Properties under paho's names, only those that are there."""
+    return {
+        paho_name(field.name): list(value) if field.metadata["kind"] is Kind.PAIR else value
+        for field in properties.TABLE
+        if (value := getattr(found, field.name)) not in (None, ())
+    }
+
+
+NOT_FROM_CLIENTS = ("authentication_data", "server_reference", "subscription_identifier")
+wills = st.builds(Will, words, st.binary(max_size=40), st.integers(0, 2), st.booleans(), found(packet_types.WILL))
+connects = st.builds(
+    Connect,
+    words,
+    st.booleans(),
+    st.integers(0, 0xFFFF),
+    st.none() | words,
+    st.none() | st.binary(max_size=40),
+    st.none() | wills,
+    st.just(5),
+    found(packet_types.CONNECT, *NOT_FROM_CLIENTS),
+)
+publish_found = found(packet_types.PUBLISH, "topic_alias", *NOT_FROM_CLIENTS)
+publishes = st.builds(
+    Publish, words, st.binary(max_size=60), st.just(0), st.booleans(), st.just(False), st.none(), publish_found
+) | st.builds(
+    Publish, words, st.binary(max_size=60), st.integers(1, 2), st.booleans(), st.booleans(), ids, publish_found
+)
+pubacks = st.builds(Puback, ids, st.sampled_from([0x00, 0x10, 0x80, 0x87, 0x97]), found(packet_types.PUBACK))
+options = st.builds(
+    lambda qos, bits, handling: qos | bits << 2 | handling << 4, st.integers(0, 2), st.integers(0, 3), st.integers(0, 2)
+)
+subscribes = st.builds(
+    Subscribe,
+    ids,
+    st.lists(st.tuples(words, options), min_size=1, max_size=5).map(tuple),
+    found(packet_types.SUBSCRIBE),
+)
+unsubscribes = st.builds(
+    Unsubscribe, ids, st.lists(words, min_size=1, max_size=5).map(tuple), found(packet_types.UNSUBSCRIBE)
+)
+disconnects = st.builds(
+    Disconnect, st.sampled_from([0x00, 0x04, 0x80, 0x93]), found(packet_types.DISCONNECT, *NOT_FROM_CLIENTS)
+)
+streams = st.lists(st.one_of(publishes, pubacks, subscribes, unsubscribes, disconnects, st.just(Pingreq())), max_size=5)
+
+
+def encode(packet: Packet) -> bytes:
+    """What a client sends for `packet`, by the tests' own encoder."""
+    match packet:
+        case Connect(client_id, clean, keep_alive_s, username, password, will, _, found):
+            sent = None if will is None else (will.topic, will.payload, will.qos, will.retain)
+            return connect5(
+                client_id,
+                username,
+                password,
+                clean=clean,
+                keep_alive_s=keep_alive_s,
+                will=sent,
+                will_found={} if will is None else named(will.properties),
+                **named(found),
+            )
+        case Publish(topic, payload, qos, retain, dup, packet_id, found):
+            return publish5(topic, payload, qos, retain=retain, dup=dup, packet_id=packet_id or 0, **named(found))
+        case Puback(packet_id, code, found):
+            return puback5(packet_id, code, **named(found))
+        case Subscribe(packet_id, filters, found):
+            return subscribe5(*filters, packet_id=packet_id, **named(found))
+        case Unsubscribe(packet_id, filters, found):
+            return unsubscribe5(*filters, packet_id=packet_id, **named(found))
+        case Disconnect(code, found):
+            return disconnect5(code, **named(found))
+    return PINGREQ
+
+
+def parse(data: bytes) -> list[Packet]:
+    parser = Parser(MAX)
+    parser.version = 5
+    return parser.feed(data)
+
+
+def refusal(data: bytes) -> tuple[int, str]:
+    (packet,) = parse(data)
+    assert isinstance(packet, Malformed), f"expected it to be refused, got {packet}"
+    return packet.reason_code, packet.detail
+
+
+@settings(max_examples=100)
+@given(connects, streams, st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_any_packets_in_any_chunks_come_out_as_they_went_in(
+    connect: Connect, sent: list[Packet], sizes: list[int]
+) -> None:
+    data, parser, received = b"".join(map(encode, [connect, *sent])), Parser(MAX), []
+    turn = 0
+    while data:
+        size = sizes[turn % len(sizes)]
+        received += parser.feed(data[:size])
+        data, turn = data[size:], turn + 1
+    assert received == [connect, *sent]
+    assert parser.version == 5
+
+
+@settings(max_examples=200)
+@given(connects | streams.filter(bool), st.data())
+def test_a_packet_with_flipped_bytes_never_raises(sent: Any, data: st.DataObject) -> None:
+    stream = bytearray(b"".join(map(encode, sent if isinstance(sent, list) else [sent])))
+    for _ in range(data.draw(st.integers(1, 4))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    received = parse(bytes(stream))
+    assert not any(isinstance(packet, Malformed) for packet in received[:-1])
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([0x10, 0x30, 0x32, 0x40, 0x82, 0xA2, 0xE0, 0x62]), st.binary(max_size=200))
+def test_any_body_of_a_packet_never_raises(first_byte: int, body: bytes) -> None:
+    assert len(parse(frame(first_byte, body))) == 1
+
+
+@pytest.mark.parametrize("packet_type", [1, 2, 3, 4, 8, 9, 10, 11, 14, 16])
+@settings(max_examples=30)
+@given(st.data())
+def test_properties_are_the_same_bytes_for_us_and_for_paho(packet_type: int, data: st.DataObject) -> None:
+    sent = data.draw(found(packet_type))
+    theirs = PahoProperties(PacketTypes.WILLMESSAGE if packet_type == packet_types.WILL else packet_type)
+    for name, value in named(sent).items():
+        setattr(theirs, name, value)
+    body = Body(bytes(theirs.pack()))
+    assert properties.decode(body, packet_type) == sent
+    assert body.left == 0
+    again = Body(properties.encode(sent))
+    assert properties.decode(again, packet_type) == sent
+
+
+def test_the_table_is_that_of_the_standard() -> None:
+    paho = PahoProperties(PacketTypes.CONNECT)
+    types = {PacketTypes.WILLMESSAGE: packet_types.WILL}
+    theirs = {
+        number: {types.get(packet, packet) for packet in packets} for number, (_, packets) in paho.properties.items()
+    }
+    ours = {number: set(field.metadata["packets"]) for number, field in BY_NUMBER.items()}
+    assert ours == theirs
+
+
+TOPIC = text("t")
+
+
+@pytest.mark.parametrize(
+    ("code", "part", "data"),
+    [
+        (0x81, "does not exist", frame(0x30, TOPIC + b"\x02\x7f\x00")),
+        (0x81, "does not belong", frame(0x30, TOPIC + b"\x05\x11\x00\x00\x00\x01")),
+        (0x81, "longer than it need be", frame(0x30, TOPIC + b"\x80\x00")),
+        (0x81, "more than four bytes", frame(0x30, TOPIC + b"\xff\xff\xff\xff\x01")),
+        (0x81, "ends inside its properties", frame(0x30, TOPIC + b"\x05\x01")),
+        (0x81, "ends inside its content_type", frame(0x30, TOPIC + b"\x04\x03\x00\x09x")),
+        (0x81, "not UTF-8", frame(0x30, TOPIC + b"\x04\x03\x00\x01\xff")),
+        (0x82, "comes twice", frame(0x30, TOPIC + b"\x04\x01\x00\x01\x00")),
+        (0x82, "payload_format is 2", frame(0x30, TOPIC + b"\x02\x01\x02")),
+        (0x82, "receive_maximum is 0", connect5(ReceiveMaximum=1).replace(b"\x21\x00\x01", b"\x21\x00\x00")),
+        (0x82, "maximum_packet_bytes is 0", connect5(MaximumPacketSize=1).replace(b"\x27\0\0\0\1", b"\x27\0\0\0\0")),
+        (0x82, "request_problem_information is 2", connect5(RequestProblemInformation=1).replace(b"\x17\1", b"\x17\2")),
+        (0x82, "without a method", connect5(AuthenticationData=b"x")),
+        (0x94, "topic alias 0", frame(0x30, TOPIC + b"\x03\x23\x00\x00")),
+        (0x82, "subscription identifier", frame(0x30, TOPIC + b"\x02\x0b\x01")),
+        (0x82, "subscription_identifier is 0", frame(0x82, b"\0\1\x02\x0b\x00" + TOPIC + b"\0")),
+        (0x81, "options 0x40", subscribe5(("t", 0x40))),
+        (0x81, "options 0x03", subscribe5(("t", 3))),
+        (0x82, "retain handling 3", subscribe5(("t", 0x30))),
+        (0x82, "without a topic filter", subscribe5()),
+        (0x82, "without a topic filter", unsubscribe5()),
+        (0x81, "reason code 0x8e", disconnect5(0x8E)),
+        (0x81, "bytes too many", frame(0xE0, b"\x00\x00x")),
+        (0x82, "AUTH", frame(0xF0)),
+        (0x82, "not for a client", frame(0x20)),
+        (0x95, "limit is 5000", bytes([0x30, 0x89, 0x27])),
+        (0x81, "packet identifier 0", publish5("t", qos=1, packet_id=0)),
+    ],
+)
+def test_what_the_standard_forbids_is_refused_with_its_reason_code(code: int, part: str, data: bytes) -> None:
+    reason_code, detail = refusal(data)
+    assert (reason_code, part in detail) == (code, True), detail
+
+
+def test_a_version_5_connect_that_is_malformed_is_known_to_be_version_5() -> None:
+    parser = Parser(MAX)
+    (packet,) = parser.feed(client_connect(level=5, flags=0xC3))
+    assert isinstance(packet, Malformed)
+    assert parser.version == 5
+
+
+def test_a_password_without_a_user_name_is_allowed_in_version_5() -> None:
+    (packet,) = parse(connect5(username=None, password=b"x"))
+    assert isinstance(packet, Connect)
+    assert packet.password == b"x"
+
+
+def test_a_property_block_that_is_cut_off_is_refused() -> None:
+    with pytest.raises(MalformedPacketError, match="ends inside its property identifier"):
+        properties.decode(Body(b"\x01\x80"), packet_types.PUBLISH)
+
+
+@settings(max_examples=100)
+@given(publishes.filter(lambda packet: packet.qos < 2))
+def test_a_publish_from_here_is_read_by_a_client_as_it_was_meant(packet: Publish) -> None:
+    expected = Got5(*(packet.topic, packet.payload, packet.qos, packet.retain, packet.dup, packet.packet_id), {})
+    (got,) = Inbox5().feed(encoder.publish(packet, 5))
+    sent = named(packet.properties)
+    assert got._replace(found={}) == expected
+    assert got.found == sent
+
+
+def test_answers_are_read_by_a_client_as_they_were_meant() -> None:
+    why = Properties(reason_string="why")
+    data = (
+        encoder.connack(0, session_present=True, found=Properties(receive_maximum=100))
+        + encoder.connack(0x87, found=NONE)
+        + encoder.puback(513)
+        + encoder.puback(513, 0x87)
+        + encoder.puback(513, 0x87, why)
+        + encoder.suback(7, [0, 1, 0x87], why)
+        + encoder.unsuback(8, [0, 0x11], NONE)
+        + encoder.disconnect(ReasonCode.SESSION_TAKEN_OVER, why)
+        + encoder.disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
+    )
+    assert Inbox5().feed(data) == [
+        Connack5(0, True, {"ReceiveMaximum": 100}),
+        Connack5(0x87, False, {}),
+        Puback5(513),
+        Puback5(513, 0x87),
+        Puback5(513, 0x87, "why"),
+        Suback5(7, (0, 1, 0x87), "why"),
+        Unsuback5(8, (0, 0x11)),
+        Disconnect5(0x8E, "why"),
+        Disconnect5(0x8B),
+    ]

@@ -1,0 +1,328 @@
+"""PUBLISH of MQTT 5, both ways: topic aliases, properties, message expiry, and the code of every refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.mqtt.client import Got, Puback, client_publish
+from tests.support.mqtt.client5 import Disconnect5, Got5, Puback5, connect5, puback5, publish5
+from tests.support.mqtt.engine import Engine, EngineClient, MakeEngine, allow
+
+
+def ended(client: EngineClient) -> Disconnect5:
+    """The DISCONNECT of a client that was closed."""
+    assert client.closed
+    answer = client.take()[-1]
+    assert isinstance(answer, Disconnect5)
+    return answer
+
+
+def limited(engine: Engine) -> EngineClient:
+    """A client that may publish to telemetry/dev-1 alone."""
+    engine.function.allow(allow(("Connect", "client/dev-1"), ("Publish", "topic/telemetry/dev-1")))
+    return engine.connected5("dev-1")
+
+
+def test_qos_1_gets_puback_without_a_code(engine: Engine) -> None:
+    client = engine.connected5()
+    client.send(publish5("t", b"zero") + publish5("t", b"one", 1, packet_id=77))
+    assert client.take() == [Puback5(77)]
+    assert engine.payloads() == [b"zero", b"one"]
+
+
+def test_a_refused_publish_is_not_authorized_and_names_what_is_missing(engine: Engine) -> None:
+    client = limited(engine)
+    client.send(publish5("telemetry/dev-2", b"not mine", 1, packet_id=5) + publish5("telemetry/dev-1", b"mine", 1))
+    refused, accepted = client.take(2)
+    assert (refused.packet_id, refused.code) == (5, 0x87)
+    assert "iot:Publish" in refused.reason
+    assert "topic/telemetry/dev-2" in refused.reason
+    assert accepted == Puback5(1)
+    assert not client.closed
+    assert engine.payloads() == [b"mine"]
+    assert ("dropped", "AUTH_ERROR") in engine.outcomes()
+
+
+def test_a_refused_publish_can_end_the_connection(make_engine: MakeEngine) -> None:
+    client = limited(make_engine(mqtt5_refused_publish="disconnect"))
+    client.send(publish5("telemetry/dev-2", b"not mine", 1))
+    assert ended(client).code == 0x87
+
+
+def test_a_refused_publish_with_qos_0_ends_the_connection_as_nothing_else_could_tell(engine: Engine) -> None:
+    client = limited(engine)
+    client.send(publish5("telemetry/dev-2", b"not mine"))
+    answer = ended(client)
+    assert answer.code == 0x87
+    assert "topic/telemetry/dev-2" in (answer.reason or "")
+    assert engine.outcomes()[-1] == ("closed", "AUTH_ERROR")
+
+
+def test_a_refused_publish_with_qos_0_can_be_ignored(make_engine: MakeEngine) -> None:
+    engine = make_engine(mqtt5_refused_qos0="ignore")
+    client = limited(engine)
+    client.send(publish5("telemetry/dev-2", b"not mine"))
+    assert (client.closed, client.take(), engine.messages) == (False, [], [])
+
+
+def test_puback_has_no_reason_string_where_the_client_wants_none(engine: Engine) -> None:
+    engine.function.allow(allow(("Connect", "client/dev-1")))
+    client = engine.connected5("dev-1", RequestProblemInformation=0)
+    client.send(publish5("t", b"x", 1))
+    assert client.take() == [Puback5(1, 0x87, None)]  # [MQTT5-3.1.2-29]
+
+
+@pytest.mark.parametrize(
+    ("code", "topic", "payload", "found"),
+    [
+        (0x90, "x" * 257, b"", {}),
+        (0x90, "/" * 8, b"", {}),
+        (0x90, "$aws/things/x", b"", {}),
+        (0x97, "t", bytes(128 * 1024 + 1), {}),
+        (0x97, "t", b"", {"ContentType": "x" * 257}),
+        (0x97, "t", b"", {"CorrelationData": bytes(8193)}),
+        (0x97, "t", b"", {"UserProperty": [("k" * 4096, "v" * 4097)]}),
+        (0x90, "t", b"", {"ResponseTopic": "/" * 8}),
+    ],
+)
+def test_a_publish_over_a_limit_of_aws_gets_its_code(
+    engine: Engine, code: int, topic: str, payload: bytes, found: dict[str, Any]
+) -> None:
+    client = engine.connected5()
+    client.send(publish5(topic, payload, 1, **found))
+    (answer,) = client.take(1)
+    assert answer.code == code
+    assert answer.reason == engine.decisions[-1].detail
+    assert (client.closed, engine.messages) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        (0x81, publish5("a/#", b"x", 1)),
+        (0x82, publish5("t", b"x", 1, ResponseTopic="a/+")),
+        (0x9B, publish5("t", b"x", 2)),
+        (0x82, publish5("", b"x", 1)),
+        (0x82, publish5("", b"x", 1, TopicAlias=1)),
+        (0x94, publish5("t", b"x", 1, TopicAlias=9)),
+    ],
+)
+def test_a_publish_that_breaks_a_rule_ends_the_connection_with_its_code(engine: Engine, code: int, data: bytes) -> None:
+    client = engine.connected5()
+    client.send(data)
+    assert ended(client).code == code
+    assert engine.messages == []
+
+
+def test_a_topic_alias_stands_for_its_topic_until_it_gets_another(engine: Engine) -> None:
+    client = engine.connected5()
+    client.send(publish5("a", b"1", TopicAlias=8) + publish5("", b"2", TopicAlias=8))
+    client.send(publish5("b", b"3", TopicAlias=8) + publish5("", b"4", TopicAlias=8))
+    assert [(m.topic, m.payload) for m in engine.messages] == [("a", b"1"), ("a", b"2"), ("b", b"3"), ("b", b"4")]
+
+
+def test_a_topic_alias_does_not_outlive_its_connection(engine: Engine) -> None:
+    engine.connected5(SessionExpiryInterval=60).send(publish5("a", b"1", TopicAlias=1))
+    client = engine.connected5(clean=False)
+    client.send(publish5("", b"2", TopicAlias=1))
+    assert ended(client).code == 0x82
+
+
+def test_a_discarded_publish_still_sets_its_alias(make_engine: MakeEngine) -> None:
+    engine = make_engine(publish_rate_per_s=1)
+    client = engine.connected5()
+    client.send(publish5("a", b"1") + publish5("b", b"discarded", TopicAlias=1))
+    engine.advance(1)
+    client.send(publish5("", b"2", TopicAlias=1))
+    assert [(m.topic, m.payload) for m in engine.messages] == [("a", b"1"), ("b", b"2")]
+
+
+FORWARDED: dict[str, Any] = {
+    "PayloadFormatIndicator": 1,
+    "ContentType": "application/json",
+    "ResponseTopic": "answers/x",
+    "CorrelationData": b"\0\xff",
+    "UserProperty": [("a", "1"), ("b", "2"), ("a", "3")],
+}
+
+
+def test_properties_are_passed_on_in_order_and_an_alias_is_not(engine: Engine) -> None:
+    client = engine.subscriber5(("t", 1))
+    engine.connected5().send(publish5("t", b"x", 1, TopicAlias=1, **FORWARDED))
+    assert client.take() == [Got5("t", b"x", 1, False, False, 1, FORWARDED)]
+
+
+def test_a_3_1_1_subscriber_gets_the_message_without_its_properties(engine: Engine) -> None:
+    client = engine.subscriber(("t", 1))
+    engine.connected5().send(publish5("t", b"x", 1, **FORWARDED))
+    assert client.take() == [Got("t", b"x", 1, packet_id=1)]
+
+
+def test_a_retained_message_keeps_its_properties(engine: Engine) -> None:
+    engine.connected5().send(publish5("t", b"x", 1, retain=True, **FORWARDED))
+    assert engine.subscriber5(("t", 1)).take() == [Got5("t", b"x", 1, True, False, 1, FORWARDED)]
+
+
+def test_what_is_left_of_the_message_expiry_is_passed_on(engine: Engine) -> None:
+    engine.subscriber5(("t", 1), SessionExpiryInterval=600).vanish()
+    engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
+    engine.advance(20)
+    client = engine.client(5)
+    client.send(connect5("sub", clean=False))
+    assert client.take(2)[1].found == {"MessageExpiryInterval": 10}
+
+
+@pytest.mark.parametrize(("asked_s", "given_s"), [(0, 1), (1, 1), (604_801, 604_800)])
+def test_a_message_expiry_is_at_least_1_and_at_most_7_days(engine: Engine, asked_s: int, given_s: int) -> None:
+    client = engine.subscriber5(("t", 0))
+    engine.connected5().send(publish5("t", b"x", MessageExpiryInterval=asked_s))
+    assert client.take(1)[0].found == {"MessageExpiryInterval": given_s}
+
+
+def test_an_expired_message_is_not_delivered_in_either_version(engine: Engine) -> None:
+    engine.subscriber5(("t", 1), client_id="new", SessionExpiryInterval=600).vanish()
+    engine.subscriber(("t", 1), client_id="old", clean=False).vanish()
+    engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
+    engine.advance(30)
+    client = engine.client(5)
+    client.send(connect5("new", clean=False))
+    assert client.take(1)[0].session_present
+    assert engine.connected("old", clean=False).take() == []
+    assert engine.outcomes().count(("dropped", "MESSAGE_EXPIRED")) == 2
+
+
+def test_an_expired_retained_message_is_gone(engine: Engine) -> None:
+    engine.connected5().send(publish5("t", b"x", 1, retain=True, MessageExpiryInterval=30))
+    engine.advance(30)
+    assert engine.subscriber5(("t", 1)).take() == []
+
+
+def test_an_unacknowledged_message_that_expires_is_not_sent_again(engine: Engine) -> None:
+    client = engine.subscriber5(("t", 1), SessionExpiryInterval=600)
+    engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
+    client.take(1)
+    client.vanish()
+    engine.advance(30)
+    again = engine.client(5)
+    again.send(connect5("sub", clean=False))
+    assert again.take(1)[0].session_present
+
+
+def test_the_clients_receive_maximum_bounds_what_is_on_its_way(engine: Engine) -> None:
+    client = engine.subscriber5(("t", 1), ReceiveMaximum=2)
+    engine.connected5().send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 5)))
+    assert client.payloads() == [b"1", b"2"]
+    client.send(puback5(1))
+    assert client.payloads() == [b"3"]
+    client.send(puback5(2, 0x80))
+    assert client.payloads() == [b"4"]
+
+
+def test_a_smaller_receive_maximum_after_a_break_bounds_what_is_sent_again(engine: Engine) -> None:
+    client = engine.subscriber5(("t", 1), SessionExpiryInterval=600)
+    engine.connected5().send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 4)))
+    client.vanish()
+    again = engine.client(5)
+    again.send(connect5("sub", clean=False, ReceiveMaximum=2))
+    assert [packet.packet_id for packet in again.take(3)[1:]] == [1, 2]
+    again.send(puback5(2))
+    assert [packet.packet_id for packet in again.take()] == [3]
+
+
+def test_a_message_over_the_clients_maximum_packet_size_is_not_sent(engine: Engine) -> None:
+    client = engine.subscriber5(("#", 1), MaximumPacketSize=512)
+    for size, qos in ((503, 1), (504, 1), (505, 0), (506, 0)):  # 9 and 7 bytes of a packet are not payload
+        engine.connected5().send(publish5("t", bytes(size), qos))
+    assert [len(payload) for payload in client.payloads()] == [503, 505]
+    assert ("dropped", "PACKET_TOO_LARGE") in engine.outcomes()
+    client.send(puback5(1))
+    engine.connected5().send(publish5("t", b"next", 1))
+    assert client.payloads() == [b"next"]
+
+
+def test_topic_aliases_are_used_towards_a_client_only_if_it_allows_them(make_engine: MakeEngine) -> None:
+    engine = make_engine(mqtt5_topic_aliases_out=8)
+    allowing = engine.subscriber5(("#", 0), client_id="a", TopicAliasMaximum=1)
+    other = engine.subscriber5(("#", 0), client_id="b")
+    engine.connected5().send(b"".join(publish5(topic) for topic in ("t", "u", "t")))
+    assert [(got.topic, got.found) for got in allowing.take(3)] == [
+        ("t", {"TopicAlias": 1}),
+        ("u", {}),
+        ("", {"TopicAlias": 1}),
+    ]
+    assert [(got.topic, got.found) for got in other.take(3)] == [("t", {}), ("u", {}), ("t", {})]
+
+
+def test_no_alias_is_used_by_default(engine: Engine) -> None:
+    client = engine.subscriber5(("t", 0), TopicAliasMaximum=10)
+    engine.connected5().send(publish5("t") + publish5("t"))
+    assert [got.topic for got in client.take(2)] == ["t", "t"]
+
+
+def test_over_the_rate_a_publish_is_discarded_and_its_identifier_stays_in_use(make_engine: MakeEngine) -> None:
+    engine = make_engine(publish_rate_per_s=1, max_in_flight=2)
+    client = engine.connected5()
+    client.send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 4)))
+    assert client.take() == [Puback5(1)]
+    engine.advance(1)
+    client.send(publish5("t", b"again", 1, packet_id=2))
+    assert [(p.packet_id, p.code) for p in client.take(1)] == [(2, 0x91)]
+    client.send(publish5("t", b"too many", 1, packet_id=9))
+    assert ended(client).code == 0x93
+    assert engine.payloads() == [b"1"]
+
+
+def test_over_the_rate_a_publish_can_get_quota_exceeded(make_engine: MakeEngine) -> None:
+    engine = make_engine(publish_rate_per_s=1, mqtt5_throttled_publish="puback")
+    client = engine.connected5()
+    client.send(publish5("t", b"1", 1, packet_id=1) + publish5("t", b"2", 1, packet_id=2))
+    assert [(p.packet_id, p.code) for p in client.take(2)] == [(1, 0), (2, 0x97)]
+
+
+def test_a_will_carries_its_properties_and_its_life_begins_when_it_is_sent(engine: Engine) -> None:
+    watcher = engine.subscriber5(("last/words", 1), client_id="watcher", keep_alive_s=1200)
+    found = {**FORWARDED, "MessageExpiryInterval": 60}
+    dying = engine.connected5(will=("last/words", b"bye", 1, False), will_found=found, keep_alive_s=1200)
+    engine.advance(100)
+    dying.vanish()
+    (got,) = watcher.take(1)
+    assert got.found == found
+
+
+def test_a_will_waits_for_its_delay_and_is_called_off_by_a_return(engine: Engine) -> None:
+    will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
+    engine.connected5(SessionExpiryInterval=600, **will).vanish()
+    engine.advance(29)
+    assert engine.payloads() == []
+    again = engine.client(5)
+    again.send(connect5(clean=False, SessionExpiryInterval=600, **will))
+    engine.advance(10)
+    assert engine.payloads() == []
+    again.vanish()
+    engine.advance(30)
+    assert engine.payloads() == [b"bye"]
+
+
+@pytest.mark.parametrize("expiry_s", [0, 20])
+def test_a_will_is_sent_with_the_end_of_its_session_at_the_latest(engine: Engine, expiry_s: int) -> None:
+    will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
+    engine.connected5(SessionExpiryInterval=expiry_s, **will).vanish()
+    engine.advance(expiry_s)
+    assert engine.payloads() == [b"bye"]
+
+
+def test_a_clean_start_ends_the_session_and_sends_the_will_that_waits(engine: Engine) -> None:
+    will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
+    engine.connected5(SessionExpiryInterval=600, **will).vanish()
+    engine.connected5()
+    assert engine.payloads() == [b"bye"]
+
+
+def test_a_3_1_1_publisher_hears_nothing_of_a_refusal(engine: Engine) -> None:
+    engine.function.allow(allow(("Connect", "client/dev-1"), ("Publish", "topic/mine")))
+    client = engine.connected("dev-1")
+    client.send(client_publish("mine", b"x", 1) + client_publish("other", b"x", 1))
+    assert client.take() == [Puback(1)]
+    assert client.closed

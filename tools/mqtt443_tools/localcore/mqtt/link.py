@@ -1,0 +1,54 @@
+"""What the parts of one accepted connection share: who the client is, what it may do, and the way back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mqtt443_tools.localcore.auth.access import Access
+from mqtt443_tools.localcore.context import Context
+from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.mqtt.client_answers import Answers
+from mqtt443_tools.localcore.mqtt.session import Session
+from mqtt443_tools.localcore.settings import Settings
+
+
+class End(Protocol):
+    """Closes the connection."""
+
+    def __call__(self, reason: str, detail: str, *, code: int | None = None) -> None:
+        """Close with one of AWS's disconnect reasons, and with a reason code for MQTT 5 if the reason has no own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One accepted connection, as its parts see it.
+
+    Args:
+        context: what all connections share.
+        event_log: takes the decisions about this one.
+        answers: in the client's version.
+        session: of the client.
+        access: what the client may do.
+        send: sends a packet, if there is one.
+        end: closes the connection.
+    """
+
+    context: Context
+    event_log: EventLog
+    answers: Answers
+    session: Session
+    access: Access
+    send: Callable[[bytes | None], None]
+    end: End
+
+    @property
+    def settings(self) -> Settings:
+        """The choices of this endpoint."""
+        return self.context.settings
+
+    @property
+    def is_5(self) -> bool:
+        """Tell whether the client speaks MQTT 5."""
+        return self.answers.version == 5
