@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 from mqtt443_tools.cli import app
+from mqtt443_tools.support import board_code, board_packages
 from mqtt443_tools.support.board_code import own_code
+from mqtt443_tools.support.download import https_opener
 from mqtt443_tools.support.paths import ROOT
 from typer.testing import CliRunner
 
 from tests.support.board import interpreters
 from tests.support.board.virtual import Board
+from tests.support.chip.file_server import serving
 from tests.support.mqtt.endpoint import RunningCore
 
 EXAMPLES = ROOT / "examples"
@@ -45,6 +48,25 @@ class DS18X20:
         return 21.5
 """,
 }
+
+# The interface of the driver that requirements.txt names, and no more of it than the board can tell apart.
+BME280 = """
+from array import array
+
+class BME280:
+    def __init__(self, mode=8, address=0x76, i2c=None, **unused):
+        if i2c.readfrom_mem(address, 0xD0, 1) != b"\\x60":
+            raise OSError("not a BME280")
+        self.i2c, self.address = i2c, address
+        i2c.writeto_mem(address, 0xF4, bytearray([0x27]))
+
+    def read_compensated_data(self, result=None):
+        assert self.i2c.readfrom_mem(self.address, 0xF4, 1) == b"\\x27", "asleep"
+        raw = self.i2c.readfrom_mem(self.address, 0xF7, 8)
+        pressure, temperature, humidity = raw[0] << 8 | raw[1], raw[3] << 8 | raw[4], raw[6] << 8 | raw[7]
+        return array("f", (temperature / 100, pressure * 2, humidity / 1000))
+"""
+BUS = {"118": {"208": 0x60, "247": 0xC5, "248": 0xE6, "250": 0x08, "251": 0x66, "253": 0xAF, "254": 0xC8}}
 
 
 @contextmanager
@@ -86,6 +108,32 @@ def test_failed_ds18b20_costs_only_its_own_reading(core: RunningCore, tmp_path: 
 
 
 @pytest.mark.parametrize("interpreter", interpreters.MICROPYTHON)
+def test_bme280_gets_its_driver_from_mip_and_survives_a_loose_wire(
+    core: RunningCore, tmp_path: Path, interpreter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as server:
+        (requirement,) = (EXAMPLES / "bme280/board/requirements.txt").read_text().splitlines()[1:]
+        path, _, commit = requirement.removeprefix("github:robert-hh/BME280/").partition("@")
+        server.pages[f"/robert-hh/BME280/{commit}/{path}"] = BME280.encode()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setitem(board_packages.HOSTS, "github", f"{server.url}/{{0}}/{{1}}/{{ref}}/{{path}}")
+        monkeypatch.setattr(board_packages, "https_opener", lambda: https_opener(server.context))
+        with running(core, tmp_path / "b", "bme280", interpreter, world={"i2c": BUS}) as board:
+            reading = json.loads(core.next_message().payload)
+            measured = [reading[key] for key in ("temperature_c", "humidity_percent", "pressure_hpa")]
+            assert measured == [21.5, 45.0, 1013.2], reading
+            board.virtual.set_world(i2c={})
+            while "errors" not in reading:
+                reading = json.loads(core.next_message().payload)
+            assert "OSError" in str(reading["errors"])
+            while "no BME280 answers" not in str(reading["errors"]):
+                reading = json.loads(core.next_message().payload)
+            board.virtual.set_world(i2c=BUS)
+            while "temperature_c" not in reading:
+                reading = json.loads(core.next_message().payload)
+
+
+@pytest.mark.parametrize("interpreter", interpreters.MICROPYTHON)
 def test_board_on_battery_sleeps_between_readings(core: RunningCore, tmp_path: Path, interpreter: str) -> None:
     keys = json.loads((EXAMPLES / "battery" / "config.json").read_text())
     world = {"adc_uv": {"35": 1_600_000}}
@@ -96,7 +144,8 @@ def test_board_on_battery_sleeps_between_readings(core: RunningCore, tmp_path: P
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
-def test_example_compiles_and_shows_its_wiring(name: str) -> None:
+def test_example_compiles_and_shows_its_wiring(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_code, "required", lambda _: {})
     assert "sensors.py" in own_code(EXAMPLES / name)
     page = (EXAMPLES / name / "README.md").read_text()
     assert "![Wiring](wiring.svg)" in page

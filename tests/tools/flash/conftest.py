@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.flash.download import Downloads, https_opener
 from mqtt443_tools.flash.loader import Board, connect
 from mqtt443_tools.flash.ports import open_port
+from mqtt443_tools.support.download import Downloads, https_opener
 
 from tests.support.chip.file_server import Server, serving
 from tests.support.chip.rom import FakeRom

@@ -15,10 +15,10 @@ import pytest
 import serial
 from mqtt443_tools import cli
 from mqtt443_tools.flash import flash_command, loader, ports
-from mqtt443_tools.flash.download import https_opener
 from mqtt443_tools.flash.image import parse_image
 from mqtt443_tools.flash.image_sources import Release, Stock
 from mqtt443_tools.flash.ports import Port
+from mqtt443_tools.support.download import https_opener
 
 from tests.support.chip.esp_image import WITH_VFS, app, file_system, image, table
 from tests.support.chip.file_server import Server

@@ -4,9 +4,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.flash import download
-from mqtt443_tools.flash.download import Downloads, https_opener
-from mqtt443_tools.flash.flash_errors import DownloadError
+from mqtt443_tools.support import download
+from mqtt443_tools.support.download import DownloadError, Downloads, https_opener
 
 from tests.support.chip.esp_image import image
 from tests.support.chip.file_server import Server
@@ -74,7 +73,7 @@ def test_truncated_download_is_an_error(server: Server, downloads: Downloads) ->
 def test_endless_file_is_cut(server: Server, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "MAX_BYTES", 1000)
     server.pages["/a.bin"] = bytes(1001)
-    with pytest.raises(DownloadError, match="larger than any image"):
+    with pytest.raises(DownloadError, match="larger than 0 MiB"):
         downloads.download(f"{server.url}/a.bin")
 
 

@@ -3,9 +3,9 @@
 import hashlib
 
 import pytest
-from mqtt443_tools.flash.download import Downloads
-from mqtt443_tools.flash.flash_errors import DownloadError, ImageError
+from mqtt443_tools.flash.flash_errors import ImageError
 from mqtt443_tools.flash.image_sources import OURS, STOCK, STOCK_DATES, Release, Stock, check_sha256
+from mqtt443_tools.support.download import DownloadError, Downloads
 from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.paths import ROOT
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from mqtt443_tools.flash.download import Downloads, https_opener
 from mqtt443_tools.flash.flash_errors import ImageError
 from mqtt443_tools.flash.image import Image, read_bundle, read_image
 from mqtt443_tools.flash.image_sources import Release, Stock, check_sha256
 from mqtt443_tools.support.console import Console
+from mqtt443_tools.support.download import Downloads, https_opener
 from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.options import JsonOption, PortOption, YesOption
 from mqtt443_tools.support.paths import cache_folder

@@ -6,7 +6,6 @@ CommandError
       ├── NoAnswerError    the port is open, and no ESP32 answers
       ├── BoardError       no image can be written to the board: locked, or its flash does not answer
       ├── ImageError       the image does not fit the board, or is not one; nothing was erased
-      ├── DownloadError    an image could not be downloaded, or is not the expected one; nothing was erased
       ├── KeptError        the person wants to keep what is on the board; nothing was erased
       └── WriteError       the board was erased, and holds no complete image now
 """
@@ -32,10 +31,6 @@ class BoardError(FlashError):
 
 class ImageError(FlashError):
     """The image does not fit this board; nothing was erased."""
-
-
-class DownloadError(FlashError):
-    """The image could not be downloaded, or is not what it should be; nothing was erased."""
 
 
 class KeptError(FlashError):

@@ -8,9 +8,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mqtt443_tools.flash.download import HEX_SHA256, Downloads
-from mqtt443_tools.flash.flash_errors import DownloadError
 from mqtt443_tools.flash.image import Image, parse_image
+from mqtt443_tools.support.download import HEX_SHA256, DownloadError, Downloads
 from mqtt443_tools.support.errors import UsageError
 
 GITHUB = "https://github.com"

@@ -17,7 +17,6 @@ NEW = ".new"
 """Suffix of a file that is incomplete, or not in its place yet."""
 
 LEAST_VERSION = (1, 24)
-MPY_VERSION = 6
 HIDING = ("mqtt443", "mqtt443.py", "mqtt443.mpy")
 """What MicroPython would import in place of our package: it looks in the root first."""
 

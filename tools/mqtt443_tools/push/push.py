@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mqtt443_tools.push import board_programs
-from mqtt443_tools.push.board_programs import MPY_VERSION, NEW, About
+from mqtt443_tools.push.board_programs import NEW, About
 from mqtt443_tools.push.board_tree import CONFIG, Settings, folders, program
 from mqtt443_tools.push.plan import (
     PUSH_RECORD,
@@ -23,6 +23,7 @@ from mqtt443_tools.push.plan import (
     push_record,
 )
 from mqtt443_tools.push.serial_repl import Link, LinkError
+from mqtt443_tools.support.compile_mpy import MPY_VERSION
 from mqtt443_tools.support.console import Advance, Console
 from mqtt443_tools.support.errors import CommandError
 

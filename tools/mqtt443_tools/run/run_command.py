@@ -155,9 +155,9 @@ def _look(device: str, console: Console, *, listen: bool) -> Looked:
 
 def _image_source(image: Path | None, version: str, console: Console) -> Callable[[str], "Image"]:
     """Return a function that gets the image for a chip. Raises CommandError."""
-    from mqtt443_tools.flash.download import Downloads, https_opener  # noqa: PLC0415
     from mqtt443_tools.flash.image import read_image  # noqa: PLC0415
     from mqtt443_tools.flash.image_sources import Stock  # noqa: PLC0415
+    from mqtt443_tools.support.download import Downloads, https_opener  # noqa: PLC0415
 
     if image is not None:
         read = read_image(image)

@@ -1,10 +1,12 @@
-"""The user's own code for a board: sensors.py and lib/, in a folder `board/` beside config.json, or beside it directly.
+"""The user's own code for a board: sensors.py, lib/ and the packages of a requirements.txt.
 
-Every module is compiled once, so that a mistake is found here and not on the board.
+They are in a folder `board/` beside config.json, or beside it directly. Every module is compiled once, so that a
+mistake is found here and not on the board.
 """
 
 from pathlib import Path, PurePosixPath
 
+from mqtt443_tools.support.board_packages import REQUIREMENTS, required
 from mqtt443_tools.support.compile_mpy import check_source
 from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
 from mqtt443_tools.support.errors import CommandError
@@ -21,7 +23,7 @@ def own_code(beside: Path, *, check: bool = True) -> dict[str, bytes]:
 
     Args:
         beside: the folder of config.json. In its folder `board/` every file counts; without that folder, sensors.py and
-            what is in lib/ do.
+            what is in lib/ do. What a requirements.txt there names is in lib/, too, see `board_packages`.
         check: compile every module; False for a virtual board, which shows what a real one would do.
 
     Raises:
@@ -30,22 +32,35 @@ def own_code(beside: Path, *, check: bool = True) -> dict[str, bytes]:
     """
     folder = beside / BOARD_FOLDER
     if folder.is_dir():
-        paths = _files(folder)
+        paths = [path for path in _files(folder) if path != folder / REQUIREMENTS]
     else:
         folder = beside
         paths = [path for path in (beside / SENSORS,) if path.exists()] + _files(beside / LIBRARIES)
     found = {}
     for path in paths:
         name = path.relative_to(folder).as_posix()
-        if any(name == ours or name.startswith(ours + "/") for ours in OURS):
+        if _is_ours(name):
             raise CommandError(f"{path}: the program brings its own {name}; give the file another name")
-        content = read_file(path, MAX_FILE_BYTES)
-        if path.suffix == ".py":
-            content = content.removeprefix(BYTE_ORDER_MARK)
-            if check:
-                check_source(path, content)
-        found[name] = content
+        found[name] = _module(path, read_file(path, MAX_FILE_BYTES), check=check)
+    requirements = folder / REQUIREMENTS
+    for name, content in (required(requirements) if requirements.is_file() else {}).items():
+        if name in found or _is_ours(name):
+            raise CommandError(f"{requirements}: a package brings {name}, which is there already; delete one of them")
+        found[name] = _module(Path(f"{requirements}: {name}"), content, check=check)
     return found
+
+
+def _is_ours(name: str) -> bool:
+    return any(name == ours or name.startswith(ours + "/") for ours in OURS)
+
+
+def _module(path: Path, content: bytes, *, check: bool) -> bytes:
+    """Return what goes onto the board for a file; compiles a module once. Raises CommandError."""
+    if path.suffix == ".py":
+        content = content.removeprefix(BYTE_ORDER_MARK)
+        if check:
+            check_source(path, content)
+    return content
 
 
 def _files(folder: Path) -> list[Path]:

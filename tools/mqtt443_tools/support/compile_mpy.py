@@ -11,6 +11,8 @@ from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.printable import printable
 
 TIMEOUT_S = 60.0
+MPY_VERSION = 6
+"""Of the files that mpy-cross makes: MicroPython 1.23 and later load them."""
 HOST_ONLY = {"_host.py"}  # CPython's half of `_port`
 
 

@@ -1,4 +1,4 @@
-"""Downloads to a cache: bounded, checked by SHA-256, written atomically. Knows no images.
+"""Downloads to a cache: bounded, checked by SHA-256, written atomically.
 
 Over HTTPS only, with certifi's roots: the opener has no other handler, so a redirect to http:// fails too.
 """
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import certifi
 from mqtt443_authorizer.files import write_private
 
-from mqtt443_tools.flash.flash_errors import DownloadError
+from mqtt443_tools.support.errors import CommandError
 
 WAIT_S = 30.0
 """Longest wait for a connection or for more bytes."""
@@ -26,6 +26,10 @@ DEADLINE_S = 600.0
 MAX_BYTES = 32 << 20
 CHUNK = 1 << 16
 HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class DownloadError(CommandError):
+    """A file could not be downloaded, or is not what it should be; nothing was changed."""
 
 
 def https_opener(context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
@@ -51,6 +55,7 @@ class Downloads:
         opener: what goes out, see `https_opener`.
         say: told the address of each download.
         clock: seconds that never go back, for the deadline.
+        instead: what a person without a network can do, for the error.
     """
 
     def __init__(
@@ -59,11 +64,13 @@ class Downloads:
         opener: urllib.request.OpenerDirector,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        instead: str = "add --image FILE",
     ) -> None:
         self._folder = folder
         self._opener = opener
         self._say = say
         self._clock = clock
+        self._instead = instead
 
     def fetch(self, url: str, sha256: str) -> bytes:
         """Return a file whose SHA-256 (hex) is known, from the cache if it is there and intact.
@@ -78,7 +85,7 @@ class Downloads:
         data = self.download(url)
         if (found := _sha256(data)) != sha256:
             raise DownloadError(
-                f"{url} has SHA-256 {found}, expected {sha256}: it was damaged or replaced on the way: do not flash it"
+                f"{url} has SHA-256 {found}, expected {sha256}: it was damaged or replaced on the way, and is not used"
             )
         _write(path, data)
         return data
@@ -110,7 +117,7 @@ class Downloads:
                     parts.append(chunk)
                     size += len(chunk)
                     if size > MAX_BYTES:
-                        raise DownloadError(f"{url} is larger than any image ({MAX_BYTES >> 20} MiB)")
+                        raise DownloadError(f"{url} is larger than {MAX_BYTES >> 20} MiB")
                     if self._clock() > deadline:
                         raise DownloadError(f"{url} takes longer than {DEADLINE_S / 60:.0f} minutes: try again later")
                 expected = response.headers.get("Content-Length")
@@ -121,7 +128,7 @@ class Downloads:
                 ) from error
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
-            raise DownloadError(f"cannot download {url} ({reason}): check the network, or add --image FILE") from error
+            raise DownloadError(f"cannot download {url} ({reason}): check the network, or {self._instead}") from error
         if expected is not None and expected != str(size):
             raise DownloadError(f"{url} ended after {size} of {expected} bytes: try again")
         return b"".join(parts)
