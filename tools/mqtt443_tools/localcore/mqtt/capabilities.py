@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqtt443_tools.localcore.clock import Clock
-from mqtt443_tools.localcore.mqtt.outbound import Outbound, Outbound5, Outbound311
+from mqtt443_tools.localcore.mqtt.outbound import OUTBOUND_311, Outbound, Outbound5
 from mqtt443_tools.localcore.mqtt.packets import Connect
 from mqtt443_tools.localcore.mqtt.properties import NONE, Properties
 from mqtt443_tools.localcore.mqtt.timers import effective_keep_alive_s
@@ -25,7 +25,7 @@ def window(connect: Connect, settings: Settings) -> int:
 def outbound_for(connect: Connect, settings: Settings, clock: Clock) -> Outbound:
     """Return the encoder of messages to a client."""
     if connect.version == 4:
-        return Outbound311()
+        return OUTBOUND_311
     asked = connect.properties
     max_aliases = min(asked.topic_alias_maximum or 0, settings.mqtt5_topic_aliases_out)
     return Outbound5(clock, max_aliases=max_aliases, max_packet_bytes=asked.maximum_packet_bytes)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.mqtt import encoder
-from mqtt443_tools.localcore.mqtt.packets import Publish
+from mqtt443_tools.localcore.mqtt.packets import Publish, Version
 from mqtt443_tools.localcore.mqtt.properties import Properties
 from mqtt443_tools.localcore.mqtt.session import Message
 
@@ -20,13 +20,39 @@ class Outbound(Protocol):
         """Return the PUBLISH for a message, or None if the client takes no packet of this size."""
 
 
-class Outbound311:
-    """MQTT 3.1.1: topic and payload, nothing else."""
+class SharedOutbound:
+    """Encodes a message once for all clients of a version that get it the same way: one after the other, as a rule."""
 
-    @staticmethod
-    def encode(message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
+    def __init__(self, version: Version) -> None:
+        self._version: Version = version
+        self._message: Message | None = None  # the last one: what is kept of it below is good for it alone
+        self._packet = b""
+        self._prefix = b""
+
+    def encode(self, message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
         """Return the PUBLISH for a message."""
-        return encoder.publish(Publish(message.topic, message.payload, qos, message.retain, dup, packet_id))
+        if message is not self._message:
+            self._message, self._packet, self._prefix = message, b"", b""
+        if packet_id is None:
+            if not self._packet:
+                self._packet = self._encode(message, qos, None, dup=dup)
+            return self._packet
+        if dup or self._version == 5:
+            return self._encode(message, qos, packet_id, dup=dup)
+        if not self._prefix:
+            whole = self._encode(message, qos, packet_id, dup=False)
+            self._prefix = whole[: len(whole) - len(message.payload) - 2]
+        return b"".join((self._prefix, packet_id.to_bytes(2, "big"), message.payload))
+
+    def _encode(self, message: Message, qos: int, packet_id: int | None, *, dup: bool) -> bytes:
+        packet = Publish(message.topic, message.payload, qos, message.retain, dup, packet_id, message.properties)
+        return encoder.publish(packet, self._version)
+
+
+OUTBOUND_311 = SharedOutbound(4)
+"""For every client of MQTT 3.1.1: topic and payload, nothing else."""
+
+_PLAIN_5 = SharedOutbound(5)
 
 
 class Outbound5:
@@ -45,22 +71,25 @@ class Outbound5:
 
     def encode(self, message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
         """Return the PUBLISH for a message, or None if it is larger than the client takes [MQTT5-3.1.2-24]."""
+        if not self._max_aliases and message.expires_at is None:
+            return self._fitting(_PLAIN_5.encode(message, qos, packet_id, dup=dup))
         topic, alias = message.topic, self._aliases.get(message.topic)
         is_new = alias is None and len(self._aliases) < self._max_aliases
         if is_new:
             alias = len(self._aliases) + 1
         found = self._properties(message, alias)
         name = topic if alias is None or is_new else ""
-        data = encoder.publish(Publish(name, message.payload, qos, message.retain, dup, packet_id, found), 5)
-        if self._max_packet_bytes is not None and len(data) > self._max_packet_bytes:
-            return None
-        if is_new and alias is not None:
+        packet = Publish(name, message.payload, qos, message.retain, dup, packet_id, found)
+        data = self._fitting(encoder.publish(packet, 5))
+        if is_new and alias is not None and data is not None:
             self._aliases[topic] = alias
         return data
 
+    def _fitting(self, data: bytes | None) -> bytes | None:
+        too_large = data is not None and self._max_packet_bytes is not None and len(data) > self._max_packet_bytes
+        return None if too_large else data
+
     def _properties(self, message: Message, alias: int | None) -> Properties:
-        if alias is None and message.expires_at is None:
-            return message.properties
         left_s = None
         if message.expires_at is not None:  # 0 within the last second, as at AWS
             left_s = max(0, math.floor(message.expires_at - self._clock.time()))
