@@ -83,6 +83,7 @@ PARTS: Mapping[str, Part] = {
         (TOOLS + "check",),
     ),
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),
+    "load": Part(("support", "localcore.base", "localcore.mqtt"), (TOOLS + "load",)),
     "send": Part(("support",), (TOOLS + "send",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
     "console": Part(
@@ -95,14 +96,17 @@ PARTS: Mapping[str, Part] = {
             *OURS,
             *("localcore.base", "localcore.auth", "localcore.mqtt", "localcore.control", "localcore.front"),
             *("micropython", "virtualboard", "cloud", "device", "flash", "push", "factory", "check", "watch", "config"),
-            *("send", "console"),
+            *("send", "load", "console"),
         ),
         (
             *(
                 f"{TOOLS}{name}.{name}_command"
                 for name in ("board", "check", "cloud", "config", "device", "factory", "flash")
             ),
-            *(f"{TOOLS}{name}.{name}_command" for name in ("console", "local", "monitor", "push", "send", "watch")),
+            *(
+                f"{TOOLS}{name}.{name}_command"
+                for name in ("console", "load", "local", "monitor", "push", "send", "watch")
+            ),
             TOOLS + "console.export_command",
             *(TOOLS + name for name in ("board", "local", "monitor", "run", "demo", "micropython.__main__")),
         ),

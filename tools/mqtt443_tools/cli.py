@@ -18,6 +18,7 @@ from mqtt443_tools.console.export_command import export
 from mqtt443_tools.device.device_command import app as device_app
 from mqtt443_tools.factory.factory_command import app as factory_app
 from mqtt443_tools.flash.flash_command import flash
+from mqtt443_tools.load.load_command import load
 from mqtt443_tools.local.local_command import local
 from mqtt443_tools.monitor.monitor_command import monitor
 from mqtt443_tools.push.push_command import push
@@ -58,6 +59,7 @@ app.command()(console)
 app.command()(export)
 app.command()(watch)
 app.command()(send)
+app.command()(load)
 app.command()(flash)
 app.add_typer(config_app, name="config")
 app.command()(push)

@@ -13,6 +13,8 @@ MESSAGE_BYTES = 5 * 1024  # metered in steps of 5 KB
 PER_MILLION_CALLS = 0.20
 PER_GB_SECOND = 0.0000133334
 PER_MILLION_READS = 0.1415  # one strongly consistent read of up to 4 KB
+PER_MILLION_WRITES = 0.705  # one write of up to 1 KB; a transaction counts twice
+WRITES_PER_DEVICE = 8  # two items, written and deleted in transactions
 PER_GB_LOG = 0.57
 LOG_BYTES = 700  # the decision's line and Lambda's own three
 CALL_MS = 25  # a warm call: the table's answer and one SHA-256
@@ -64,9 +66,38 @@ def monthly(
     units = -(-payload_bytes // MESSAGE_BYTES)
     messages = DAYS * (DAY_S / interval_s * units + connects_a_day) / 1e6 * PER_MILLION_MESSAGES
     calls = DAYS * (connects_a_day + DAY_S / refresh_s)
-    a_call = (
+    return Cost(devices, connection, messages, calls * _call(memory_mb))
+
+
+def load_cost(
+    devices: int, *, storms: int, seconds: float, messages: float, commands: float, payload_bytes: int
+) -> float:
+    """Estimate what a run of `mqtt443 load` costs, in US dollars, with a function of 1,024 MB.
+
+    Args:
+        devices: how many are registered, and removed afterwards.
+        storms: how often each connects.
+        seconds: how long all are connected.
+        messages: telemetry in all.
+        commands: commands in all; AWS meters each twice, when it is published and when it is delivered.
+        payload_bytes: size of a message.
+    """
+    connects = devices * storms
+    units = -(-payload_bytes // MESSAGE_BYTES)
+    metered = (messages + 2 * commands) * units + connects
+    minutes = devices * (seconds / 60 + storms)  # a minute for each storm
+    return (
+        minutes / 1e6 * PER_MILLION_CONNECTION_MINUTES
+        + metered / 1e6 * PER_MILLION_MESSAGES
+        + connects * _call(memory_mb=1024)
+        + devices * WRITES_PER_DEVICE / 1e6 * PER_MILLION_WRITES
+    )
+
+
+def _call(memory_mb: int) -> float:
+    """Return the price of a call of the authorizer."""
+    return (
         (PER_MILLION_CALLS + PER_MILLION_READS) / 1e6
         + memory_mb / 1024 * CALL_MS / 1000 * PER_GB_SECOND
         + LOG_BYTES / 1e9 * PER_GB_LOG
     )
-    return Cost(devices, connection, messages, calls * a_call)

@@ -19,6 +19,15 @@ def amazon_roots() -> bytes:
     Raises:
         CommandError: certifi does not have them.
     """
+    return b"".join(_roots())
+
+
+def amazon_roots_pem() -> str:
+    """Return the same as PEM. Raises CommandError."""
+    return "".join(map(ssl.DER_cert_to_PEM_cert, _roots()))
+
+
+def _roots() -> list[bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
     found = {}
@@ -27,7 +36,7 @@ def amazon_roots() -> bytes:
         found[dict(part[0] for part in subject).get("commonName", "")] = der
     if missing := [root for root in ROOTS if root not in found]:
         raise CommandError(f"certifi has no {' and no '.join(missing)}: run `pip install --upgrade certifi`")
-    return b"".join(found[root] for root in ROOTS)
+    return [found[root] for root in ROOTS]
 
 
 def write_amazon_roots(config: Path) -> str:

@@ -19,7 +19,7 @@ def install_command(extra: str) -> str:
     Nothing is published on a package index, so it never names the distribution without saying where it is.
 
     Args:
-        extra: "cloud" or "test".
+        extra: "cloud", "load" or "test".
     """
     if CHECKOUT is not None:
         return shlex.join([sys.executable, "-m", "pip", "install", "--editable", f"{CHECKOUT}[{extra}]"])

@@ -1,0 +1,1 @@
+"""A fleet of MQTT clients that loads an endpoint, and measures how it answers."""

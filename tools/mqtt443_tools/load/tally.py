@@ -1,0 +1,110 @@
+"""What a fleet counts: how often something was done, how fast, and why it failed. Tallies of processes add up."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+STEP = 1.02
+"""From one latency class to the next: a percentile is right within 2 %, and a tally's size is bounded."""
+
+LEAST_S = 1e-6
+
+
+@dataclass
+class Tally:
+    """Counts of one kind of work.
+
+    Attributes:
+        done: how often it was done.
+        errors: how often it failed, by cause.
+        latencies: how often it took how long, by class of latency.
+        per_s: how often it was done in each second of the monotonic clock.
+        first, last: monotonic seconds of the first beginning and of the last end; infinite without one.
+    """
+
+    done: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    latencies: Counter[int] = field(default_factory=Counter)
+    per_s: Counter[int] = field(default_factory=Counter)
+    first: float = math.inf
+    last: float = -math.inf
+
+    def add(self, began: float, ended: float) -> None:
+        """Count one that was done; both are seconds of the monotonic clock."""
+        self.done += 1
+        self.latencies[_class(ended - began)] += 1
+        self.per_s[int(ended)] += 1
+        self.first = min(self.first, began)
+        self.last = max(self.last, ended)
+
+    def fail(self, cause: str) -> None:
+        """Count one that failed."""
+        self.errors[cause] += 1
+
+    @property
+    def failed(self) -> int:
+        """How often it failed."""
+        return self.errors.total()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the first beginning to the last end; 0 without one."""
+        return max(0.0, self.last - self.first) if self.done else 0.0
+
+    @property
+    def rate(self) -> float:
+        """How often it was done in a second."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    def percentile_ms(self, percent: float) -> float | None:
+        """Return the latency in milliseconds that `percent` (0..100) of all did not exceed, None without any."""
+        wanted = math.ceil(self.latencies.total() * percent / 100)
+        seen = 0
+        for at in sorted(self.latencies):
+            seen += self.latencies[at]
+            if seen >= wanted:
+                return LEAST_S * STEP**at * 1000
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "done": self.done,
+            "errors": dict(self.errors),
+            "latencies": dict(self.latencies),
+            "per_s": dict(self.per_s),
+            "span": [self.first, self.last] if self.done else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Tally:
+        """Return the tally that `to_json` wrote."""
+        span = value["span"] or (math.inf, -math.inf)
+        return cls(
+            value["done"],
+            Counter(value["errors"]),
+            Counter({int(at): count for at, count in value["latencies"].items()}),
+            Counter({int(at): count for at, count in value["per_s"].items()}),
+            *span,
+        )
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """Return the sum of tallies."""
+    whole = Tally()
+    for tally in tallies:
+        whole.done += tally.done
+        whole.errors += tally.errors
+        whole.latencies += tally.latencies
+        whole.per_s += tally.per_s
+        whole.first = min(whole.first, tally.first)
+        whole.last = max(whole.last, tally.last)
+    return whole
+
+
+def _class(seconds: float) -> int:
+    return round(math.log(max(seconds, LEAST_S) / LEAST_S, STEP))

@@ -1,0 +1,210 @@
+"""TLS over an asyncio transport, for many connections in one process.
+
+It does what `asyncio.sslproto` does, with less: no stream, no task and no buffer of its own for each connection. Bytes
+go to a receiver in a callback, and an alert of a failed handshake reaches the peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import Protocol, cast
+
+READ_BYTES = 16 * 1024
+"""A TLS record holds no more (RFC 8446 section 5.1)."""
+
+CLOSE_S = 1.0
+"""For a peer to close its side, before the connection is cut."""
+
+
+class Receiver(Protocol):
+    """What a connection belongs to."""
+
+    def handshake_done(self) -> None:
+        """Take note that bytes can be sent; called at most once, before any data."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes that the peer sent, at least one."""
+
+    def connection_ended(self, error: OSError | None) -> None:
+        """Take note that nothing more will arrive; called once, whoever ended it.
+
+        Args:
+            error: why; None if one side closed it in an orderly way after the handshake.
+        """
+
+
+class TlsConnection(asyncio.Protocol):
+    """One TLS connection, as the protocol of a TCP transport.
+
+    Args:
+        context: server's or client's.
+        receiver: takes what arrives.
+        server_hostname: of the server, for a client; None makes this the server's side.
+    """
+
+    __slots__ = (
+        *("_close_timer", "_closing", "_ended", "_incoming", "_outgoing", "_ready", "_receiver", "_transport"),
+        "tls",
+    )
+
+    def __init__(self, context: ssl.SSLContext, receiver: Receiver, server_hostname: str | None = None) -> None:
+        self._receiver = receiver
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
+        )
+        self._transport: asyncio.Transport | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._ready = self._closing = self._ended = False
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._closing or self._ended
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for the peer to read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a client's handshake; a server waits for it."""
+        self._transport = cast(asyncio.Transport, transport)
+        if not self.tls.server_side:
+            self._handshake()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the network."""
+        if self._closing or self._ended:
+            return
+        self._incoming.write(data)
+        if self._ready:
+            self._read()
+        else:
+            self._handshake()
+
+    def eof_received(self) -> None:
+        """Take the end of the stream; the transport then closes itself."""
+        if not self._ready:
+            self._end(ConnectionResetError("the peer closed during the handshake"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take note that the transport has gone."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._end(error if isinstance(error, OSError) else None)
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        """Read nothing from a peer that does not read."""
+        self.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Take nothing from the network until `resume_reading`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes from the network again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; dropped once the connection is closing."""
+        if self._closing or self._ended or not data:
+            return
+        try:
+            self.tls.write(data)
+        except ssl.SSLError as error:
+            self.abort(error)
+            return
+        self._flush()
+
+    def close(self) -> None:
+        """Close after what was sent: tell the peer, and give it a moment to close its side."""
+        if self._closing or self._ended:
+            return
+        transport = self._transport
+        if not self._ready or transport is None or transport.is_closing():
+            self.abort()
+            return
+        self._closing = True
+        with contextlib.suppress(ssl.SSLError):  # the peer's close_notify is not here yet, and is not waited for
+            self.tls.unwrap()
+        self._flush()
+        try:
+            # Closing with unread bytes would reset the connection, and the peer could lose what was sent last.
+            transport.resume_reading()
+            transport.write_eof()
+        except OSError:  # the peer has gone
+            transport.abort()
+        else:
+            self._close_timer = asyncio.get_running_loop().call_later(CLOSE_S, transport.abort)
+
+    def abort(self, error: OSError | None = None) -> None:
+        """Cut the connection; what still waits is not sent."""
+        transport = self._transport
+        self._end(error)
+        if transport is not None:
+            transport.abort()
+
+    def _handshake(self) -> None:
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except OSError as error:  # ssl.SSLError and a certificate's error are ones
+            self._flush()  # the alert
+            transport = self._transport
+            self._end(error)
+            if transport is not None:
+                transport.close()
+            return
+        self._flush()
+        self._ready = True
+        self._receiver.handshake_done()
+        if self._incoming.pending and not self._closing and not self._ended:
+            self._read()
+
+    def _read(self) -> None:
+        chunks = []
+        ended = False
+        try:
+            while True:
+                chunk = self.tls.read(READ_BYTES)
+                if not chunk:
+                    ended = True
+                    break
+                chunks.append(chunk)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            ended = True
+        except ssl.SSLError as error:
+            self.abort(error)
+            return
+        if self._outgoing.pending:  # an answer to a key update
+            self._flush()
+        if chunks:
+            self._receiver.data_received(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if ended and not self._ended:
+            self._end(None)
+            if self._transport is not None:
+                self._transport.close()
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._outgoing.pending:
+            self._transport.write(self._outgoing.read())
+
+    def _end(self, error: OSError | None) -> None:
+        if not self._ended:
+            self._ended = True
+            self._receiver.connection_ended(error)
