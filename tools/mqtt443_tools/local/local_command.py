@@ -7,7 +7,6 @@ output.
 import asyncio
 import errno
 import io
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mqtt443_tools.localcore.auth.login_log import parse_login
 from mqtt443_tools.support import lambda_zip
 from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -142,15 +142,6 @@ def _code(zip_file: Path | None) -> Iterator[Path]:
             ours = zip_file if is_replaceable else "authorizer.zip"
             raise CommandError(f"{zip_file}: {reason}; write one with: mqtt443 cloud zip {ours}") from None
         yield Path(folder)
-
-
-def parse_login(line: str) -> dict[str, Any] | None:
-    """Return a line of the Lambda's log as an object if it is a decision of the authorizer."""
-    try:
-        decision = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return decision if isinstance(decision, dict) and "decision" in decision else None
 
 
 def describe_log(line: str) -> str:

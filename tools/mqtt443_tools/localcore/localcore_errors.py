@@ -56,12 +56,14 @@ class Refused(LocalcoreError):
     Attributes:
         reason: AWS's word for it.
         detail: one line that says what was wrong, without secrets.
+        said: what the authorizer logged about it, if it logs its decisions.
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, said: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason: Reason = reason
         self.detail = detail
+        self.said = said
 
 
 class FunctionError(LocalcoreError):

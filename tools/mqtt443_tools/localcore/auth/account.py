@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from mqtt443_tools.localcore.auth.login_log import LoginLog
 from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
@@ -19,6 +20,7 @@ DEVICES_FILE = "devices.sqlite"
 
 def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: Path) -> Authorizer:
     """Return the authorizer; `on_log` receives the lines that its Lambda prints, `code` is its unpacked code."""
+    login_log = LoginLog(on_log)
     function = LambdaFunction(
         code,
         "mqtt443_authorizer.handler.handler",
@@ -26,10 +28,10 @@ def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: 
         name=AUTHORIZER_NAME,
         region=settings.region,
         account=settings.account,
-        on_log=on_log,
+        on_log=login_log.take,
         max_workers=settings.max_environments,
     )
-    return Authorizer(AUTHORIZER_NAME, function)
+    return Authorizer(AUTHORIZER_NAME, function, login_log=login_log)
 
 
 def product_registry(settings: Settings, clock: Clock, on_log: Callable[[str], None], code: Path) -> AuthorizerRegistry:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from mqtt443_tools.localcore.auth.answer import MAX_SECONDS, MIN_SECONDS, parse_answer
+from mqtt443_tools.localcore.auth.answer import MAX_SECONDS, MIN_SECONDS, Answer, parse_answer
+from mqtt443_tools.localcore.auth.login_log import LoginLog
 from mqtt443_tools.localcore.auth.request import (
     NAME_KEY,
     SIGNATURE_KEY,
@@ -91,6 +92,7 @@ class Authorizer:
         signing_disabled: with signing, AWS checks the token's signature before it calls the Lambda.
         token_key_name: parameter that carries the token; 1..128 of letters, digits and `_-`; needed for signing.
         public_keys: key name -> PEM of an RSA key of 2,048 bits or more; needed for signing.
+        login_log: what it logs about each login; not a part of AWS's resource.
         enable_caching_for_http: a Grant may serve later requests of the same persistent HTTP connection.
 
     Raises:
@@ -104,6 +106,7 @@ class Authorizer:
     token_key_name: str | None = None
     public_keys: Mapping[str, str] = field(default_factory=dict)
     enable_caching_for_http: bool = False
+    login_log: LoginLog | None = None
 
     def __post_init__(self) -> None:
         if not _AUTHORIZER_NAME.fullmatch(self.name):
@@ -248,7 +251,7 @@ class AuthorizerRegistry:
             signature = self._find(request, SIGNATURE_KEY)
             verifier.verify(token, signature.decoded if signature else None)
         event = build_event(request, token, signature_verified=verifier is not None)
-        answer = parse_answer(await _invoke(authorizer, event), default_refresh_s=self._rules.default_refresh_s)
+        answer = await self._parse(authorizer, request, await _invoke(authorizer, event))
         for warning in answer.policies.warnings:
             authorizer.function.on_log(f"{authorizer.name}: {warning}")
         now = self._clock.now()
@@ -262,6 +265,15 @@ class AuthorizerRegistry:
             connected_at=now,
             refreshed_at=now,
         )
+
+    async def _parse(self, authorizer: Authorizer, request: Request, answer: object) -> Answer:
+        """Parse an answer; a refusal gets the cause that the authorizer logged."""
+        try:
+            return parse_answer(answer, default_refresh_s=self._rules.default_refresh_s)
+        except Refused as refused:
+            if refused.reason == "NOT_AUTHENTICATED" and authorizer.login_log is not None:
+                refused.said = await authorizer.login_log.reason(request.connection_id)
+            raise
 
     def _token(self, authorizer: Authorizer, request: Request) -> str | None:
         if authorizer.token_key_name is None:

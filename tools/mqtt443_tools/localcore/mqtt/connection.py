@@ -2,15 +2,14 @@
 
 Sans-I/O: bytes come in through `receive`; bytes and requests go out through a `Driver`; time comes from the clock.
 Nothing here waits: the driver asks the authorizer and answers with `granted`, `not_granted`, `refreshed` or
-`not_refreshed`. `connect` is the gate, `publishing` and `subscribe` take what the client sends, `delivery` sends it
-messages, `client_answers` speaks its version, `timers` end a connection that is silent or too old.
+`not_refreshed`. `connect` is the gate, `accepted` serves a client that came in, `client_answers` speaks its version,
+`timers` end a connection that is silent or too old.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections import deque
-from dataclasses import dataclass
 from typing import Protocol
 
 from mqtt443_tools.localcore.auth.peer import Peer
@@ -18,29 +17,15 @@ from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, Refused
-from mqtt443_tools.localcore.mqtt.capabilities import capabilities, outbound_for, session_expiry_s, window
+from mqtt443_tools.localcore.mqtt.accepted import AcceptedClient
+from mqtt443_tools.localcore.mqtt.capabilities import capabilities, session_expiry_s
 from mqtt443_tools.localcore.mqtt.client_answers import Answers, Answers5, Answers311
 from mqtt443_tools.localcore.mqtt.connect import Admitted
-from mqtt443_tools.localcore.mqtt.delivery import Delivery
-from mqtt443_tools.localcore.mqtt.encoder import PINGRESP_BYTES
 from mqtt443_tools.localcore.mqtt.link import Link
-from mqtt443_tools.localcore.mqtt.packets import (
-    Connect,
-    Disconnect,
-    Malformed,
-    Packet,
-    Pingreq,
-    Puback,
-    Publish,
-    Qos2Flow,
-    Subscribe,
-    Unsubscribe,
-)
+from mqtt443_tools.localcore.mqtt.packets import Connect, Malformed, Packet
 from mqtt443_tools.localcore.mqtt.parser import Parser
-from mqtt443_tools.localcore.mqtt.publishing import Publishing
 from mqtt443_tools.localcore.mqtt.reason_codes import DISCONNECT_CODES, ReasonCode
 from mqtt443_tools.localcore.mqtt.session import Message
-from mqtt443_tools.localcore.mqtt.subscribe import Subscribing
 from mqtt443_tools.localcore.mqtt.timers import Timers, effective_keep_alive_s
 
 GONE = ("CLIENT_INITIATED_DISCONNECT", "CONNECTION_LOST")
@@ -63,17 +48,6 @@ class Driver(Protocol):
         """Close, after what was sent; what was asked of the authorizer is no longer wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Up:
-    """What a connection has once it is accepted."""
-
-    connect: Connect
-    link: Link
-    publishing: Publishing
-    subscribing: Subscribing
-    delivery: Delivery
-
-
 class MqttConnection:
     """One connection; `open` turns False when it has ended, whoever ended it."""
 
@@ -88,7 +62,7 @@ class MqttConnection:
         self._timers = Timers(context.settings, context.clock, on_end=self.end, on_refresh=self._start_refresh)
         self._timers.await_connect()
         self._answers: Answers = Answers311(context.settings)
-        self._up: _Up | None = None
+        self._up: AcceptedClient | None = None
         self._waiting: deque[Packet] = deque()
         self._authorizing: Connect | None = None  # the CONNECT that the authorizer is asked about
 
@@ -116,7 +90,8 @@ class MqttConnection:
     def not_granted(self, refused: Refused) -> None:
         """Refuse a CONNECT that the authorizer did not let in."""
         if self._end_authorizing() is not None:
-            self.end(refused.reason, refused.detail, code=self._settings.mqtt5_login_code)
+            said = None if refused.said is None else f"{refused.detail}: {refused.said}"
+            self.end(refused.reason, refused.detail, code=self._settings.mqtt5_login_code, said=said)
 
     def refreshed(self, grant: Grant) -> None:
         """Take the new policy of a connection that is up; it may end the connection."""
@@ -137,15 +112,18 @@ class MqttConnection:
     def deliver(self, message: Message, qos: int) -> None:
         """Send a message of the broker."""
         if self._up is not None and self.open:
-            self._up.delivery.deliver(message, qos)
+            self._up.deliver(message, qos)
 
-    def end(self, reason: str, detail: str, *, code: int | None = None, send_will: bool = True) -> None:
+    def end(
+        self, reason: str, detail: str, *, code: int | None = None, said: str | None = None, send_will: bool = True
+    ) -> None:
         """Close the connection and, if it was up, leave the broker.
 
         Args:
             reason: AWS's word for it.
             detail: one line, without secrets.
-            code: MQTT 5 reason code, if the reason has no own one.
+            code: MQTT 5 reason code; None: that of the reason.
+            said: what the client hears instead of the detail.
             send_will: False where the client said goodbye.
         """
         if not self.open:
@@ -154,15 +132,11 @@ class MqttConnection:
         self._timers.close()
         self._event_log.write("closed" if self._up else "refused", reason, detail)
         if reason not in GONE:
-            self._say_farewell(reason, detail, code)
+            self._say_farewell(reason, detail if said is None else said, code)
         self._driver.close()
         if (up := self._up) is not None:
-            up.delivery.close()
-            client_id, will, delay_s = up.link.session.client_id, None, 0
-            if (left := up.connect.will) is not None and send_will:
-                will = Message.of(left, client_id, self._context.clock.time())
-                delay_s = left.properties.will_delay_s or 0
-            self._context.broker.detach(client_id, will, will_delay_s=delay_s)
+            will, delay_s = up.close(send_will=send_will)
+            self._context.broker.detach(up.link.session.client_id, will, will_delay_s=delay_s)
 
     def fail(self, error: Exception) -> None:
         """End this connection, and no other, for an error of the endpoint itself."""
@@ -189,7 +163,7 @@ class MqttConnection:
             if self._up is None:
                 self._first(packet)
             else:
-                self._handle(packet, self._up)
+                self._up.handle(packet)
 
     def _first(self, packet: Packet) -> None:
         """Take the packet that must be CONNECT [MQTT-3.1.0-1]."""
@@ -220,22 +194,15 @@ class MqttConnection:
     def _accept(self, connect: Connect, admitted: Admitted) -> None:
         client_id, access = admitted.client_id, admitted.access
         self._event_log.client_id = client_id
-        expiry_s = session_expiry_s(connect, self._settings)
         session, present = self._context.broker.attach(
-            self, client_id, clean=connect.clean_session, expiry_s=expiry_s, version=connect.version
+            self,
+            client_id,
+            clean=connect.clean_session,
+            expiry_s=session_expiry_s(connect, self._settings),
+            version=connect.version,
         )
         link = Link(self._context, self._event_log, self._answers, session, access, self._send, self.end)
-        delivery = Delivery(
-            session,
-            self._settings,
-            self._context.clock,
-            outbound=outbound_for(connect, self._settings, self._context.clock),
-            window=window(connect, self._settings),
-            send=self._send,
-            may_receive=self._may_receive,
-            on_drop=self._event_log.dropped,
-        )
-        self._up = _Up(connect, link, Publishing(link), Subscribing(link), delivery)
+        self._up = up = AcceptedClient(connect, link)
         protocol = "MQTT 5" if link.is_5 else "MQTT"
         protocol += " over WebSocket" if self._peer.over_websocket else ""
         keep_alive_s = effective_keep_alive_s(connect.keep_alive_s, self._settings)
@@ -246,52 +213,7 @@ class MqttConnection:
         self._send(self._answers.accept(session_present=present, found=able))
         if self.open:
             self._timers.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
-            delivery.resume()
-
-    def _handle(self, packet: Packet, up: _Up) -> None:
-        match packet:
-            case Publish():
-                up.publishing.receive(packet)
-            case Puback():
-                up.delivery.acknowledge(packet.packet_id)
-            case Subscribe():
-                up.subscribing.subscribe(packet)
-            case Unsubscribe():
-                up.subscribing.unsubscribe(packet)
-            case Pingreq():
-                self._send(PINGRESP_BYTES)  # [MQTT-3.12.4-1]
-            case Disconnect():
-                self._disconnected(packet, up)
-            case Connect():
-                self.end("CLIENT_ERROR", "a second CONNECT [MQTT-3.1.0-2]")
-            case Qos2Flow():
-                detail = f"packet type {packet.packet_type} belongs to QoS 2"
-                if self._settings.qos2 == "close":
-                    self.end("CLIENT_ERROR", detail)
-                else:
-                    self._event_log.dropped("CLIENT_ERROR", detail)
-            case Malformed():
-                self.end("CLIENT_ERROR", packet.detail, code=packet.reason_code)
-
-    def _disconnected(self, packet: Disconnect, up: _Up) -> None:
-        """Take a DISCONNECT [MQTT-3.14.4-3]: the will goes with it, unless MQTT 5 asks for it to be sent."""
-        expiry_s = packet.properties.session_expiry_s
-        if expiry_s is not None:
-            if expiry_s and not up.link.session.expiry_s:
-                self.end("CLIENT_ERROR", "a session expiry in DISCONNECT for a session that had none [MQTT5-3.1.2-23]")
-                return
-            up.link.session.expiry_s = min(expiry_s, self._settings.session_expiry_s)
-        code = packet.reason_code
-        said = "" if code == ReasonCode.SUCCESS else f", reason code {code:#04x}"
-        said += "" if packet.properties.reason_string is None else f": {packet.properties.reason_string}"
-        self.end("CLIENT_INITIATED_DISCONNECT", f"DISCONNECT{said}", send_will=code != ReasonCode.SUCCESS)
-
-    def _may_receive(self, topic: str) -> bool:
-        assert self._up is not None  # noqa: S101 - deliveries start after CONNACK
-        verdict = self._up.link.access.receive(topic)
-        if not verdict.allowed:
-            self._event_log.dropped("AUTHORIZATION_FAILURE", verdict.explanation)
-        return verdict.allowed
+            up.resume()
 
     def _start_refresh(self) -> None:
         if self._up is not None:

@@ -17,8 +17,8 @@ from mqtt443_tools.localcore.settings import Settings
 class End(Protocol):
     """Closes the connection."""
 
-    def __call__(self, reason: str, detail: str, *, code: int | None = None) -> None:
-        """Close with one of AWS's disconnect reasons, and with a reason code for MQTT 5 if the reason has no own."""
+    def __call__(self, reason: str, detail: str, *, code: int | None = None, send_will: bool = True) -> None:
+        """Close with one of AWS's disconnect reasons, and an MQTT 5 reason code, if it is not that of the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""The cause of a refused login, from the authorizer's log to whoever refuses the client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from mqtt443_tools.localcore.auth import login_log
+from mqtt443_tools.localcore.auth.login_log import LoginLog
+
+
+def line(connection: str, reason: str, decision: str = "refuse") -> str:
+    return json.dumps({"connection": connection, "decision": decision, "reason": reason})
+
+
+def test_the_reason_of_a_connection_is_its_last_refusal_whoever_comes_first() -> None:
+    lines: list[str] = []
+
+    async def run() -> list[str | None]:
+        log = LoginLog(lines.append)
+        early = asyncio.create_task(log.reason("a"))
+        await asyncio.sleep(0)
+        for text in ("not JSON", "[]", line("b", "wrong password"), line("a", "unknown user name")):
+            log.take(text)
+        return [await early, await log.reason("b")]
+
+    assert asyncio.run(run()) == ["unknown user name", "wrong password"]
+    assert len(lines) == 4
+
+
+def test_a_reason_that_never_comes_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_log, "WAIT_S", 0.01)
+
+    async def run() -> str | None:
+        log = LoginLog(lambda _: None)
+        log.take(line("a", "the password matches", "allow"))
+        return await log.reason("a")
+
+    assert asyncio.run(run()) is None
+
+
+def test_reasons_that_nobody_asks_for_are_bounded() -> None:
+    log = LoginLog(lambda _: None)
+    for number in range(2 * login_log.MAX_REASONS):
+        log.take(line(str(number), "wrong password"))
+    assert len(log._reasons) == login_log.MAX_REASONS

@@ -1,0 +1,61 @@
+"""What an authorizer logs about each login, so that a refusal can name its cause.
+
+The answer that AWS asks for has no room for a cause: a Lambda function can only log it. Ours logs one line of JSON for
+each login (docs/authorizer.md). The worker flushes its log before it answers, so the line is here as soon as the event
+loop has read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+MAX_REASONS = 100
+WAIT_S = 1.0
+"""Longest wait for a line that is missing."""
+
+
+def parse_login(line: str) -> dict[str, Any] | None:
+    """Return a line of the Lambda's log as an object if it is a decision of the authorizer."""
+    try:
+        decision = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return decision if isinstance(decision, dict) and "decision" in decision else None
+
+
+class LoginLog:
+    """The last decisions of one authorizer.
+
+    Args:
+        on_log: takes every line.
+    """
+
+    def __init__(self, on_log: Callable[[str], None]) -> None:
+        self._on_log = on_log
+        self._reasons: dict[str, str] = {}
+        self._news = asyncio.Event()
+
+    def take(self, line: str) -> None:
+        """Take a line of the log."""
+        self._on_log(line)
+        match parse_login(line):
+            case {"connection": str(connection), "decision": "refuse", "reason": str(reason)}:
+                self._reasons.pop(connection, None)
+                self._reasons[connection] = reason
+                if len(self._reasons) > MAX_REASONS:
+                    del self._reasons[next(iter(self._reasons))]
+                self._news.set()
+
+    async def reason(self, connection_id: str) -> str | None:
+        """Return why the authorizer refused a connection, or None if it did not say so in time."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while connection_id not in self._reasons:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            return None
+        return self._reasons.pop(connection_id)
