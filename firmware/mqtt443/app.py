@@ -46,7 +46,8 @@ class App:
     for the next message, or None. restored: counters from before a reset, by name. interval_s: seconds between
     readings, None for the config's. stop: a function; the loop ends when it returns True. feed: feeds the watchdog.
     ticks, sleep, random, now: seams for the millisecond counter, for waiting (ms), for a random integer below a limit,
-    and for unix time in seconds.
+    and for unix time in seconds. path: of config.json, behind root. trial_s: seconds that a config, files or a package
+    on trial have to get a message acknowledged; None if nothing is on trial.
     """
 
     PIECE_MS = 1000  # waits are cut into pieces, so that `stop` is asked at least once a second
@@ -71,6 +72,8 @@ class App:
         sleep=sleep_ms,
         random=random_below,
         now=unix_time,
+        path="config.json",
+        trial_s=None,
     ):
         restored = restored or {}
         self.config = config
@@ -81,13 +84,14 @@ class App:
         self.sender = Sender(client, outbox, config, self.note_published, ticks)
         self.handlers = {} if handlers is None else handlers  # the same dict: commands may be registered later
         self.root = root
+        self.path = path
         self.stop = stop
         self.feed = feed
         self.ticks = ticks
         self.sleep = sleep
         self.random = random
         self.now = now
-        self.cause = cause  # why the board started; None once a message has carried it
+        self.news = {"started": cause} if cause else {}  # what the next message tells once, by name
         self.interval_ms = (interval_s or config.interval_s) * 1000
         self.next_reading_at = ticks()  # tick
         self.connected_at_ms = None  # uptime at CONNACK; None while there is no connection
@@ -97,16 +101,17 @@ class App:
         self.boot_ok = False  # this start no longer counts as a crash
         self.shutdown = None  # why the loop ends: None (it does not), SLEEP, or the reason for a reset
         self.backoff = None  # a `Backoff`, made at the first error
-        self.subscribe_refusals = 0  # connections in a row that the server closed at SUBSCRIBE
+        self.jobs_waiting = False  # a job may be pending, or something is on trial
+        self.trial_end_ms = trial_s and uptime.ms() + trial_s * 1000  # on trial until this uptime; None: no trial
         self.unreported = 0  # messages acknowledged since the last log line about it
-        self.subscribed = restored.get("subscribed", 0)  # 1 if the kept session has the subscription to commands
+        self.subscribed = restored.get("subscribed", 0)  # 1 for commands, 2 for jobs, refusals: see command_context
         self.refused = restored.get("refused", 0)  # commands refused
         self.failures = restored.get("failures", 0)  # failed connections in a row
         outbox.dropped = restored.get("dropped", 0)
         outbox.expired = restored.get("expired", 0)
         readings.seq = restored.get("seq", 0)
         readings.link = self.link
-        client.set_callback(self.run_command)
+        client.set_callback(self.receive)
 
     def run(self):
         """Connect and publish until `stop()` is True or Ctrl-C; after an error wait, then connect again."""
@@ -116,7 +121,12 @@ class App:
                 try:
                     self._connect()
                     while not self.should_stop():
-                        self._step()
+                        self.step()
+                        if self.jobs_waiting:
+                            with phase():
+                                from .jobs import run
+
+                                self.jobs_waiting = run(self)
                 except Exception as e:
                     self._recover(e)
         except KeyboardInterrupt:
@@ -148,16 +158,18 @@ class App:
         config = self.config
         self.log("connected to %s%s" % (config.endpoint, ", session kept" if session else ""))
         self.sender.begin(session)
-        if config.commands and not (session and self.subscribed):
+        wanted = config.commands + 2 * config.updates
+        if wanted and not (session and self.subscribed & 3 == wanted):
             with phase():
                 from .command_context import subscribe
 
-                self.subscribed, self.subscribe_refusals, error = subscribe(self)
+                self.subscribed, error = subscribe(self)
             if error:
                 raise error
+        self.jobs_waiting = self.subscribed & 2 or self.trial_end_ms is not None
         self.failures = 0
 
-    def _step(self):
+    def step(self):
         """Do what is due on an established connection, then wait for what comes next."""
         left_ms = min(self.take_reading_if_due(), self.PIECE_MS)
         again_ms = self.sender.pump()
@@ -169,7 +181,7 @@ class App:
         # Progress: something came, or no answer is pending. A pending answer has its own deadline, which raises.
         if came or not (self.outbox.in_flight or self.client.pinged):
             self.feed_watchdog()
-        if drained and not came and self.shutdown is None:
+        if drained and not came and self.shutdown is None and not self.jobs_waiting:
             self.shutdown = self.SLEEP
 
     def feed_watchdog(self):
@@ -208,14 +220,12 @@ class App:
             self.unreported = 0
 
     def link(self):
-        """Return what the next message reports under "link", by name: losses, and why the board started."""
-        facts = {}
+        """Return what the next message reports under "link": losses, why the board started, and the last job."""
+        facts = self.news
+        self.news = {}
         for name, count in self.counters().items():
             if count and name not in ("seq", "subscribed"):
                 facts[name] = count
-        if self.cause:
-            facts["started"] = self.cause
-            self.cause = None
         return facts
 
     def counters(self):
@@ -230,8 +240,11 @@ class App:
             "seq": self.readings.seq,
         }
 
-    def run_command(self, _, message):
-        """Run the command in message (bytes); the board subscribes to one topic only."""
+    def receive(self, topic, message):
+        """Run the command in message, or note that a job waits. topic, message: bytes."""
+        if topic[:1] == b"$":
+            self.jobs_waiting = True
+            return
         try:
             with phase():
                 from .command_context import execute

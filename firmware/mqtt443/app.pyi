@@ -27,13 +27,13 @@ class App:
     sender: Sender
     handlers: Mapping[str, Callable[[dict[str, Any]], object]]
     root: str
+    path: str
     stop: Callable[[], bool]
     feed: Callable[[], object]
     ticks: Callable[[], int]
     sleep: Callable[[int], object]
     random: Callable[[int], int]
     now: Callable[[], int]
-    cause: str | None
     interval_ms: int
     next_reading_at: int
     connected_at_ms: int | None
@@ -43,7 +43,9 @@ class App:
     boot_ok: bool
     shutdown: str | int | None
     backoff: Backoff | None
-    subscribe_refusals: int
+    jobs_waiting: bool | int
+    trial_end_ms: int | None
+    news: dict[str, str | int]
     unreported: int
     subscribed: int
     refused: int
@@ -68,8 +70,11 @@ class App:
         sleep: Callable[[int], object] = ...,
         random: Callable[[int], int] = ...,
         now: Callable[[], int] = ...,
+        path: str = ...,
+        trial_s: int | None = None,
     ) -> None: ...
     def run(self) -> None: ...
+    def step(self) -> None: ...
     def log(self, text: str) -> None: ...
     def should_stop(self) -> bool: ...
     def feed_watchdog(self) -> None: ...
@@ -77,4 +82,4 @@ class App:
     def note_published(self, payload: bytes) -> None: ...
     def link(self) -> dict[str, int | str]: ...
     def counters(self) -> dict[str, int]: ...
-    def run_command(self, _: bytes, message: bytes) -> None: ...
+    def receive(self, topic: bytes, message: bytes) -> None: ...

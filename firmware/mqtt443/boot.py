@@ -16,7 +16,7 @@ _PROMPT_S = 3600
 # The config keys that the App reads; the others are needed only to make its parts, and are not kept.
 RUNTIME_KEYS = (
     "wifi_ssid wifi_password endpoint port client_id interval_s ttl_s commands ntp_server reset_after watchdog_s "
-    "deep_sleep topic qos window timeout_s"
+    "deep_sleep topic qos window timeout_s updates"
 )
 
 
@@ -33,16 +33,30 @@ def start(path, root, stop, write, handlers):
     # One part after the other: together they are more than a plain ESP32 can compile.
     with phase():
         reason, cause, restored, interval_s = count_start(root, log)
-    if not reason:
+    candidate = trial_s = None
+    while not reason:
+        if "update" in os.listdir(root or "."):
+            with phase():
+                from .trial import begin
+
+                candidate, trial_s = begin(root)
         try:
             with phase():
-                config = _load_config(root, path, log)
+                config = _load_config(root, candidate or path, log, not candidate)
             from .transport import Transport
 
             with phase():
                 transport = Transport(config, root)
+            break
         except (errors.ConfigError, errors.NoAlpn) as e:
             reason = str(e)
+        if trial_s:
+            log("trial: " + reason)
+            with phase():
+                from .trial import failed
+
+                if failed(root, reason):
+                    reason = None  # the old state is back
     if reason:
         log(reason)
         return None
@@ -52,11 +66,17 @@ def start(path, root, stop, write, handlers):
     from .outbox import Outbox
     from .readings import Readings, reader
 
+    outbox_bytes = config.outbox_bytes
+    if not outbox_bytes:
+        with phase():
+            from .trial import outbox_bytes as allowed
+
+            outbox_bytes = allowed(root, trial_s)
     gc.collect()
     return App(
         Config({key: getattr(config, key) for key in RUNTIME_KEYS.split(" ")}),
         Client(config, transport),
-        Outbox(root + "outbox", config.outbox_bytes, log),
+        Outbox(root + "outbox", outbox_bytes, log),
         Readings(reader(uptime.ms), dict),
         uptime,
         handlers=handlers,
@@ -65,7 +85,9 @@ def start(path, root, stop, write, handlers):
         restored=restored,
         interval_s=interval_s,
         stop=stop or bool,
-        feed=start_watchdog(config.watchdog_s),
+        feed=start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S)),
+        path=path,
+        trial_s=trial_s,
     )
 
 
@@ -104,6 +126,8 @@ def count_start(root, log):
         if isinstance(count, int):
             counters[name] = count
     starts = counters.pop("starts")
+    if code != 4 and "subscribed" in counters:
+        counters["subscribed"] &= 3  # the policy may have changed; a board that sleeps would be denied at each wake
     what = None
     # ESP32 (modmachine.h): 1 power-on, also RESET and a brownout, 2 reset or panic, 3 watchdog, 4 deep sleep, 5 soft
     # reset; 0 for unknown.
@@ -142,10 +166,10 @@ def count_start(root, log):
     )
 
 
-def _load_config(root, path, log):
+def _load_config(root, path, log, keep):
     from .config_schema import load
 
-    config = load(root + path, keep=True)
+    config = load(root + path, keep)
     if config.notice:
         log(config.notice)
     if config.wifi_ssid is not None:

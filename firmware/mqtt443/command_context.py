@@ -8,28 +8,38 @@ import json
 
 from ._port import VERSION, const, phase, ticks_add, timestamp
 
-# A server that refuses SUBSCRIBE this often has no commands for this board; telemetry is worth more.
+# A server that refuses SUBSCRIBE this often has nothing for this board on that topic; telemetry is worth more.
 _SUBSCRIBE_TRIES = const(2)
 
 
 def subscribe(app):
-    """Subscribe to the commands of this board; return (subscribed, subscribe_refusals, error).
+    """Subscribe to this board's commands and jobs, as its config says; return (subscribed, error).
 
-    app: an `App`. The first two are its attributes of those names, as they are from now on; error ends the connection.
+    app: an `App`. subscribed: its attribute of that name, as it is from now on: 1 for commands plus 2 for jobs, plus 4
+    for each time that the server denied commands, plus 16 for each time that it denied jobs. error: what ends the
+    connection, or None.
     """
-    refusals = app.subscribe_refusals
-    if refusals >= _SUBSCRIBE_TRIES:
-        return app.subscribed, refusals, None
-    try:
-        app.client.subscribe("commands/" + app.config.client_id, 1)
-        return 1, 0, None
-    except OSError as e:
-        # AWS refuses by closing in order; a reset comes from the network.
-        if getattr(e, "closed", False) or getattr(e, "is_refusal", False):
-            refusals += 1
-        if refusals == _SUBSCRIBE_TRIES:
-            app.log("no commands: the server does not let this board subscribe to commands/<client id>")
-        return app.subscribed, refusals, e
+    config = app.config
+    subscribed = app.subscribed & ~3
+    for bit, denial, wanted, topic, what in (
+        (1, 4, config.commands, "commands/%s", "commands"),
+        (2, 16, config.updates, "$aws/things/%s/jobs/notify-next", "updates"),
+    ):
+        if not wanted or subscribed // denial & 3 >= _SUBSCRIBE_TRIES:
+            continue
+        try:
+            app.client.subscribe(topic % config.client_id, 1)
+            subscribed |= bit
+            if bit == 1:  # jobs may still be denied when the board asks for one
+                subscribed &= ~12
+        except OSError as e:
+            # AWS refuses by closing in order; a reset comes from the network.
+            if getattr(e, "closed", False) or getattr(e, "is_refusal", False):
+                subscribed += denial
+                if subscribed // denial & 3 == _SUBSCRIBE_TRIES:
+                    app.log("no %s: the server does not let this board subscribe to %s" % (what, topic % "<client id>"))
+            return subscribed, e
+    return subscribed, None
 
 
 def execute(app, message):
@@ -99,6 +109,7 @@ class CommandContext:
         """Return what there is to know about this board, its secrets excepted."""
         app = self._app
         facts = app.counters()
+        facts["subscribed"] &= 3
         facts["version"] = VERSION
         facts["transport"] = app.client.transport.name
         facts["uptime_s"] = app.uptime.ms() // 1000

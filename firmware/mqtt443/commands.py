@@ -28,7 +28,7 @@ def run(message, context):
     except Exception as e:
         raise ValueError('no {"command": name} in JSON (%s)' % type(e).__name__)
     try:
-        values = _run(name, order, context)
+        values = call(name, order, context)
     except ValueError as e:
         if request_id:
             context.answer(request_id, "refused", str(e))
@@ -38,8 +38,8 @@ def run(message, context):
     return "command " + name
 
 
-def _run(name, order, context):
-    """Run one command with the arguments in order; return a dict for the answer, or None."""
+def call(name, order, context):
+    """Run one command with the arguments in order; return a dict for the answer, or None. Raises as `run` does."""
     if name == "interval":
         seconds = order.get("interval_s", 0)
         # By type: True is an int, and 5.0 equals one.

@@ -24,6 +24,7 @@ class Config:
     outbox_bytes: int
     ttl_s: int
     commands: bool
+    updates: bool
     keepalive_s: int
     timeout_s: int
     clean_session: bool

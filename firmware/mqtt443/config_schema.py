@@ -40,6 +40,7 @@ FIELDS = (
     ("outbox_bytes", "int", 65536, 0, 1048576),
     ("ttl_s", "int", 0, 0, 31536000),
     ("commands", "bool", True, None, None),
+    ("updates", "bool", False, None, None),
     ("keepalive_s", "int", 120, 30, 1200),
     ("timeout_s", "int", 15, 10, 120),
     ("clean_session", "bool", True, None, None),

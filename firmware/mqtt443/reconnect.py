@@ -4,7 +4,7 @@ Imported on demand. It reads the App and returns what changes; the App assigns i
 """
 
 from . import errors
-from ._port import const, ticks_add, ticks_diff
+from ._port import const, phase, ticks_add, ticks_diff
 from .backoff import STABLE_MS, Backoff
 
 # Readings in RAM go to flash at most this often: flash wears out.
@@ -34,13 +34,22 @@ def plan(app, error, connected_ms):
             backoff.delay_ms(False)
     wait_ms = backoff.delay_ms(refused, connected_ms)
     shutdown = app.shutdown
+    trial_left_ms = None if app.trial_end_ms is None else app.trial_end_ms - app.uptime.ms()
+    if trial_left_ms is not None and trial_left_ms <= 0:
+        with phase():
+            from .trial import failed
+
+            failed(app.root, text)
+        shutdown = "trial failed; " + text[:100]
     # A reset cannot help where the server answers and refuses.
-    if not isinstance(error, errors.Refused) and failures == app.config.reset_after:
+    elif not isinstance(error, errors.Refused) and failures == app.config.reset_after:
         shutdown = "%d failures; %s" % (failures, text[:100])
         failures = 0
-    elif app.config.deep_sleep:
+    elif app.config.deep_sleep and trial_left_ms is None:
         shutdown = app.SLEEP
     else:
+        if trial_left_ms is not None:
+            wait_ms = min(wait_ms, trial_left_ms)
         app.log("next attempt in %d.%d s" % (wait_ms // 1000, wait_ms % 1000 // 100))
     return wait_ms, backoff, clock_ok, failures, shutdown
 

@@ -1,0 +1,334 @@
+"""AWS IoT Jobs over the board's one connection: starts what is pending, carries it out, and reports how it went.
+
+Imported on demand, after each connect and when the server announces a job. The App's own `step` does the waiting, so
+telemetry goes on meanwhile. AWS IoT developer guide, "Jobs device MQTT API operations": the server sends its answers to
+whoever asked, without a subscription. docs/updates.md describes the job documents. Config jobs are in `job_config`,
+bundles in `job_files` and `bundle`, and what outlives a reset in `trial`.
+"""
+
+import json
+
+from . import errors, trial
+from ._port import VERSION, const, phase, ticks_add, ticks_diff
+
+# The members of each action's document, besides "mqtt443" and "action".
+_MEMBERS = {
+    "restart": (),
+    "report": (),
+    "command": ("name", "args"),
+}
+_VERSION = const(1)
+# Updates that may be refused in one look, as after a job that was cancelled meanwhile.
+_MAX_REFUSED = const(3)
+_MAX_DETAIL = const(1000)  # AWS takes 1,024 characters for each status detail
+# What one denial adds to the App's `subscribed`; see `command_context.subscribe`.
+_DENIED = const(16)
+
+
+class Finished(Exception):
+    """The job has ended. args: its status, its details (texts by name)."""
+
+
+class Unanswered(Exception):
+    """The server did not answer. args: a line for the log."""
+
+
+class Refused(Exception):
+    """The server refused an update: the execution was cancelled, or is of another version. args: a line for the log."""
+
+
+def run(app):
+    """End a trial, then carry out the pending jobs of this board; return whether to look again, which is False.
+
+    app: an `App`. Raises what the connection raises; the job is taken up after the next connect.
+    """
+    if app.trial_end_ms is not None and not _acknowledged(app):
+        return False  # interrupted
+    if not app.subscribed & 2:
+        return False
+    jobs = Jobs(app)
+    app.client.set_callback(jobs.receive)
+    refused = 0
+    try:
+        more = True
+        while more and refused < _MAX_REFUSED:
+            try:
+                more = jobs.next()
+            except Refused as e:
+                app.log("jobs: " + e.args[0])
+                refused += 1
+    except Unanswered as e:
+        app.log("jobs: " + e.args[0])
+    finally:
+        app.client.set_callback(app.receive)
+    return False
+
+
+def _acknowledged(app):
+    """Go on until the server has acknowledged a message, which ends a trial; return whether it has."""
+    sender, note = app.sender, app.sender.on_sent
+    acknowledged = []
+
+    def on_sent(payload):
+        acknowledged.append(1)
+        note(payload)
+
+    sender.on_sent = on_sent
+    try:
+        while not acknowledged:
+            if app.should_stop():
+                return False
+            app.step()
+    finally:
+        sender.on_sent = note
+    trial.passed(app.root)
+    app.trial_end_ms = None
+    app.log("trial passed")
+    return True
+
+
+def refuse(what, *values):
+    """Raise Finished with REJECTED: the document asks for what this board does not do."""
+    raise Finished("REJECTED", {"reason": what % values})
+
+
+def fail(what, *values):
+    """Raise Finished with FAILED: the job was tried."""
+    raise Finished("FAILED", {"reason": what % values})
+
+
+class Jobs:
+    """One look for jobs. app: an `App`. `record` is what `trial` keeps of the job in progress, {} before."""
+
+    def __init__(self, app):
+        self.app = app
+        self.record = {}
+        self.expected = b""  # topics that begin with this are what `wait` waits for
+        self.replies = []
+        self._base = "$aws/things/%s/jobs/" % app.config.client_id
+        self._notified = False
+        self._name = None  # the job's id
+        self._version = 0  # of its execution, as the server counts
+        self._token = app.random(1000000)
+
+    def receive(self, topic, message):
+        """Take a message of the server, or hand a command to the App."""
+        if topic[:1] != b"$":
+            self.app.receive(topic, message)
+        elif self.expected and topic.startswith(self.expected):
+            self.replies.append((str(topic, "utf-8"), message))
+        elif topic.endswith(b"/notify-next"):
+            self._notified = True
+
+    def wait(self, timeout_ms):
+        """Wait up to timeout_ms for a reply; return (topic, values) of one that is JSON, None if none came."""
+        app = self.app
+        end = ticks_add(app.ticks(), timeout_ms)
+        while True:
+            while self.replies:
+                topic, message = self.replies.pop(0)
+                try:
+                    values = json.loads(message)
+                except ValueError:
+                    continue
+                if isinstance(values, dict):
+                    return topic, values
+            if app.should_stop():
+                raise Unanswered("interrupted")
+            if ticks_diff(end, app.ticks()) <= 0:
+                return None
+            app.step()
+
+    def publish(self, topic, values):
+        """Publish values as JSON with QoS 0: the answer acknowledges it."""
+        self.app.client.publish(topic, json.dumps(values))
+
+    def request(self, name, values):
+        """Ask the server; return (whether it accepted, its values). Raises Unanswered."""
+        self._token += 1
+        token = values["clientToken"] = str(self._token)
+        topic = self._base + name
+        self.expected = topic.encode() + b"/"
+        del self.replies[:]
+        discarded = self.app.client.discarded
+        self.publish(topic, values)
+        end_ms = self.app.client.timeout_ms
+        while True:
+            reply = self.wait(end_ms)
+            if reply is None:
+                if self.app.client.discarded != discarded:
+                    raise MemoryError("larger than max_message_bytes")
+                raise Unanswered("no answer to %s" % name)
+            if reply[1].get("clientToken") == token:
+                return reply[0].endswith("/accepted"), reply[1]
+
+    def next(self):
+        """Start the next pending execution and carry it out; return whether there may be another one."""
+        app = self.app
+        self._notified = False
+        self.record = trial.load(app.root)
+        execution = self._start_next()
+        self._name = execution.get("jobId")
+        # A job may be given to a board again, with another number.
+        key = "%s#%s" % (self._name, execution.get("executionNumber"))
+        if self.record.get("id") not in (None, key):
+            app.log("job %s: not ours any more" % self.record["id"])
+            self._forget()
+        if not self._name:
+            return self._notified
+        self._version = execution.get("versionNumber")
+        app.log("job %s" % self._name)
+        try:
+            try:
+                if self.record:
+                    self._take_up(execution.get("jobDocument"))
+                else:
+                    self.record = {"id": key}
+                    self._carry_out(execution.get("jobDocument"), execution.get("statusDetails"))
+            except errors.Mqtt443Error as e:
+                if not isinstance(e, errors.ConfigError):
+                    raise
+                refuse("%s", e.args[0])
+            except MemoryError:
+                fail("not enough memory")
+            except OSError as e:
+                fail("flash: %s", e)
+        except Finished as e:
+            self._finish(e.args[0], e.args[1])
+        return not app.should_stop()
+
+    def _start_next(self):
+        """Return the pending execution as a dict, {} if there is none."""
+        app = self.app
+        try:
+            _, values = self.request("start-next", {})
+        except MemoryError:
+            # The document was discarded as too large; without it the server still tells whose it is.
+            _, values = self.request("$next/get", {"includeJobDocument": False})
+            execution = values.get("execution") or {}
+            execution["jobDocument"] = None
+            return execution
+        except errors.ConnectionLost as e:
+            if e.closed:  # AWS's way to refuse a PUBLISH
+                app.subscribed += _DENIED
+            raise
+        app.subscribed %= _DENIED
+        return values.get("execution") or {}
+
+    def _carry_out(self, document, details):
+        if document is None:
+            refuse("the job document is larger than max_message_bytes")
+        version = document.get("mqtt443") if isinstance(document, dict) else None
+        if type(version) is not int or version != _VERSION:
+            refuse("the job document is not of version %d", _VERSION)
+        action = document.get("action")
+        if action not in _MEMBERS:
+            refuse("unknown action %r", str(action)[:32])
+        for member in document:
+            if member not in ("mqtt443", "action") and member not in _MEMBERS[action]:
+                refuse("unknown member %r", member[:32])
+        self.record["action"] = action
+        # Begun before a reset that cost this board its record: only what may be done twice is begun again.
+        if action in ("command", "restart") and details and details.get("step"):
+            fail("in progress before a reset, and nothing is known of how it went")
+        if action == "report":
+            with phase():
+                from .command_context import CommandContext
+
+                self._done(json.dumps(CommandContext(self.app).report()))
+        elif action == "restart":
+            self.restart("restart")
+        elif action == "command":
+            self._command(document)
+
+    def _take_up(self, _):
+        """Go on with a job that this board has begun."""
+        record = self.record
+        step = record.get("step")
+        if step == "restart":
+            self._done()
+        elif step == "done":
+            self._done(record.get("report"))
+        elif step == "run":
+            fail("a reset interrupted it; it may have run or not")
+
+    def _command(self, document):
+        """Run a command as if it had come on the board's topic of commands."""
+        app = self.app
+        name, arguments = document.get("name"), document.get("args", {})
+        if not isinstance(name, str) or not isinstance(arguments, dict):
+            refuse("a command has a name, and args that are an object")
+        if name == "restart":
+            self.restart("restart")
+            return
+        self.step("run")
+        try:
+            with phase():
+                from .command_context import CommandContext
+                from .commands import call
+
+                context = CommandContext(app)
+                report = call(name, arguments, context)
+                app.interval_ms, app.next_reading_at = context.interval_ms, context.next_reading_at
+        except ValueError as e:
+            fail("%s", e)
+        if report is not None:
+            self.record["report"] = json.dumps(report)
+        self.record["step"] = "done"
+        trial.save(app.root, self.record)
+        self._done(self.record.get("report"))
+
+    def _done(self, report=None):
+        """Raise Finished with SUCCEEDED. report: a text for the details, or None."""
+        details = {"version": VERSION}
+        if report:
+            details["report"] = report
+        raise Finished("SUCCEEDED", details)
+
+    def step(self, step, **more):
+        """Tell the server that the job is in progress, then keep the step (and more) for after a reset."""
+        self.report("IN_PROGRESS", {"step": step})
+        self.record["step"] = step
+        self.record.update(more)
+        trial.save(self.app.root, self.record)
+
+    def secure(self):
+        """Put all readings on flash, so that a reset loses none; raise Finished if they do not fit."""
+        outbox = self.app.outbox
+        if not outbox.max_bytes:
+            outbox.max_bytes = trial.OUTBOX_BYTES
+        if not outbox.save() and outbox.unsaved():
+            fail("flash has no room for the readings that a restart would lose")
+
+    def restart(self, step, **more):
+        """Go on after a reset, at that step."""
+        self.secure()
+        self.step(step, **more)
+        self.app.shutdown = "job " + self._name[:64]
+
+    def report(self, status, details):
+        """Update the execution. Raises Unanswered, Refused."""
+        for name in details:
+            details[name] = details[name][:_MAX_DETAIL]
+        values = {"status": status, "expectedVersion": self._version, "statusDetails": details}
+        accepted, answer = self.request(self._name + "/update", values)
+        if not accepted:
+            code = answer.get("code")
+            if code not in ("VersionMismatch", "RequestThrottled"):
+                self._forget()
+            raise Refused("%s was refused (%s)" % (status, code))
+        self._version += 1
+
+    def _finish(self, status, details):
+        app = self.app
+        reason = details.get("reason", "")
+        app.log("job %s: %s %s" % (self._name, status, reason))
+        self.report(status, details)
+        self._forget()
+        slot = trial.running_slot()
+        app.news = {"version": VERSION, "slot": slot, "job": "%s %s" % (self._name, status)}
+        app.next_reading_at = app.ticks()
+
+    def _forget(self):
+        trial.forget(self.app.root)
+        self.record = {}
