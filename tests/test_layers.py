@@ -43,7 +43,7 @@ PARTS: Mapping[str, Part] = {
         tuple(
             LOCALCORE + name
             for name in (
-                *("clock", "events", "endpoint_file", "event_log", "localcore_errors"),
+                *("clock", "drops", "events", "endpoint_file", "event_log", "localcore_errors"),
                 *("rate", "setting_fields", "settings", "state_folder"),
             )
         ),

@@ -10,7 +10,7 @@ from typing import Any
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
 from mqtt443_tools.localcore.context import Context
-from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
 from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.mqtt.broker import Broker
@@ -83,7 +83,7 @@ class Engine:
         self.decisions: list[Decision] = []
         self.log: list[str] = []
         self.messages: list[Message] = []
-        self.broker = Broker(self.settings, self.clock, self._drop)
+        self.broker = Broker(self.settings, self.clock, BrokerLog(self.decisions.append, self.clock).dropped)
         self.broker.watch(self.messages.append)
         admission = Admission(self.settings, self.clock)
         self.context = Context(
@@ -156,11 +156,6 @@ class Engine:
     def payloads(self) -> list[bytes]:
         """The payloads of all messages that were published."""
         return [message.payload for message in self.messages]
-
-    def _drop(self, client_id: str | None, reason: str, detail: str) -> None:
-        event_log = EventLog(self.decisions.append, self.clock, "the broker", "")
-        event_log.client_id = client_id
-        event_log.write("dropped", reason, detail)
 
 
 MakeEngine = Callable[..., Engine]

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
 from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, CertificateError, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.localcore_errors import SettingError, StateFolderError
@@ -156,16 +156,48 @@ def test_foreign_text_is_printable_and_bounded(text: str) -> None:
     assert len(shown) <= 100 * len("\\U0001f600")
 
 
-def test_drops_are_logged_once_a_second_by_reason_with_a_count() -> None:
+def test_drops_are_logged_at_once_then_by_number_and_topic_once_a_second() -> None:
     clock, written = ManualClock(), list[Any]()
     event_log = EventLog(written.append, clock, "127.0.0.1", "")
-    for _ in range(5):
-        event_log.dropped("A", "first")
+    for topic in ("t", "u", "t", "v", "t"):
+        event_log.dropped("A", f"on {topic}", topic)
     event_log.dropped("B", "other")
     clock.advance(1)
-    event_log.dropped("A", "again")
+    event_log.dropped("A", "on t", "t")
+    clock.advance(2)
+    event_log.dropped("A", "on w", "w")
     assert [(d.reason, d.detail) for d in written] == [
-        ("A", "first"),
+        ("A", "on t"),
         ("B", "other"),
-        ("A", "again (4 more since the last line)"),
+        ("A", "4 more, on u, t (2), v"),
+        ("A", "1 more, on t"),
+        ("A", "on w"),
     ]
+
+
+def test_drops_are_logged_at_the_close_and_not_again() -> None:
+    clock, written = ManualClock(), list[Any]()
+    event_log = EventLog(written.append, clock, "127.0.0.1", "")
+    for _ in range(3):
+        event_log.dropped("A", "without a topic")
+    event_log.close()
+    clock.advance(10)
+    assert [d.detail for d in written] == ["without a topic", "2 more"]
+
+
+def test_a_line_names_a_bounded_number_of_topics() -> None:
+    clock, written = ManualClock(), list[Any]()
+    event_log = EventLog(written.append, clock, "127.0.0.1", "")
+    for number in range(100):
+        event_log.dropped("A", "first", f"t/{number}")
+    clock.advance(1)
+    assert written[-1].detail == "99 more, on t/1, t/2, t/3, t/4, t/5, t/6, t/7, t/8, other topics (91)"
+
+
+def test_drops_of_clients_that_are_away_are_counted_by_client() -> None:
+    clock, written = ManualClock(), list[Any]()
+    broker_log = BrokerLog(written.append, clock)
+    for client_id in ("a", "b", "a"):
+        broker_log.dropped(client_id, "QUEUE_FULL", "full", "t")
+    broker_log.close()
+    assert [(d.client_id, d.detail) for d in written] == [("a", "full"), ("b", "full"), ("a", "1 more, on t")]

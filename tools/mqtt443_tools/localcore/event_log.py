@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mqtt443_tools.localcore.clock import Clock
+from mqtt443_tools.localcore.drops import Drops
 from mqtt443_tools.localcore.events import Decision, DecisionSink, Outcome
-from mqtt443_tools.localcore.rate import RateWindow
-
-
-@dataclass(slots=True)
-class _Drops:
-    rate: RateWindow
-    unsaid: int = 0
 
 
 class EventLog:
@@ -32,7 +24,7 @@ class EventLog:
         self._sink = sink
         self._clock = clock
         self._source = source
-        self._drops: dict[str, _Drops] = {}
+        self._drops = Drops[str](clock, lambda reason, detail: self.write("dropped", reason, detail))
 
     def write(self, outcome: Outcome, reason: str, detail: str) -> None:
         """Write one decision."""
@@ -48,12 +40,32 @@ class EventLog:
             )
         )
 
-    def dropped(self, reason: str, detail: str) -> None:
-        """Write that a message was dropped: once a second for each reason, with a count of those not written."""
-        drops = self._drops.setdefault(reason, _Drops(RateWindow(1, self._clock)))
-        if not drops.rate.take():
-            drops.unsaid += 1
-            return
-        more = f" ({drops.unsaid} more since the last line)" if drops.unsaid else ""
-        drops.unsaid = 0
-        self.write("dropped", reason, detail + more)
+    def dropped(self, reason: str, detail: str, topic: str | None = None) -> None:
+        """Write that a message or a filter was dropped; of many, only the first and then their number, see `Drops`."""
+        self._drops.add(reason, detail, topic)
+
+    def close(self) -> None:
+        """Write the number of drops that is still to be told."""
+        self._drops.close()
+
+
+class BrokerLog:
+    """Decisions about clients that are not connected, or about nobody in particular."""
+
+    def __init__(self, sink: DecisionSink, clock: Clock) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._drops = Drops[tuple[str | None, str]](clock, self._write)
+
+    def dropped(self, client_id: str | None, reason: str, detail: str, topic: str) -> None:
+        """Write that a message was dropped, as EventLog.dropped does."""
+        self._drops.add((client_id, reason), detail, topic)
+
+    def close(self) -> None:
+        """Write the number of drops that is still to be told."""
+        self._drops.close()
+
+    def _write(self, kind: tuple[str | None, str], detail: str) -> None:
+        event_log = EventLog(self._sink, self._clock, "the broker", "")
+        event_log.client_id, reason = kind
+        event_log.write("dropped", reason, detail)

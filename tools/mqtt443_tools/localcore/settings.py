@@ -9,12 +9,11 @@ Four kinds of field, told apart by `metadata["kind"]`:
 
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
-Not settings, because only one behaviour is emulated: packets that a client sends before its CONNACK are handled after
-it, as MQTT 3.1.1 section 3.1.4 allows, although AWS asks clients to wait; a will is checked against the policy at
-CONNECT, not again when it is sent; shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist
-here; 512 KB/s throughput is not held. Over WebSocket the authorizer is asked when CONNECT has come, since credentials
-can be in it: a refusal comes after the 101 and is a close. HTTP header names reach the authorizer as the client wrote
-them. What AWS leaves open about choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
+Not settings, because only one behaviour is emulated: a will is checked against the policy at CONNECT, not again when it
+is sent; shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is
+not held. Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes
+after the 101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open
+about choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
 """
 
 from __future__ import annotations
@@ -112,6 +111,13 @@ class Settings:
     )
     refused_subscribe: Literal["close", "suback"] = choice(
         "close", "the same for a subscribe: same source; `suback` answers 0x80", "close", "suback"
+    )
+    before_connack: Literal["serve", "close"] = choice(
+        "serve",
+        "packets that a client sends before its CONNACK: MQTT allows them (3.1.1, section 3.1.4), AWS says that a "
+        "client must wait, and not what happens otherwise. `serve` handles them after CONNACK and says so in the log",
+        "serve",
+        "close",
     )
     qos2: Literal["close", "ignore"] = choice(
         "close", "QoS 2 gets no PUBACK and no SUBACK, AWS says; a close shows the mistake at once", "close", "ignore"

@@ -128,6 +128,18 @@ def test_packets_sent_right_behind_connect_are_handled_after_it(engine: Engine) 
     client.send(client_connect() + client_publish("telemetry/x", b"early") + PINGREQ)
     assert isinstance(client.take(2)[0], Connack)
     assert engine.payloads() == [b"early"]
+    assert engine.decisions[0].detail.endswith(
+        "new session; sent PUBLISH, PINGREQ before CONNACK, which AWS wants clients to wait for"
+    )
+
+
+def test_packets_sent_before_connack_can_end_the_connection(make_engine: MakeEngine) -> None:
+    engine = make_engine(before_connack="close")
+    received, reason, detail = refused(engine, client_connect() + client_publish("telemetry/x", b"early"))
+    assert (received, reason, engine.messages) == ([], "CLIENT_ERROR", [])
+    assert detail.startswith("sent PUBLISH before CONNACK")
+    engine.connected().send(client_publish("telemetry/x", b"in time"))
+    assert engine.payloads() == [b"in time"]
 
 
 def test_more_than_one_connect_a_second_is_refused_per_client_id(make_engine: MakeEngine) -> None:

@@ -66,9 +66,23 @@ def test_reserved_topic_closes_and_basic_ingest_is_taken(engine: Engine) -> None
     client = engine.connected()
     client.send(client_publish("$aws/rules/keep/telemetry/x", b"in", 1))
     assert client.take() == [Puback(1)]
-    client.send(client_publish("$aws/things/x/shadow/update", b"out"))
+    client.send(client_publish("$own/topic", b"out"))
     closed_with(engine, client, "CLIENT_ERROR", "reserved")
     assert engine.payloads() == [b"in"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "what"),
+    [
+        ("$aws/rules/keep", "Basic Ingest without a topic behind the rule"),
+        ("$aws/things/x/shadow/name/config/update", "device shadows"),
+        ("$aws/certificates/create/json", "fleet provisioning"),
+    ],
+)
+def test_topic_that_only_aws_serves_closes_and_the_log_says_so(engine: Engine, topic: str, what: str) -> None:
+    client = engine.connected()
+    client.send(client_publish(topic, b"x"))
+    closed_with(engine, client, "CLIENT_ERROR", f"AWS serves {topic} ({what}), localcore does not")
 
 
 def test_qos_2_closes_without_an_answer(engine: Engine) -> None:

@@ -84,6 +84,7 @@ def test_queue_of_a_client_that_is_away_is_bounded(make_engine: MakeEngine) -> N
     assert client.payloads() == [b"0", b"1", b"2"]
     client.send(DISCONNECT)
     publisher.send(client_publish("t", bytes(60), 1) + client_publish("t", bytes(60), 1))
+    engine.advance(1)
     assert engine.outcomes()[-1] == ("dropped", "QUEUE_FULL")
 
 

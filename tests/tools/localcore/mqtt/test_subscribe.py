@@ -134,6 +134,15 @@ def test_51st_subscription_gets_suback_80_unless_it_exists(engine: Engine) -> No
     assert client.take()[1] == Suback(1, (0,))
 
 
+@pytest.mark.parametrize("topic_filter", ["a#", "a/#/b", "", "x" * 300, "/" * 8])
+def test_unsubscribe_checks_its_filters_as_subscribe_does(engine: Engine, topic_filter: str) -> None:
+    client = engine.connected()
+    client.send(client_unsubscribe("t", topic_filter))
+    assert client.closed
+    assert client.take() == []
+    assert engine.outcomes()[-1] == ("closed", "CLIENT_ERROR")
+
+
 @pytest.mark.parametrize("topic_filter", ["a#", "a/#/b", "", "x" * 257, "/" * 8])
 def test_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None:
     client = engine.connected()
@@ -142,12 +151,23 @@ def test_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None:
     assert engine.outcomes()[-1] == ("closed", "CLIENT_ERROR")
 
 
-@pytest.mark.parametrize("topic_filter", ["$aws/#", "$share/group/t"])
-def test_reserved_filter_closes(engine: Engine, topic_filter: str) -> None:
+@pytest.mark.parametrize(
+    ("topic_filter", "why"),
+    [
+        ("$aws/#", "$aws/# is reserved"),
+        ("$aws/things/dev-1/shadow/update/delta", "(device shadows), localcore does not"),
+        ("$aws/things/dev-1/defender/metrics/json/accepted", "(Device Defender), localcore does not"),
+        ("$aws/events/presence/connected/+", "(presence events), localcore does not"),
+        ("$aws/commands/things/dev-1/#", "(remote commands), localcore does not"),
+    ],
+)
+def test_reserved_filter_closes_and_the_log_tells_whether_aws_serves_it(
+    engine: Engine, topic_filter: str, why: str
+) -> None:
     client = engine.connected()
     client.send(client_subscribe((topic_filter, 0)))
     assert client.closed
-    assert "reserved" in engine.decisions[-1].detail
+    assert why in engine.decisions[-1].detail
 
 
 def test_reserved_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:

@@ -24,7 +24,7 @@ from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.control.control_server import ControlServer
 from mqtt443_tools.localcore.endpoint_file import KnownEndpoint, remember
-from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
 from mqtt443_tools.localcore.events import Decision, DecisionSink
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.front.channel import Channel
@@ -70,7 +70,8 @@ class LocalCore:
     ) -> None:
         self.port = 0
         self.domain_port: int | None = None
-        broker = Broker(settings, clock, self._drop)
+        self._broker_log = BrokerLog(self._remember, clock)
+        broker = Broker(settings, clock, self._broker_log.dropped)
         self._recent: deque[Decision] = deque(maxlen=RECENT_DECISIONS)
         admission = Admission(settings, clock)
         self.broker = broker
@@ -128,6 +129,7 @@ class LocalCore:
         self.broker.close("SERVER_INITIATED_DISCONNECT", "the endpoint stops")
         for task in list(self._connections):
             await _cancel(task)
+        self._broker_log.close()
 
     async def _accept(self, listener: socket.socket, endpoint: Endpoint, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
@@ -227,11 +229,6 @@ class LocalCore:
     def _remember(self, decision: Decision) -> None:
         self._recent.append(decision)
         self._decide(decision)
-
-    def _drop(self, client_id: str | None, reason: str, detail: str) -> None:
-        event_log = EventLog(self._context.decide, self._context.clock, "the broker", "")
-        event_log.client_id = client_id
-        event_log.write("dropped", reason, detail)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -107,5 +107,5 @@ class AcceptedClient:
     def _may_receive(self, topic: str) -> bool:
         verdict = self.link.access.receive(topic)
         if not verdict.allowed:
-            self.link.event_log.dropped("AUTHORIZATION_FAILURE", verdict.explanation)
+            self.link.event_log.dropped("AUTHORIZATION_FAILURE", verdict.explanation, topic)
         return verdict.allowed

@@ -14,7 +14,7 @@ from typing import Protocol
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED, Version
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
-from mqtt443_tools.localcore.mqtt.session import Message, Session
+from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, Message, Session
 from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
 from mqtt443_tools.localcore.mqtt.wills import DelayedWills
 from mqtt443_tools.localcore.settings import Settings
@@ -34,10 +34,10 @@ class Broker:
     """Sessions, connections, retained messages and routing.
 
     Args:
-        on_drop: told (client id, reason, detail) about a message that somebody does not get.
+        on_drop: told (client id, reason, detail, topic) about a message that somebody does not get.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, on_drop: Callable[[str | None, str, str], None]) -> None:
+    def __init__(self, settings: Settings, clock: Clock, on_drop: Callable[[str | None, str, str, str], None]) -> None:
         self._settings = settings
         self._clock = clock
         self._on_drop = on_drop
@@ -146,7 +146,7 @@ class Broker:
 
     def _route(self, message: Message) -> None:
         if message.retain and (problem := self.retained.store(message)) is not None:
-            self._on_drop(message.client_id, "THROTTLED", f"not retained: {problem}")
+            self._on_drop(message.client_id, "THROTTLED", f"not retained: {problem}", message.topic)
         for watcher in list(self._watchers):
             watcher(message)
         # A subscription that is there already gets the message with RETAIN 0 [MQTT-3.3.1-9], unless it asked otherwise.
@@ -162,7 +162,7 @@ class Broker:
         if connection is not None:
             connection.deliver(message, qos)
         elif qos and not session.enqueue(message, stored=True, settings=self._settings):  # QoS 0 is not stored
-            self._on_drop(session.client_id, "QUEUE_FULL", "too many QoS 1 messages wait for the client")
+            self._on_drop(session.client_id, "QUEUE_FULL", f"{TOO_MANY_WAIT}, topic {message.topic}", message.topic)
 
     def _expire(self, client_id: str) -> None:
         del self._expiries[client_id]

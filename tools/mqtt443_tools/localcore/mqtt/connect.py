@@ -16,6 +16,7 @@ from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, Publ
 from mqtt443_tools.localcore.mqtt.packets import Connect, Will
 from mqtt443_tools.localcore.mqtt.publish import check_properties
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
+from mqtt443_tools.localcore.mqtt.reserved import explain_reserved
 from mqtt443_tools.localcore.mqtt.topics import check_topic, is_reserved
 from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
@@ -100,7 +101,7 @@ class Admission:
         except TopicError as error:
             raise AdmissionRefusedError("CLIENT_ERROR", f"will topic: {error}", ReasonCode.TOPIC_NAME_INVALID) from None
         if is_reserved(will.topic):
-            detail = f"will topic: {will.topic} is reserved"
+            detail = f"will topic: {explain_reserved(will.topic)}"
             raise AdmissionRefusedError("CLIENT_ERROR", detail, ReasonCode.TOPIC_NAME_INVALID)
         if will.qos == 2:
             detail = "a will with QoS 2, which AWS does not support"

@@ -79,6 +79,9 @@ class MqttConnection:
         connect = self._end_authorizing()
         if connect is None:
             return
+        if self._settings.before_connack == "close" and (early := self._early()):
+            self.end("CLIENT_ERROR", f"{early} before CONNACK: AWS wants clients to wait for it")
+            return
         try:
             admitted = self._context.admission.admit(connect, self._peer, grant)
         except AdmissionRefusedError as refused:
@@ -130,6 +133,7 @@ class MqttConnection:
             return
         self.open = False
         self._timers.close()
+        self._event_log.close()
         self._event_log.write("closed" if self._up else "refused", reason, detail)
         if reason not in GONE:
             self._say_farewell(reason, detail if said is None else said, code)
@@ -191,6 +195,11 @@ class MqttConnection:
         connect, self._authorizing = self._authorizing, None
         return connect if self.open else None
 
+    def _early(self) -> str:
+        """Name the packets that came before CONNACK."""
+        names = [type(packet).__name__.upper() for packet in self._waiting if not isinstance(packet, Malformed)]
+        return f"sent {', '.join(dict.fromkeys(names))}" if names else ""
+
     def _accept(self, connect: Connect, admitted: Admitted) -> None:
         client_id, access = admitted.client_id, admitted.access
         self._event_log.client_id = client_id
@@ -208,6 +217,8 @@ class MqttConnection:
         keep_alive_s = effective_keep_alive_s(connect.keep_alive_s, self._settings)
         found = "session present" if present else "new session"
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
+        if early := self._early():
+            detail += f"; {early} before CONNACK, which AWS wants clients to wait for"
         self._event_log.write("accepted", "CONNECTED", detail)
         able = capabilities(connect, client_id, self._settings)
         self._send(self._answers.accept(session_present=present, found=able))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.outbound import Outbound
-from mqtt443_tools.localcore.mqtt.session import InFlight, Message, Session
+from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, InFlight, Message, Session
 from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
 
@@ -24,7 +24,7 @@ class Delivery:
         window: how many QoS 1 messages may be unacknowledged.
         send: writes bytes to the client.
         may_receive: tells whether the policy allows iot:Receive on a topic; checked at every delivery.
-        on_drop: told (reason, detail) about a message that is not delivered.
+        on_drop: told (reason, detail, topic) about a message that is not delivered.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Delivery:
         window: int,
         send: Callable[[bytes], None],
         may_receive: Callable[[str], bool],
-        on_drop: Callable[[str, str], None],
+        on_drop: Callable[[str, str, str], None],
     ) -> None:
         self._session = session
         self._settings = settings
@@ -66,7 +66,8 @@ class Delivery:
             if not self._may_receive(message.topic):
                 return
             if not self._rate.take():
-                self._on_drop("THROTTLED", f"over {self._settings.publish_rate_per_s} messages a second to the client")
+                limit = f"over {self._settings.publish_rate_per_s} messages a second to the client"
+                self._on_drop("THROTTLED", f"{limit}, topic {message.topic}", message.topic)
             elif (data := self._outbound.encode(message, 0)) is None:
                 self._too_large(message)
             else:
@@ -75,7 +76,7 @@ class Delivery:
         if self._session.enqueue(message, stored=False, settings=self._settings):
             self.pump()
         else:
-            self._on_drop("QUEUE_FULL", "too many QoS 1 messages wait for the client")
+            self._on_drop("QUEUE_FULL", f"{TOO_MANY_WAIT}, topic {message.topic}", message.topic)
 
     def acknowledge(self, packet_id: int) -> None:
         """Take a PUBACK; one for a message that is not in flight is ignored."""
@@ -134,11 +135,15 @@ class Delivery:
             self._send(data)
 
     def _expired(self, message: Message) -> None:
-        self._on_drop("MESSAGE_EXPIRED", f"its message expiry interval has passed, topic {message.topic}")
+        self._on_drop(
+            "MESSAGE_EXPIRED", f"its message expiry interval has passed, topic {message.topic}", message.topic
+        )
 
     def _too_large(self, message: Message) -> None:
         """Not sent, as if it had been [MQTT5-3.1.2-25]."""
-        self._on_drop("PACKET_TOO_LARGE", f"over the client's maximum packet size, topic {message.topic}")
+        self._on_drop(
+            "PACKET_TOO_LARGE", f"over the client's maximum packet size, topic {message.topic}", message.topic
+        )
 
     def _pump_later(self, wait_s: float) -> None:
         if self._pump_timer is not None:

@@ -6,6 +6,7 @@ from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.localcore_errors import PublishRefusedError, TopicError
 from mqtt443_tools.localcore.mqtt.properties import Properties
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
+from mqtt443_tools.localcore.mqtt.reserved import explain_reserved
 from mqtt443_tools.localcore.mqtt.topics import check_topic, is_basic_ingest, is_reserved
 from mqtt443_tools.localcore.settings import Settings
 
@@ -33,9 +34,7 @@ def check_publish(topic: str, payload_bytes: int, *, retain: bool, access: Acces
     if not verdict.allowed:
         raise PublishRefusedError("policy", verdict.explanation, ReasonCode.NOT_AUTHORIZED)
     if is_reserved(topic) and (retain or not is_basic_ingest(topic)):
-        raise PublishRefusedError(
-            "reserved", f"{topic} is reserved; reserved topics are not emulated", ReasonCode.TOPIC_NAME_INVALID
-        )
+        raise PublishRefusedError("reserved", explain_reserved(topic), ReasonCode.TOPIC_NAME_INVALID)
 
 
 def check_properties(found: Properties, settings: Settings) -> None:

@@ -92,7 +92,7 @@ class Publishing:
         """Discard; QoS 1 gets no PUBACK, so that a client can send it again, unless MQTT 5 is to hear of it."""
         link = self._link
         detail = f"over {link.settings.publish_rate_per_s} publishes a second, topic {packet.topic}"
-        link.event_log.dropped("THROTTLED", detail)
+        link.event_log.dropped("THROTTLED", detail, packet.topic)
         if packet.packet_id is not None and link.is_5:
             if link.settings.mqtt5_throttled_publish == "puback":
                 link.send(link.answers.puback(packet.packet_id, ReasonCode.QUOTA_EXCEEDED, detail))
@@ -116,10 +116,10 @@ class Publishing:
     def _refuse_5(self, packet: Publish, reason: str, refused: PublishRefusedError) -> None:
         settings = self._link.settings
         if packet.packet_id is not None and settings.mqtt5_refused_publish == "puback":
-            self._link.event_log.dropped(reason, refused.detail)
+            self._link.event_log.dropped(reason, refused.detail, packet.topic)
             self._link.send(self._link.answers.puback(packet.packet_id, refused.reason_code, refused.detail))
         elif packet.packet_id is None and settings.mqtt5_refused_qos0 == "ignore":
-            self._link.event_log.dropped(reason, refused.detail)
+            self._link.event_log.dropped(reason, refused.detail, packet.topic)
         else:
             self._link.end(reason, refused.detail, code=refused.reason_code)
 
@@ -128,6 +128,6 @@ class Publishing:
         if action == "close":
             self._link.end(reason, detail, code=code)
             return
-        self._link.event_log.dropped(reason, detail)
+        self._link.event_log.dropped(reason, detail, packet.topic)
         if packet.packet_id is not None and self._link.is_5:
             self._unanswered.add(packet.packet_id)

@@ -17,6 +17,7 @@ from mqtt443_tools.localcore.mqtt.packets import (
     Unsubscribe,
 )
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
+from mqtt443_tools.localcore.mqtt.reserved import explain_reserved
 from mqtt443_tools.localcore.mqtt.topics import check_filter, is_reserved
 
 KEPT_OPTIONS = QOS_BITS | NO_LOCAL | RETAIN_AS_PUBLISHED
@@ -61,7 +62,7 @@ class Subscribing:
         for (topic_filter, options), verdict in zip(packet.filters, verdicts, strict=True):
             if verdict.refused:
                 said = verdict.code if link.is_5 else SUBSCRIBE_REFUSED
-                link.event_log.dropped("SUBSCRIBE_REFUSED", f"SUBACK {said:#04x} for {topic_filter}")
+                link.event_log.dropped("SUBSCRIBE_REFUSED", f"SUBACK {said:#04x} for {topic_filter}", topic_filter)
                 continue
             is_new = topic_filter not in link.session.subscriptions
             link.context.broker.subscriptions.add(link.session, topic_filter, options & KEPT_OPTIONS)
@@ -130,7 +131,7 @@ class Subscribing:
             return problem
         settings = self._link.settings
         if is_reserved(topic_filter):
-            detail = f"{topic_filter} is reserved; reserved topics are not emulated"
+            detail = explain_reserved(topic_filter)
             closes = settings.reserved_topics == "close"
             return self._refused("CLIENT_ERROR", detail, ReasonCode.TOPIC_FILTER_INVALID, closes_311=closes)
         verdict = self._link.access.subscribe(topic_filter)

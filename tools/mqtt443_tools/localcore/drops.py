@@ -1,0 +1,73 @@
+"""Counts what is dropped, so that a flood of it takes a line a second in the log and nothing goes uncounted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from mqtt443_tools.localcore.clock import Clock, Handle
+
+FLUSH_S = 1.0
+MAX_TOPICS = 8
+"""Topics that one line names; the others are counted."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class _Tally:
+    timer: Handle
+    count: int = 0
+    topics: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
+
+    def add(self, topic: str | None) -> None:
+        self.count += 1
+        if topic in self.topics or (topic is not None and len(self.topics) < MAX_TOPICS):
+            self.topics[topic] = self.topics.get(topic, 0) + 1
+        elif topic is not None:
+            self.elsewhere += 1
+
+    def summary(self) -> str:
+        named = [topic if count == 1 else f"{topic} ({count})" for topic, count in self.topics.items()]
+        if self.elsewhere:
+            named.append(f"other topics ({self.elsewhere})")
+        return f"{self.count} more" + (f", on {', '.join(named)}" if named else "")
+
+
+class Drops(Generic[K]):
+    """Writes the first drop of each kind at once, and the number of those that follow after a second or at the end.
+
+    Args:
+        clock: for the second.
+        write: takes (kind, detail).
+    """
+
+    def __init__(self, clock: Clock, write: Callable[[K, str], None]) -> None:
+        self._clock = clock
+        self._write = write
+        self._tallies: dict[K, _Tally] = {}  # only of kinds that were dropped within the last second
+
+    def add(self, kind: K, detail: str, topic: str | None) -> None:
+        """Count a drop; `topic` is that of the message or the filter, if there is one."""
+        tally = self._tallies.get(kind)
+        if tally is None:
+            self._tallies[kind] = _Tally(self._clock.call_later(FLUSH_S, lambda: self._flush(kind)))
+            self._write(kind, detail)
+        else:
+            tally.add(topic)
+
+    def close(self) -> None:
+        """Write what was counted and not written yet."""
+        for kind, tally in list(self._tallies.items()):
+            tally.timer.cancel()
+            if tally.count:
+                self._write(kind, tally.summary())
+        self._tallies.clear()
+
+    def _flush(self, kind: K) -> None:
+        tally = self._tallies.pop(kind)
+        if tally.count:
+            self._tallies[kind] = _Tally(self._clock.call_later(FLUSH_S, lambda: self._flush(kind)))
+            self._write(kind, tally.summary())

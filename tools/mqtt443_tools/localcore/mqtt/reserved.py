@@ -1,0 +1,30 @@
+"""Topics that begin with `$`: which of them AWS serves, so that a refusal here says what it would be there.
+
+From "Reserved topics" and "Basic Ingest" in the Developer Guide.
+"""
+
+from __future__ import annotations
+
+import re
+
+SERVED_BY_AWS = (
+    (re.compile(r"\$aws/things/[^/]+/jobs(/|$)"), "jobs"),
+    (re.compile(r"\$aws/things/[^/]+/streams(/|$)"), "file streams"),
+    (re.compile(r"\$aws/things/[^/]+/shadow(/|$)"), "device shadows"),
+    (re.compile(r"\$aws/things/[^/]+/defender(/|$)"), "Device Defender"),
+    (re.compile(r"\$aws/events/presence(/|$)"), "presence events"),
+    (re.compile(r"\$aws/events(/|$)"), "events"),
+    (re.compile(r"\$aws/rules/[^/]+/?$"), "Basic Ingest without a topic behind the rule"),
+    (re.compile(r"\$aws/commands(/|$)"), "remote commands"),
+    (re.compile(r"\$aws/(certificates|provisioning-templates)(/|$)"), "fleet provisioning"),
+    (re.compile(r"\$aws/device_location(/|$)"), "device location"),
+    (re.compile(r"\$aws/sitewise(/|$)"), "asset properties"),
+)
+
+
+def explain_reserved(topic: str) -> str:
+    """Say why a `$` topic or filter is refused: AWS serves it and localcore does not, or AWS keeps it for itself."""
+    for pattern, what in SERVED_BY_AWS:
+        if pattern.match(topic):
+            return f"AWS serves {topic} ({what}), localcore does not"
+    return f"{topic} is reserved: AWS keeps topics that begin with $ for itself"
