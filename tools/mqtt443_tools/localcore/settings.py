@@ -10,7 +10,7 @@ Four kinds of field, told apart by `metadata["kind"]`:
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
 Not settings, because only one behaviour is emulated: a will is checked against the policy at CONNECT, not again when it
-is sent; shared subscriptions (`$share/`), shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is
+is sent; shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is
 not held. Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes
 after the 101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open
 about choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
@@ -73,6 +73,8 @@ class Settings:
         100, "unacknowledged QoS 1 messages to one client, and from it: the Receive Maximum of CONNACK", low=1
     )
     mqtt5_topic_aliases: int = limit(8, "topic aliases that a client may use: the Topic Alias Maximum of CONNACK")
+    max_shared_groups: int = limit(100, "shared subscription groups of the account; the excess is refused as above")
+    max_group_members: int = limit(100, "members of a shared subscription group; the excess is refused as above")
     publish_rate_per_s: int = limit(100, "publishes of one connection, each way; excess is discarded; 0: no limit")
     connect_rate_per_s: int = limit(
         1,

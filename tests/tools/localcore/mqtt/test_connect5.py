@@ -44,7 +44,7 @@ def test_connack_says_what_aws_can_do(engine: Engine) -> None:
         "TopicAliasMaximum": 8,
         "WildcardSubscriptionAvailable": 1,
         "SubscriptionIdentifierAvailable": 0,
-        "SharedSubscriptionAvailable": 0,
+        "SharedSubscriptionAvailable": 1,
         "ServerKeepAlive": 60,
     }
     assert engine.decisions[-1].detail == "MQTT 5, authorizer test, keep alive 60 s, new session"

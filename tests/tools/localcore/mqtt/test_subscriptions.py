@@ -28,7 +28,7 @@ def valid(topic_filter: str) -> bool:
     TOPICS,
 )
 def test_tree_matches_as_each_filter_does_by_itself(steps: list[tuple[str, str, int, bool]], topic: str) -> None:
-    tree = Subscriptions()
+    tree: Subscriptions[Session] = Subscriptions()
     sessions = {name: Session(name, expiry_s=0) for name in ("s1", "s2", "s3")}
     for name, topic_filter, qos, stays in steps:
         tree.add(sessions[name], topic_filter, qos)
@@ -45,7 +45,7 @@ def test_tree_matches_as_each_filter_does_by_itself(steps: list[tuple[str, str, 
 
 
 def test_removing_every_subscription_leaves_an_empty_tree() -> None:
-    tree = Subscriptions()
+    tree: Subscriptions[Session] = Subscriptions()
     session = Session("s", expiry_s=0)
     for topic_filter in ("a/b/c", "a/b", "a/+/c", "#"):
         tree.add(session, topic_filter, 1)
@@ -57,7 +57,7 @@ def test_removing_every_subscription_leaves_an_empty_tree() -> None:
 
 @pytest.mark.parametrize("sessions", [10, 1000])
 def test_cost_of_a_match_does_not_grow_with_sessions(sessions: int) -> None:
-    tree = Subscriptions()
+    tree: Subscriptions[Session] = Subscriptions()
     for number in range(sessions):
         tree.add(Session(f"d{number}", expiry_s=0), f"commands/d{number}", 1)
     tree.add(Session("watcher", expiry_s=0), "telemetry/#", 0)

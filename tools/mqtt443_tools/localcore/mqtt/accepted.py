@@ -51,6 +51,7 @@ class AcceptedClient:
     def resume(self) -> None:
         """Send what its session holds."""
         self._delivery.resume()
+        self.link.context.broker.send_shared(self.link.session, tuple(self.link.session.subscriptions))
 
     def deliver(self, message: Message, qos: int) -> None:
         """Send a message of the broker."""

@@ -7,15 +7,18 @@ listeners share one broker.
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED, Version
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, Message, Session
+from mqtt443_tools.localcore.mqtt.shared import SharedGroup, SharedSubscriptions
 from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
+from mqtt443_tools.localcore.mqtt.topics import is_shared
 from mqtt443_tools.localcore.mqtt.wills import DelayedWills
 from mqtt443_tools.localcore.settings import Settings
 
@@ -34,13 +37,21 @@ class Broker:
     """Sessions, connections, retained messages and routing.
 
     Args:
+        choose: picks the member of a group that gets a message.
         on_drop: told (client id, reason, detail, topic) about a message that somebody does not get.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, on_drop: Callable[[str | None, str, str, str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        on_drop: Callable[[str | None, str, str, str], None],
+        choose: Callable[[Sequence[tuple[Session, int]]], tuple[Session, int]] = random.choice,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._on_drop = on_drop
+        self._choose = choose
         self._sessions: dict[str, Session] = {}
         self._connections: dict[str, Connected] = {}
         self._expiries: dict[str, Handle] = {}
@@ -48,7 +59,8 @@ class Broker:
         self._waiting: deque[Message] = deque()
         self._routing = False
         self._wills = DelayedWills(clock, self.publish)
-        self.subscriptions = Subscriptions()
+        self.subscriptions: Subscriptions[Session] = Subscriptions()
+        self.shared = SharedSubscriptions()
         self.retained = RetainedMessages(settings, clock)
 
     def attach(
@@ -133,6 +145,25 @@ class Broker:
         finally:
             self._routing = False
 
+    def subscribe(self, session: Session, topic_filter: str, options: int) -> None:
+        """Subscribe a session to a valid filter, shared or not."""
+        if is_shared(topic_filter):
+            self.shared.add(session, topic_filter, options)
+        else:
+            self.subscriptions.add(session, topic_filter, options)
+
+    def unsubscribe(self, session: Session, topic_filter: str) -> None:
+        """Unsubscribe a session from a filter; does nothing where it has none [MQTT-3.10.4-5]."""
+        (self.shared if is_shared(topic_filter) else self.subscriptions).remove(session, topic_filter)
+
+    def send_shared(self, session: Session, filters: Iterable[str]) -> None:
+        """Send what waits in those groups that a session, now connected, is a member of."""
+        for topic_filter in filters:
+            group = self.shared.groups.get(topic_filter)
+            if group is not None and group.queue and session.client_id in group.members:
+                for message in group.take_queue():
+                    self.publish(message)
+
     def send_retained(self, client_id: str, topic_filter: str, qos: int) -> None:
         """Send a connected client the retained message of a filter that names its topic exactly, if there is one."""
         message = self.retained.for_filter(topic_filter)
@@ -145,6 +176,10 @@ class Broker:
         return lambda: self._watchers.remove(callback)
 
     def _route(self, message: Message) -> None:
+        if message.shared is not None:  # routed before, to a member that left without it
+            if (group := self.shared.groups.get(message.shared)) is not None:
+                self._hand_to_one(group, message)
+            return
         if message.retain and (problem := self.retained.store(message)) is not None:
             self._on_drop(message.client_id, "THROTTLED", f"not retained: {problem}", message.topic)
         for watcher in list(self._watchers):
@@ -156,6 +191,8 @@ class Broker:
                 continue  # [MQTT5-3.8.3-3]
             shown = message if options & RETAIN_AS_PUBLISHED else live
             self._hand_over(session, shown, min(options & QOS_BITS, message.qos))
+        for group in self.shared.match(message.topic):
+            self._hand_to_one(group, dataclasses.replace(live, shared=group.client_id))
 
     def _hand_over(self, session: Session, message: Message, qos: int) -> None:
         connection = self._connections.get(session.client_id)
@@ -164,10 +201,26 @@ class Broker:
         elif qos and not session.enqueue(message, stored=True, settings=self._settings):  # QoS 0 is not stored
             self._on_drop(session.client_id, "QUEUE_FULL", f"{TOO_MANY_WAIT}, topic {message.topic}", message.topic)
 
+    def _hand_to_one(self, group: SharedGroup, message: Message) -> None:
+        """Deliver to a member that is connected; without one, a QoS 1 message waits if it may."""
+        online = [member for member in group.members.values() if member[0].client_id in self._connections]
+        if online:
+            session, options = self._choose(online)
+            self._hand_over(session, message, min(options & QOS_BITS, message.qos))
+        elif message.qos and group.stores and not group.enqueue(message, self._settings):
+            detail = f"too many QoS 1 messages wait for the members of {group.client_id}"
+            self._on_drop(None, "QUEUE_FULL", detail, message.topic)
+
     def _expire(self, client_id: str) -> None:
         del self._expiries[client_id]
         self._end_session(client_id)
 
     def _end_session(self, client_id: str) -> None:
-        self.subscriptions.remove_all(self._sessions.pop(client_id))
+        session = self._sessions.pop(client_id)
+        for topic_filter in list(session.subscriptions):
+            self.unsubscribe(session, topic_filter)
+        unacknowledged = [entry.message for entry in session.in_flight.values()]
+        for message in (*unacknowledged, *(queued.message for queued in session.queue)):
+            if message.shared is not None:
+                self.publish(message)
         self._wills.publish(client_id)

@@ -45,6 +45,6 @@ def capabilities(connect: Connect, client_id: str, settings: Settings) -> Proper
         topic_alias_maximum=settings.mqtt5_topic_aliases,
         wildcard_subscription_available=1,
         subscription_identifier_available=0,
-        shared_subscription_available=0,
+        shared_subscription_available=1,
         server_keep_alive_s=effective_keep_alive_s(connect.keep_alive_s, settings),
     )

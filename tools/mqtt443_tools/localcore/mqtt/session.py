@@ -29,6 +29,7 @@ class Message:
         received_at: unix seconds.
         properties: what MQTT 5 passes on to subscribers: payload format, content type, response topic, correlation
             data, user properties.
+        shared: the shared filter that a member of its group gets it for.
         expires_at: unix seconds from which it is no longer delivered; None: it does not expire.
     """
 
@@ -40,6 +41,7 @@ class Message:
     received_at: float
     properties: Properties = NONE
     expires_at: float | None = None
+    shared: str | None = None
 
     @classmethod
     def of(cls, packet: Publish | Will, client_id: str | None, now: float) -> Message:

@@ -18,7 +18,7 @@ from mqtt443_tools.localcore.mqtt.packets import (
 )
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
 from mqtt443_tools.localcore.mqtt.reserved import explain_reserved
-from mqtt443_tools.localcore.mqtt.topics import check_filter, is_reserved
+from mqtt443_tools.localcore.mqtt.topics import check_filter, is_reserved, is_shared, split_share
 
 KEPT_OPTIONS = QOS_BITS | NO_LOCAL | RETAIN_AS_PUBLISHED
 SEND_RETAINED, SEND_RETAINED_IF_NEW = 0, 1
@@ -65,13 +65,16 @@ class Subscribing:
                 link.event_log.dropped("SUBSCRIBE_REFUSED", f"SUBACK {said:#04x} for {topic_filter}", topic_filter)
                 continue
             is_new = topic_filter not in link.session.subscriptions
-            link.context.broker.subscriptions.add(link.session, topic_filter, options & KEPT_OPTIONS)
+            link.context.broker.subscribe(link.session, topic_filter, options & KEPT_OPTIONS)
             handling = options >> RETAIN_HANDLING_SHIFT
+            if is_shared(topic_filter):
+                continue  # gets no retained messages (Developer Guide, "Shared subscriptions")
             if handling == SEND_RETAINED or (handling == SEND_RETAINED_IF_NEW and is_new):
                 retained.append((topic_filter, options & QOS_BITS))
         detail = "; ".join(dict.fromkeys(verdict.detail for verdict in verdicts if verdict.detail))
         codes = [verdict.code for verdict in verdicts]
         link.send(link.answers.suback(packet.packet_id, codes, detail))  # [MQTT-3.8.4-1] [MQTT-3.8.4-5]
+        link.context.broker.send_shared(link.session, [topic_filter for topic_filter, _ in packet.filters])
         for topic_filter, qos in retained:
             link.context.broker.send_retained(link.session.client_id, topic_filter, qos)  # RETAIN 1 [MQTT-3.3.1-8]
 
@@ -93,7 +96,7 @@ class Subscribing:
             link.end(refused.reason, refused.detail, code=refused.reason_code)
             return
         for topic_filter in packet.filters:
-            link.context.broker.subscriptions.remove(link.session, topic_filter)
+            link.context.broker.unsubscribe(link.session, topic_filter)
         link.send(link.answers.unsuback(packet.packet_id, codes, "; ".join(details)))
 
     def _judge(self, filters: Sequence[tuple[str, int]]) -> list[FilterVerdict] | None:
@@ -113,24 +116,38 @@ class Subscribing:
         subscribed = set(link.session.subscriptions)
         verdicts = []
         for index, (topic_filter, options) in enumerate(filters):
+            if options & NO_LOCAL and is_shared(topic_filter):
+                detail = f"No Local with a shared subscription [MQTT5-3.8.3-4]: {topic_filter}"
+                raise SubscribeRefusedError("CLIENT_ERROR", detail, ReasonCode.PROTOCOL_ERROR)
             verdict = self._judge_filter(topic_filter) or FilterVerdict(options & QOS_BITS)
             if not verdict.refused:
                 if index >= settings.max_filters:
                     verdict = FilterVerdict(ReasonCode.QUOTA_EXCEEDED, over)
-                elif len(subscribed | {topic_filter}) > settings.max_subscriptions:
-                    detail = f"over {settings.max_subscriptions} subscriptions of one connection"
-                    verdict = FilterVerdict(ReasonCode.QUOTA_EXCEEDED, detail)
+                elif topic_filter not in subscribed and (over_quota := self._over_quota(topic_filter, subscribed)):
+                    verdict = FilterVerdict(ReasonCode.QUOTA_EXCEEDED, over_quota)
                 else:
                     subscribed.add(topic_filter)
             verdicts.append(verdict)
         return verdicts
+
+    def _over_quota(self, topic_filter: str, subscribed: set[str]) -> str | None:
+        """Say which quota has no room for another subscription."""
+        settings, groups = self._link.settings, self._link.context.broker.shared.groups
+        if len(subscribed) >= settings.max_subscriptions:
+            return f"over {settings.max_subscriptions} subscriptions of one connection"
+        if is_shared(topic_filter):
+            if (group := groups.get(topic_filter)) is not None and len(group.members) >= settings.max_group_members:
+                return f"over {settings.max_group_members} members of {topic_filter}"
+            if group is None and len(groups) >= settings.max_shared_groups:
+                return f"over {settings.max_shared_groups} shared subscription groups"
+        return None
 
     def _judge_filter(self, topic_filter: str) -> FilterVerdict | None:
         """Return why a filter is refused. Raises SubscribeRefusedError."""
         if (problem := self._check(topic_filter)) is not None:
             return problem
         settings = self._link.settings
-        if is_reserved(topic_filter):
+        if is_reserved(split_share(topic_filter)[1] if is_shared(topic_filter) else topic_filter):
             detail = explain_reserved(topic_filter)
             closes = settings.reserved_topics == "close"
             return self._refused("CLIENT_ERROR", detail, ReasonCode.TOPIC_FILTER_INVALID, closes_311=closes)

@@ -7,24 +7,34 @@ filters exist. `add` and `remove` cost by the levels of their filter.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
 
 from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED
-from mqtt443_tools.localcore.mqtt.session import Session
 from mqtt443_tools.localcore.mqtt.topics import is_reserved
 
 
-class _Node:
+class Subscriber(Protocol):
+    """Who can subscribe: a session, or a group of them."""
+
+    client_id: str
+    subscriptions: dict[str, int]
+
+
+S = TypeVar("S", bound=Subscriber)
+
+
+class _Node(Generic[S]):
     """One level of filters: its children by level name, and the subscribers of the filter that ends here."""
 
     __slots__ = ("children", "subscribers")
 
     def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.subscribers: dict[str, tuple[Session, int]] = {}  # by client id, with the granted options
+        self.children: dict[str, _Node[S]] = {}
+        self.subscribers: dict[str, tuple[S, int]] = {}  # by client id, with the granted options
 
 
-class Subscriptions:
-    """The subscriptions of all sessions.
+class Subscriptions(Generic[S]):
+    """The subscriptions of all sessions, or of all groups.
 
     Attributes:
         visited: how many nodes `match` has looked at since the start, for tests of its cost.
@@ -32,9 +42,9 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self.visited = 0
-        self._root = _Node()
+        self._root: _Node[S] = _Node()
 
-    def add(self, session: Session, topic_filter: str, options: int) -> None:
+    def add(self, session: S, topic_filter: str, options: int) -> None:
         """Subscribe a session to a valid filter; replaces an earlier one [MQTT-3.8.4-3].
 
         Args:
@@ -48,7 +58,7 @@ class Subscriptions:
         node.subscribers[session.client_id] = (session, options)
         session.subscriptions[topic_filter] = options
 
-    def remove(self, session: Session, topic_filter: str) -> None:
+    def remove(self, session: S, topic_filter: str) -> None:
         """Unsubscribe a session from a filter; does nothing where it has none [MQTT-3.10.4-5]."""
         if session.subscriptions.pop(topic_filter, None) is None:
             return
@@ -62,12 +72,12 @@ class Subscriptions:
                 break
             del parent.children[level]
 
-    def remove_all(self, session: Session) -> None:
+    def remove_all(self, session: S) -> None:
         """Unsubscribe a session that ends from everything."""
         for topic_filter in list(session.subscriptions):
             self.remove(session, topic_filter)
 
-    def match(self, topic: str) -> list[tuple[Session, int]]:
+    def match(self, topic: str) -> list[tuple[S, int]]:
         """Return the sessions whose filters match a topic, each once, at its highest QoS [MQTT-3.3.5-1].
 
         Of several options, No Local holds only if all have it, Retain As Published if one has it.
@@ -75,19 +85,19 @@ class Subscriptions:
         `#` takes one level or more, as at AWS (Developer Guide, "MQTT"). A filter that begins with a wildcard matches
         no topic that begins with `$` [MQTT-4.7.2-1].
         """
-        found: dict[str, tuple[Session, int]] = {}
+        found: dict[str, tuple[S, int]] = {}
         for node in self._nodes(topic):
             for client_id, subscriber in node.subscribers.items():
                 known = found.get(client_id)
                 found[client_id] = subscriber if known is None else (known[0], _merged(known[1], subscriber[1]))
         return list(found.values())
 
-    def _nodes(self, topic: str) -> Iterator[_Node]:
+    def _nodes(self, topic: str) -> Iterator[_Node[S]]:
         levels = topic.split("/")
         nodes = [self._root]
         for depth, level in enumerate(levels):
             wildcards = depth > 0 or not is_reserved(topic)
-            below: list[_Node] = []
+            below: list[_Node[S]] = []
             for node in nodes:
                 self.visited += 1
                 if wildcards and (rest := node.children.get("#")) is not None:

@@ -12,6 +12,9 @@ from mqtt443_tools.localcore.localcore_errors import TopicError
 
 BASIC_INGEST = re.compile(r"\$aws/rules/[^/]+/(?=.)", re.DOTALL)
 
+SHARE = "$share/"
+MAX_SHARE_NAME_BYTES = 128
+
 
 def is_reserved(topic: str) -> bool:
     """Tell whether a topic or filter begins with `$`: AWS keeps those for itself."""
@@ -21,6 +24,17 @@ def is_reserved(topic: str) -> bool:
 def is_basic_ingest(topic: str) -> bool:
     """Tell whether a topic goes straight to a rule (`$aws/rules/<rule>/<topic>`), past the message broker."""
     return BASIC_INGEST.match(topic) is not None
+
+
+def is_shared(topic_filter: str) -> bool:
+    """Tell whether a filter is a shared subscription, `$share/NAME/FILTER`."""
+    return topic_filter.startswith(SHARE)
+
+
+def split_share(topic_filter: str) -> tuple[str, str]:
+    """Split a valid shared filter into the name of its group and the filter of its topics."""
+    name, _, rest = topic_filter.removeprefix(SHARE).partition("/")
+    return name, rest
 
 
 def has_wildcard(topic_filter: str) -> bool:
@@ -36,7 +50,13 @@ def check_topic(topic: str, *, max_bytes: int = 256, max_slashes: int = 7) -> No
 
 
 def check_filter(topic_filter: str, *, max_bytes: int = 256, max_slashes: int = 7) -> None:
-    """Check a topic filter of a SUBSCRIBE. Raises TopicError."""
+    """Check a topic filter of a SUBSCRIBE; the beginning of a shared one does not count. Raises TopicError."""
+    if is_shared(topic_filter):
+        name, topic_filter = split_share(topic_filter)
+        if not name or "+" in name or "#" in name:
+            raise TopicError("a share name is one character or more, no + and # [MQTT5-4.8.2-1]", malformed=True)
+        if (size := len(name.encode())) > MAX_SHARE_NAME_BYTES:
+            raise TopicError(f"its share name has {size} bytes, the limit is {MAX_SHARE_NAME_BYTES}")
     _check_size(topic_filter, max_bytes, max_slashes)
     levels = topic_filter.split("/")
     if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):

@@ -1,0 +1,81 @@
+"""Shared subscriptions, `$share/NAME/FILTER`: each message goes to one member of the group, picked at random.
+
+As AWS has them (Developer Guide, "Shared subscriptions") for both versions: clients that are connected come first; with
+none of them, QoS 1 messages wait if a member has a persistent session, and go to the next member that comes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from mqtt443_tools.localcore.mqtt.session import Message, Session
+from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
+from mqtt443_tools.localcore.mqtt.topics import split_share
+from mqtt443_tools.localcore.settings import Settings
+
+
+@dataclass(slots=True, eq=False)
+class SharedGroup:
+    """The subscribers of one shared filter.
+
+    Args:
+        client_id: the whole filter, `$share/NAME/FILTER`; it stands where the tree of subscriptions has a client id.
+    """
+
+    client_id: str
+    subscriptions: dict[str, int] = field(default_factory=dict)
+    members: dict[str, tuple[Session, int]] = field(default_factory=dict)  # by client id, with the granted options
+    queue: deque[Message] = field(default_factory=deque)
+    queued_bytes: int = 0
+
+    @property
+    def stores(self) -> bool:
+        """Tell whether messages may wait: a member has a session that outlives its connection."""
+        return any(session.expiry_s for session, _ in self.members.values())
+
+    def enqueue(self, message: Message, settings: Settings) -> bool:
+        """Have a QoS 1 message wait; return False where the queue is full."""
+        size = self.queued_bytes + len(message.payload)
+        if len(self.queue) >= settings.max_queued_messages or size > settings.max_queued_bytes:
+            return False
+        self.queue.append(message)
+        self.queued_bytes = size
+        return True
+
+    def take_queue(self) -> deque[Message]:
+        """Return the messages that wait, and forget them."""
+        taken, self.queue, self.queued_bytes = self.queue, deque(), 0
+        return taken
+
+
+class SharedSubscriptions:
+    """All groups of the account."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, SharedGroup] = {}
+        self._tree: Subscriptions[SharedGroup] = Subscriptions()
+
+    def add(self, session: Session, topic_filter: str, options: int) -> SharedGroup:
+        """Make a session a member of the group of a valid shared filter."""
+        group = self.groups.get(topic_filter)
+        if group is None:
+            group = self.groups[topic_filter] = SharedGroup(topic_filter)
+            self._tree.add(group, split_share(topic_filter)[1], 0)
+        group.members[session.client_id] = session, options
+        session.subscriptions[topic_filter] = options
+        return group
+
+    def remove(self, session: Session, topic_filter: str) -> None:
+        """Take a session out of a group; the last one ends the group and what waits in it."""
+        if session.subscriptions.pop(topic_filter, None) is None:
+            return
+        group = self.groups[topic_filter]
+        del group.members[session.client_id]
+        if not group.members:
+            self._tree.remove_all(group)
+            del self.groups[topic_filter]
+
+    def match(self, topic: str) -> list[SharedGroup]:
+        """Return the groups whose filters match a topic."""
+        return [group for group, _ in self._tree.match(topic)] if self.groups else []
