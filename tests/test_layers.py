@@ -44,7 +44,7 @@ PARTS: Mapping[str, Part] = {
             LOCALCORE + name
             for name in (
                 *("clock", "drops", "events", "endpoint_file", "event_log", "localcore_errors"),
-                *("rate", "setting_fields", "settings", "state_folder"),
+                *("rate", "seen_clients", "setting_fields", "settings", "state_folder"),
             )
         ),
     ),

@@ -1,17 +1,24 @@
-"""`mqtt443 device list`: who is registered, who is connected, and nothing that identifies a device is cut."""
+"""`mqtt443 device list`: who is registered, what is known of each, and nothing that identifies a device is cut."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from mqtt443_tools.cli import app
+from mqtt443_tools.localcore import seen_clients
+from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.seen_clients import SEEN_FILE, SeenClients, last_seen
 from typer.testing import CliRunner
 
-from tests.support.mqtt.client import RawClient
+from tests.support.mqtt.client import RawClient, client_publish
 from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.manual_clock import ManualClock
+
+COLUMNS = "client id, user name, online, last seen, transport, version, failures, enabled, secrets, created"
 
 
 @pytest.fixture
@@ -30,25 +37,86 @@ def listed(core: RunningCore, *arguments: str) -> str:
     return result.stdout
 
 
-def names(core: RunningCore, *arguments: str) -> list[str]:
-    return [device["client_id"] for device in json.loads(listed(core, "--json", *arguments))]
+def devices(core: RunningCore, *arguments: str) -> dict[str, dict[str, Any]]:
+    return {device["client_id"]: device for device in json.loads(listed(core, "--json", *arguments))}
 
 
 def test_list_says_who_is_connected(core_with_devices: RunningCore) -> None:
     lines = listed(core_with_devices).splitlines()
-    assert re.split(r"  +", lines[0].strip()) == ["client id", "user name", "online", "enabled", "secrets", "created"]
+    assert re.split(r"  +", lines[0].strip()) == COLUMNS.split(", ")
     online = {line.split()[0]: line.split()[2] for line in lines[1:]}
     assert online == {"hall-1": "yes", "hall-2": "no", "x" * 128: "no"}
 
 
 def test_filters_choose_by_name_and_by_connection(core_with_devices: RunningCore) -> None:
-    assert names(core_with_devices) == ["hall-1", "hall-2", "x" * 128]
-    assert names(core_with_devices, "--match", "hall-*") == ["hall-1", "hall-2"]
-    assert names(core_with_devices, "--online") == ["hall-1"]
-    assert names(core_with_devices, "--offline", "--match", "hall-?") == ["hall-2"]
+    assert list(devices(core_with_devices)) == ["hall-1", "hall-2", "x" * 128]
+    assert list(devices(core_with_devices, "--match", "hall-*")) == ["hall-1", "hall-2"]
+    assert list(devices(core_with_devices, "--online")) == ["hall-1"]
+    assert list(devices(core_with_devices, "--offline", "--match", "hall-?")) == ["hall-2"]
     assert listed(core_with_devices, "--match", "cellar") == "none of the 3 registered devices matches\n"
 
 
-def test_stopped_endpoint_lists_no_connections(core_with_devices: RunningCore) -> None:
+def test_list_shows_what_a_board_said_of_itself_and_keeps_it(core: RunningCore) -> None:
+    core.add_device("b1", password="secret")
+    with RawClient(core) as board:
+        assert board.connect("b1").code == 0
+        for payload in (
+            b'{"report": {"version": "0.1.0", "failures": 2}}',
+            b'{"link": {"failures": 3}}',
+            b'{"link": 1',
+        ):
+            board.send(client_publish("telemetry/b1", payload, 0))
+            core.next_message()
+        (seen,) = devices(core).values()
+    assert (seen["online"], seen["transport"], seen["version"], seen["failures"]) == (True, "alpn", "0.1.0", 3)
+    core.stop()
+    (later,) = devices(core).values()
+    assert later["last_seen"] >= seen["last_seen"]
+    assert {**later, "last_seen": 0} == {**seen, "last_seen": 0, "online": False}
+    assert listed(core).splitlines()[1].split()[2] == "no"
+
+
+def decision(client_id: str, outcome: Any, transport: str | None) -> Decision:
+    return Decision(
+        time=5.0,
+        outcome=outcome,
+        reason="",
+        detail="",
+        client_id=client_id,
+        source="",
+        connection_id="",
+        transport=transport,
+    )
+
+
+def test_only_clients_that_were_let_in_count_and_the_oldest_go(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_clients, "MAX_CLIENTS", 2)
+    clock = ManualClock()
+    seen = SeenClients(tmp_path, clock, print)
+    seen.note_decision(decision("stranger", "refused", None))
+    seen.note_decision(decision("nobody", "closed", None))
+    for client_id in ("a", "b", "a", "c"):
+        seen.note_decision(decision(client_id, "accepted", "wss"))
+    assert last_seen(tmp_path) == {}
+    clock.advance(seen_clients.SAVE_S)
+    assert list(last_seen(tmp_path)) == ["a", "c"]
+
+
+def test_file_that_cannot_be_written_is_one_line(tmp_path: Any) -> None:
+    lines: list[str] = []
+    (tmp_path / "file").touch()
+    SeenClients(tmp_path / "file" / "state", ManualClock(), lines.append).keep()
+    assert lines == [f"{tmp_path}/file/state/seen.json: Not a directory; when devices were last seen is not kept"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"a": 1}', b'{"a": {"at": "x"}}', b'{"a": {"at": 1, "failures": "x"}}']
+)
+def test_damaged_file_is_as_good_as_none(tmp_path: Any, content: bytes) -> None:
+    (tmp_path / SEEN_FILE).write_bytes(content)
+    assert last_seen(tmp_path) == {}
+
+
+def test_nobody_is_connected_to_an_endpoint_that_does_not_run(core_with_devices: RunningCore) -> None:
     core_with_devices.stop()
-    assert names(core_with_devices, "--online") == []
+    assert devices(core_with_devices, "--online") == {}

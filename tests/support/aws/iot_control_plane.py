@@ -30,6 +30,8 @@ class AwsIot:
         self.domains: dict[str, dict[str, Any]] = {}
         self.tags: dict[str, list[dict[str, str]]] = {}
         self.connected: set[str] = set()
+        self.disconnected: dict[str, int] = {}
+        """Unix milliseconds of the disconnections that are not forgotten yet."""
         self.now = datetime(2026, 11, 1, 12, tzinfo=UTC)
         self.carries = True
         self.says: Any = {"isAuthenticated": False}
@@ -38,6 +40,7 @@ class AwsIot:
             if name.startswith("answer_"):
                 answers.on("iot", name.removeprefix("answer_"), getattr(self, name))
         answers.on("iot-data", "delete_connection", self._delete_connection)
+        answers.on("iot-data", "get_connection", self._get_connection)
         answers.session.events.register("after-call.cloudformation.ExecuteChangeSet", self._carry)
         answers.session.events.register("before-call.cloudformation.DeleteStack", self._let_go)
         answers.session.events.register("after-call.cloudformation.ListStackResources", self._list)
@@ -131,6 +134,13 @@ class AwsIot:
 
     def answer_list_tags_for_resource(self, resourceArn: str, **_: Any) -> dict[str, Any]:
         return {"tags": self.tags[resourceArn]}
+
+    def _get_connection(self, clientId: str) -> dict[str, Any]:
+        if clientId in self.connected:
+            return {"connected": True, "clientId": clientId, "connectedSince": 1_796_000_000_000}
+        if clientId not in self.disconnected:
+            raise MISSING
+        return {"connected": False, "clientId": clientId, "disconnectedSince": self.disconnected[clientId]}
 
     def _delete_connection(self, clientId: str) -> None:
         if clientId not in self.connected:

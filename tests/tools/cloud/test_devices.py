@@ -13,6 +13,7 @@ from mqtt443.config_schema import load
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.secret import match
 from mqtt443_tools.cli import app
+from mqtt443_tools.cloud import aws_backend
 from mqtt443_tools.device.config_advice import advise
 from mqtt443_tools.support.amazon_roots import amazon_roots
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -146,6 +147,26 @@ def test_losing_access_closes_the_connection_at_aws(run: Run, cloud: Cloud, comm
     assert cloud.iot.connected == set()
     (cut,) = cloud.answers.of("delete_connection")
     assert cut.parameters == {"clientId": "sensor-1"}
+
+
+def test_list_asks_aws_who_is_connected(run: Run, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.deploy()
+    for client_id in ("hall-1", "hall-2", "hall-3"):
+        run("add", client_id)
+    cloud.iot.connected.add("hall-1")
+    cloud.iot.disconnected["hall-2"] = 1_796_000_060_000
+    listed = {each["client_id"]: each for each in json.loads(run("list", "--json").stdout)}
+    assert {client_id: (each["online"], each["last_seen"]) for client_id, each in listed.items()} == {
+        "hall-1": (True, 1_796_000_000),
+        "hall-2": (False, 1_796_000_060),
+        "hall-3": (False, None),
+    }
+    assert [each["client_id"] for each in json.loads(run("list", "--online", "--json").stdout)] == ["hall-1"]
+    monkeypatch.setattr(aws_backend, "MAX_ASKED", 1)
+    listed = {each["client_id"]: each for each in json.loads(run("list", "--json").stdout)}
+    assert [each["online"] for each in listed.values()] == [True, None, None]
+    with pytest.raises(UsageError, match="AWS is asked about 1 of these 3 devices: add --match"):
+        run("list", "--online")
 
 
 def test_device_that_is_not_connected_is_only_disabled(run: Run, cloud: Cloud) -> None:

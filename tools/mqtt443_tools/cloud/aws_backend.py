@@ -1,7 +1,8 @@
 """The devices of a deployed stack, for `mqtt443 device --stack`: table, connections, config.json."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,12 @@ from mqtt443_tools.cloud.deployed_policy import deployed_policy
 from mqtt443_tools.cloud.stack_outputs import Deployed, locate
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name
 from mqtt443_tools.cloud.token_signing import SigningKey, key_path
+from mqtt443_tools.support.activity import Activity
 from mqtt443_tools.support.amazon_roots import write_amazon_roots
 from mqtt443_tools.support.errors import CommandError
+
+MAX_ASKED, ASKED_AT_ONCE = 200, 10
+"""Devices that a list asks AWS about; more would take minutes, and calls that others need."""
 
 
 class AwsBackend:
@@ -93,9 +98,25 @@ class AwsBackend:
         """See DeviceBackend."""
         return self._aws.find("iot-data", "delete_connection", clientId=client_id) is not None
 
-    def connected(self) -> frozenset[str] | None:
-        """See DeviceBackend: AWS IoT tells it only to fleet indexing, which costs extra and is not turned on here."""
-        return None
+    def activity(self, client_ids: Sequence[str]) -> Mapping[str, Activity]:
+        """See DeviceBackend: a call of GetConnection for each device, for MAX_ASKED of them.
+
+        AWS keeps the time of a disconnection for 30 minutes (AWS IoT Core API reference, "GetConnection"). Version and
+        failures are in the messages, which AWS does not keep.
+        """
+        asked = list(client_ids)[:MAX_ASKED]
+        if asked:
+            self._aws.client("iot-data")  # before there are threads
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            found = dict(zip(asked, pool.map(self._connection, asked), strict=True))
+        return {client_id: found.get(client_id, Activity()) for client_id in client_ids}
+
+    def _connection(self, client_id: str) -> Activity:
+        connection = self._aws.find("iot-data", "get_connection", clientId=client_id)
+        if connection is None:  # never connected, or long ago
+            return Activity(online=False)
+        times = [connection[name] for name in ("connectedSince", "disconnectedSince") if name in connection]
+        return Activity(bool(connection.get("connected")), max(times) / 1000 if times else None)
 
     def password_uses(self, client_id: str) -> str | None:
         """See DeviceBackend: from the authorizer's log."""

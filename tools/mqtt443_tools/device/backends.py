@@ -1,6 +1,8 @@
 """Where `mqtt443 device` works: the state folder of the local endpoint, or a stack in AWS, behind one interface."""
 
 import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +11,7 @@ from mqtt443_authorizer.settings import policy_path
 from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_authorizer.store import CredentialStore
 
+from mqtt443_tools.support.activity import Activity
 from mqtt443_tools.support.config_file import copy_ca
 from mqtt443_tools.support.posix import needs_posix
 from mqtt443_tools.support.shared_folder import refuse_shared
@@ -42,8 +45,8 @@ class DeviceBackend(Protocol):
     def disconnect(self, client_id: str) -> bool:
         """End a device's live connection; return whether there was one."""
 
-    def connected(self) -> frozenset[str] | None:
-        """Return the client ids that are connected; None if that cannot be known here."""
+    def activity(self, client_ids: Sequence[str]) -> Mapping[str, Activity]:
+        """Return what is known of devices; one that is missing was never seen."""
 
     def password_uses(self, client_id: str) -> str | None:
         """Say when each of a device's two passwords was last used; None if it has one, or if there is no log."""
@@ -87,15 +90,27 @@ class LocalBackend:
 
         return disconnect_live(self._state, client_id)
 
-    def connected(self) -> frozenset[str] | None:
-        """See DeviceBackend: no one, if the endpoint does not run."""
+    def activity(self, client_ids: Sequence[str]) -> Mapping[str, Activity]:
+        """See DeviceBackend: what the endpoint saw; no device is online if it does not run."""
         from mqtt443_tools.localcore.control.control_client import ControlClient, NotRunning  # noqa: PLC0415
+        from mqtt443_tools.localcore.seen_clients import last_seen  # noqa: PLC0415
 
-        try:
+        online: set[str] = set()
+        with suppress(NotRunning):
             with ControlClient(self._state) as control:
-                return frozenset(control.clients())
-        except NotRunning:
-            return frozenset()
+                online.update(control.clients())
+            with ControlClient(self._state) as control:
+                control.save()
+        seen = last_seen(self._state)
+        found = {}
+        for client_id in client_ids:
+            known = seen.get(client_id)
+            found[client_id] = (
+                Activity(client_id in online)
+                if known is None
+                else Activity(client_id in online, known.at, known.transport, known.version, known.failures)
+            )
+        return found
 
     def password_uses(self, client_id: str) -> str | None:  # noqa: ARG002 - the local endpoint keeps no log
         """See DeviceBackend."""

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,7 @@ from mqtt443_tools.device.device_console import (
     show_secret,
     undone_unless_delivered,
 )
+from mqtt443_tools.support.activity import Activity
 from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.config_file import read_config, update_config
 from mqtt443_tools.support.console import Console, terminal
@@ -38,6 +40,7 @@ from mqtt443_tools.support.options import (
     YesOption,
 )
 from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.printable import printable
 
 app = new_app(
     "device",
@@ -136,16 +139,16 @@ def list_devices(
     backend = open_backend(state, stack, region, profile)
     with reported():
         registered = backend.store.all()
-        connected = backend.connected()
-    if online is not None and connected is None:
-        raise UsageError("--online, --offline: AWS IoT does not tell who is connected without fleet indexing")
-    found = [
-        device
-        for device in registered
-        if fnmatchcase(device.client_id, match) and online in {None, device.client_id in (connected or ())}
-    ]
+        matching = [device for device in registered if fnmatchcase(device.client_id, match)]
+        activity = backend.activity([device.client_id for device in matching])
+    known = sum(each.online is not None for each in activity.values())
+    if online is not None and known < len(matching):
+        raise UsageError(
+            f"--online, --offline: AWS is asked about {known} of these {len(matching)} devices: add --match"
+        )
+    found = [device for device in matching if online in {None, activity[device.client_id].online}]
     if as_json:
-        typer.echo(json.dumps([_row(device, connected) for device in found]))
+        typer.echo(json.dumps([_row(device, activity[device.client_id]) for device in found]))
         return
     if not found:
         add_one = f"mqtt443 device add NAME --{'stack ' + stack if stack else f'state {state}'} --out config.json"
@@ -156,27 +159,35 @@ def list_devices(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("client id", "user name"):
         table.add_column(name, overflow="fold")  # what identifies a device is never cut
-    for name in ("online", "enabled", "secrets", "created"):
+    for name in ("online", "last seen", "transport", "version", "failures", "enabled", "secrets", "created"):
         table.add_column(name, no_wrap=True)
     for device in found:
-        row = _row(device, connected)
-        words = ["-" if row[key] is None else "yes" if row[key] else "no" for key in ("online", "enabled")]
-        # Text: a name is never read as markup.
-        names = (Text(device.client_id), Text(device.username))
-        table.add_row(*names, *words, str(len(device.secrets)), minute(device.created_at))
+        row = _row(device, activity[device.client_id])
+        last_seen = activity[device.client_id].last_seen
+        row |= {
+            "last_seen": None if last_seen is None else minute(int(last_seen)),
+            "created_at": minute(device.created_at),
+        }
+        table.add_row(*(Text(_cell(value)) for value in row.values()))  # Text: a name is never read as markup
     console.print(table)
 
 
-def _row(device: Device, connected: frozenset[str] | None) -> dict[str, object]:
-    """Return what is shown of a device; `online` is None where it cannot be known."""
+def _row(device: Device, activity: Activity) -> dict[str, object]:
+    """Return what is shown of a device, in the order of the columns; None is unknown."""
     return {
         "client_id": device.client_id,
         "username": device.username,
-        "online": None if connected is None else device.client_id in connected,
+        **asdict(activity),
         "enabled": device.enabled,
         "secrets": len(device.secrets),
         "created_at": device.created_at,
     }
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else printable(str(value))
 
 
 @app.command(epilog="Example: mqtt443 device rotate sensor-1 --out config.json")

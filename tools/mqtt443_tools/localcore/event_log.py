@@ -15,11 +15,12 @@ class EventLog:
         source: the peer's address.
         connection_id: a UUID.
 
-    `client_id` is set once it is known.
+    `client_id` is set once it is known, `transport` once MQTT is accepted.
     """
 
     def __init__(self, sink: DecisionSink, clock: Clock, source: str, connection_id: str) -> None:
         self.client_id: str | None = None
+        self.transport: str | None = None
         self.connection_id = connection_id
         self._sink = sink
         self._clock = clock
@@ -37,6 +38,7 @@ class EventLog:
                 client_id=self.client_id,
                 source=self._source,
                 connection_id=self.connection_id,
+                transport=self.transport,
             )
         )
 

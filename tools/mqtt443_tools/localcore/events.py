@@ -29,6 +29,7 @@ class Decision:
         client_id: MQTT client id, if one is known.
         source: address of the peer.
         connection_id: identifier of the connection, as the authorizer sees it.
+        transport: alpn, wss or tls, once MQTT is accepted.
     """
 
     time: float
@@ -38,6 +39,7 @@ class Decision:
     client_id: str | None
     source: str
     connection_id: str
+    transport: str | None = None
 
     def line(self) -> str:
         """Return the decision as one printable line."""

@@ -63,3 +63,10 @@ class Peer:
     def over_websocket(self) -> bool:
         """Whether MQTT arrives in WebSocket frames."""
         return self.http_headers is not None
+
+    @property
+    def transport(self) -> str:
+        """The way that MQTT arrives, as the config of a board calls it: alpn, wss or tls."""
+        if self.over_websocket:
+            return "wss"
+        return "tls" if self.endpoint.is_domain else "alpn"

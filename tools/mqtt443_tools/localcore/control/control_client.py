@@ -106,6 +106,11 @@ class ControlClient:
             raise ControlError("the local endpoint did not do it")
         return clients
 
+    def save(self) -> None:
+        """Let the endpoint write what it has seen of its clients. Raises ControlError."""
+        if self._answer({"op": "save"}).get("saved") is not True:
+            raise ControlError("the local endpoint did not do it")
+
     def decisions(self) -> list[dict[str, Any]]:
         """Return the last decisions, oldest first, each with the fields of `Decision`. Raises ControlError."""
         return self.decisions_and_logins()[0]

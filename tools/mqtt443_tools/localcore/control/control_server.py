@@ -27,6 +27,7 @@ from mqtt443_tools.localcore.localcore_errors import ControlRequestError, TopicE
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.topics import check_filter, check_topic, matches
+from mqtt443_tools.localcore.seen_clients import SeenClients
 
 CONTROL_FILE = "control.json"
 FIRST_LINE_TIMEOUT_S = 5.0
@@ -44,6 +45,7 @@ class ControlServer:
       default 1) and `"retain"` (default false): publishes; one line
       `{"published": true}`, then as `watch`, which begins before the publish, so that no answer is missed.
     - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
+    - `{"op": "save"}`: one line `{"saved": true}`, when seen_clients.py's file is up to date.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
     - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`, and
       with `"logins": [...]`, the last log lines of the authorizer that are JSON objects.
@@ -57,8 +59,9 @@ class ControlServer:
         broker: Broker,
         max_waiting: int,
         decisions: Sequence[Decision],
-        now: Callable[[], float],
         *,
+        now: Callable[[], float],
+        seen: SeenClients,
         logins: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._file = state / CONTROL_FILE
@@ -66,6 +69,7 @@ class ControlServer:
         self._max_waiting = max_waiting
         self._decisions = decisions
         self._now = now
+        self._seen = seen
         self._logins = logins
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
@@ -129,6 +133,9 @@ class ControlServer:
                 await self._watch(topic_filter, reader, writer, message)
             case {"op": "clients"}:
                 writer.write(_line({"clients": self._broker.connected()}))
+            case {"op": "save"}:
+                self._seen.keep()
+                writer.write(_line({"saved": True}))
             case {"op": "disconnect", "client_id": str(client_id)}:
                 found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
                 writer.write(_line({"disconnected": found}))

@@ -35,6 +35,7 @@ from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.tls import accept_tls, server_context, watched_handshake
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
+from mqtt443_tools.localcore.seen_clients import SeenClients
 from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.localcore.state_folder import owned_folder, using
 
@@ -79,8 +80,16 @@ class LocalCore:
         self._context = Context(settings, clock, registry, admission, broker, self._remember, log)
         self._leaf = leaf
         self._decide = decide
+        self._seen = SeenClients(settings.state, clock, log)
+        broker.watch(lambda message: self._seen.note_message(message.client_id, message.payload, message.received_at))
         self._control = ControlServer(
-            settings.state, broker, settings.max_watcher_messages, self._recent, clock.time, logins=logins
+            settings.state,
+            broker,
+            settings.max_watcher_messages,
+            self._recent,
+            now=clock.time,
+            seen=self._seen,
+            logins=logins,
         )
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
@@ -103,6 +112,8 @@ class LocalCore:
             ]
             if settings.domain_name is not None:
                 endpoints.append((Endpoint(settings.domain_name, is_domain=True), settings.domain_port, ("mqtt",)))
+            self._seen.load()
+            cleanup.callback(self._seen.keep)
             cleanup.push_async_callback(self._end_connections)
             for endpoint, port, alpn in endpoints:
                 leaf = issue_leaf(ca, endpoint.names, self._leaf, self._context.clock.time())
@@ -228,6 +239,7 @@ class LocalCore:
 
     def _remember(self, decision: Decision) -> None:
         self._recent.append(decision)
+        self._seen.note_decision(decision)
         self._decide(decision)
 
 

@@ -202,7 +202,7 @@ class MqttConnection:
 
     def _accept(self, connect: Connect, admitted: Admitted) -> None:
         client_id, access = admitted.client_id, admitted.access
-        self._event_log.client_id = client_id
+        self._event_log.client_id, self._event_log.transport = client_id, self._peer.transport
         session, present = self._context.broker.attach(
             self,
             client_id,
