@@ -81,7 +81,7 @@ def load(path="config.json", keep=False):
         try:
             with open(path, "rb") as file:
                 data = file.read()
-            values = _parse(data)
+            values = parse(data)
         except (OSError, MemoryError) as e:
             if isinstance(e, errors.ConfigError):
                 notice = e.args[0]
@@ -91,7 +91,7 @@ def load(path="config.json", keep=False):
                 _refuse(notice)
             notice += ". Using the last good one"
             data = kept
-            values = _parse(kept)
+            values = parse(kept)
         config = validate(values)
     except errors.ConfigError as e:
         raise errors.ConfigError(path + ": " + e.args[0])
@@ -114,7 +114,8 @@ def _refuse(what, *values):
     raise errors.ConfigError(what % values)
 
 
-def _parse(data):
+def parse(data):
+    """Return what the JSON in data (bytes) says. Raises ConfigError."""
     file = io.BytesIO(data)
     try:
         values = json.load(file)

@@ -10,12 +10,15 @@ import json
 
 from . import errors, trial
 from ._port import VERSION, const, phase, ticks_add, ticks_diff
+from .job_end import Finished, fail, refuse
 
 # The members of each action's document, besides "mqtt443" and "action".
 _MEMBERS = {
     "restart": (),
     "report": (),
     "command": ("name", "args"),
+    "config": ("set", "delete", "within_s"),
+    "password": ("password", "within_s"),
 }
 _VERSION = const(1)
 # Updates that may be refused in one look, as after a job that was cancelled meanwhile.
@@ -23,10 +26,6 @@ _MAX_REFUSED = const(3)
 _MAX_DETAIL = const(1000)  # AWS takes 1,024 characters for each status detail
 # What one denial adds to the App's `subscribed`; see `command_context.subscribe`.
 _DENIED = const(16)
-
-
-class Finished(Exception):
-    """The job has ended. args: its status, its details (texts by name)."""
 
 
 class Unanswered(Exception):
@@ -85,16 +84,6 @@ def _acknowledged(app):
     app.trial_end_ms = None
     app.log("trial passed")
     return True
-
-
-def refuse(what, *values):
-    """Raise Finished with REJECTED: the document asks for what this board does not do."""
-    raise Finished("REJECTED", {"reason": what % values})
-
-
-def fail(what, *values):
-    """Raise Finished with FAILED: the job was tried."""
-    raise Finished("FAILED", {"reason": what % values})
 
 
 class Jobs:
@@ -228,9 +217,12 @@ class Jobs:
             if member not in ("mqtt443", "action") and member not in _MEMBERS[action]:
                 refuse("unknown member %r", member[:32])
         self.record["action"] = action
-        # Begun before a reset that cost this board its record: only what may be done twice is begun again.
-        if action in ("command", "restart") and details and details.get("step"):
-            fail("in progress before a reset, and nothing is known of how it went")
+        if details and details.get("step"):
+            # The power failed before the record was on flash. Only what may be done twice is begun again.
+            if action == "restart":
+                self._done()
+            if action == "command":
+                fail("in progress before a reset, and nothing is known of how it went")
         if action == "report":
             with phase():
                 from .command_context import CommandContext
@@ -240,6 +232,12 @@ class Jobs:
             self.restart("restart")
         elif action == "command":
             self._command(document)
+        else:
+            with phase():
+                from .job_config import prepare
+
+                within_s = prepare(self.app, document)
+            self.restart("trial", within_s=within_s, path=self.app.path)
 
     def _take_up(self, _):
         """Go on with a job that this board has begun."""
@@ -249,6 +247,8 @@ class Jobs:
             self._done()
         elif step == "done":
             self._done(record.get("report"))
+        elif step == "failed":
+            fail("%s", record["reason"])
         elif step == "run":
             fail("a reset interrupted it; it may have run or not")
 

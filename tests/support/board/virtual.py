@@ -48,14 +48,14 @@ class Board:
         lay_out(root, folder / "config.json", compiled=compiled)
         self.flash = folder / "flash.img" if flash else None
         self.interpreter = interpreter
-        self._root = root
+        self.root = root
         self._world = world
         self._environment = environment
         self.virtual = self._make(world)
 
     def _make(self, world: dict[str, Any] | None) -> VirtualBoard:
         return VirtualBoard(
-            self.interpreter, self._root, self._take, world=world, environment=self._environment, flash=self.flash
+            self.interpreter, self.root, self._take, world=world, environment=self._environment, flash=self.flash
         )
 
     def __enter__(self) -> "Board":

@@ -220,7 +220,7 @@ class VirtualBoard:
         cause: int | None = PWRON_RESET
         while cause is not None and not self._stopping.is_set():
             self.resets.append(cause)
-            self.set_world(reset_cause=cause)
+            self.set_world(reset_cause=cause, start=len(self.resets))
             cause = self._one_life()
             if cause == PWRON_RESET:
                 (self._folder / "rtc.bin").unlink(missing_ok=True)  # RTC memory, see shims/machine.py

@@ -1,8 +1,9 @@
 """A board's flash: a littlefs on a block device that is a file of the host, so that a power cut is a real one.
 
 Nothing is cached here: what a write returned from is in the file, as on a chip. Keys of world.json:
-`power_cut_at_write` (the n-th write since power-on is torn in the middle, and the power is gone; it comes back at once
-unless `power_returns` is False).
+`power_cut_at_write` (the n-th write since a start is torn in the middle, and the power is gone; it comes back at once
+unless `power_returns` is False), `power_cut_in_start` (the number of the start that this is about, from 1; without it,
+every one).
 """
 
 import os
@@ -35,7 +36,10 @@ class Flash:
         """Program `buffer` into block `number`, which littlefs has erased before."""
         self._writes += 1
         self._file.seek(number * BLOCK_BYTES + offset)
-        if _world.look("power_cut_at_write", 0) == self._writes:
+        if _world.look("power_cut_at_write", 0) == self._writes and _world.look("power_cut_in_start", 0) in (
+            0,
+            _world.look("start", 0),
+        ):
             self._file.write(memoryview(buffer)[: len(buffer) // 2])
             _world.tell("power_cut")
             _world.wait_for_the_end()

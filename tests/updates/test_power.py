@@ -1,0 +1,93 @@
+"""Power that goes at a block write of the littlefs during a job: the old state or the new one, and a true status."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import SOAK, Form, form
+from tests.support.mqtt.job_server import Execution, JobServer
+from tests.updates.boards import THING, Updated, document, updated
+from tests.updates.test_config import config_on
+
+__all__ = ["form"]
+
+# Nothing of this board writes to flash but its own program.
+SENSORS = """
+import os
+from mqtt443 import command
+
+@command("relay")
+def relay(arguments):
+    return {"on": arguments["on"]}
+
+def read():
+    return {"heap": len(os.urandom(4))}
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job: its document, the block writes of each start, and what must be true at its end."""
+
+    document: dict[str, Any]
+    writes: tuple[int, ...]
+    check: Callable[[Updated, Execution], None]
+
+
+def check_restart(_: Updated, job: Execution) -> None:
+    assert job.status == "SUCCEEDED"
+
+
+def check_command(_: Updated, job: Execution) -> None:
+    # Cut off while it ran or was about to, it must not run again.
+    assert job.status == "SUCCEEDED" or job.details["reason"].endswith(("may have run or not", "how it went"))
+
+
+def check_config(running: Updated, job: Execution) -> None:
+    assert job.status == "SUCCEEDED"
+    kept = config_on(running)
+    assert (kept["password"], kept["interval_s"]) == ("new", 4)
+
+
+def check_refused_config(running: Updated, job: Execution) -> None:
+    assert job.status == "FAILED"
+    kept = config_on(running)
+    assert (kept["password"], kept["interval_s"]) == ("p", 5)
+
+
+def config(password: str) -> dict[str, Any]:
+    return document("config", set={"password": password, "interval_s": 4}, within_s=40)
+
+
+KINDS = {
+    "restart": Kind(document("restart"), (10, 10), check_restart),
+    "command": Kind(document("command", name="relay", args={"on": 1}), (12,), check_command),
+    "config": Kind(config("new"), (20, 24), check_config),
+    "refused config": Kind(config("bad"), (20, 30, 5), check_refused_config),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, form: Form, kind: str) -> None:
+    what = KINDS[kind]
+    cuts = [(start, write) for start, writes in enumerate(what.writes, 1) for write in range(1, writes + 1)]
+    chosen = cuts if SOAK else form.random(f"power {kind}").sample(cuts, 4)
+    fired = 0
+    for start, write in chosen:
+        server = JobServer(THING)
+        server.accept = lambda password: password != "bad"
+        job = server.add("job", what.document)
+        folder = tmp_path / f"{start}-{write}"
+        world = {"power_cut_at_write": write, "power_cut_in_start": start}
+        with updated(folder, server=server, sensors=SENSORS, on=False, max_message_bytes=1024) as running:
+            running.board.power_on(**world)
+            server.wait_until(lambda job=job: job.is_terminal, f"cut in start {start} at {write}")  # type: ignore[misc]
+            seen = len(server.telemetry)
+            server.wait_until(lambda server=server, seen=seen: len(server.telemetry) > seen + 2)  # type: ignore[misc]
+            fired += running.was_cut
+            running.off()
+            what.check(running, job)
+    assert fired >= len(chosen) // 2, "most of these writes do not exist"
