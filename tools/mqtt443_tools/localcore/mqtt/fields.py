@@ -23,7 +23,11 @@ class Body:
 
     def short(self, what: str) -> int:
         """Read a two-byte integer (section 1.5.2)."""
-        return int.from_bytes(self._take(2, what), "big")
+        data, at = self._data, self._at
+        if at + 2 > len(data):
+            raise MalformedPacketError(f"the packet ends inside its {what}")
+        self._at = at + 2
+        return data[at] << 8 | data[at + 1]
 
     def long(self, what: str) -> int:
         """Read a four-byte integer (MQTT 5, clause 1.5.3)."""
@@ -79,11 +83,12 @@ class Body:
         return self._take(self.left, "payload")
 
     def _take(self, count: int, what: str) -> bytes:
-        if count > self.left:
+        data, at = self._data, self._at
+        end = at + count
+        if end > len(data):
             raise MalformedPacketError(f"the packet ends inside its {what}")
-        taken = self._data[self._at : self._at + count]
-        self._at += count
-        return taken
+        self._at = end
+        return data[at:end]
 
 
 def encode_length(length: int) -> bytes:

@@ -19,14 +19,16 @@ class Publishing:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._settings = link.settings
+        self._is_5 = link.is_5
         self._rate = RateWindow(link.settings.publish_rate_per_s, link.context.clock)
         self._aliases: dict[int, str] = {}
         self._unanswered: set[int] = set()  # packet identifiers of MQTT 5 that got no PUBACK, a window's worth at most
 
     def receive(self, packet: Publish) -> None:
         """Take a PUBLISH: route it, or refuse it as settings and version want it."""
-        link, settings = self._link, self._link.settings
-        if link.is_5:
+        link, settings = self._link, self._settings
+        if self._is_5:
             resolved = self._resolve(packet)
             if resolved is None or not self._may_use(packet.packet_id):
                 return
@@ -59,8 +61,8 @@ class Publishing:
                 return packet
             detail = "a PUBLISH without topic and topic alias (MQTT 5, clause 3.3.2.1)"
             self._link.end("CLIENT_ERROR", detail, code=ReasonCode.PROTOCOL_ERROR)
-        elif alias > self._link.settings.mqtt5_topic_aliases:
-            detail = f"topic alias {alias}, the limit is {self._link.settings.mqtt5_topic_aliases}"
+        elif alias > self._settings.mqtt5_topic_aliases:
+            detail = f"topic alias {alias}, the limit is {self._settings.mqtt5_topic_aliases}"
             self._link.end("CLIENT_ERROR", detail, code=ReasonCode.TOPIC_ALIAS_INVALID)
         elif packet.topic:
             self._aliases[alias] = packet.topic
@@ -93,16 +95,16 @@ class Publishing:
         link = self._link
         detail = f"over {link.settings.publish_rate_per_s} publishes a second, topic {packet.topic}"
         link.event_log.dropped("THROTTLED", detail, packet.topic)
-        if packet.packet_id is not None and link.is_5:
+        if packet.packet_id is not None and self._is_5:
             if link.settings.mqtt5_throttled_publish == "puback":
                 link.send(link.answers.puback(packet.packet_id, ReasonCode.QUOTA_EXCEEDED, detail))
             else:
                 self._unanswered.add(packet.packet_id)
 
     def _refuse(self, packet: Publish, refused: PublishRefusedError) -> None:
-        settings = self._link.settings
+        settings = self._settings
         reason = "AUTH_ERROR" if refused.kind == "policy" else "CLIENT_ERROR"
-        if self._link.is_5 and refused.reason_code not in {ReasonCode.MALFORMED_PACKET, ReasonCode.PROTOCOL_ERROR}:
+        if self._is_5 and refused.reason_code not in {ReasonCode.MALFORMED_PACKET, ReasonCode.PROTOCOL_ERROR}:
             self._refuse_5(packet, reason, refused)
             return
         action = {
@@ -114,7 +116,7 @@ class Publishing:
         self._close_or_ignore(action, packet, reason, refused.detail, refused.reason_code)
 
     def _refuse_5(self, packet: Publish, reason: str, refused: PublishRefusedError) -> None:
-        settings = self._link.settings
+        settings = self._settings
         if packet.packet_id is not None and settings.mqtt5_refused_publish == "puback":
             self._link.event_log.dropped(reason, refused.detail, packet.topic)
             self._link.send(self._link.answers.puback(packet.packet_id, refused.reason_code, refused.detail))
@@ -129,5 +131,5 @@ class Publishing:
             self._link.end(reason, detail, code=code)
             return
         self._link.event_log.dropped(reason, detail, packet.topic)
-        if packet.packet_id is not None and self._link.is_5:
+        if packet.packet_id is not None and self._is_5:
             self._unanswered.add(packet.packet_id)

@@ -47,16 +47,17 @@ class Message:
     def of(cls, packet: Publish | Will, client_id: str | None, now: float) -> Message:
         """Make a message of what a client published or left as its will, at `now` (unix seconds)."""
         found, expires_at = packet.properties, None
-        if found is not NONE:
-            if (expiry_s := found.message_expiry_s) is not None:
-                expires_at = now + min(max(expiry_s, MIN_MESSAGE_EXPIRY_S), MAX_MESSAGE_EXPIRY_S)
-            found = Properties(
-                payload_format=found.payload_format,
-                content_type=found.content_type,
-                response_topic=found.response_topic,
-                correlation_data=found.correlation_data,
-                user_properties=found.user_properties,
-            )
+        if found is NONE:
+            return cls(packet.topic, packet.payload, packet.qos, packet.retain, client_id, now)
+        if (expiry_s := found.message_expiry_s) is not None:
+            expires_at = now + min(max(expiry_s, MIN_MESSAGE_EXPIRY_S), MAX_MESSAGE_EXPIRY_S)
+        found = Properties(
+            payload_format=found.payload_format,
+            content_type=found.content_type,
+            response_topic=found.response_topic,
+            correlation_data=found.correlation_data,
+            user_properties=found.user_properties,
+        )
         return cls(packet.topic, packet.payload, packet.qos, packet.retain, client_id, now, found, expires_at)
 
     def expired(self, now: float) -> bool:
