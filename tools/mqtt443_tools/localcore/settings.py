@@ -87,7 +87,7 @@ class Settings:
         high=604_800,
     )
     replay_rate_per_s: int = limit(10, "stored messages sent to a client that came back; 0 is no limit")
-    retry_s: int = limit(960, "an unacknowledged QoS 1 message is sent again after this time", low=1)
+    retry_s: int = limit(960, "an unacknowledged QoS 1 message is sent again after this time, in MQTT 5 dropped", low=1)
     websocket_lifetime_s: int = limit(86_400, "longest life of a WebSocket connection", low=1)
     max_retained: int = limit(500_000, "topics with a retained message")
     retained_rate_per_s: int = limit(1, "retained messages stored per topic; 0 is no limit")

@@ -1,4 +1,4 @@
-"""PUBLISH of MQTT 5, both ways: topic aliases, properties, message expiry, and the code of every refusal."""
+"""PUBLISH from a client of MQTT 5: topic aliases, and the code of every refusal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.mqtt.client import Got, Puback, client_publish
-from tests.support.mqtt.client5 import Disconnect5, Got5, Puback5, connect5, puback5, publish5
+from tests.support.mqtt.client import Puback, client_publish
+from tests.support.mqtt.client5 import Disconnect5, Puback5, publish5
 from tests.support.mqtt.engine import Engine, EngineClient, MakeEngine, allow
 
 
@@ -139,128 +139,6 @@ def test_a_discarded_publish_still_sets_its_alias(make_engine: MakeEngine) -> No
     assert [(m.topic, m.payload) for m in engine.messages] == [("a", b"1"), ("b", b"2")]
 
 
-FORWARDED: dict[str, Any] = {
-    "PayloadFormatIndicator": 1,
-    "ContentType": "application/json",
-    "ResponseTopic": "answers/x",
-    "CorrelationData": b"\0\xff",
-    "UserProperty": [("a", "1"), ("b", "2"), ("a", "3")],
-}
-
-
-def test_properties_are_passed_on_in_order_and_an_alias_is_not(engine: Engine) -> None:
-    client = engine.subscriber5(("t", 1))
-    engine.connected5().send(publish5("t", b"x", 1, TopicAlias=1, **FORWARDED))
-    assert client.take() == [Got5("t", b"x", 1, False, False, 1, FORWARDED)]
-
-
-def test_a_3_1_1_subscriber_gets_the_message_without_its_properties(engine: Engine) -> None:
-    client = engine.subscriber(("t", 1))
-    engine.connected5().send(publish5("t", b"x", 1, **FORWARDED))
-    assert client.take() == [Got("t", b"x", 1, packet_id=1)]
-
-
-def test_a_retained_message_keeps_its_properties(engine: Engine) -> None:
-    engine.connected5().send(publish5("t", b"x", 1, retain=True, **FORWARDED))
-    assert engine.subscriber5(("t", 1)).take() == [Got5("t", b"x", 1, True, False, 1, FORWARDED)]
-
-
-def test_what_is_left_of_the_message_expiry_is_passed_on(engine: Engine) -> None:
-    engine.subscriber5(("t", 1), SessionExpiryInterval=600).vanish()
-    engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
-    engine.advance(20)
-    client = engine.client(5)
-    client.send(connect5("sub", clean=False))
-    assert client.take(2)[1].found == {"MessageExpiryInterval": 10}
-
-
-@pytest.mark.parametrize(("asked_s", "given_s"), [(0, 1), (1, 1), (604_801, 604_800)])
-def test_a_message_expiry_is_at_least_1_and_at_most_7_days(engine: Engine, asked_s: int, given_s: int) -> None:
-    client = engine.subscriber5(("t", 0))
-    engine.connected5().send(publish5("t", b"x", MessageExpiryInterval=asked_s))
-    assert client.take(1)[0].found == {"MessageExpiryInterval": given_s}
-
-
-def test_an_expired_message_is_not_delivered_in_either_version(engine: Engine) -> None:
-    engine.subscriber5(("t", 1), client_id="new", SessionExpiryInterval=600).vanish()
-    engine.subscriber(("t", 1), client_id="old", clean=False).vanish()
-    engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
-    engine.advance(30)
-    client = engine.client(5)
-    client.send(connect5("new", clean=False))
-    assert client.take(1)[0].session_present
-    assert engine.connected("old", clean=False).take() == []
-    assert engine.outcomes().count(("dropped", "MESSAGE_EXPIRED")) == 2
-
-
-def test_an_expired_retained_message_is_gone(engine: Engine) -> None:
-    engine.connected5().send(publish5("t", b"x", 1, retain=True, MessageExpiryInterval=30))
-    engine.advance(30)
-    assert engine.subscriber5(("t", 1)).take() == []
-
-
-def test_an_unacknowledged_message_that_expires_is_not_sent_again(engine: Engine) -> None:
-    client = engine.subscriber5(("t", 1), SessionExpiryInterval=600)
-    engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
-    client.take(1)
-    client.vanish()
-    engine.advance(30)
-    again = engine.client(5)
-    again.send(connect5("sub", clean=False))
-    assert again.take(1)[0].session_present
-
-
-def test_the_clients_receive_maximum_bounds_what_is_on_its_way(engine: Engine) -> None:
-    client = engine.subscriber5(("t", 1), ReceiveMaximum=2)
-    engine.connected5().send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 5)))
-    assert client.payloads() == [b"1", b"2"]
-    client.send(puback5(1))
-    assert client.payloads() == [b"3"]
-    client.send(puback5(2, 0x80))
-    assert client.payloads() == [b"4"]
-
-
-def test_a_smaller_receive_maximum_after_a_break_bounds_what_is_sent_again(engine: Engine) -> None:
-    client = engine.subscriber5(("t", 1), SessionExpiryInterval=600)
-    engine.connected5().send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 4)))
-    client.vanish()
-    again = engine.client(5)
-    again.send(connect5("sub", clean=False, ReceiveMaximum=2))
-    assert [packet.packet_id for packet in again.take(3)[1:]] == [1, 2]
-    again.send(puback5(2))
-    assert [packet.packet_id for packet in again.take()] == [3]
-
-
-def test_a_message_over_the_clients_maximum_packet_size_is_not_sent(engine: Engine) -> None:
-    client = engine.subscriber5(("#", 1), MaximumPacketSize=512)
-    for size, qos in ((503, 1), (504, 1), (505, 0), (506, 0)):  # 9 and 7 bytes of a packet are not payload
-        engine.connected5().send(publish5("t", bytes(size), qos))
-    assert [len(payload) for payload in client.payloads()] == [503, 505]
-    assert ("dropped", "PACKET_TOO_LARGE") in engine.outcomes()
-    client.send(puback5(1))
-    engine.connected5().send(publish5("t", b"next", 1))
-    assert client.payloads() == [b"next"]
-
-
-def test_topic_aliases_are_used_towards_a_client_only_if_it_allows_them(make_engine: MakeEngine) -> None:
-    engine = make_engine(mqtt5_topic_aliases_out=8)
-    allowing = engine.subscriber5(("#", 0), client_id="a", TopicAliasMaximum=1)
-    other = engine.subscriber5(("#", 0), client_id="b")
-    engine.connected5().send(b"".join(publish5(topic) for topic in ("t", "u", "t")))
-    assert [(got.topic, got.found) for got in allowing.take(3)] == [
-        ("t", {"TopicAlias": 1}),
-        ("u", {}),
-        ("", {"TopicAlias": 1}),
-    ]
-    assert [(got.topic, got.found) for got in other.take(3)] == [("t", {}), ("u", {}), ("t", {})]
-
-
-def test_no_alias_is_used_by_default(engine: Engine) -> None:
-    client = engine.subscriber5(("t", 0), TopicAliasMaximum=10)
-    engine.connected5().send(publish5("t") + publish5("t"))
-    assert [got.topic for got in client.take(2)] == ["t", "t"]
-
-
 def test_over_the_rate_a_publish_is_discarded_and_its_identifier_stays_in_use(make_engine: MakeEngine) -> None:
     engine = make_engine(publish_rate_per_s=1, max_in_flight=2)
     client = engine.connected5()
@@ -279,45 +157,6 @@ def test_over_the_rate_a_publish_can_get_quota_exceeded(make_engine: MakeEngine)
     client = engine.connected5()
     client.send(publish5("t", b"1", 1, packet_id=1) + publish5("t", b"2", 1, packet_id=2))
     assert [(p.packet_id, p.code) for p in client.take(2)] == [(1, 0), (2, 0x97)]
-
-
-def test_a_will_carries_its_properties_and_its_life_begins_when_it_is_sent(engine: Engine) -> None:
-    watcher = engine.subscriber5(("last/words", 1), client_id="watcher", keep_alive_s=1200)
-    found = {**FORWARDED, "MessageExpiryInterval": 60}
-    dying = engine.connected5(will=("last/words", b"bye", 1, False), will_found=found, keep_alive_s=1200)
-    engine.advance(100)
-    dying.vanish()
-    (got,) = watcher.take(1)
-    assert got.found == found
-
-
-def test_a_will_waits_for_its_delay_and_is_called_off_by_a_return(engine: Engine) -> None:
-    will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
-    engine.connected5(SessionExpiryInterval=600, **will).vanish()
-    engine.advance(29)
-    assert engine.payloads() == []
-    again = engine.client(5)
-    again.send(connect5(clean=False, SessionExpiryInterval=600, **will))
-    engine.advance(10)
-    assert engine.payloads() == []
-    again.vanish()
-    engine.advance(30)
-    assert engine.payloads() == [b"bye"]
-
-
-@pytest.mark.parametrize("expiry_s", [0, 20])
-def test_a_will_is_sent_with_the_end_of_its_session_at_the_latest(engine: Engine, expiry_s: int) -> None:
-    will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
-    engine.connected5(SessionExpiryInterval=expiry_s, **will).vanish()
-    engine.advance(expiry_s)
-    assert engine.payloads() == [b"bye"]
-
-
-def test_a_clean_start_ends_the_session_and_sends_the_will_that_waits(engine: Engine) -> None:
-    will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
-    engine.connected5(SessionExpiryInterval=600, **will).vanish()
-    engine.connected5()
-    assert engine.payloads() == [b"bye"]
 
 
 def test_a_3_1_1_publisher_hears_nothing_of_a_refusal(engine: Engine) -> None:

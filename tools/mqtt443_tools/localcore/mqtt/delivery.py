@@ -56,7 +56,9 @@ class Delivery:
 
     def resume(self) -> None:
         """Send again what was not acknowledged before the client went away [MQTT-4.4.0-1], then what is stored."""
-        self._unsent.extend(self._session.in_flight)
+        for packet_id, entry in self._session.in_flight.items():
+            entry.sent_at = self._clock.now()  # the wait for its PUBACK begins anew with the connection
+            self._unsent.append(packet_id)
         self.pump()
         self._arm_retry()
 
@@ -156,9 +158,21 @@ class Delivery:
             self._retry_timer = self._clock.call_later(oldest + self._settings.retry_s - self._clock.now(), self._retry)
 
     def _retry(self) -> None:
-        """Send again what waits for its PUBACK for too long: AWS does, though MQTT 3.1.1 does not ask for it."""
+        """Deal with what waits for its PUBACK for too long: send it again in 3.1.1, as AWS does, drop it in MQTT 5.
+
+        MQTT 5 sends nothing twice on one connection [MQTT5-4.4.0-1]; AWS drops it after the same time (General
+        Reference, "Maximum retry interval for delivering QoS 1 messages").
+        """
         self._retry_timer = None
         due = self._clock.now() - self._settings.retry_s
         for packet_id in [i for i, entry in self._session.in_flight.items() if entry.sent_at <= due]:
-            self._send_again(packet_id)
+            if packet_id in self._unsent:
+                self._unsent.remove(packet_id)
+            if self._session.version == 4:
+                self._send_again(packet_id)
+            else:
+                message = self._session.in_flight.pop(packet_id).message
+                detail = f"no PUBACK for {self._settings.retry_s} s, topic {message.topic}"
+                self._on_drop("NOT_ACKNOWLEDGED", detail, message.topic)
+        self.pump()
         self._arm_retry()
