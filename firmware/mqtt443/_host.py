@@ -36,6 +36,11 @@ def sleep_ms(ms):
     time.sleep(ms / 1000)
 
 
+def utf8(data):
+    """Return data (bytes) as text. Raises UnicodeError for what is not UTF-8."""
+    return str(data, "utf-8")
+
+
 def load_root(context, der):
     """Trust the root certificate der in context."""
     context.load_verify_locations(cadata=der)

@@ -19,11 +19,13 @@ if sys.implementation.name == "micropython":
 
     from micropython import const
 
-    # Modules that stay in memory once they are imported; `phase` unloads the others. `backoff` is imported at the first
-    # error, `flash_log` while readings wait on flash (the outbox unloads it).
+    # Modules that stay in memory once they are imported; `phase` unloads the others. `rare_errors` and `backoff` are
+    # imported at the first error that needs them, `own_readings` where there is no sensors.py, `flash_log` while
+    # readings wait on flash (the outbox unloads it).
     RESIDENT = (
         "_port",
         "errors",
+        "rare_errors",
         "app",
         "client",
         "config",
@@ -34,6 +36,7 @@ if sys.implementation.name == "micropython":
         "outbox",
         "sender",
         "readings",
+        "own_readings",
         "backoff",
         "flash_log",
     )
@@ -55,6 +58,23 @@ if sys.implementation.name == "micropython":
             # word keeps only the empty module alive.
             module.__dict__.clear()
         gc.collect()
+
+    def utf8(data):
+        """Return data (bytes) as text. Raises UnicodeError, a ValueError, for what is not UTF-8 (RFC 3629)."""
+        text = str(data, "utf-8")  # checks no more than how many bytes each character has
+        if data and max(data) > 0x7F:
+            for i in range(len(data) - 1):
+                pair = data[i] << 8 | data[i + 1]
+                # Longer than needed, surrogates, and beyond U+10FFFF.
+                if pair >= 0xC000 and (
+                    pair < 0xC200
+                    or 0xE000 <= pair < 0xE0A0
+                    or 0xEDA0 <= pair < 0xEE00
+                    or 0xF000 <= pair < 0xF090
+                    or pair >= 0xF490
+                ):
+                    raise UnicodeError
+        return text
 
     class phase:
         """Unload, at the end of a `with` block, the modules of this package that were imported inside it.
@@ -82,8 +102,6 @@ if sys.implementation.name == "micropython":
             # Both return a count, 0 at the end, None if nothing is there or fits now.
             self.readinto = sock.readinto
             self.write = sock.write
-            self._poll = select.poll()
-            self._poll.register(sock, WRITE)
             # The system wakes us for the socket below TLS; MicroPython polls a TLS socket once a millisecond.
             self._below = select.poll()
             self._below.register(raw or sock, READ)
@@ -93,19 +111,23 @@ if sys.implementation.name == "micropython":
 
             Wait for READ only after a read that found nothing: the socket below does not show what TLS has decrypted.
             """
-            return bool((self._below if event == READ else self._poll).poll(timeout_ms))
+            poll = self._below
+            if event == WRITE:  # seldom, so nothing is kept for it
+                poll = select.poll()
+                poll.register(self.sock, WRITE)
+            return bool(poll.poll(timeout_ms))
 
         def close(self):
             """Close the socket and what is below it; closing twice does nothing."""
             if self.sock is not None:
-                self._poll = self._below = None
+                self._below = None
                 self.sock.close()
                 if self._raw is not None:
                     self._raw.close()
                 self.sock = self._raw = self.readinto = self.write = None
 
 else:
-    from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload  # noqa: F401
+    from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload, utf8  # noqa: F401
 
 VERSION = "0.1.0"
 

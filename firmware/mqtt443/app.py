@@ -128,7 +128,10 @@ class App:
 
                                 self.jobs_waiting = run(self)
                 except Exception as e:
-                    self._recover(e)
+                    try:
+                        self._recover(e)
+                    except MemoryError:  # a reset gives it back
+                        self.shutdown = "out of memory"
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
             drain = False  # Ctrl-C may have come between the bytes of a packet: nothing more can be read
@@ -198,10 +201,9 @@ class App:
         """Queue a reading if one is due; return the milliseconds left to the next."""
         left_ms = ticks_diff(self.next_reading_at, self.ticks())
         if left_ms <= 0:
-            payload = self.readings.payload()
+            payload = self._take_reading()
             self.feed()
-            self.outbox.put(payload.encode(), self.config.ttl_s)
-            if self.connected_at_ms is None:
+            if payload and self.connected_at_ms is None:
                 self.log("kept " + payload[:200])
             # Count from the last due time, so that readings do not drift; after a long stop count from now, so that
             # missed readings are not made up.
@@ -211,18 +213,40 @@ class App:
             left_ms = max(ticks_diff(self.next_reading_at, now), 0)
         return left_ms
 
+    def _take_reading(self):
+        """Queue a reading and return its text; None, and one more message is counted as lost, without memory for it."""
+        failure = None
+        for _ in range(2):
+            try:
+                payload = self.readings.payload(failure)
+                self.accept(payload.encode())
+                self.news = {}
+                return payload
+            except MemoryError:
+                payload = None
+                failure = "MemoryError: no room for this message"
+        self.outbox.dropped += 1
+        return None
+
+    def accept(self, payload):
+        """Queue payload (bytes). Raises MemoryError if there is no memory to send it."""
+        self.client.reserve(len(self.sender.topic) + len(payload))
+        self.outbox.put(payload, self.config.ttl_s)
+
     def note_published(self, payload):
         """Log payload (bytes), which the server acknowledged; of a backlog, one in a hundred."""
         self.unreported += 1
         if self.outbox.empty() or self.unreported > 99:
             older = " and %d older" % (self.unreported - 1) if self.unreported > 1 else ""
-            self.log("published %s%s" % (payload.decode()[:200], older))
+            end = min(len(payload), 200)
+            while end < len(payload) and payload[end] & 0xC0 == 0x80:  # not within a character
+                end -= 1
+            self.log("published %s%s" % (payload[:end].decode(), older))
             self.unreported = 0
 
     def link(self):
         """Return what the next message reports under "link": losses, why the board started, and the last job."""
-        facts = self.news
-        self.news = {}
+        facts = dict(self.news)
         for name, count in self.counters().items():
             if count and name not in ("seq", "subscribed"):
                 facts[name] = count

@@ -64,8 +64,16 @@ def start(path, root, stop, write, handlers):
     from .client import Client
     from .config import Config
     from .outbox import Outbox
-    from .readings import Readings, reader
+    from .readings import Readings
 
+    with phase():
+        from .sensors_file import load
+
+        read, failure = load()
+    if not (read or failure):
+        from .own_readings import reader
+
+        read = reader(uptime.ms)
     outbox_bytes = config.outbox_bytes
     if not outbox_bytes:
         with phase():
@@ -77,7 +85,7 @@ def start(path, root, stop, write, handlers):
         Config({key: getattr(config, key) for key in RUNTIME_KEYS.split(" ")}),
         Client(config, transport),
         Outbox(root + "outbox", outbox_bytes, log),
-        Readings(reader(uptime.ms), dict),
+        Readings(read, dict, max_bytes=config.max_payload_bytes, failure=failure),
         uptime,
         handlers=handlers,
         root=root,

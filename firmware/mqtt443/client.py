@@ -118,6 +118,10 @@ class Client(MQTTClient):
         self.pid = self.pid % 65535 + 1
         return self.pid
 
+    def reserve(self, size):
+        """Make room to send a message whose topic and payload have size bytes. Raises MemoryError."""
+        self.packets.reserve(size)
+
     def queue_publish(self, topic, msg, pid=0, flags=0):
         """Queue one PUBLISH; it leaves with `flush`, packed with others. pid 0 means QoS 0.
 

@@ -7,6 +7,7 @@ PUBACK of its command, and the command would then come again after every reset.
 import json
 
 from ._port import VERSION, const, phase, ticks_add, timestamp
+from .readings import TOO_LARGE
 
 # A server that refuses SUBSCRIBE this often has nothing for this board on that topic; telemetry is worth more.
 _SUBSCRIBE_TRIES = const(2)
@@ -67,6 +68,7 @@ class CommandContext:
     def __init__(self, app):
         self._app = app
         self.handlers = app.handlers
+        self.max_bytes = app.readings.max_bytes
         self.interval_ms = app.interval_ms
         self.next_reading_at = app.next_reading_at
         self.shutdown = app.shutdown
@@ -75,11 +77,15 @@ class CommandContext:
         """Publish a message of its own: value (that JSON can hold) under key.
 
         request_id: of the command, by which its sender knows the answer; None for a command without one.
+        Raises ValueError for an answer that is too large.
         """
         message = {"time": timestamp(self._app.now()), key: value}
         if request_id:
             message["request_id"] = request_id
-        self._app.outbox.put(json.dumps(message).encode(), self._app.config.ttl_s)
+        payload = json.dumps(message).encode()
+        if len(payload) > self.max_bytes:
+            raise ValueError(TOO_LARGE % self.max_bytes)
+        self._app.accept(payload)
 
     def set_interval(self, seconds):
         """Take a reading every that many seconds, also after a restart; None: as config.json says."""

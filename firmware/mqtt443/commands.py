@@ -6,7 +6,8 @@ describes the commands for those who send them.
 
 import json
 
-from .readings import _check, _reason
+from ._port import utf8
+from .readings import MAX_DEPTH, TOO_LARGE, check_json, reason
 
 
 def run(message, context):
@@ -18,23 +19,24 @@ def run(message, context):
     """
     try:
         # Decoded here: CPython's json would take UTF-16, too, and MicroPython's any bytes.
-        order = json.loads(str(message, "utf-8"))
+        order = json.loads(utf8(message))
         name = order.pop("command")
         request_id = order.pop("request_id", None)
         if not isinstance(name, str):
             raise TypeError
         if request_id is not None and not (isinstance(request_id, str) and 0 < len(request_id) <= 64):
             raise TypeError
+        utf8((request_id or "").encode())  # \ud800 in JSON is half a character, and the answer would carry it
     except Exception as e:
         raise ValueError('no {"command": name} in JSON (%s)' % type(e).__name__)
     try:
         values = call(name, order, context)
+        if request_id or values is not None:
+            context.answer(request_id, "report", values or {})
     except ValueError as e:
         if request_id:
             context.answer(request_id, "refused", str(e))
         raise
-    if request_id or values is not None:
-        context.answer(request_id, "report", values or {})
     return "command " + name
 
 
@@ -53,21 +55,25 @@ def call(name, order, context):
     elif name == "restart":
         context.restart("command restart")
     elif name in context.handlers:
-        return _call(name, context.handlers[name], order)
+        return _call(name, context.handlers[name], order, context.max_bytes)
     else:
         # As repr: it comes from outside, and a terminal shows the log.
         raise ValueError("no command %r" % name[:32])
     return None
 
 
-def _call(name, function, order):
-    """Return what the user's function returns: None, or a dict for a message; any other value under its name."""
+def _call(name, function, order, most):
+    """Return what the user's function returns: None, or a dict for a message of up to most bytes.
+
+    Any other value is returned under the name of the command.
+    """
     try:
         result = function(order)
         if result is not None:
             if type(result) is not dict:
                 result = {name: result}
-            _check(result, 5)
+            if check_json(result, MAX_DEPTH, most) < 0:
+                raise ValueError(TOO_LARGE % most)
         return result
     except BaseException as e:  # SystemExit, too: it would end the board's program
-        raise ValueError("%s raised %s" % (name, _reason(e)))
+        raise ValueError("%s raised %s" % (name, reason(e)))

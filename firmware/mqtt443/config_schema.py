@@ -9,7 +9,7 @@ import json
 import os
 
 from . import errors
-from ._port import phase
+from ._port import phase, utf8
 from .config import Config
 
 REQUIRED = ...
@@ -47,6 +47,7 @@ FIELDS = (
     ("will_topic", "str", None, 1, 256),
     ("will_message", "str", "offline", 0, 1024),
     ("max_message_bytes", "int", 512, 512, 32768),
+    ("max_payload_bytes", "int", 4096, 1024, 131072),
     ("ntp_server", "host", "pool.ntp.org", 0, 253),
     ("reset_after", "int", 20, 0, 1000),
     ("watchdog_s", "int", 120, 0, 3600),
@@ -56,11 +57,11 @@ FIELDS = (
 
 # Kinds of text that may hold ASCII letters, digits and these alone; others may hold all but control characters.
 _MORE = {
-    "host": "-.",
+    "host": b"-.",
     # AWS IoT API reference, CreateAuthorizer and TestInvokeAuthorizer
-    "authorizer": "_=,@-",
-    "token_key": "_-",
-    "base64": "+/=%",
+    "authorizer": b"_=,@-",
+    "token_key": b"_-",
+    "base64": b"+/=%",
 }
 
 
@@ -173,12 +174,18 @@ def _value(field, value):
         rule = "one of " + ", ".join(low)
     else:
         more = _MORE.get(kind)
-        # Surrogates come from \u in JSON, and are no UTF-8.
-        fits = isinstance(value, str) and all(
-            _plain(c, more) if more else " " <= c <= "\ud7ff" or "\ue000" <= c for c in value
-        )
-        fits = fits and low <= len(value.encode()) <= high
-        rule = "letters, digits or " + more if more else "text in UTF-8"
+        fits = isinstance(value, str)
+        if fits:
+            try:
+                data = value.encode()
+                utf8(data)  # surrogates come from \u in JSON
+                fits = low <= len(data) <= high
+                # As bytes: MicroPython never gives back the memory of characters taken from a text one by one.
+                for b in data:
+                    fits = fits and (_plain(b, more) if more else b >= 32)
+            except UnicodeError:
+                fits = False
+        rule = "letters, digits or " + more.decode() if more else "text in UTF-8"
         if kind == "host":
             rule = "a host name alone, no https:// and no port"
         rule = "%s, %d to %d bytes" % (rule, low, high)
@@ -188,9 +195,9 @@ def _value(field, value):
     return value
 
 
-def _plain(c, more):
-    """Return whether c is an ASCII letter, a digit or in more."""
-    return c in more or (c < "{" and (c.isalpha() or c.isdigit()))
+def _plain(b, more):
+    """Return whether the byte b is an ASCII letter, a digit or in more."""
+    return b in more or 48 <= b < 58 or 65 <= b < 91 or 97 <= b < 123
 
 
 def _check_together(config):
@@ -254,11 +261,13 @@ def mqtt_username(config):
 
 def quote(text):
     """Return text percent-encoded as UTF-8, with letters, digits and -_.~/ as they are (RFC 3986 section 2.1)."""
-    quoted = ""
+    quoted = bytearray()
     for b in text.encode():
-        c = chr(b)
-        quoted += c if _plain(c, "-_.~/") else "%%%02X" % b
-    return quoted
+        if _plain(b, b"-_.~/"):
+            quoted.append(b)
+        else:
+            quoted.extend(b"%%%02X" % b)
+    return quoted.decode()
 
 
 def nearest(key):

@@ -28,6 +28,9 @@
         +-- UpgradeRefused          WebSocket upgrade answered with HTTP status `status`
         +-- SubscribeRefused        SUBACK 0x80 [MQTT-3.9.3-2]
 
+Only what breaks a link that worked is defined here. `rare_errors` has the others; it is loaded when one of them is
+first asked for, as `errors.NAME`, and stays.
+
 A refusal (`is_refusal`) would most likely repeat at once, so the reconnect loop waits longer after it.
 """
 
@@ -39,6 +42,8 @@ class Mqtt443Error(OSError):
     """
 
     is_refusal = False
+    doubts_clock = False  # the clock may be wrong
+    reset_helps = True  # a reset of the board may help, if the error stays
     closed = False
     phase = None
     code = None
@@ -57,14 +62,6 @@ class Mqtt443Error(OSError):
             from .hints import explain
 
             return explain(self)
-
-
-class ConfigError(Mqtt443Error):
-    """config.json cannot be used: the text names the key, what is wrong, and what to write."""
-
-
-class ClockError(Mqtt443Error):
-    """The clock cannot be set, or a certificate shows that it is wrong."""
 
 
 class OutOfMemory(Mqtt443Error):
@@ -95,12 +92,6 @@ class HandshakeTimeout(Timeout):
     """The server was silent during the TLS handshake."""
 
 
-class ConnackTimeout(Timeout):
-    """The server did not answer CONNECT in time."""
-
-    is_refusal = True
-
-
 class PeerVanished(Timeout):
     """The server was silent on an established connection."""
 
@@ -109,68 +100,10 @@ class ConnectionLost(NetworkError):
     """The connection was closed or reset; `closed` is True if the server closed it in order."""
 
 
-class TlsError(Mqtt443Error):
-    """The TLS handshake failed."""
-
-
-class NoAlpn(TlsError):
-    """This image cannot send ALPN, or the server picked no protocol."""
-
-    is_refusal = True
-
-
-class CertificateError(TlsError):
-    """The server did not prove that it is the endpoint."""
-
-    is_refusal = True
-
-
-class WrongCa(CertificateError):
-    """No root in the CA file signed the server's certificate."""
-
-
-class WrongHost(CertificateError):
-    """The server's certificate was issued for another name."""
-
-
-class CertificateExpired(CertificateError):
-    """By this board's clock, the server's certificate has expired."""
-
-
-class ProtocolError(Mqtt443Error):
-    """The server broke a protocol."""
-
-
-class WebSocketError(ProtocolError):
-    """The server broke RFC 6455."""
-
-
-class MalformedPacket(ProtocolError):
-    """The server sent a packet that MQTT 3.1.1 forbids."""
-
-
-class Refused(Mqtt443Error):
-    """The server said no."""
-
-    is_refusal = True
-
-
-class ClosedBeforeConnack(Refused):
-    """The server closed the connection instead of answering CONNECT."""
-
-
-class ConnectRefused(Refused):
-    """CONNACK carried the return code `code` [MQTT-3.2.2-5]."""
-
-
-class UpgradeRefused(Refused):
-    """The server answered the WebSocket upgrade with HTTP status `status`."""
-
-
-class SubscribeRefused(Refused):
-    """SUBACK carried 0x80 [MQTT-3.9.3-2]."""
-
-
 def timeout_error(kind, phase, seconds):
     """Return an error of class kind: phase got no answer within its deadline of `seconds`."""
     return kind("no answer within %d s: %s" % (seconds, phase), phase=phase)
+
+
+def __getattr__(name):
+    return getattr(__import__("mqtt443.rare_errors", None, None, ("rare_errors",)), name)

@@ -6,6 +6,8 @@ _Kind = TypeVar("_Kind", bound=Mqtt443Error)
 
 class Mqtt443Error(OSError):
     is_refusal: ClassVar[bool]
+    doubts_clock: ClassVar[bool]
+    reset_helps: ClassVar[bool]
     closed: bool
     phase: str | None
     code: int | None

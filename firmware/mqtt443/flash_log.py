@@ -24,7 +24,7 @@ class Segments:
 
     folder: a path without a slash at its end. max_bytes: the most that they take; the oldest makes room, whole, and its
     records not yet read count as `dropped`. A record whose length or checksum is wrong ends its segment, which counts
-    as `corrupt`. Whatever else is in the folder is left alone.
+    as `corrupt`; one that does not fit into memory, as `dropped`. Whatever else is in the folder is left alone.
     """
 
     def __init__(self, folder, max_bytes):
@@ -146,6 +146,9 @@ class Segments:
         """Return the next record as (payload, when it expires, its segment), None at the end."""
         for number in sorted(self._sizes):
             record = self._read(number)
+            while record and record[0] is None:
+                self.dropped += 1
+                record = self._read(number)
             if record:
                 return record
         return None
@@ -167,7 +170,10 @@ class Segments:
         return payload, expires, number
 
     def _record(self, number, at):
-        """Return (payload, when it expires, where it ends) of the record at `at`, None if there is no whole one."""
+        """Return (payload, when it expires, where it ends) of the record at `at`, None if there is no whole one.
+
+        payload: None if it does not fit into memory.
+        """
         try:
             with open(self._path(number), "rb") as file:
                 file.seek(at)
@@ -182,7 +188,11 @@ class Segments:
                             check = binascii.crc32(file.read(min(left, _PIECE_BYTES)), check)
                         if check == wanted:
                             file.seek(at)
-                            return file.read(length), expires, at + length
+                            try:
+                                payload = file.read(length)
+                            except MemoryError:
+                                payload = None
+                            return payload, expires, at + length
         except OSError:
             pass
         return None

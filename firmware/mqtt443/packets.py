@@ -98,8 +98,12 @@ class Packets:
         size = 2 + n + len(msg) + (2 if pid else 0)
         if self._out_have + size + 5 > ROOM + _FULL:
             self.flush()
+        try:
+            self._make_room(self._out_have + size + 5)
+        except MemoryError:  # `reserve` made room for a message alone
+            self.flush()
+            self._make_room(ROOM + size + 5)
         at = self._out_have
-        self._make_room(at + size + 5)
         out = self._out
         out[at] = first
         while size > 0x7F:
@@ -118,6 +122,10 @@ class Packets:
             at += 2
         self._out_have = at + len(msg)
         out[at : at + len(msg)] = msg
+
+    def reserve(self, size):
+        """Make room to send a PUBLISH whose topic and payload have size bytes. Raises MemoryError."""
+        self._make_room(ROOM + size + 9)  # its header and packet identifier
 
     def flush(self):
         """Send what is queued, in one write."""

@@ -1,73 +1,19 @@
 """What a board measures, as the JSON of one message; a sensor that fails is named in it and stops nothing else.
 
 The user's `sensors.py` has a function `read() -> dict`. A value may be a function: it is called by itself, so that
-one sensor's exception costs that reading alone. Without the file the board reports on itself.
+one sensor's exception costs that reading alone. Without the file the board reports on itself. `reason` and
+`check_json` are the fence around all code of the user, for commands, too.
 """
 
-import gc
 import json
 
-from ._port import const, timestamp, unix_time
+from ._port import const, phase, timestamp, unix_time, utf8
 
-_MAX_DEPTH = const(5)
-_MAX_BYTES = const(100000)  # AWS takes 131,072 (General Reference, AWS IoT Core); the rest is for `errors`
+MAX_DEPTH = const(5)
 _RESERVED = ("time", "seq", "link", "errors")
-
-
-def own_readings(uptime_ms):
-    """Return the board's own readings, functions by name: those that this chip and interpreter have.
-
-    uptime_ms: a function.
-    """
-    readings = {"uptime_s": lambda: uptime_ms() // 1000}
-    if hasattr(gc, "mem_free"):
-        readings["heap_free_bytes"] = gc.mem_free
-    try:
-        import network
-
-        wlan = network.WLAN(network.STA_IF)
-        if wlan.isconnected():
-            readings["wifi_rssi_dbm"] = lambda: wlan.status("rssi")
-    except (ImportError, AttributeError):
-        pass  # no Wi-Fi here
-    try:
-        import esp32
-
-        if hasattr(esp32, "mcu_temperature"):  # S2, S3, C3, C6
-            readings["chip_temperature_c"] = esp32.mcu_temperature
-        elif hasattr(esp32, "raw_temperature"):  # the first ESP32, in Fahrenheit
-            readings["chip_temperature_c"] = lambda: round((esp32.raw_temperature() - 32) / 1.8, 1)
-    except ImportError:
-        pass  # no chip
-    return readings
-
-
-def user_sensors():
-    """Return the function `read` of sensors.py on the board's root, or None if there is no such file.
-
-    A file that cannot be imported or has no `read` gives a function that raises that error.
-    """
-    try:
-        import sensors
-
-        return sensors.read
-    except BaseException as e:  # SystemExit, too
-        if isinstance(e, KeyboardInterrupt):
-            raise
-        # Only the file's own absence is no error; a module that it misses is one.
-        if isinstance(e, ImportError) and "'sensors'" in str(e):
-            return None
-        error = e
-
-    def read():
-        raise error
-
-    return read
-
-
-def reader(uptime_ms):
-    """Return the function `read` of sensors.py, or one that gives the board's own readings; uptime_ms: a function."""
-    return user_sensors() or (lambda: own_readings(uptime_ms))
+TOO_LARGE = "does not fit: a message has %d bytes at most (max_payload_bytes)"
+_MOST_ERRORS = const(24)
+_ERRORS_BYTES = const(256)  # of each message, kept free for the names of readings that failed
 
 
 class Readings:
@@ -75,90 +21,119 @@ class Readings:
 
     read: a function -> dict of names to values or functions. link: a function -> dict that JSON can hold, of what there
     is to tell about the link. now: seam, unix seconds. seq: number of the last message; the next has one more.
+    max_bytes: of one payload, 1024 or more. failure: instead of read, why sensors.py cannot be used.
     """
 
-    def __init__(self, read, link, now=unix_time, seq=0):
+    def __init__(self, read, link, now=unix_time, seq=0, max_bytes=4096, failure=None):
         self.read = read
         self.link = link
+        self.max_bytes = max_bytes
+        self.failure = failure
         self.now = now
         self.seq = seq
 
-    def payload(self):
+    def payload(self, failure=None):
         """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, link if there is something
-        to tell of it, and errors if there are any.
+        to tell of it, and errors if there are any. failure: why there are no readings in this one.
 
-        Never raises for what a sensor does.
+        Never raises for what a sensor does, nor for what does not fit into max_bytes or into memory.
         """
         self.seq += 1
-        errors = {}
-        try:
-            values = self.read()
-            if not isinstance(values, dict):
-                raise ValueError("read() must return a dict")
-        except BaseException as e:
-            values = {}
-            errors["sensors"] = _reason(e)
         # Put together by hand: a dict has no order on MicroPython, and a person reads this.
-        head = text = '{"time": "%s", "seq": %d' % (timestamp(self.now()), self.seq)
-        for name in values:
-            shown = "(not UTF-8)"
-            try:
-                shown = _utf8(str(name))
-                if name in _RESERVED or not isinstance(name, str):
-                    raise ValueError("not a name for a reading")
-                value = values[name]
-                if callable(value):
-                    value = value()
-                _check(value, _MAX_DEPTH)
-                text += ", %s: %s" % (json.dumps(name), json.dumps(value))
-            except BaseException as e:
-                errors[shown] = _reason(e)
-        if len(text.encode()) > _MAX_BYTES:
-            text = head
-            errors = {"sensors": "too much for one message"}
+        head = '{"time": "%s", "seq": %d' % (timestamp(self.now()), self.seq)
         link = self.link()
-        if link:
-            text += ', "link": ' + json.dumps(link)
+        tail = ', "link": %s}' % json.dumps(link) if link else "}"
+        left = self.max_bytes - len(head) - len(tail.encode())
+        parts = [head]
+        errors = []
+        failure = failure or self.failure
+        if failure:
+            errors.append(("sensors", failure))
+        else:
+            try:
+                self._measure(parts, errors, left - _ERRORS_BYTES)
+            except BaseException as e:
+                errors.append(("sensors", reason(e)))
         if errors:
-            text += ', "errors": ' + json.dumps(errors)
-        return text + "}"
+            with phase():
+                from .reading_errors import member
+
+                parts.append(member(errors, left - len("".join(parts[1:]).encode())))
+        parts.append(tail)
+        return "".join(parts)
+
+    def _measure(self, parts, errors, left):
+        """Append each reading to parts, as JSON in up to left bytes in all, or (name, why) to errors if it fails."""
+        values = self.read()
+        if not isinstance(values, dict):
+            raise ValueError("read() must return a dict")
+        for name in values:
+            try:
+                part = self._member(name, values, left)
+                left -= len(part.encode())
+                parts.append(part)
+            except BaseException as e:
+                part = None
+                errors.append((name, reason(e)) if len(errors) < _MOST_ERRORS else None)
+
+    def _member(self, name, values, most):
+        if type(name) is not str or name in _RESERVED:
+            raise ValueError("not a name for a reading")
+        value = values[name]
+        if callable(value):
+            value = value()
+        if check_json(value, MAX_DEPTH, check_json(name, 1, most)) >= 0:
+            part = ", %s: %s" % (json.dumps(name), json.dumps(value))
+            if len(part.encode()) <= most:
+                return part
+        raise ValueError(TOO_LARGE % self.max_bytes)
 
 
-def _reason(error):
+def reason(error):
     """Return what the user's code raised, as text for a message; raise KeyboardInterrupt again."""
     if isinstance(error, KeyboardInterrupt):
         raise error
     name = type(error).__name__
     try:
-        return _utf8("%s: %s" % (name, error))[:100]
-    except Exception:
-        return name  # its text fails as well
+        return utf8(("%s: %s" % (name, error)).encode())[:100]
+    except BaseException as e:  # its text fails as well
+        if isinstance(e, KeyboardInterrupt):
+            raise
+        return name
 
 
-def _utf8(text):
-    """Return text; raise ValueError if it is not UTF-8: MicroPython takes any bytes from a source file."""
-    return str(text.encode(), "utf-8")
+def check_json(value, depth, left):
+    """Return left less a lower bound of the bytes that value takes as JSON; below 0, it does not fit.
 
-
-def _check(value, depth):
-    """Raise ValueError for what JSON (RFC 8259) cannot hold; MicroPython's json writes it all the same."""
+    Raises ValueError for what JSON (RFC 8259) cannot hold; MicroPython's json writes it all the same.
+    """
+    if left < 0:
+        return left
     if not depth:
         raise ValueError("nested too deep")
     # By exact type: MicroPython's json prints a namedtuple by its name.
     kind = type(value)
-    if kind is dict:
-        for key in value:
-            if type(key) is not str:
-                raise ValueError("a name must be text")
-            _check(key, 1)
-            _check(value[key], depth - 1)
-    elif kind in (list, tuple):
+    if kind is str:
+        left -= len(value) + 2
+        if left >= 0:
+            utf8(value.encode())  # MicroPython takes any bytes from a source file
+        return left
+    if kind in (dict, list, tuple):
+        left -= 2
         for item in value:
-            _check(item, depth - 1)
-    elif kind is str:
-        _utf8(value)
-    elif kind is float:
-        if value - value != 0:  # NaN and the infinities
-            raise ValueError("not a number")
-    elif value is not None and kind not in (int, bool):
+            inner = item
+            if kind is dict:
+                if type(item) is not str:
+                    raise ValueError("a name must be text")
+                left = check_json(item, 1, left)
+                inner = value[item]
+            left = check_json(inner, depth - 1, left)
+        return left
+    if kind is float and value - value != 0:  # NaN and the infinities
+        raise ValueError("not a number")
+    if kind is int:
+        if value >> 64 not in (0, -1):
+            raise ValueError("over 64 bits")
+    elif value is not None and kind not in (bool, float):
         raise ValueError("%s does not go into JSON" % kind.__name__)
+    return left - 1

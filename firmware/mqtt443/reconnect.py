@@ -3,7 +3,6 @@
 Imported on demand. It reads the App and returns what changes; the App assigns it.
 """
 
-from . import errors
 from ._port import const, phase, ticks_add, ticks_diff
 from .backoff import STABLE_MS, Backoff
 
@@ -17,7 +16,7 @@ def plan(app, error, connected_ms):
     app: an `App`. error: what ended an attempt, or a connection that was up for connected_ms. wait_ms: how long to wait
     before the next attempt. The others are the App's attributes of those names, as they are from now on.
     """
-    clock_ok = app.clock_ok and not isinstance(error, (errors.ClockError, errors.CertificateExpired))
+    clock_ok = app.clock_ok and not getattr(error, "doubts_clock", False)
     # An error that is not ours is a mistake in the program, or no memory: a board in the field goes on, later.
     refused = getattr(error, "is_refusal", True)
     # A server that accepts and soon closes in order refuses what the board does (AWS: the policy is too small).
@@ -42,7 +41,7 @@ def plan(app, error, connected_ms):
             failed(app.root, text)
         shutdown = "trial failed; " + text[:100]
     # A reset cannot help where the server answers and refuses.
-    elif not isinstance(error, errors.Refused) and failures == app.config.reset_after:
+    elif getattr(error, "reset_helps", True) and failures == app.config.reset_after:
         shutdown = "%d failures; %s" % (failures, text[:100])
         failures = 0
     elif app.config.deep_sleep and trial_left_ms is None:

@@ -112,6 +112,7 @@ def rig(
     port: int | None = None,
     world: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
+    files: dict[str, bytes] | None = None,
     **config: Any,
 ) -> Iterator[Rig]:
     """A board in `folder`, whose name becomes the client id; checked at the end.
@@ -120,7 +121,7 @@ def rig(
         plan: what the relay does to the n-th connection.
         port: of the endpoint, if not its default one.
         environment: instead of the fast pace.
-        world, config: see Board.
+        world, files, config: see Board.
     """
     client_id = folder.name
     password = core.add_device(client_id)
@@ -132,6 +133,7 @@ def rig(
             core.ca.read_bytes(),
             world=world,
             environment=board_pace(PACE) if environment is None else environment,
+            files=files,
             port=relay.port,
             client_id=client_id,
             username=client_id,

@@ -27,6 +27,7 @@ class World:
         self.connects: list[Exception | None] = []
         self.publishes: list[BaseException | int | None] = []
         self.waits: list[BaseException | None] = []
+        self.reserves: list[BaseException | None] = []
         self.clock_ok: list[bool | None] = []
         self.failures: list[int] = []
         self.prepares: list[Exception | None] = []
@@ -46,6 +47,7 @@ class World:
         self.restored: dict[str, int] = {}
         self.cause: str | None = None
         self.root = ""
+        self.max_bytes = 4096
         self.handlers: dict[str, Callable[[dict[str, Any]], object]] = {}
         self.transport = SimpleNamespace(name="alpn")
         self.endings: list[tuple[Any, ...]] = []
@@ -104,6 +106,11 @@ class World:
             raise outcome
         self.ticks.now_ms += outcome or 0
 
+    def reserve(self, size: int) -> None:
+        assert size > len(self.config.topic)
+        if self.reserves and (error := self.reserves.pop(0)):
+            raise error
+
     def flush(self) -> None:
         pass
 
@@ -145,11 +152,11 @@ class World:
         if self.prepares and (error := self.prepares.pop(0)):
             raise error
 
-    def payload(self) -> str:
+    def payload(self, failure: str | None = None) -> str:
         self.seq += 1
         self.note("reading")
         self.links.append(self.link())
-        return json.dumps({"seq": self.seq})
+        return json.dumps({"seq": self.seq, **({"errors": failure} if failure else {})})
 
     def sleep_ms(self, ms: int) -> None:
         assert 0 < ms <= 1000

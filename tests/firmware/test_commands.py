@@ -21,6 +21,7 @@ class Board:
 
     def __init__(self) -> None:
         self.handlers = mqtt443.handlers
+        self.max_bytes = 4096
         self.did: list[tuple[Any, ...]] = []
 
     def set_interval(self, seconds: int | None) -> None:

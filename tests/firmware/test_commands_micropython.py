@@ -55,6 +55,7 @@ did = []
 
 class Context:
     handlers = mqtt443.handlers
+    max_bytes = 4096
 
     def set_interval(self, seconds):
         did.append(["set_interval", seconds])

@@ -40,8 +40,10 @@ def read():
 
 PROGRAM = """
 import sys
-from mqtt443.readings import Readings, reader
-print(Readings(reader(int), dict, lambda: 1793491200).payload())
+from mqtt443.readings import Readings
+from mqtt443.sensors_file import load
+read, failure = load()
+print(Readings(read, dict, lambda: 1793491200, failure=failure).payload())
 """
 
 

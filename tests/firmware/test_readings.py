@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt443 import readings
-from mqtt443.readings import Readings, user_sensors
+from mqtt443.own_readings import own_readings
+from mqtt443.readings import Readings
+from mqtt443.sensors_file import load
 
 
 def payload(values: Any) -> dict[str, Any]:
@@ -96,9 +97,31 @@ def test_reading_may_not_take_our_names(name: Any) -> None:
     assert set(got["errors"]) == {str(name)}
 
 
-def test_message_over_the_limit_of_aws_is_not_sent() -> None:
-    got = payload({"a": "x" * 200_000})
-    assert "too much" in got["errors"]["sensors"]
+@pytest.mark.parametrize("most", [1024, 4096, 131072])
+def test_reading_that_does_not_fit_costs_that_reading_alone(most: int) -> None:
+    values = {"small": 1, "large": "x" * most, "list": [0] * most, "escaped": "\1" * (most // 4), "last": 2}
+    text = Readings(lambda: values, dict, lambda: 1793491200, max_bytes=most).payload()
+    got = json.loads(text)
+    assert set(got) == {"time", "seq", "small", "last", "errors"}
+    assert set(got["errors"]) == {"large", "list", "escaped"}
+    for why in got["errors"].values():
+        assert f"a message has {most} bytes at most (max_payload_bytes)" in why
+
+
+def test_payload_of_any_readings_is_within_its_limit() -> None:
+    for count in (1, 7, 40, 1000):
+        values: dict[str, Any] = {"\1" * 50 + str(i): fails if i % 2 else "°" * 30 for i in range(count)}
+        source = Readings(dict, lambda: {"started": "x" * 300}, max_bytes=1024)
+        source.read = values.copy
+        text = source.payload()
+        assert len(text.encode()) <= 1024
+        assert json.loads(text)["link"]
+
+
+def test_many_failures_are_counted() -> None:
+    got = payload({f"sensor {i}": fails for i in range(100)})
+    assert len(got["errors"]) == 25
+    assert got["errors"]["..."] == "76 more"
 
 
 JSON = st.recursive(
@@ -125,13 +148,12 @@ def sensors_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 def test_sensors_py_is_read(sensors_py: Path) -> None:
     sensors_py.write_text("def read():\n    return {'a': 1}\n")
-    read = user_sensors()
-    assert read is not None
-    assert read() == {"a": 1}
+    read, failure = load()
+    assert (read(), failure) == ({"a": 1}, None)
 
 
 def test_without_sensors_py_the_board_reports_on_itself(sensors_py: Path) -> None:
-    assert user_sensors() is None
+    assert load() == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +167,9 @@ def test_without_sensors_py_the_board_reports_on_itself(sensors_py: Path) -> Non
 )
 def test_broken_sensors_py_is_reported_in_the_payload(sensors_py: Path, source: str, words: str) -> None:
     sensors_py.write_text(source)
-    read = user_sensors()
-    assert read is not None
-    got = json.loads(Readings(read, dict, lambda: 1793491200).payload())
+    read, failure = load()
+    assert read is None
+    got = json.loads(Readings(read, dict, lambda: 1793491200, failure=failure).payload())
     assert words in got["errors"]["sensors"]
 
 
@@ -184,7 +206,7 @@ def test_board_s_own_readings_are_those_that_it_has(
 ) -> None:
     monkeypatch.setitem(sys.modules, "esp32", esp32)
     monkeypatch.setitem(sys.modules, "network", network)
-    got = readings.own_readings(lambda: 7999)
+    got = own_readings(lambda: 7999)
     assert set(got) == names
     values = {name: value() for name, value in got.items()}
     assert values["uptime_s"] == 7

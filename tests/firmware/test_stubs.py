@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mqtt443
 import pytest
-from mqtt443 import errors
+from mqtt443 import errors, rare_errors
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.paths import FIRMWARE, ROOT, UMQTT
 
@@ -57,7 +57,7 @@ def test_stubs_agree_with_the_code(tmp_path: Path) -> None:
 def test_stubs_know_every_public_name() -> None:
     tree = ast.parse((FIRMWARE / "__init__.pyi").read_text())
     known = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    classes = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    classes = {name for part in (errors, rare_errors) for name, value in vars(part).items() if isinstance(value, type)}
     assert {*vars(mqtt443)["_PUBLIC"], *classes} == known - {None}
 
 

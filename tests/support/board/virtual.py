@@ -22,6 +22,7 @@ class Board:
         interpreter: what runs it.
         ca: the CA certificate it trusts, PEM.
         compiled: run the package as .mpy files.
+        files: more of its files by name, such as sensors.py.
         world, environment, flash: see VirtualBoard; flash True puts its root on a block device.
         config: keys of its config.json.
     """
@@ -36,6 +37,7 @@ class Board:
         world: dict[str, Any] | None = None,
         environment: dict[str, str] | None = None,
         flash: bool = False,
+        files: dict[str, bytes] | None = None,
         **config: Any,
     ) -> None:
         self.lines: list[str] = []
@@ -46,6 +48,8 @@ class Board:
         config = {"endpoint": "localhost", "ca": "ca.pem", "interval_s": 1, **config}
         (folder / "config.json").write_text(json.dumps(config))
         lay_out(root, folder / "config.json", compiled=compiled)
+        for name, content in (files or {}).items():
+            (root / name).write_bytes(content)
         self.flash = folder / "flash.img" if flash else None
         self.interpreter = interpreter
         self.root = root

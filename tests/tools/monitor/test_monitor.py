@@ -132,7 +132,7 @@ def test_traceback_in_compiled_code_shows_file_line_and_source(board: PlugBoard,
     terminal.type(b"\x04")  # a soft reset
     lines = (ROOT / "firmware" / "mqtt443" / "http.py").read_text().splitlines()
     number = next(i for i, line in enumerate(lines, 1) if "stream.read(1)" in line)
-    terminal.wait_for(rf'File "mqtt443/http.py", line {number}, in read_head')
+    terminal.wait_for(rf'File "mqtt443.http", line {number}, in read_head')
     terminal.wait_for(rf"mqtt443/http\.py:{number}: {re.escape(lines[number - 1].strip())}")
     terminal.wait_for("AttributeError")
 

@@ -40,7 +40,7 @@ STYLES = (
     (re.compile(r"\] next attempt in"), "yellow"),
     (re.compile(r"\] connected to"), "green"),
 )
-TRACE = re.compile(r'^\s*File "(?:/?lib/)?((?:mqtt443/)?\w+\.py)", line (\d+)')
+TRACE = re.compile(r'^\s*File "(?:/?lib/)?((?:mqtt443/)?\w+\.py|mqtt443\.\w+)", line (\d+)')
 UNFINISHED = re.compile(r"(\r|\x1b(\[\d*)?)\Z")
 """An incomplete sequence at the end of the data so far."""
 
@@ -122,10 +122,11 @@ class BoardLog:
         found = TRACE.match(line)
         if found is None:
             return
-        path = FIRMWARE.parent / found[1] if "/" in found[1] else ROOT / found[1]
+        name = found[1] if found[1].endswith(".py") else found[1].replace(".", "/") + ".py"  # compiled: a module
+        path = FIRMWARE.parent / name if "/" in name else ROOT / name
         with contextlib.suppress(OSError, IndexError, UnicodeDecodeError):  # not ours, or of another version
             source = path.read_text().splitlines()[int(found[2]) - 1].strip()
-            self._console.print(Text(f"{'':13}    {found[1]}:{found[2]}: {source}", style="dim"))
+            self._console.print(Text(f"{'':13}    {name}:{found[2]}: {source}", style="dim"))
 
 
 def _without_escape(editing: str) -> str:

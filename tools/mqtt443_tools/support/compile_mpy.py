@@ -30,7 +30,8 @@ def compile_package(package: Path, target: Path, arch: str | None = None) -> Non
     target.mkdir(parents=True, exist_ok=True)
     machine = [f"-march={arch}"] if arch else []
     for source in sorted(path for path in package.glob("*.py") if path.name not in HOST_ONLY):
-        name = f"{package.name}/{source.name}"  # what a traceback on the board says
+        # What a traceback on the board says. The name of the module is in memory anyway; another text would stay there.
+        name = f"{package.name}.{source.stem}"
         if lines := _compile(source, target / source.with_suffix(".mpy").name, name, *machine):
             raise CommandError(f"{source} does not compile: {lines[-1]}")
 

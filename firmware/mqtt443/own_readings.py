@@ -1,0 +1,36 @@
+"""What a board without sensors.py measures: itself. Stays in memory only where there is no sensors.py."""
+
+import gc
+
+
+def own_readings(uptime_ms):
+    """Return the board's own readings, functions by name: those that this chip and interpreter have.
+
+    uptime_ms: a function.
+    """
+    readings = {"uptime_s": lambda: uptime_ms() // 1000}
+    if hasattr(gc, "mem_free"):
+        readings["heap_free_bytes"] = gc.mem_free
+    try:
+        import network
+
+        wlan = network.WLAN(network.STA_IF)
+        if wlan.isconnected():
+            readings["wifi_rssi_dbm"] = lambda: wlan.status("rssi")
+    except (ImportError, AttributeError):
+        pass  # no Wi-Fi here
+    try:
+        import esp32
+
+        if hasattr(esp32, "mcu_temperature"):  # S2, S3, C3, C6
+            readings["chip_temperature_c"] = esp32.mcu_temperature
+        elif hasattr(esp32, "raw_temperature"):  # the first ESP32, in Fahrenheit
+            readings["chip_temperature_c"] = lambda: round((esp32.raw_temperature() - 32) / 1.8, 1)
+    except ImportError:
+        pass  # no chip
+    return readings
+
+
+def reader(uptime_ms):
+    """Return a function that returns the board's own readings; uptime_ms: a function."""
+    return lambda: own_readings(uptime_ms)

@@ -1,0 +1,19 @@
+"""Loads the user's sensors.py, once, at the start. Imported on demand."""
+
+from .readings import reason
+
+
+def load():
+    """Return (read, failure): the function `read` of sensors.py on the board's root, or why there is none.
+
+    failure: a text if the file cannot be imported or has no `read`. Both are None if there is no such file.
+    Raises KeyboardInterrupt, and nothing else, whatever the file does.
+    """
+    try:
+        import sensors
+
+        return sensors.read, None
+    except BaseException as e:  # SystemExit, too
+        why = reason(e)
+        # Only the file's own absence is no error; a module that it misses is one.
+        return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else why
