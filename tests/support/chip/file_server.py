@@ -14,10 +14,11 @@ import trustme
 
 @dataclass
 class Server:
-    """Serves `pages` (path to body, or to a status and headers); `asked` is every path that was asked for."""
+    """Serves `pages`, each a body, or a status and headers; notes what was `asked`. `context` and `ca_pem` trust it."""
 
     url: str
     context: ssl.SSLContext
+    ca_pem: str
     pages: dict[str, bytes | tuple[int, dict[str, str]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -57,7 +58,9 @@ def serving() -> Iterator[Server]:
     ca.issue_cert("localhost").configure_cert(context)
     server = _HttpsServer(("127.0.0.1", 0), _Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    server.known = Server(f"https://localhost:{server.server_port}", ssl.create_default_context())
+    server.known = Server(
+        f"https://localhost:{server.server_port}", ssl.create_default_context(), ca.cert_pem.bytes().decode()
+    )
     ca.configure_trust(server.known.context)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -2,9 +2,7 @@
 
 import os
 import re
-import select
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,52 +12,10 @@ import pytest
 from tests.support.chip.esp_image import file_system, image
 from tests.support.chip.rom import DEFL_DATA, Faults
 from tests.support.chip.rom_chip import NorFlash
+from tests.support.terminal import Terminal
 from tests.tools.flash.conftest import Plug
 
 MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
-WAIT_S = 40
-
-
-class Terminal:
-    """A command that has a terminal for all three of its streams; `screen` is what it printed so far."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._master, slave = os.openpty()
-        self.screen = ""
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TERM": "xterm"}
-        self.process = subprocess.Popen(
-            [MQTT443, "flash", *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True
-        )
-        os.close(slave)
-
-    def wait_for(self, text: str) -> None:
-        while text not in self.screen:
-            assert self._read(), f"never said {text!r} but:\n{self.screen}"
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def end(self) -> int:
-        """Wait for the end; returns the exit code."""
-        while self._read():
-            pass
-        return self.process.wait(WAIT_S)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(WAIT_S)
-        os.close(self._master)
-
-    def _read(self) -> bool:
-        readable, _, _ = select.select([self._master], [], [], WAIT_S)
-        assert readable, f"silent after:\n{self.screen}"
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:  # nobody has the other end any more
-            return False
-        self.screen += data.decode(errors="replace")
-        return bool(data)
 
 
 @pytest.fixture
@@ -68,7 +24,7 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     opened = []
 
     def terminal(port: str) -> Terminal:
-        opened.append(Terminal("--image", str(tmp_path / "image.bin"), "--port", port))
+        opened.append(Terminal(MQTT443, "flash", "--image", str(tmp_path / "image.bin"), "--port", port))
         return opened[-1]
 
     yield terminal
@@ -94,7 +50,7 @@ def test_ctrl_c_while_writing_reports_the_state_of_the_board(plug: Plug, termina
     shown = terminal(rom.port)
     shown.wait_for("erasing the board")
     while DEFL_DATA not in rom.commands or not rom.faults.silent:
-        assert shown._read(), shown.screen  # the bar moves, or turns
+        assert shown.read(), shown.screen  # the bar moves, or turns
     shown.process.send_signal(signal.SIGINT)
     assert shown.end() == 130
     assert re.search(r"stopped halfway: the board holds no complete image now; run the same command", shown.screen)

@@ -18,6 +18,8 @@ from mqtt443_tools.support.options import JsonOption, PortOption, YesOption
 from mqtt443_tools.support.paths import cache_folder
 
 EXAMPLE = "Example: mqtt443 flash --image build/image/MQTT443_ESP32.bin"
+NEXT = "mqtt443 device add NAME --out config.json, then mqtt443 push"
+NEXT_WITH_FILES = "mqtt443 monitor"
 
 
 def flash(
@@ -54,6 +56,7 @@ def flash(
     console.say(f"port {device}")
     with loader.connect(ports.open_port(device), baud=baud, log=_esptool_line(console) if verbose else None) as board:
         done = flashing.flash(board, get_image, console, files=bundle)
+    console.say(f"next: {NEXT if bundle is None else NEXT_WITH_FILES}")
     if as_json:
         typer.echo(json.dumps({"port": device, **asdict(done)}))
 

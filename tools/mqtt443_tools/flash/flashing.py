@@ -10,9 +10,6 @@ from mqtt443_tools.flash.loader import AGAIN, Board
 from mqtt443_tools.flash.partitions import file_system
 from mqtt443_tools.support.console import Console
 
-NEXT = "mqtt443 device add NAME --out config.json, then mqtt443 push"
-NEXT_WITH_FILES = "mqtt443 monitor"
-
 
 @dataclass(frozen=True)
 class Flashed:
@@ -68,7 +65,6 @@ def flash(
     console.say("verified: the flash holds what was sent")
     restarted = board.restart()
     console.say("the board restarts" if restarted else "press RESET (or EN) on the board: it did not restart by itself")
-    console.say(f"next: {NEXT if files is None else NEXT_WITH_FILES}")
     return Flashed(
         chip=board.chip,
         mac=board.mac,

@@ -125,7 +125,8 @@ def _look_or_flash(device: str, image: Path | None, version: str, console: Conso
     except PortError:
         raise
     except CommandError as error:
-        console.say(f"this board needs MicroPython first: {error}")
+        reason, _, _ = str(error).partition(": ")  # what follows is the next step of `push`
+        console.say(f"this board needs MicroPython first: {reason}")
     question = f"Put {image or f'stock MicroPython {version}'} on it?"
     if not console.confirm(question, "flashing a board needs your confirmation"):
         raise CommandError("the board was not changed")
