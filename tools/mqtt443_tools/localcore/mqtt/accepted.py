@@ -32,6 +32,8 @@ class AcceptedClient:
         link: what the parts of its connection share.
     """
 
+    __slots__ = ("_delivery", "_publishing", "_subscribing", "_will", "link")
+
     def __init__(self, connect: Connect, link: Link) -> None:
         self.link = link
         self._will = connect.will

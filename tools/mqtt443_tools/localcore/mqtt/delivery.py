@@ -5,7 +5,6 @@ Everything that AWS bounds on the way out is bounded here; the session holds wha
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from mqtt443_tools.localcore.clock import Clock, Handle
@@ -52,7 +51,7 @@ class Delivery:
         self._pump_timer: Handle | None = None
         self._retry_timer: Handle | None = None
         self._closed = False
-        self._unsent: deque[int] = deque()  # what is in flight since an earlier connection and not sent on this one
+        self._unsent: list[int] = []  # what is in flight since an earlier connection and not sent on this one
 
     def resume(self) -> None:
         """Send again what was not acknowledged before the client went away [MQTT-4.4.0-1], then what is stored."""
@@ -89,7 +88,7 @@ class Delivery:
         """Send what waits, as far as window and rates allow."""
         session = self._session
         while self._unsent and len(session.in_flight) - len(self._unsent) < self._window and not self._closed:
-            packet_id = self._unsent.popleft()
+            packet_id = self._unsent.pop(0)
             if packet_id in session.in_flight:
                 self._send_again(packet_id)
         while session.queue and len(session.in_flight) < self._window and not self._closed:

@@ -17,6 +17,8 @@ from mqtt443_tools.localcore.rate import RateWindow
 class Publishing:
     """The way in of one connection."""
 
+    __slots__ = ("_aliases", "_is_5", "_link", "_rate", "_settings", "_unanswered")
+
     def __init__(self, link: Link) -> None:
         self._link = link
         self._settings = link.settings

@@ -40,6 +40,8 @@ class FilterVerdict(NamedTuple):
 class Subscribing:
     """The subscriptions of one connection."""
 
+    __slots__ = ("_link",)
+
     def __init__(self, link: Link) -> None:
         self._link = link
 
@@ -61,8 +63,9 @@ class Subscribing:
         retained = []
         for (topic_filter, options), verdict in zip(packet.filters, verdicts, strict=True):
             if verdict.refused:
-                said = verdict.code if link.is_5 else SUBSCRIBE_REFUSED
-                link.event_log.dropped("SUBSCRIBE_REFUSED", f"SUBACK {said:#04x} for {topic_filter}", topic_filter)
+                code = verdict.code if link.is_5 else SUBSCRIBE_REFUSED
+                detail = f"SUBACK {code:#04x} for {topic_filter}: {verdict.detail}"
+                link.event_log.dropped("SUBSCRIBE_REFUSED", detail, topic_filter)
                 continue
             is_new = topic_filter not in link.session.subscriptions
             link.context.broker.subscribe(link.session, topic_filter, options & KEPT_OPTIONS)
