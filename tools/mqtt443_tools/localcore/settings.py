@@ -179,8 +179,8 @@ class Settings:
         "puback",
     )
     mqtt5_topic_aliases_out: int = choice(
-        0,
-        "topic aliases towards a client that allows some: AWS supports them, but no page says that it uses them",
+        8,
+        "topic aliases used towards a client that allows some: no page says whether AWS uses any; 0 uses none",
         low=0,
     )
     mqtt5_reason_string: bool = choice(
