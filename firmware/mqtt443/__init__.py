@@ -42,12 +42,23 @@ def run(path="config.json", root="", stop=None, write=print):
     root: folder in front of file names. stop: a function; the loop ends when it returns True. write: takes one line of
     the log. Returns True after a clean end. Returns False if the board must stay at its prompt; one log line says why.
     """
-    with phase():
-        from .boot import start
+    app = None
+    try:
+        with phase():
+            from .boot import start
 
-        app = start(path, root, stop, write, handlers)
+            app = start(path, root, stop, write, handlers)
+    except KeyboardInterrupt:
+        write("stopped by Ctrl-C")
+    except Exception as e:  # such as a file of the package that is missing, or no memory
+        write("the start failed (%s: %s); the board stays at its prompt" % (type(e).__name__, e))
     if app:
-        app.run()
+        try:
+            app.run()
+        except MemoryError:  # too little for an ordered end
+            from machine import reset
+
+            reset()
     with phase():
         from .boot import finish
 

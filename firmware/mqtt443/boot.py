@@ -114,10 +114,11 @@ def count_start(root, log):
 
     root: folder in front of file names. log: takes a line.
     reason: a text if the board must stay at its prompt, else None. It must if the file `safe_mode` exists, or if the
-    last three starts all ended in a crash, that is, in a reset before `power.mark_boot_ok`. Power-on, deep sleep and a
-    soft reset do not count as crashes.
+    last three starts all ended in a crash, that is, in a reset of any kind before `power.mark_boot_ok`. Power-on and
+    deep sleep do not count as crashes.
     cause: why the board started, for its next message: what `power.reset` saved, else "watchdog" or "reset" (a panic,
-    or `machine.reset()` called by other code); None after power-on, deep sleep and a soft reset.
+    or `machine.reset()` called by other code) or "soft reset"; None after power-on, deep sleep, and a soft reset at the
+    prompt.
     counters: what `power` left in RTC memory, whole numbers by name.
     interval_s: what the command `interval` set, in seconds; None for the config's.
     """
@@ -139,8 +140,10 @@ def count_start(root, log):
     what = None
     # ESP32 (modmachine.h): 1 power-on, also RESET and a brownout, 2 reset or panic, 3 watchdog, 4 deep sleep, 5 soft
     # reset; 0 for unknown.
-    if code in (1, 4, 5):
+    if code in (1, 4):
         starts = 0
+    elif code == 5:
+        what = "soft reset" if starts > 0 else None  # at the prompt, the count is 0
     else:
         what = "watchdog" if code == 3 else "reset"
     values = storage.load_state(root + "state", log)

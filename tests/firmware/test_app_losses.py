@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from mqtt443 import errors
+from mqtt443 import errors, reconnect
 
 from tests.firmware.app_world import LOST, World
 
@@ -40,3 +40,49 @@ def test_losses_and_reset_cause_are_in_the_next_reading(monkeypatch: pytest.Monk
     counts = {"dropped": 3, "expired": 2, "refused": 1, "too_large": 4}
     assert world.links == [{**counts, "started": "watchdog"}, counts]
     assert world.published[0] == '{"seq": 8}'
+
+
+def test_reading_without_memory_to_send_it_is_named_in_a_short_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 130)
+    world.cause = "watchdog"
+    world.reserves = [MemoryError()]
+    world.run()
+    assert [json.loads(message) for message in world.published] == [
+        {"seq": 2, "errors": "MemoryError: no room for this message"},
+        {"seq": 3},
+        {"seq": 4},
+    ]
+    assert [link.get("started") for link in world.links] == ["watchdog", "watchdog", None, None]
+    assert len(world.when("connect")) == 1
+
+
+def test_reading_without_memory_for_any_message_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 130)
+    world.reserves = [MemoryError(), MemoryError()]
+    world.run()
+    assert [json.loads(message)["seq"] for message in world.published] == [3, 4]
+    assert world.links[2] == {"dropped": 1}
+    assert len(world.when("connect")) == 1
+
+
+def test_recovery_without_memory_ends_in_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    world = World(monkeypatch, 130)
+    world.connects = [LOST]
+    monkeypatch.setattr(reconnect, "plan", exhausted)
+    world.run()
+    ((what, _, cause, _, _),) = world.endings
+    assert (what, cause) == ("reset", "out of memory")
+
+
+def test_log_cuts_a_payload_between_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 1)
+    world.run()
+    for shift in range(4):
+        payload = "x" * shift + "😀" * 100
+        world.app.note_published(payload.encode())
+        line = world.lines[-1].removeprefix("published ")
+        assert payload.startswith(line)
+        assert 196 < len(line.encode()) <= 200

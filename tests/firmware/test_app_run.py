@@ -2,7 +2,9 @@
 
 import inspect
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mqtt443
 import pytest
@@ -51,3 +53,41 @@ def test_runtime_keys_are_what_the_app_reads_of_its_config() -> None:
         read.update(re.findall(r"\bconfig\.(?!json)([a-z_]+)", inspect.getsource(module)))
     assert set(boot.RUNTIME_KEYS.split(" ")) == read
     assert not read & {"password", "token", "mqtt_username"}
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyboardInterrupt(), "stopped by Ctrl-C"),
+        (MemoryError("memory allocation failed"), "MemoryError: memory allocation failed"),
+        (ImportError("no module named 'mqtt443.clock'"), "mqtt443.clock"),
+        (TypeError("x"), "the start failed (TypeError: x); the board stays at its prompt"),
+    ],
+)
+def test_start_that_fails_is_one_line_and_the_prompt(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, words: str
+) -> None:
+    def start(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(boot, "start", start)
+    lines: list[str] = []
+    assert mqtt443.run(write=lines.append) is False
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_board_without_memory_for_an_ordered_end_resets(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exhausted:
+        config = SimpleNamespace(watchdog_s=0)
+
+        def run(self) -> None:
+            raise MemoryError
+
+    resets: list[int] = []
+    monkeypatch.setitem(sys.modules, "machine", SimpleNamespace(reset=lambda: resets.append(1)))
+    monkeypatch.setattr(boot, "start", lambda *_: Exhausted())
+    monkeypatch.setattr(power, "mark_boot_ok", lambda: None)
+    assert mqtt443.run()
+    assert resets == [1]

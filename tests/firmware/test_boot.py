@@ -47,6 +47,13 @@ def test_third_crash_leaves_the_board_at_its_prompt_until_the_next_start(
     assert said[4]["cause"] == "three crashes in a row; the last: watchdog"
 
 
+def test_soft_resets_without_progress_are_crashes(interpreter: Interpreter, tmp_path: Path) -> None:
+    said = starts(interpreter, tmp_path, "soft,soft,soft,end")
+    assert [one["reason"] for one in said] == [None, None, None, SAFE % "soft reset"]
+    said = starts(interpreter, tmp_path, "soft,soft,healthy+soft,soft,soft,end")
+    assert {one["reason"] for one in said} == {None}
+
+
 def test_crash_after_safe_mode_is_the_first_of_three_again(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "crash,crash,crash,crash,crash,crash,crash,end")
     assert [one["reason"] for one in said] == [None, None, None, SAFE % "reset", None, None, None, SAFE % "reset"]
@@ -58,7 +65,7 @@ def test_what_was_healthy_before_it_reset_has_not_crashed(interpreter: Interpret
     assert {one["reason"] for one in said} == {None}
 
 
-@pytest.mark.parametrize("step", ["sleep", "own sleep", "late", "restart", "reset", "soft"])
+@pytest.mark.parametrize("step", ["sleep", "own sleep", "late", "restart", "reset"])
 def test_start_that_ended_by_order_has_not_crashed(interpreter: Interpreter, tmp_path: Path, step: str) -> None:
     said = starts(interpreter, tmp_path, f"crash,crash,{step},crash,{step},end")
     assert [one["starts"] for one in said] == [1, 2, 3, 1, 2, 1]
@@ -74,8 +81,9 @@ def test_power_on_clears_the_crash_count_in_rtc_memory(monkeypatch: pytest.Monke
 
 
 def test_cause_of_each_start_is_told(interpreter: Interpreter, tmp_path: Path) -> None:
-    said = starts(interpreter, tmp_path, "crash,watchdog,soft,sleep,restart,crash,end")
-    assert [one["cause"] for one in said] == [None, "reset", "watchdog", None, None, "asked", "reset"]
+    said = starts(interpreter, tmp_path, "crash,watchdog,sleep,soft,restart,crash,healthy+soft,end")
+    causes = [None, "reset", "watchdog", None, "soft reset", "asked", "reset", None]
+    assert [one["cause"] for one in said] == causes
 
 
 def test_counters_outlive_deep_sleep_and_restart(interpreter: Interpreter, tmp_path: Path) -> None:

@@ -181,3 +181,19 @@ def test_only_the_first_append_after_a_start_reads_what_is_there(folder: Path, m
     assert modes == ["rb", "rb", "ab"]
     segments.append([record(4)])
     assert modes == ["rb", "rb", "ab", "ab"]
+
+
+def test_record_that_does_not_fit_into_memory_is_skipped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class File(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if size == 2000:
+                raise MemoryError
+            return super().read(size)
+
+    module.Segments(str(tmp_path), 65536).append([(b"1", 0), (b"2" * 2000, 0), (b"3", 0)])
+    monkeypatch.setattr(module, "open", lambda name, _: File(Path(name).read_bytes()), raising=False)
+    log = module.Segments(str(tmp_path), 65536)
+    assert [record[0] for record in iter(log.next, None)] == [b"1", b"3"]
+    assert (log.dropped, log.corrupt) == (1, 0)
