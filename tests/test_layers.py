@@ -57,11 +57,16 @@ PARTS: Mapping[str, Part] = {
         ("support", "localcore.base", "localcore.policy", "localcore.auth"),
         (LOCALCORE + "mqtt", LOCALCORE + "context"),
     ),
+    "localcore.jobs": Part(("authorizer", "support", "localcore.base"), (LOCALCORE + "jobs",)),
     "localcore.control": Part(
-        ("authorizer", "support", "localcore.base", "localcore.auth", "localcore.mqtt"), (LOCALCORE + "control",)
+        ("authorizer", "support", "localcore.base", "localcore.auth", "localcore.jobs", "localcore.mqtt"),
+        (LOCALCORE + "control",),
     ),
     "localcore.front": Part(
-        ("authorizer", "support", "localcore.base", "localcore.auth", "localcore.mqtt", "localcore.control"),
+        (
+            *("authorizer", "support", "localcore.base", "localcore.auth", "localcore.jobs", "localcore.mqtt"),
+            "localcore.control",
+        ),
         (LOCALCORE + "front", "mqtt443_tools.localcore"),
     ),
     # Libraries
@@ -85,6 +90,7 @@ PARTS: Mapping[str, Part] = {
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),
     "load": Part(("support", "localcore.base", "localcore.mqtt"), (TOOLS + "load",)),
     "send": Part(("support",), (TOOLS + "send",)),
+    "update": Part((*OURS, "cloud", "localcore.control"), (TOOLS + "update",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
     "console": Part(
         ("authorizer", "support", "device", "send", "localcore.control"),
@@ -96,7 +102,7 @@ PARTS: Mapping[str, Part] = {
             *OURS,
             *("localcore.base", "localcore.auth", "localcore.mqtt", "localcore.control", "localcore.front"),
             *("micropython", "virtualboard", "cloud", "device", "flash", "push", "factory", "check", "watch", "config"),
-            *("send", "load", "console"),
+            *("send", "load", "console", "update"),
         ),
         (
             *(
@@ -105,7 +111,7 @@ PARTS: Mapping[str, Part] = {
             ),
             *(
                 f"{TOOLS}{name}.{name}_command"
-                for name in ("console", "load", "local", "monitor", "push", "send", "watch")
+                for name in ("console", "load", "local", "monitor", "push", "send", "update", "watch")
             ),
             TOOLS + "console.export_command",
             *(TOOLS + name for name in ("board", "local", "monitor", "run", "demo", "micropython.__main__")),

@@ -119,7 +119,7 @@ def test_unexpected_error_is_a_refusal_without_its_text() -> None:
 def test_policy_that_is_too_large_is_a_refusal() -> None:
     desk = Desk(device(publish=tuple(f"{number}" + "t" * 200 for number in range(9))))
     assert desk.decide(event("mqtt")) == REFUSAL
-    assert re.match("policy document 3 has .* characters", desk.reason)
+    assert re.match("policy document 5 has .* characters", desk.reason)
 
 
 @pytest.mark.parametrize("context", [None, SimpleNamespace(invoked_function_arn="f")])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,17 @@ def test_default_policy_allows_only_own_id_and_topics() -> None:
         ("iot:Subscribe", f"{IOT_ARN}:topicfilter/commands/sensor-1/*"),
         ("iot:Receive", f"{IOT_ARN}:topic/commands/sensor-1"),
         ("iot:Receive", f"{IOT_ARN}:topic/commands/sensor-1/*"),
+        ("iot:Publish", f"{IOT_ARN}:topic/$aws/things/sensor-1/jobs/*"),
+        ("iot:Publish", f"{IOT_ARN}:topic/$aws/things/sensor-1/streams/*"),
+        ("iot:Subscribe", f"{IOT_ARN}:topicfilter/$aws/things/sensor-1/jobs/*"),
+        ("iot:Receive", f"{IOT_ARN}:topic/$aws/things/sensor-1/jobs/*"),
+        ("iot:Receive", f"{IOT_ARN}:topic/$aws/things/sensor-1/streams/*"),
     ]
 
 
 def test_own_filters_are_literal_and_received_topics_wildcards() -> None:
     own = device(publish=("site/door",), subscribe=("site/+/state", "news/#"))
-    extra = allowed(DEFAULT.render(own, IOT_ARN))[7:]
+    extra = allowed(DEFAULT.render(own, IOT_ARN))[12:]
     assert extra == [
         ("iot:Publish", f"{IOT_ARN}:topic/site/door"),
         ("iot:Subscribe", f"{IOT_ARN}:topicfilter/site/+/state"),
@@ -72,8 +78,9 @@ def test_no_client_id_changes_the_structure_or_exceeds_the_limits(client_id: str
         return
     documents = DEFAULT.render(device(client_id), LONGEST_ARN)
     assert json.loads(json.dumps(documents)) == documents
-    assert all(arn.replace("/*", "").endswith(f"/{client_id}") for _, arn in allowed(documents))
-    assert len(allowed(documents)) == 7
+    bare = [re.sub(r"(/jobs|/streams)?(/\*)?$", "", arn) for _, arn in allowed(documents)]
+    assert all(arn.endswith(f"/{client_id}") for arn in bare)
+    assert len(bare) == 12
 
 
 @pytest.mark.parametrize("client_id", ["x" * 128, "é" * 64, '"' * 128, "\N{GRINNING FACE}" * 32])
@@ -105,7 +112,7 @@ def test_document_may_have_2048_characters() -> None:
 
 
 def test_own_topics_over_the_size_are_refused() -> None:
-    with pytest.raises(PolicyError, match=r"document 3 has .* fewer topics"):
+    with pytest.raises(PolicyError, match=r"document 5 has .* fewer topics"):
         DEFAULT.render(device(publish=tuple(f"{number}" + "t" * 200 for number in range(9))), IOT_ARN)
 
 

@@ -28,6 +28,7 @@ from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.console import MAX_LINE_CHARS
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.printable import printable
+from mqtt443_tools.update.update_command import update
 from mqtt443_tools.watch.watch_command import watch
 
 _OUTPUT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -64,6 +65,7 @@ app.command()(flash)
 app.add_typer(config_app, name="config")
 app.command()(push)
 app.command()(monitor)
+app.command()(update)
 app.command()(check)
 app.add_typer(factory_app, name="factory")
 app.add_typer(cloud_app, name="cloud")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.events import DecisionSink
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
+from mqtt443_tools.localcore.mqtt.reserved import NoServices, ReservedServices
 from mqtt443_tools.localcore.settings import Settings
 
 
@@ -24,3 +25,4 @@ class Context:
     broker: Broker
     decide: DecisionSink
     log: Callable[[str], None]
+    services: ReservedServices = field(default_factory=NoServices)

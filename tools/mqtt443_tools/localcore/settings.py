@@ -224,6 +224,7 @@ class Settings:
         "with 1,000 for an account",
         low=1,
     )
+    job_minute_s: int = guard(60, "seconds between two batches of a job's rollout: a minute at AWS", low=1)
     max_watcher_messages: int = guard(1000, "messages waiting for one watcher; the oldest are dropped")
 
     def __post_init__(self) -> None:

@@ -23,6 +23,18 @@ class ControlError(CommandError):
     """An endpoint seems to run, but does not do what it was asked for."""
 
 
+class IotRefused(ControlError):
+    """The local endpoint refused a call of the control plane, as AWS would.
+
+    Attributes:
+        code: name of the exception, such as `ResourceNotFoundException`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class NotRunning(ControlError):
     """No endpoint runs on the state folder."""
 
@@ -105,6 +117,16 @@ class ControlClient:
         if not isinstance(clients, list) or not all(isinstance(each, str) for each in clients):
             raise ControlError("the local endpoint did not do it")
         return clients
+
+    def iot(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Make a call of the control plane; return its answer. Raises IotRefused or ControlError."""
+        answer = self._answer({"op": "iot", "operation": operation, "parameters": parameters})
+        refused, found = answer.get("refused"), answer.get("answer")
+        if isinstance(refused, dict):
+            raise IotRefused(str(refused.get("code")), f"{operation}: {refused.get('message')}")
+        if not isinstance(found, dict):
+            raise ControlError("the local endpoint did not do it")
+        return found
 
     def save(self) -> None:
         """Let the endpoint write what it has seen of its clients. Raises ControlError."""

@@ -23,6 +23,8 @@ from typing import Any
 from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.jobs.iot_services import IotServices
+from mqtt443_tools.localcore.jobs.service_errors import ServiceError
 from mqtt443_tools.localcore.localcore_errors import ControlRequestError, TopicError
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.session import Message
@@ -31,6 +33,7 @@ from mqtt443_tools.localcore.seen_clients import SeenClients
 
 CONTROL_FILE = "control.json"
 FIRST_LINE_TIMEOUT_S = 5.0
+MAX_REQUEST_BYTES = 256 * 1024
 MAX_CLIENTS = 64
 
 
@@ -44,6 +47,8 @@ class ControlServer:
     - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`, and if wanted `"qos"` (0 or 1;
       default 1) and `"retain"` (default false): publishes; one line
       `{"published": true}`, then as `watch`, which begins before the publish, so that no answer is missed.
+    - `{"op": "iot", "operation": "create_job", "parameters": {...}}`: a call of the control plane, with boto3's names;
+      one line `{"answer": {...}}`, or `{"refused": {"code": C, "message": M}}` with the name of an exception.
     - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
     - `{"op": "save"}`: one line `{"saved": true}`, when seen_clients.py's file is up to date.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
@@ -62,6 +67,7 @@ class ControlServer:
         *,
         now: Callable[[], float],
         seen: SeenClients,
+        services: IotServices,
         logins: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._file = state / CONTROL_FILE
@@ -70,6 +76,7 @@ class ControlServer:
         self._decisions = decisions
         self._now = now
         self._seen = seen
+        self._services = services
         self._logins = logins
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
@@ -78,7 +85,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen, then write the control file."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_REQUEST_BYTES)
         port = self._server.sockets[0].getsockname()[1]
         control = {"port": port, "token": self._token, "pid": os.getpid()}
         write_private(self._file, json.dumps(control).encode())
@@ -131,6 +138,11 @@ class ControlServer:
                     raise ControlRequestError("qos is 0 or 1, retain true or false")
                 message = Message(topic, _decode(encoded), int(qos), retain, None, self._now())
                 await self._watch(topic_filter, reader, writer, message)
+            case {"op": "iot", "operation": str(operation), "parameters": dict(parameters)}:
+                try:
+                    writer.write(_line({"answer": self._services.call(operation, parameters)}))
+                except ServiceError as error:
+                    writer.write(_line({"refused": {"code": error.exception, "message": error.message}}))
             case {"op": "clients"}:
                 writer.write(_line({"clients": self._broker.connected()}))
             case {"op": "save"}:

@@ -119,7 +119,14 @@ class HttpConnection:
         grant = await self._grant(request)
         access = Access(grant, settings.arn_prefix, None, self._peer.source_ip, self._peer.server_name)
         try:
-            check_publish(topic, len(request.body), retain=retain == "true", access=access, settings=settings)
+            check_publish(
+                topic,
+                len(request.body),
+                retain=retain == "true",
+                access=access,
+                settings=settings,
+                services=self._context.services,
+            )
         except PublishRefusedError as refused:
             if refused.kind == "policy":
                 status = HTTPStatus(settings.http_refused_status)

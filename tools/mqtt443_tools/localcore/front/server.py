@@ -33,6 +33,7 @@ from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
 from mqtt443_tools.localcore.front.http import HttpConnection
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.tls import accept_tls, server_context, watched_handshake
+from mqtt443_tools.localcore.jobs.iot_services import IotServices
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
 from mqtt443_tools.localcore.seen_clients import SeenClients
@@ -77,7 +78,8 @@ class LocalCore:
         admission = Admission(settings, clock)
         self.broker = broker
         self._settings = settings
-        self._context = Context(settings, clock, registry, admission, broker, self._remember, log)
+        self._services = IotServices(settings, clock, broker.announce)
+        self._context = Context(settings, clock, registry, admission, broker, self._remember, log, self._services)
         self._leaf = leaf
         self._decide = decide
         self._seen = SeenClients(settings.state, clock, log)
@@ -89,6 +91,7 @@ class LocalCore:
             self._recent,
             now=clock.time,
             seen=self._seen,
+            services=self._services,
             logins=logins,
         )
         self._cleanup = contextlib.AsyncExitStack()
@@ -114,6 +117,9 @@ class LocalCore:
                 endpoints.append((Endpoint(settings.domain_name, is_domain=True), settings.domain_port, ("mqtt",)))
             self._seen.load()
             cleanup.callback(self._seen.keep)
+            with using(settings.state):
+                self._services.start()
+            cleanup.callback(self._services.close)
             cleanup.push_async_callback(self._end_connections)
             for endpoint, port, alpn in endpoints:
                 leaf = issue_leaf(ca, endpoint.names, self._leaf, self._context.clock.time())

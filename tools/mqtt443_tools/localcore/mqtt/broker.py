@@ -18,7 +18,7 @@ from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, Message, Session
 from mqtt443_tools.localcore.mqtt.shared import SharedGroup, SharedSubscriptions
 from mqtt443_tools.localcore.mqtt.subscriptions import Subscriptions
-from mqtt443_tools.localcore.mqtt.topics import is_shared
+from mqtt443_tools.localcore.mqtt.topics import is_shared, matches
 from mqtt443_tools.localcore.mqtt.wills import DelayedWills
 from mqtt443_tools.localcore.settings import Settings
 
@@ -144,6 +144,19 @@ class Broker:
                 self._route(self._waiting.popleft())
         finally:
             self._routing = False
+
+    def announce(self, topic: str, payload: bytes) -> None:
+        """Publish a message of a service behind a reserved topic."""
+        self.publish(Message(topic, payload, 1, False, None, self._clock.time()))
+
+    def answer(self, client_id: str, topic: str, payload: bytes) -> None:
+        """Publish the answer of such a service, which the client that asked gets without a subscription, too."""
+        self.announce(topic, payload)
+        session, connection = self._sessions.get(client_id), self._connections.get(client_id)
+        if session is None or connection is None:
+            return
+        if not any(matches(topic_filter, topic) for topic_filter in session.subscriptions):
+            connection.deliver(Message(topic, payload, 0, False, None, self._clock.time()), 0)
 
     def subscribe(self, session: Session, topic_filter: str, options: int) -> None:
         """Subscribe a session to a valid filter, shared or not."""

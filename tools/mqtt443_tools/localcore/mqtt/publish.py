@@ -6,7 +6,7 @@ from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.localcore_errors import PublishRefusedError, TopicError
 from mqtt443_tools.localcore.mqtt.properties import Properties
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
-from mqtt443_tools.localcore.mqtt.reserved import explain_reserved
+from mqtt443_tools.localcore.mqtt.reserved import ReservedServices, explain_reserved
 from mqtt443_tools.localcore.mqtt.topics import check_topic, is_basic_ingest, is_reserved
 from mqtt443_tools.localcore.settings import Settings
 
@@ -14,7 +14,9 @@ MAX_CONTENT_TYPE_BYTES, MAX_PROPERTY_BYTES = 256, 8192
 """AWS's limits of content type, and of correlation data and user properties (General Reference)."""
 
 
-def check_publish(topic: str, payload_bytes: int, *, retain: bool, access: Access, settings: Settings) -> None:
+def check_publish(
+    topic: str, payload_bytes: int, *, retain: bool, access: Access, settings: Settings, services: ReservedServices
+) -> None:
     """Judge a publish against limits and policy. Raises PublishRefusedError.
 
     A retained message on a `$` topic is not kept at AWS, so it is refused like any other use of a reserved topic.
@@ -33,7 +35,7 @@ def check_publish(topic: str, payload_bytes: int, *, retain: bool, access: Acces
     verdict = access.publish(topic, retain=retain)
     if not verdict.allowed:
         raise PublishRefusedError("policy", verdict.explanation, ReasonCode.NOT_AUTHORIZED)
-    if is_reserved(topic) and (retain or not is_basic_ingest(topic)):
+    if is_reserved(topic) and (retain or not (is_basic_ingest(topic) or services.serves(topic))):
         raise PublishRefusedError("reserved", explain_reserved(topic), ReasonCode.TOPIC_NAME_INVALID)
 
 

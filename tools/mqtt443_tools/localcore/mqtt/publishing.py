@@ -44,16 +44,26 @@ class Publishing:
             return
         try:
             check_publish(
-                packet.topic, len(packet.payload), retain=packet.retain, access=link.access, settings=settings
+                packet.topic,
+                len(packet.payload),
+                retain=packet.retain,
+                access=link.access,
+                settings=settings,
+                services=link.context.services,
             )
             if packet.properties is not NONE:
                 check_properties(packet.properties, settings)
         except PublishRefusedError as refused:
             self._refuse(packet, refused)
             return
-        link.context.broker.publish(Message.of(packet, link.session.client_id, link.context.clock.time()))
+        is_request = packet.topic[0] == "$" and link.context.services.serves(packet.topic)
+        if not is_request:
+            link.context.broker.publish(Message.of(packet, link.session.client_id, link.context.clock.time()))
         if packet.packet_id is not None:
             link.send(link.answers.puback(packet.packet_id))
+        if is_request:
+            for topic, payload in link.context.services.request(packet.topic, packet.payload):
+                link.context.broker.answer(link.session.client_id, topic, payload)
 
     def _resolve(self, packet: Publish) -> Publish | None:
         """Put the topic in place of its alias (MQTT 5, clause 3.3.2.3.4); None where that closed the connection."""

@@ -6,6 +6,31 @@ From "Reserved topics" and "Basic Ingest" in the Developer Guide.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class ReservedServices(Protocol):
+    """The services behind the reserved topics, as the broker sees them."""
+
+    def serves(self, topic: str) -> bool:
+        """Return whether a reserved topic or filter belongs to one of them."""
+
+    def request(self, topic: str, payload: bytes) -> Sequence[tuple[str, bytes]]:
+        """Take what a client published there; return the answers for it, each a topic and a payload."""
+
+
+class NoServices:
+    """An endpoint without such services."""
+
+    def serves(self, topic: str) -> bool:  # noqa: ARG002
+        """Serve nothing."""
+        return False
+
+    def request(self, topic: str, payload: bytes) -> Sequence[tuple[str, bytes]]:  # noqa: ARG002
+        """Answer nothing."""
+        return ()
+
 
 SERVED_BY_AWS = (
     (re.compile(r"\$aws/things/[^/]+/jobs(/|$)"), "jobs"),

@@ -150,7 +150,8 @@ class Subscribing:
         if (problem := self._check(topic_filter)) is not None:
             return problem
         settings = self._link.settings
-        if is_reserved(split_share(topic_filter)[1] if is_shared(topic_filter) else topic_filter):
+        bare = split_share(topic_filter)[1] if is_shared(topic_filter) else topic_filter
+        if is_reserved(bare) and not self._link.context.services.serves(topic_filter):
             detail = explain_reserved(topic_filter)
             closes = settings.reserved_topics == "close"
             return self._refused("CLIENT_ERROR", detail, ReasonCode.TOPIC_FILTER_INVALID, closes_311=closes)

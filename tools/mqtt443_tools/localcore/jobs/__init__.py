@@ -1,0 +1,1 @@
+"""AWS IoT Jobs, MQTT-based file delivery, and the registry of Things."""

@@ -1,0 +1,180 @@
+"""The services behind the reserved topics: routes what a device publishes, and what a command asks for, to them.
+
+The broker asks this module about a `$aws` topic, and knows nothing else of jobs and streams. AWS sends the answer to a
+request to the device that made it, subscribed or not (Developer Guide, "Jobs device MQTT API operations").
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mqtt443_tools.localcore.clock import Clock, Handle
+from mqtt443_tools.localcore.jobs.job_control import JobControl
+from mqtt443_tools.localcore.jobs.jobs_database import JOBS_FILE, open_jobs_database
+from mqtt443_tools.localcore.jobs.request_fields import MAX_TOKEN_BYTES, parse_json
+from mqtt443_tools.localcore.jobs.service_errors import ServiceError, invalid
+from mqtt443_tools.localcore.jobs.streams import Streams
+from mqtt443_tools.localcore.jobs.thing_registry import Params, ThingRegistry
+from mqtt443_tools.localcore.settings import Settings
+
+JOB_TOPIC = re.compile(
+    r"\$aws/things/([a-zA-Z0-9:_-]{1,128})/jobs/(?:(get|start-next)|(\$next|[a-zA-Z0-9_-]{1,64})/(get|update))"
+)
+STREAM_TOPIC = re.compile(r"\$aws/things/([a-zA-Z0-9:_-]{1,128})/streams/([a-zA-Z0-9_-]{1,128})/(describe|get)/json")
+SERVED = re.compile(r"\$aws/things/[^/]+/(jobs|streams)/.+")
+CONTROL_CALLS = (
+    "create_thing", "describe_thing", "create_thing_group", "add_thing_to_thing_group", "delete_thing_group",
+    "create_job", "describe_job", "get_job_document", "describe_job_execution", "list_job_executions_for_job",
+    "list_jobs", "cancel_job", "create_stream", "describe_stream", "delete_stream",
+)  # fmt: skip
+
+Answer = tuple[str, bytes]
+"""Topic and payload."""
+
+
+class IotServices:
+    """Jobs, streams and Things of one endpoint.
+
+    Args:
+        settings: of the endpoint.
+        clock: for times and timers.
+        publish: publishes a message of the services to its subscribers.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, publish: Callable[[str, bytes], None]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._publish = publish
+        self._timer: Handle | None = None
+        self._database: sqlite3.Connection | None = None
+
+    def start(self) -> None:
+        """Open the database, do what became due meanwhile, and set the timer. Raises StoreError or OSError."""
+        database = self._database = open_jobs_database(self._settings.state / JOBS_FILE)
+        prefix, now = self._settings.arn_prefix, self._clock.time
+        registry = ThingRegistry(database, prefix)
+        self._jobs = JobControl(
+            database, registry, prefix, now=now, minute_s=self._settings.job_minute_s, on_changed=self._notify
+        )
+        self._streams = Streams(database, prefix, now)
+        owners = (registry, self._jobs, self._streams)
+        self._calls: dict[str, Callable[[Params], Params]] = {
+            name: getattr(owner, name) for owner in owners for name in CONTROL_CALLS if hasattr(owner, name)
+        }
+        self._run_due()
+
+    def close(self) -> None:
+        """Cancel the timer and close the database."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._database is not None:
+            self._database.close()
+
+    def serves(self, topic: str) -> bool:
+        """Return whether a reserved topic or filter belongs to one of the services."""
+        return SERVED.fullmatch(topic) is not None
+
+    def request(self, topic: str, payload: bytes) -> list[Answer]:
+        """Take what a device published on a reserved topic; return the answers for it."""
+        if (found := JOB_TOPIC.fullmatch(topic)) is not None:
+            answers = [self._job_answer(topic, found, payload)]
+            self._set_timer()
+            return answers
+        if (found := STREAM_TOPIC.fullmatch(topic)) is not None:
+            return list(self._stream_answers(found, payload))
+        rejected = {"code": "InvalidTopic", "message": "The topic does not map to any API."}
+        return [(f"{topic}/rejected", self._encode(rejected, None))]
+
+    def call(self, operation: str, params: Params) -> Params:
+        """Make a control call. Raises ServiceError."""
+        if operation not in self._calls:
+            raise invalid(f"{operation}: the local endpoint has no such call")
+        answer = self._calls[operation](params)
+        self._set_timer()
+        return answer
+
+    def _job_answer(self, topic: str, found: re.Match[str], payload: bytes) -> Answer:
+        thing, about_all, job_id, verb = found.groups()
+        executions = self._jobs.executions
+        request: dict[str, Any] = {}
+        try:
+            request = parse_json(payload) if payload else {}
+            token = _token(request)
+            if about_all == "get":
+                answer = executions.pending(thing, request)
+            elif about_all == "start-next":
+                answer = executions.start_next(thing, request)
+            elif verb == "get":
+                answer = executions.describe(thing, job_id, request)
+            else:
+                answer = executions.update(thing, job_id, request)
+        except ServiceError as error:
+            rejected: dict[str, Any] = {"code": error.code, "message": error.message}
+            rejected |= {} if error.state is None else {"executionState": error.state}
+            return f"{topic}/rejected", self._encode(rejected, request.get("clientToken"))
+        return f"{topic}/accepted", self._encode(answer, token)
+
+    def _stream_answers(self, found: re.Match[str], payload: bytes) -> Iterator[Answer]:
+        thing, stream_id, verb = found.groups()
+        base = f"$aws/things/{thing}/streams/{stream_id}"
+        request: dict[str, Any] = {}
+        try:
+            request = parse_json(payload)
+            token = request.get("c")
+            if token is not None and (not isinstance(token, str) or len(token.encode()) > MAX_TOKEN_BYTES):
+                raise invalid(f"c: must be text of at most {MAX_TOKEN_BYTES} bytes")
+            said = {} if token is None else {"c": token}
+            if verb == "describe":
+                yield f"{base}/description/json", _compact(said | self._streams.describe(stream_id, request))
+                return
+            for block in self._streams.blocks(stream_id, request):
+                yield f"{base}/data/json", _compact(said | block)
+        except ServiceError as error:
+            token = request.get("c")
+            said = {"c": token} if isinstance(token, str) and len(token) <= MAX_TOKEN_BYTES else {}
+            yield f"{base}/rejected/json", _compact({"o": error.code, "m": error.message} | said)
+
+    def _notify(self, thing: str, next_changed: bool) -> None:
+        """Tell a device that its list of pending jobs, or the next of them, is another one."""
+        executions = self._jobs.executions
+        pending = executions.pending(thing, {})
+        by_status = {"IN_PROGRESS": pending["inProgressJobs"], "QUEUED": pending["queuedJobs"]}
+        jobs = {status: found for status, found in by_status.items() if found}
+        base = f"$aws/things/{thing}/jobs"
+        self._publish(f"{base}/notify", self._encode({"jobs": jobs}, None))
+        if next_changed:
+            self._publish(f"{base}/notify-next", self._encode({"execution": executions.next_execution(thing)}, None))
+
+    def _encode(self, answer: dict[str, Any], token: object) -> bytes:
+        said = {"clientToken": token} if isinstance(token, str) and len(token) <= MAX_TOKEN_BYTES else {}
+        return _compact(said | {"timestamp": int(self._clock.time())} | answer)
+
+    def _run_due(self) -> None:
+        self._timer = None
+        self._jobs.run_due()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Come back when the next batch or the next end of a time is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._jobs.next_due()
+        if due is not None:
+            self._timer = self._clock.call_later(max(due - self._clock.time(), 0.0), self._run_due)
+
+
+def _token(request: Params) -> str | None:
+    token = request.get("clientToken")
+    if token is not None and (not isinstance(token, str) or not 0 < len(token.encode()) <= MAX_TOKEN_BYTES):
+        raise invalid(f"clientToken: must be text of 1 to {MAX_TOKEN_BYTES} bytes")
+    return token
+
+
+def _compact(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,87 @@
+"""How fast a job reaches its targets, and when its failures end it (Developer Guide, "How job configurations work")."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mqtt443_tools.localcore.jobs.service_errors import ServiceError, invalid
+
+MAX_PER_MINUTE = 1000
+"""The quota "Job execution roll out rate", which is also the rate of a job without a rollout configuration."""
+
+TERMINAL = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
+FAILURES = {
+    "FAILED": ("FAILED",),
+    "REJECTED": ("REJECTED",),
+    "TIMED_OUT": ("TIMED_OUT",),
+    "ALL": ("FAILED", "REJECTED", "TIMED_OUT"),
+}
+
+
+def check_rollout(rollout: Mapping[str, Any]) -> None:
+    """Check a `jobExecutionsRolloutConfig`. Raises ServiceError."""
+    _check_number(rollout.get("maximumPerMinute", 1), "maximumPerMinute", 1, MAX_PER_MINUTE)
+    exponential = rollout.get("exponentialRate")
+    if exponential is None:
+        return
+    if not isinstance(exponential, dict) or not isinstance(exponential.get("rateIncreaseCriteria"), dict):
+        raise invalid("exponentialRate: must have baseRatePerMinute, incrementFactor and rateIncreaseCriteria")
+    _check_number(exponential.get("baseRatePerMinute"), "baseRatePerMinute", 1, 1000)
+    _check_number(exponential.get("incrementFactor"), "incrementFactor", 1.1, 5)
+    criteria = exponential["rateIncreaseCriteria"]
+    names = [name for name in ("numberOfNotifiedThings", "numberOfSucceededThings") if criteria.get(name) is not None]
+    if len(names) != 1:
+        raise invalid("rateIncreaseCriteria: must be either numberOfNotifiedThings or numberOfSucceededThings")
+    _check_number(criteria[names[0]], names[0], 1, 2**31 - 1)
+
+
+def check_abort(abort: Mapping[str, Any]) -> None:
+    """Check an `abortConfig`. Raises ServiceError."""
+    criteria = abort.get("criteriaList")
+    if not isinstance(criteria, list) or not criteria:
+        raise invalid("abortConfig: must have a criteriaList")
+    for each in criteria:
+        if not isinstance(each, dict) or each.get("failureType") not in FAILURES or each.get("action") != "CANCEL":
+            raise invalid(f"criteriaList: failureType must be one of {', '.join(FAILURES)}, action CANCEL")
+        _check_number(each.get("thresholdPercentage"), "thresholdPercentage", 0.01, 100)
+        _check_number(each.get("minNumberOfExecutedThings"), "minNumberOfExecutedThings", 1, 2**31 - 1)
+
+
+def rate_per_minute(rollout: Mapping[str, Any], counts: Mapping[str, int]) -> int:
+    """Return how many targets are notified in the minute that begins now.
+
+    The rate is multiplied by the increment factor each time another `rateIncreaseCriteria` of Things is reached.
+    """
+    limit: int = rollout.get("maximumPerMinute", MAX_PER_MINUTE)
+    exponential = rollout.get("exponentialRate")
+    if exponential is None:
+        return limit
+    criteria = exponential["rateIncreaseCriteria"]
+    if "numberOfSucceededThings" in criteria:
+        steps = counts.get("SUCCEEDED", 0) // criteria["numberOfSucceededThings"]
+    else:
+        steps = sum(counts.values()) // criteria["numberOfNotifiedThings"]
+    base, factor = exponential["baseRatePerMinute"], exponential["incrementFactor"]
+    if steps * math.log(factor) >= math.log(limit):
+        return limit
+    return min(limit, int(base * factor**steps))
+
+
+def aborts(abort: Mapping[str, Any], counts: Mapping[str, int]) -> bool:
+    """Tell whether a job's failures end it.
+
+    AWS names "executed things" and does not define them: here they are the executions that have ended.
+    """
+    ended = sum(counts.get(status, 0) for status in TERMINAL)
+    for each in abort.get("criteriaList", ()):
+        failed = sum(counts.get(status, 0) for status in FAILURES[each["failureType"]])
+        if ended >= each["minNumberOfExecutedThings"] and failed * 100 >= each["thresholdPercentage"] * max(ended, 1):
+            return True
+    return False
+
+
+def _check_number(value: object, name: str, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ServiceError("InvalidRequest", f"{name}: must be a number from {low:g} to {high:g}")

@@ -1,0 +1,102 @@
+"""Which boards an update is for, and the files that it brings them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mqtt443 import __version__
+from mqtt443_authorizer.store import CredentialStore
+
+from mqtt443_tools.support.board_code import own_code
+from mqtt443_tools.support.compile_mpy import compile_package
+from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.paths import FIRMWARE
+from mqtt443_tools.support.read_file import read_file
+from mqtt443_tools.update.file_bundle import build_bundle
+from mqtt443_tools.update.job_documents import Update
+
+MAX_GROUP_BYTES = 4 * 1024 * 1024
+MAX_FILE_BYTES = 512 * 1024
+PACKAGE_FOLDER = "lib/mqtt443/"
+
+
+def choose_devices(store: CredentialStore, names: Sequence[str], *, all_devices: bool, group: Path | None) -> list[str]:
+    """Return the client ids that an update is for, sorted.
+
+    Args:
+        store: of the registered devices.
+        names: client ids, as given.
+        all_devices: every device that is registered and enabled.
+        group: a table whose first column has client ids, such as the devices.csv of a factory.
+
+    Raises:
+        UsageError: none or several of the three are given.
+        CommandError: a device is not registered, or the table cannot be read.
+    """
+    if sum((bool(names), all_devices, group is not None)) != 1:
+        raise UsageError("name devices, or add --all, or --group FILE")
+    if all_devices:
+        found = sorted(device.client_id for device in store.all() if device.enabled)
+        if not found:
+            raise CommandError("no devices are registered; add one with `mqtt443 device add`")
+        return found
+    wanted = list(names) if group is None else _read_group(group)
+    missing = [name for name in dict.fromkeys(wanted) if store.by_client_id(name) is None]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CommandError(f"{missing[0]}{more}: not registered; see `mqtt443 device list`")
+    return sorted(set(wanted))
+
+
+def sensors_update(beside: Path) -> Update:
+    """Return the update that brings the user's own code, which is beside config.json, see `own_code`.
+
+    Raises:
+        CommandError: there is none, or it does not compile.
+    """
+    files = own_code(beside)
+    if not files:
+        raise CommandError(f"there is no sensors.py and no folder board/ in {beside}: add --folder")
+    return Update("files", {}, f"files: {', '.join(sorted(files))}", build_bundle(files))
+
+
+def files_update(texts: Sequence[str], delete: Sequence[str]) -> Update:
+    """Return the update of single files.
+
+    Args:
+        texts: `FILE`, or `FILE:PATH` with the path on the board if its name alone is not that.
+        delete: paths on the board.
+
+    Raises:
+        CommandError: a file cannot be read.
+    """
+    files = {}
+    for text in texts:
+        name, _, path = text.partition(":")
+        files[path or Path(name).name] = read_file(Path(name), MAX_FILE_BYTES)
+    named = [*sorted(files), *(f"{path} (deleted)" for path in sorted(set(delete) - set(files)))]
+    return Update("files", {}, f"files: {', '.join(named)}", build_bundle(files, delete))
+
+
+def package_update() -> Update:
+    """Return the update to the package that this program has, compiled. Raises CommandError."""
+    with TemporaryDirectory(prefix="mqtt443-update-") as folder:
+        compile_package(FIRMWARE, Path(folder))
+        files = {PACKAGE_FOLDER + path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    return Update("package", {"version": __version__}, f"package {__version__}", build_bundle(files))
+
+
+def _read_group(path: Path) -> list[str]:
+    try:
+        text = read_file(path, MAX_GROUP_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path}: not UTF-8; save the file as UTF-8") from error
+    rows = [row[0].strip() for row in csv.reader(io.StringIO(text, newline="")) if row and row[0].strip()]
+    found = rows[1:] if rows[:1] == ["client_id"] else rows
+    if not found:
+        raise CommandError(f"{path}: no client ids in its first column")
+    return found

@@ -1,0 +1,198 @@
+"""The command `mqtt443 update`: sends an update to boards through AWS IoT Jobs, and shows how it goes."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
+
+from mqtt443_tools.device.backends import open_backend
+from mqtt443_tools.device.device_console import reported
+from mqtt443_tools.support.console import Console, terminal
+from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.options import (
+    JsonOption,
+    ProfileOption,
+    RegionOption,
+    StackOption,
+    StateOption,
+    YesOption,
+)
+from mqtt443_tools.support.paths import STATE
+from mqtt443_tools.support.printable import printable
+from mqtt443_tools.update.boards import choose_devices, files_update, package_update, sensors_update
+from mqtt443_tools.update.follow_job import BAD, JobState, follow, job_state, results
+from mqtt443_tools.update.job_documents import Update, config_update, secret_keys
+from mqtt443_tools.update.job_service import JobService
+from mqtt443_tools.update.open_service import open_service
+from mqtt443_tools.update.start_job import Rollout, check_targets, new_job_id, start_job
+
+MAX_SHOWN = 20
+
+
+def update(
+    devices: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Client ids.", show_default=False)
+    ] = None,
+    *,
+    all_devices: Annotated[bool, typer.Option("--all", help="Every device that is registered and enabled.")] = False,
+    group: Annotated[
+        Path | None, typer.Option(show_default=False, help="A table with client ids in its first column.")
+    ] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", show_default=False, help="A key of config.json; KEY=- asks for its value."),
+    ] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Give a key its default again.")
+    ] = None,
+    within: Annotated[
+        int | None,
+        typer.Option(min=10, max=3600, show_default=False, help="Seconds to try a new config; default: 120."),
+    ] = None,
+    sensors: Annotated[bool, typer.Option("--sensors", help="Send sensors.py and lib/, or the folder board/.")] = False,
+    folder: Annotated[Path, typer.Option(help="For --sensors: where they are.")] = Path(),
+    package: Annotated[bool, typer.Option("--package", help="Send the package of this mqtt443.")] = False,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE[:PATH]", show_default=False, help="Send a file, to PATH on the board."),
+    ] = None,
+    delete: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", show_default=False, help="Remove a file of the board.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Restart the boards.")] = False,
+    per_minute: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, show_default=False, help="Boards a minute; default: one, then faster with each success."
+        ),
+    ] = None,
+    abort_percent: Annotated[
+        float, typer.Option(min=0.01, max=100, help="Cancel the rest once this share of boards has failed.")
+    ] = Rollout.abort_percent,
+    abort_after: Annotated[
+        int, typer.Option(min=1, help="Number of boards that must have ended before that.")
+    ] = Rollout.abort_after,
+    timeout_minutes: Annotated[
+        int, typer.Option(min=1, max=10080, help="A board that has started fails after this time.")
+    ] = Rollout.timeout_minutes,
+    follow_s: Annotated[
+        float | None,
+        typer.Option("--follow", min=0, show_default=False, help="Seconds to follow the job; default: to its end."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent to which board.")] = False,
+    status: Annotated[str | None, typer.Option(metavar="JOB", show_default=False, help="Show a job.")] = None,
+    cancel: Annotated[str | None, typer.Option(metavar="JOB", show_default=False, help="Cancel a job.")] = None,
+    yes: YesOption = False,
+    state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Update boards over the air: config, sensors, files or package.
+
+    Example: mqtt443 update my-board --config interval_s=30
+    """
+    console = Console(to_stderr=as_json, yes=yes)
+    where = f" --stack {stack}" if stack else f" --state {state}"
+    kinds = [config or unset, sensors, package, file or delete, restart]
+    asked = sum(map(bool, kinds))
+    if status or cancel:
+        if (status and cancel) or asked or devices or all_devices or group:
+            raise UsageError("--status and --cancel name a job and nothing else")
+        with open_service(state, stack, region, profile) as service:
+            if cancel:
+                _cancel(service, cancel)
+            job_id = status or cancel or ""
+            _show(service, job_id, job_state(service, job_id), console, as_json=as_json)
+        return
+    if asked != 1:
+        raise UsageError(
+            "choose one update: --config or --unset, --sensors, --package, --file or --delete, or --restart"
+        )
+    backend = open_backend(state, stack, region, profile)
+    with reported():
+        targets = choose_devices(backend.store, devices or (), all_devices=all_devices, group=group)
+    check_targets(targets)
+    if config or unset:
+        wanted = config_update(_with_secrets(config or [], console), unset or (), within)
+    elif sensors or package:
+        wanted = sensors_update(folder) if sensors else package_update()
+    else:
+        wanted = Update("restart", {}, "restart") if restart else files_update(file or (), delete or ())
+    rollout = Rollout(per_minute, abort_percent, abort_after, timeout_minutes)
+    console.say(f"{wanted.summary}{f' ({len(wanted.bundle):,} bytes)' if wanted.bundle else ''}")
+    console.say(_named(targets))
+    if dry_run:
+        if as_json:
+            typer.echo(json.dumps({"action": wanted.action, "devices": targets, "bytes": len(wanted.bundle)}))
+        return
+    if len(targets) > 1 and not console.confirm(f"Update {len(targets)} devices?"):
+        raise CommandError("no device was updated")
+    job_id = new_job_id(time.time())
+    with open_service(state, stack, region, profile) as service:
+        with console.progress("preparing") as progress:
+            start_job(service, job_id, targets, wanted, rollout, progress=progress)
+        again = f"mqtt443 update --status {job_id}{where}"
+        console.say(f"job {job_id}; Ctrl-C leaves it running, see it again with: {again}")
+        try:
+            ended = follow(service, job_id, lambda now: console.say(now.line()), timeout_s=follow_s)
+        except KeyboardInterrupt:
+            console.warn(
+                f"the job goes on; see it with `{again}`, end it with `{again.replace('--status', '--cancel')}`"
+            )
+            raise
+        _show(service, job_id, ended, console, as_json=as_json)
+
+
+def _with_secrets(texts: list[str], console: Console) -> list[str]:
+    """Replace each `KEY=-` by what a person types, or by a line of standard input."""
+    found = [text for text in texts if not text.endswith("=-")]
+    for key in secret_keys(texts):
+        if console.is_attended:
+            value = console.ask(key, "", hidden=True)
+        else:
+            value = sys.stdin.readline(4096).rstrip("\r\n").removeprefix("\ufeff")
+        found.append(f"{key}={value}")
+    return found
+
+
+def _named(targets: list[str]) -> str:
+    more = f" and {len(targets) - MAX_SHOWN} more" if len(targets) > MAX_SHOWN else ""
+    return f"to {', '.join(targets[:MAX_SHOWN])}{more}"
+
+
+def _cancel(service: JobService, job_id: str) -> None:
+    """Cancel a job, also for boards that have begun."""
+    if job_state(service, job_id).status == "COMPLETED":
+        raise CommandError(f"job {job_id} has ended; there is nothing to cancel")
+    service.call("cancel_job", jobId=job_id, comment="cancelled with mqtt443 update", force=True)
+
+
+def _show(service: JobService, job_id: str, state: JobState, console: Console, *, as_json: bool) -> None:
+    """Print what became of a job; raises CommandError if a board failed or the job was cancelled."""
+    rows = list(results(service, job_id))
+    if as_json:
+        boards = [{"client_id": row.client_id, "result": row.result, "details": row.details} for row in rows]
+        typer.echo(json.dumps({"job": job_id, "status": state.status, "counts": state.counts, "boards": boards}))
+    elif rows:
+        out = terminal() if sys.stdout.isatty() else RichConsole(width=1000, color_system=None)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("client id", "result", "reason"):
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in (row.client_id, row.result, row.details)))
+        out.print(table)
+    if state.status == "CANCELED":
+        raise CommandError(f"job {job_id} was cancelled{f': {state.why}' if state.why else ''}")
+    failed = sum(count for word, count in state.counts.items() if word in BAD)
+    if failed:
+        raise CommandError(f"job {job_id}: {failed} of {sum(state.counts.values())} boards failed")
+    if not state.has_ended:
+        console.say(f"job {job_id} goes on: {state.line()}")
