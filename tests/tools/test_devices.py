@@ -1,15 +1,19 @@
 """Registering devices and changing them, as a library."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_authorizer import database, sqlitestore
 from mqtt443_authorizer.device import Device
+from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, PolicyError
 from mqtt443_authorizer.memorystore import MemoryStore
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.secret import SCRYPT, SHA256, match
 from mqtt443_authorizer.store import CredentialStore
+from mqtt443_tools.device import registration
 from mqtt443_tools.device.registration import MAX_ATTEMPTS, add_device, drop_old, remove, rotate, set_enabled, take_back
 
 from tests.support.aws.logins import Desk, event
@@ -206,3 +210,32 @@ def test_endless_concurrent_changes_end_in_a_conflict() -> None:
     add_device(store, "sensor-1", now=NOW)
     with pytest.raises(Conflict, match="run the command again"):
         set_enabled(store, "sensor-1", False)
+
+
+MANY = [registration.NewDevice(f"sensor-{number}", f"user-{number}", None, (), ()) for number in range(10_000)]
+
+
+def test_ten_thousand_devices_are_one_transaction_locally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transactions: list[object] = []
+
+    def counted(connection: Any) -> Any:
+        transactions.append(connection)
+        return database.transaction(connection)
+
+    monkeypatch.setattr(sqlitestore, "transaction", counted)
+    store = sqlitestore.SqliteStore(tmp_path / "devices.sqlite")
+    registration.add_devices(store, MANY, now=0)
+    assert len(transactions) <= 2  # one may make the table
+    assert len(store.all()) == len(MANY)
+
+
+def test_ten_thousand_devices_are_200_transactions_in_aws() -> None:
+    """At 50 ms each, 10 seconds; moto's own time grows with the square of the items, so it is not asked here."""
+    sizes: list[int] = []
+
+    class Table:
+        def transact_write_items(self, TransactItems: list[Any]) -> None:
+            sizes.append(len(TransactItems))
+
+    registration.add_devices(DynamoStore("devices", Table()), MANY, now=0)
+    assert sizes == [100] * 200
