@@ -24,6 +24,7 @@ function(idf_build_set_property)
 endfunction()
 macro(project name)
     _project(${name} LANGUAGES NONE)
+    set(MICROPY_DIR ${CMAKE_SOURCE_DIR}/../..)  # as esp32_common.cmake does
     include(${CMAKE_SOURCE_DIR}/../../py/usermod.cmake)
     file(WRITE ${CMAKE_BINARY_DIR}/seen "${IDF_TARGET}\\n${MICROPY_FROZEN_MANIFEST}\\n${MICROPY_SOURCE_USERMOD}\\n")
 endmacro()

@@ -24,7 +24,10 @@ echo "$@" >> "{log}"
 echo compiling; echo "error: this is wrong" >&2
 {ending}
 mkdir -p "$objects/genhdr"
-printf '#!/bin/sh\\n' > "$objects/micropython"
+word=002
+case " $* " in *" MICROPY_FORCE_32BIT=1 "*) word=001;; esac
+{word}
+printf "\\\\177ELF\\\\$word" > "$objects/micropython"
 chmod +x "$objects/micropython"
 """
 
@@ -38,10 +41,10 @@ class Workshop:
         self.log = folder / "calls"
         self.play()
 
-    def play(self, ending: str = "") -> None:
+    def play(self, ending: str = "", word: str = "") -> None:
         (self.folder / "bin").mkdir(exist_ok=True)
         for tool in ("gcc", "make"):
-            (self.folder / "bin" / tool).write_text(FAKE_TOOL.format(log=self.log, ending=ending))
+            (self.folder / "bin" / tool).write_text(FAKE_TOOL.format(log=self.log, ending=ending, word=word))
             (self.folder / "bin" / tool).chmod(0o755)
 
     def build(self, *names: str, said: list[str] | None = None) -> None:
@@ -83,6 +86,13 @@ def test_compiler_gets_the_module_and_word_size_of_the_recipe(workshop: Workshop
     module = f"USER_C_MODULES={recipes.USER_MODULES}"
     assert [module in words for words in workshop.calls] == [False, True, True, False]
     assert ["MICROPY_FORCE_32BIT=1" in words for words in workshop.calls] == [False, False, True, False]
+
+
+def test_makefile_that_ignores_the_word_size_is_an_error(workshop: Workshop) -> None:
+    workshop.play(word="word=002")
+    with pytest.raises(BuildError, match="another word size than 32 bits: its Makefile no longer takes MICROPY_FORCE"):
+        workshop.build("alpn32")
+    assert find("alpn32", workshop.output) is None
 
 
 def test_changed_module_rebuilds_only_interpreters_that_have_it(

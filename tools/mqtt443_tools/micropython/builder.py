@@ -25,6 +25,8 @@ from mqtt443_tools.support.console import Advance, Console
 MAKE_S = 600
 COMPILED_FILES = 300  # about; each of them is a line "CC …" of the output, which shows the progress
 _TAIL_LINES = 12
+_ELF = b"\x7fELF"
+_ELF_CLASSES = {32: 1, 64: 2}  # EI_CLASS (System V ABI, "ELF Identification")
 _PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 
 
@@ -81,6 +83,26 @@ def check_tools(bits: int = 64) -> None:
             raise BuildError(f"gcc {' '.join(flags)} cannot build a program: apt install {package}")
 
 
+def check_built(program: Path, recipe: Recipe, version: str) -> None:
+    """Check that the compiler made what the recipe asks for: a Makefile ignores a setting that it does not know.
+
+    Args:
+        program: the new interpreter; its word size is checked where it is an ELF file.
+        recipe: of the interpreter.
+        version: of MicroPython.
+
+    Raises:
+        BuildError: it has another word size.
+    """
+    with program.open("rb") as file:
+        header = file.read(len(_ELF) + 1)
+    if header.startswith(_ELF) and header[-1] != _ELF_CLASSES[recipe.bits]:
+        raise BuildError(
+            f"MicroPython {version} was built for another word size than {recipe.bits} bits: its Makefile no longer "
+            "takes MICROPY_FORCE_32BIT"
+        )
+
+
 @contextmanager
 def _alone(output: Path) -> Iterator[None]:
     """Make a second build wait for the first, so that they do not do the same work twice."""
@@ -113,6 +135,7 @@ def _build_one(
             "VARIANT_DIR": str(VARIANT),
         }
         _make(tree / "ports" / "unix", settings, version, log, advance)
+        check_built(objects / "micropython", recipe, version)
         finished.mkdir()
         shutil.copy2(objects / "micropython", finished)
         shutil.copytree(objects / "genhdr", finished / "genhdr")  # compiling the module by itself needs these
