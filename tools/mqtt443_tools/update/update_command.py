@@ -33,6 +33,8 @@ from mqtt443_tools.update.open_service import open_service
 from mqtt443_tools.update.start_job import Rollout, check_targets, new_job_id, start_job
 
 MAX_SHOWN = 20
+FLEET_WITHIN_S = 50
+"""Less than the minute after which the rollout reaches a second board, so that a bad config stops at the first."""
 
 
 def update(
@@ -53,7 +55,12 @@ def update(
     ] = None,
     within: Annotated[
         int | None,
-        typer.Option(min=10, max=3600, show_default=False, help="Seconds to try a new config; default: 120."),
+        typer.Option(
+            min=10,
+            max=3600,
+            show_default=False,
+            help="Seconds to try a new config; default: 120, or 50 for several boards.",
+        ),
     ] = None,
     sensors: Annotated[bool, typer.Option("--sensors", help="Send sensors.py and lib/, or the folder board/.")] = False,
     folder: Annotated[Path, typer.Option(help="For --sensors: where they are.")] = Path(),
@@ -121,7 +128,9 @@ def update(
         targets = choose_devices(backend.store, devices or (), all_devices=all_devices, group=group)
     check_targets(targets)
     if config or unset:
-        wanted = config_update(_with_secrets(config or [], console), unset or (), within)
+        wanted = config_update(
+            _with_secrets(config or [], console), unset or (), within or (FLEET_WITHIN_S if len(targets) > 1 else None)
+        )
     elif sensors or package:
         wanted = sensors_update(folder) if sensors else package_update()
     else:

@@ -1,0 +1,155 @@
+"""`mqtt443 update` against the local endpoint and whole boards: what is sent is what the board then has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.board.interpreters import need
+from tests.support.board.virtual import Board
+from tests.support.mqtt.endpoint import RunningCore
+
+MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
+WAIT_S = 120
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RunningCore]:
+    """An endpoint; its parameter is how long a minute of a rollout is, in seconds."""
+    with RunningCore(tmp_path / "state", job_minute_s=getattr(request, "param", 1)) as core:
+        yield core
+
+
+def update(core: RunningCore, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    command = [MQTT443, "update", *arguments, "--state", str(core.state)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False, **options)
+
+
+class Fleet:
+    """Boards with `updates` on."""
+
+    def __init__(self, core: RunningCore, folder: Path, stack: ExitStack) -> None:
+        self._core = core
+        self._folder = folder
+        self._stack = stack
+
+    def add(self, client_id: str, interpreter: str = "alpn", **config: Any) -> Board:
+        password = self._core.add_device(client_id)
+        folder = self._folder / client_id
+        folder.mkdir()
+        login = {"client_id": client_id, "username": client_id, "password": password, "transport": "alpn"}
+        board = Board(
+            folder,
+            need(interpreter),
+            self._core.ca.read_bytes(),
+            compiled=True,
+            port=self._core.port,
+            updates=True,
+            **{"max_message_bytes": 1024, "timeout_s": 10, **login, **config},
+        )
+        self._stack.enter_context(board)
+        board.wait_for(" published ")
+        return board
+
+    def stored(self, board: Board) -> dict[str, Any]:
+        """Return the config.json on a board."""
+        return dict(json.loads((board.root / "config.json").read_text().splitlines()[0]))
+
+
+@pytest.fixture
+def fleet(endpoint: RunningCore, tmp_path: Path) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        yield Fleet(endpoint, tmp_path, stack)
+
+
+def test_restart_of_a_board_is_done_once(endpoint: RunningCore, fleet: Fleet) -> None:
+    board = fleet.add("hall-1")
+    done = update(endpoint, "hall-1", "--restart")
+    assert done.returncode == 0, done.stderr + "\n".join(board.lines)
+    assert "restart" in done.stdout.splitlines()[0]
+    assert [line.split() for line in done.stdout.splitlines()[-2:]] == [
+        ["client", "id", "result", "reason"],
+        ["hall-1", "done"],
+    ]
+    assert len(board.virtual.resets) == 2
+
+
+def test_new_config_reaches_boards_one_after_the_other(endpoint: RunningCore, fleet: Fleet) -> None:
+    boards = [fleet.add(f"hall-{number}") for number in range(1, 4)]
+    done = update(
+        endpoint, "--all", "--config", "interval_s=2", "--config", "topic=telemetry/{client_id}/t", "--yes", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["counts"] == {"done": 3}
+    assert {each["client_id"]: each["result"] for each in answer["boards"]} == {
+        f"hall-{n}": "done" for n in range(1, 4)
+    }
+    for board in boards:
+        config = fleet.stored(board)
+        assert (config["interval_s"], config["topic"]) == (2, "telemetry/{client_id}/t")
+
+
+@pytest.mark.parametrize("endpoint", [60], indirect=True)
+def test_bad_config_costs_one_board_a_failed_job(endpoint: RunningCore, fleet: Fleet) -> None:
+    boards = [fleet.add(f"hall-{number}") for number in range(1, 4)]
+    done = update(endpoint, "--all", "--config", "port=1", "--within", "10", "--yes", "--json")
+    assert done.returncode == 1
+    assert "was cancelled" in done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["status"], answer["counts"]) == ("CANCELED", {"failed": 1})
+    assert answer["boards"][0]["details"]
+    for board in boards:
+        assert fleet.stored(board)["port"] == endpoint.port
+        assert endpoint.next_message()
+
+
+def test_update_that_cannot_be_is_refused_before_a_job_exists(endpoint: RunningCore) -> None:
+    endpoint.add_device("hall-1")
+    for arguments, message in (
+        (["hall-1"], "choose one update"),
+        (["hall-1", "--restart", "--package"], "choose one update"),
+        (["hall-2", "--restart"], "hall-2: not registered"),
+        (["--restart"], "name devices, or add --all"),
+        (["hall-1", "--config", "interval_s=0"], "interval_s"),
+        (["hall-1", "--config", "interval_s"], "expected KEY=VALUE"),
+        (["hall-1", "--config", "nonsense=1"], "not a key of config.json"),
+        (["hall-1", "--config", "client_id=x"], "names the Thing"),
+        (["hall-1", "--config", "password=x"], "device rotate"),
+        (["hall-1", "--unset", "endpoint"], "has no default"),
+        (["hall-1", "--file", "nothing.py"], "nothing.py: No such file"),
+        (["--status", "nothing"], "there is no job nothing"),
+    ):
+        done = update(endpoint, *arguments)
+        assert done.returncode in {1, 2}, arguments
+        assert message in done.stderr, done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_job_that_nobody_has_taken_can_be_seen_and_cancelled(endpoint: RunningCore) -> None:
+    endpoint.add_device("hall-1")
+    begun = update(endpoint, "hall-1", "--restart", "--follow", "0", "--json")
+    assert begun.returncode == 0, begun.stderr
+    answer = json.loads(begun.stdout)
+    assert answer["counts"] == {"waiting": 1}
+    assert json.loads(update(endpoint, "--status", answer["job"], "--json").stdout)["status"] == "IN_PROGRESS"
+    cancelled = update(endpoint, "--cancel", answer["job"])
+    assert cancelled.returncode == 1
+    assert "cancelled with mqtt443 update" in cancelled.stderr
+    assert ["hall-1", "cancelled"] in [line.split() for line in cancelled.stdout.splitlines()]
+
+
+def test_secret_value_is_read_from_standard_input_and_not_shown(endpoint: RunningCore) -> None:
+    endpoint.add_device("hall-1")
+    done = update(endpoint, "hall-1", "--config", "wifi.password=-", "--follow", "0", input="hunter2-hunter2\n")
+    assert done.returncode == 0, done.stderr
+    assert "wifi.password=***" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
