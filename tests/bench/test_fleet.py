@@ -1,10 +1,12 @@
 """The simulated fleet: it uses the given waits, it ends, and our boards do not reconnect all at once."""
 
 import random
+import re
 
 import pytest
 from mqtt443.backoff import LEAST_MS, NETWORK_LAST_MS
 
+from bench import plot
 from bench.fleet import BOARDS, MOST_PER_S, OUTAGES_S, STRATEGIES, exponential, fixed, ours, simulate
 
 
@@ -44,3 +46,12 @@ def test_our_boards_stay_below_half_the_fleet_per_second(outage_s: int) -> None:
 def test_our_waits_come_from_the_boards_own_backoff() -> None:
     waits = ours(random.Random(1))
     assert all(LEAST_MS / 1000 <= next(waits) <= NETWORK_LAST_MS / 1000 for _ in range(1000))
+
+
+def test_picture_hides_no_curve_behind_another() -> None:
+    returns = {name: simulate(waits, 300) for name, waits in STRATEGIES.items()}
+    picture = plot.draw(returns, 300).decode()
+    widths = [float(width) for width in re.findall(r"\.serie-\d \.line\{stroke-width:([\d.]+)px\}", picture)]
+    for lower, (name, back) in enumerate(returns.items()):
+        for upper, other in list(enumerate(returns.values()))[lower + 1 :]:
+            assert other.arrivals != back.arrivals or widths[upper] < widths[lower] / 2, name

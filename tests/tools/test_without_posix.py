@@ -56,7 +56,18 @@ def test_help_works_without_posix(typed: tuple[str, ...], tmp_path: Path) -> Non
     assert "Usage" in done.stdout
 
 
-@pytest.mark.parametrize("typed", [("local",), ("board",), ("monitor",), ("device", "list")], ids=" ".join)
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("local",),
+        ("board",),
+        ("monitor",),
+        ("device", "list"),
+        ("run",),
+        ("factory", "run", "devices.csv", "--image", "board.bin"),
+    ],
+    ids=" ".join,
+)
 def test_command_that_needs_posix_says_so(typed: tuple[str, ...], tmp_path: Path) -> None:
     done = run(*typed, folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
