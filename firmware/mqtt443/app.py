@@ -94,10 +94,12 @@ class App:
         self.news = {"started": cause} if cause else {}  # what the next message tells once, by name
         self.interval_ms = (interval_s or config.interval_s) * 1000
         self.next_reading_at = ticks()  # tick
+        # Tick before which there is no attempt to connect: a wait that deep sleep interrupted.
+        self.retry_at = ticks_add(ticks(), restored.get("wait_s", 0) * 1000)
         self.connected_at_ms = None  # uptime at CONNACK; None while there is no connection
         self.saved_at_ms = None  # uptime when readings last went to flash; None for never
         self.next_sync_ms = 0  # uptime at which the clock is set again
-        self.clock_ok = False  # the clock was set and no certificate contradicts it
+        self.clock_ok = False  # the clock was set; None: a certificate contradicts it
         self.boot_ok = False  # this start no longer counts as a crash
         self.shutdown = None  # why the loop ends: None (it does not), SLEEP, or the reason for a reset
         self.backoff = None  # a `Backoff`, made at the first error
@@ -117,6 +119,9 @@ class App:
         """Connect and publish until `stop()` is True or Ctrl-C; after an error wait, then connect again."""
         drain = True
         try:
+            if self.config.deep_sleep and ticks_diff(self.retry_at, self.ticks()) > 0:
+                self.take_reading_if_due()
+                self.shutdown = self.SLEEP
             while not self.should_stop():
                 try:
                     self._connect()
@@ -286,7 +291,8 @@ class App:
             from .reconnect import plan, wait
 
             wait_ms, self.backoff, self.clock_ok, self.failures, self.shutdown = plan(self, error, connected_ms)
-            self.saved_at_ms, self.next_reading_at = wait(self, wait_ms)
+            self.retry_at = ticks_add(self.ticks(), wait_ms)
+            self.saved_at_ms = wait(self, wait_ms)
 
     def _leave(self, drain):
         with phase():

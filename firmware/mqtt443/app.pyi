@@ -36,10 +36,11 @@ class App:
     now: Callable[[], int]
     interval_ms: int
     next_reading_at: int
+    retry_at: int
     connected_at_ms: int | None
     saved_at_ms: int | None
     next_sync_ms: int
-    clock_ok: bool
+    clock_ok: bool | None
     boot_ok: bool
     shutdown: str | int | None
     backoff: Backoff | None

@@ -4,15 +4,21 @@ Certificates are verified while the time is found, too: see `_over_443`. On a ho
 belongs to the host and is only looked at. When to set it is `app`'s decision.
 """
 
+import os
+import socket
+
 from . import errors
-from ._port import BUILD_DATE, EPOCH, calendar, const, unix_time
+from ._port import BUILD_DATE, calendar, const, ticks_add, ticks_diff, ticks_ms, unix_time
 from .http import read_head
 
 # Certificates of AWS endpoints live over a year: steps of 30 days cannot jump over one. Ten years of steps.
 _STEP_S = const(2592000)
 _STEPS = const(122)
 _NTP_TRIES = const(3)
-_NTP_TIMEOUT_S = const(2)
+_NTP_TIMEOUT_MS = const(2000)
+_NTP_PORT = const(123)
+_NTP_BYTES = const(48)
+_LIFE_S = const(631152000)  # 20 years
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
@@ -31,23 +37,60 @@ def rtc_setter():
     return set_rtc
 
 
-def ntp(server):
-    """Return unix seconds from an NTP server by the board's own `ntptime`.
+def ntp(server, port=_NTP_PORT, urandom=os.urandom, ticks=ticks_ms):
+    """Return unix seconds from an NTP server (RFC 5905). port, urandom, ticks: seams.
 
-    Raises OSError if it does not answer, ImportError where the image has no `ntptime`, and others for a wrong answer.
+    Raises OSError if it does not answer, ValueError for an answer that is refused.
     """
-    import ntptime
-
-    ntptime.host = server
-    ntptime.timeout = _NTP_TIMEOUT_S
+    address = socket.getaddrinfo(server, port, 0, socket.SOCK_DGRAM)[0]
     left = _NTP_TRIES
     while True:
         left -= 1
+        sock = socket.socket(address[0], address[1], address[2])
         try:
-            return ntptime.time() + EPOCH
+            sock.connect(address[-1])  # so that nothing but this server's datagrams come in
+            # Version 4, mode client; a random transmit timestamp, which the server must send back.
+            stamp = urandom(8)
+            sock.send(b"\x23" + bytes(39) + stamp)
+            end = ticks_add(ticks(), _NTP_TIMEOUT_MS)
+            while True:
+                sock.settimeout(max(ticks_diff(end, ticks()), 1) / 1000)
+                answer = sock.recv(_NTP_BYTES)
+                if len(answer) == _NTP_BYTES and answer[24:32] == stamp:  # others are late, or forged
+                    return _ntp_time(answer)
+                if ticks_diff(end, ticks()) <= 0:
+                    raise OSError("no answer to this query")
         except OSError:  # UDP: a lost packet is no news
             if not left:
                 raise
+        finally:
+            sock.close()
+
+
+def _ntp_time(answer):
+    """Return unix seconds from an NTP answer, checked as RFC 5905 sections 7.3 and 7.4 say; else raise ValueError."""
+    mode = answer[0] & 7
+    version = answer[0] >> 3 & 7
+    stratum = answer[1]
+    if mode != 4 or version not in (3, 4):
+        raise ValueError("an answer of mode %d, version %d" % (mode, version))
+    if stratum == 0:
+        raise ValueError("a kiss-o'-death %r" % answer[12:16])
+    if stratum > 15 or answer[0] >> 6 == 3:
+        raise ValueError("the server's clock is not set")
+    if not any(answer[40:48]):
+        raise ValueError("an answer without a time")
+    seconds = int.from_bytes(answer[40:44], "big") - 2208988800  # NTP counts from 1900
+    if seconds < BUILD_DATE:
+        seconds += 1 << 32  # the era that begins in 2036
+    return _plausible(seconds)
+
+
+def _plausible(seconds):
+    """Return unix seconds if they lie within the life of this release; else raise ValueError."""
+    if not BUILD_DATE <= seconds < BUILD_DATE + _LIFE_S:
+        raise ValueError("a time out of range")
+    return seconds
 
 
 def http_date(text):
@@ -74,31 +117,37 @@ def http_date(text):
         raise errors.ProtocolError("no HTTP date: " + text[:40])
 
 
-def set_clock(server, host, connect, log, *, sure=False, now=unix_time, set_rtc=None, ask_ntp=ntp):
+def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix_time, set_rtc=None, ask_ntp=ntp):
     """Make the clock right enough for certificates, never earlier than BUILD_DATE.
 
     server: NTP server, empty for none. host: of the endpoint. connect: opens a TLS stream to it for HTTP
     (`Transport.connect_http`). log: takes a line. sure: the clock was set before and nothing speaks against it, so no
-    answer from NTP is no harm. now, set_rtc, ask_ntp: seams (unix seconds; a setter or None; server -> unix seconds).
+    answer from NTP is no harm. doubted: a certificate speaks against the clock, so host is believed before NTP. now,
+    set_rtc, ask_ntp: seams (unix seconds; a setter or None; server -> unix seconds).
 
     Raises ClockError if the time cannot be found, and what the network raises on the way.
     """
     if set_rtc is None:
         if now() < BUILD_DATE:
             raise errors.ClockError("this host's clock is before this release; set it")
-        return
+        return None
+    failure = None
+    if doubted:
+        try:
+            return _over_443(host, connect, log, set_rtc)
+        except errors.ClockError as e:
+            failure = e  # the certificate may be what is wrong
     if server:
         try:
-            seconds = ask_ntp(server)
-            if seconds < BUILD_DATE:
-                raise ValueError("a time in the past")
-            set_rtc(seconds)
-            log("clock: set from NTP")
-            return
+            set_rtc(_plausible(ask_ntp(server)))
+            return log("clock: set from NTP")
         except Exception as e:  # the answer may be any bytes
             log("clock: no time from NTP server %s (%s)" % (server, e))
+    if failure:
+        raise failure
     if not sure or now() < BUILD_DATE:
         _over_443(host, connect, log, set_rtc)
+    return None
 
 
 def _over_443(host, connect, log, set_rtc):
@@ -114,6 +163,8 @@ def _over_443(host, connect, log, set_rtc):
             set_rtc(BUILD_DATE + n * _STEP_S)
             try:
                 seconds = _date(host, connect)
+                if seconds >= BUILD_DATE + _LIFE_S:
+                    seconds = 0
                 break
             except errors.ClockError:
                 pass

@@ -37,7 +37,10 @@ def up(app, sync):
                 app.feed()  # finding the time may take many connections
                 return app.client.transport.connect_http()
 
-            set_clock(config.ntp_server, config.endpoint, connect, app.log, sure=app.clock_ok, set_rtc=rtc_setter())
+            set_clock(
+                config.ntp_server, config.endpoint, connect, app.log,
+                sure=app.clock_ok, doubted=app.clock_ok is None, set_rtc=rtc_setter(),
+            )  # fmt: skip
 
 
 def join(network, ssid, password, *, distrust=False, hears=None, sleep=sleep_ms, ticks=ticks_ms):

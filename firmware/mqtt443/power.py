@@ -34,7 +34,11 @@ def leave(app, drain):
     if app.shutdown == app.SLEEP:
         left_ms = max(ticks_diff(app.next_reading_at, app.ticks()), 1000)
         app.log("asleep for %d s" % (left_ms // 1000))
-        deep_sleep(left_ms, app.counters())
+        counters = app.counters()
+        wait_ms = ticks_diff(app.retry_at, app.ticks()) - left_ms
+        if wait_ms > 0:
+            counters["wait_s"] = wait_ms // 1000
+        deep_sleep(left_ms, counters)
     else:
         app.log("reset: " + app.shutdown)
         reset(app.root, app.shutdown, app.counters(), app.log)

@@ -3,7 +3,7 @@
 Imported on demand. It reads the App and returns what changes; the App assigns it.
 """
 
-from ._port import const, phase, ticks_add, ticks_diff
+from ._port import const, phase
 from .backoff import STABLE_MS, Backoff
 
 # Readings in RAM go to flash at most this often: flash wears out.
@@ -16,7 +16,7 @@ def plan(app, error, connected_ms):
     app: an `App`. error: what ended an attempt, or a connection that was up for connected_ms. wait_ms: how long to wait
     before the next attempt. The others are the App's attributes of those names, as they are from now on.
     """
-    clock_ok = app.clock_ok and not getattr(error, "doubts_clock", False)
+    clock_ok = None if getattr(error, "doubts_clock", False) else app.clock_ok
     # An error that is not ours is a mistake in the program, or no memory: a board in the field goes on, later.
     refused = getattr(error, "is_refusal", True)
     # A server that accepts and soon closes in order refuses what the board does (AWS: the policy is too small).
@@ -54,15 +54,14 @@ def plan(app, error, connected_ms):
 
 
 def wait(app, wait_ms):
-    """Wait wait_ms, or until the App should stop; readings go on. Return (saved_at_ms, next_reading_at).
+    """Wait wait_ms, or until the App should stop; readings go on. Return the App's saved_at_ms, as it is from now on.
 
-    app: an `App`. The result holds its attributes of those names, as they are from now on. A board that sleeps instead
-    does not wait here: it takes its reading and wakes for the next one, at the earliest after wait_ms.
+    app: an `App`. A board that sleeps instead does not wait here: it takes its reading and wakes for the next one, and
+    connects at the first wake after wait_ms.
     """
     if app.shutdown == app.SLEEP:
         app.take_reading_if_due()
-        now = app.ticks()
-        return app.saved_at_ms, ticks_add(now, max(ticks_diff(app.next_reading_at, now), wait_ms))
+        return app.saved_at_ms
     saved_at_ms = app.saved_at_ms
     while wait_ms > 0 and not app.should_stop():
         piece_ms = min(max(app.take_reading_if_due(), 1), wait_ms, app.PIECE_MS)
@@ -73,4 +72,4 @@ def wait(app, wait_ms):
         app.sleep(piece_ms)
         wait_ms -= piece_ms
         app.feed_watchdog()
-    return saved_at_ms, app.next_reading_at
+    return saved_at_ms

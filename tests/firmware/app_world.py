@@ -28,7 +28,7 @@ class World:
         self.publishes: list[BaseException | int | None] = []
         self.waits: list[BaseException | None] = []
         self.reserves: list[BaseException | None] = []
-        self.clock_ok: list[bool | None] = []
+        self.clock_ok: list[bool | str | None] = []
         self.failures: list[int] = []
         self.prepares: list[Exception | None] = []
         self.subscribes: list[Exception | None] = []
@@ -148,7 +148,7 @@ class World:
     def prepare(self, app: App, sync: bool) -> None:
         self.note("prepare")
         self.failures.append(app.failures)
-        self.clock_ok.append(app.clock_ok if sync else None)
+        self.clock_ok.append(app.clock_ok if sync else "not set")
         if self.prepares and (error := self.prepares.pop(0)):
             raise error
 

@@ -73,7 +73,27 @@ def test_deep_sleep_after_a_failure_keeps_the_reading_and_the_backoff(
     world.run()
     ((what, ms, counters),) = world.endings
     assert (what, counters["failures"], world.when("reading")) == ("sleep", 2, [100])
-    assert ms == 60_000, "the second step of the ladder of refusals"
+    assert ms == 9900, "the next reading is not missed"
+    assert counters["wait_s"] == 50, "the rest of 60 s, the second step of the ladder of refusals"
+
+
+def test_board_that_sleeps_takes_every_reading_of_an_outage_and_keeps_the_backoff(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counters: dict[str, int] = {"failures": 1}
+    attempts = []
+    for wake in range(30):
+        world = World(monkeypatch, 500, deep_sleep=True, interval_s=5)
+        world.connects = [errors.ConnectFailed("no")]
+        world.restored = counters
+        world.run()
+        ((what, ms, counters),) = world.endings
+        assert (what, world.seq) == ("sleep", wake + 1)
+        assert ms + world.ticks.now_ms == 5000, "each wake is for one reading, in its rhythm"
+        if world.when("connect"):
+            attempts.append(wake)
+    # 10, 20, 40 and 60 s of backoff, in wakes of 5 s.
+    assert attempts == [0, 2, 6, 14, 26]
 
 
 def test_restart_comes_after_the_puback_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The clock: NTP first, else verified TLS over 443, never before the build date."""
 
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,11 +75,12 @@ def test_ntp_sets_the_clock() -> None:
     assert board.wires == []
 
 
-def test_ntp_time_before_the_build_date_is_not_taken() -> None:
-    board = Board(BUILD_DATE - 1)
+@pytest.mark.parametrize("answer", [0, BUILD_DATE - 1, BUILD_DATE + 631_152_000, 1 << 40])
+def test_ntp_time_beyond_the_life_of_this_release_is_not_taken(answer: int) -> None:
+    board = Board(answer)
     board.run()
     assert board.time == NOW
-    assert "in the past" in board.lines[0]
+    assert "out of range" in board.lines[0]
 
 
 def test_without_ntp_the_date_comes_from_a_verified_connection() -> None:
@@ -173,47 +173,24 @@ def test_host_s_clock_is_only_looked_at() -> None:
     assert lines == []
 
 
-def test_ntp_is_asked_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Ntptime:
-        host = ""
-        timeout = 0
-
-        @staticmethod
-        def time() -> int:
-            asked.append((Ntptime.host, Ntptime.timeout))
-            if len(asked) < 3:
-                raise OSError("timed out")
-            return 1234
-
-    monkeypatch.setitem(sys.modules, "ntptime", Ntptime)
-    assert clock.ntp("ntp.example") == 1234
-    assert asked == [("ntp.example", 2)] * 3
+def test_doubted_clock_believes_the_endpoint_before_ntp() -> None:
+    board = Board(NOW + 9 * 365 * DAY)
+    board.run(doubted=True)
+    assert (board.time, board.asked) == (NOW, [])
 
 
-def test_image_without_ntptime_takes_the_time_over_443(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ntptime", None)
-    board = Board(NOW)
-    board.ask = clock.ntp  # type: ignore[method-assign]
-    board.run()
-    assert "ntptime" in board.lines[0]
-    assert (board.time, len(board.wires)) == (NOW, 1)
+def test_doubted_clock_is_set_from_ntp_if_the_endpoint_cannot_tell() -> None:
+    board = Board(NOW, valid_to=BUILD_DATE - 1)
+    board.run(doubted=True)
+    assert (board.time, board.asked) == (NOW, ["ntp.example"])
 
 
-def test_silent_ntp_server_is_an_os_error_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Ntptime:
-        @staticmethod
-        def time() -> int:
-            asked.append(1)
-            raise OSError("timed out")
-
-    monkeypatch.setitem(sys.modules, "ntptime", Ntptime)
-    with pytest.raises(OSError, match="timed out"):
-        clock.ntp("ntp.example")
-    assert len(asked) == 3
+@pytest.mark.parametrize("date", [BUILD_DATE - 1, BUILD_DATE + 20 * 366 * DAY])
+def test_date_of_the_endpoint_beyond_the_life_of_this_release_is_not_taken(date: int) -> None:
+    board = Board(OSError("timeout"), answer=date_answer(date))
+    with pytest.raises(errors.ClockError):
+        board.run()
+    assert board.time == BUILD_DATE
 
 
 def test_build_date_is_a_day_that_was() -> None:

@@ -52,7 +52,7 @@ def test_type_default_and_range_are_those_of_the_code(field: tuple[str, str, obj
         f"address | {network._JOIN_MS // 1000} s",
         f"within those {network._JOIN_MS // 1000} s | {network._ALONE_MS // 1000} s",
         f"an answer from its DNS server | {network._HEAR_S} s",
-        f"{clock._NTP_TRIES} tries of {clock._NTP_TIMEOUT_S} s",
+        f"{clock._NTP_TRIES} tries of {clock._NTP_TIMEOUT_MS // 1000} s",
         f"1 to {backoff.NETWORK_FIRST_MS // 1000} s, doubling up to 1 to {backoff.NETWORK_LAST_MS // 1000} s",
         f"1 to {backoff.REFUSAL_FIRST_MS // 1000} s, doubling up to 1 to {backoff.REFUSAL_LAST_MS // 60000} min",
         f"start again | {backoff.STABLE_MS // 1000} s",

@@ -22,6 +22,7 @@ from types import TracebackType
 from littlefs import LittleFS
 from mqtt443_tools.support.paths import ROOT, UMQTT
 from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.ntp_server import NtpServer
 
 PROGRAM = Path(__file__).with_name("repl_board.py")
 SHIMS = ROOT / "tools" / "mqtt443_tools" / "virtualboard" / "shims"
@@ -62,6 +63,8 @@ class SerialBoard:
         self._built_in = [str(path) for path in built_in]
         self._pipe = folder / "supervisor"  # as the virtual board's: what the chip's modules ask for
         chip = {"MQTT443_WORLD": f"/host{folder}", "MQTT443_SUPERVISOR": f"/host{self._pipe}"}
+        self._ntp = NtpServer()
+        chip["MQTT443_NTP"] = str(self._ntp.port)
         self._environment = {**os.environ, **chip, **(environment or {})}
         self._cut_after: int | None = None
         self._more = threading.Condition()
@@ -71,6 +74,7 @@ class SerialBoard:
         self.flash.write_bytes(image if image is not None else filesystem(files or {}))
 
     def __enter__(self) -> "SerialBoard":
+        self._ntp.__enter__()
         self.plug()
         return self
 
@@ -78,6 +82,7 @@ class SerialBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.unplug()
+        self._ntp.__exit__(None, None, None)
         os.close(self._stop_read)
         os.close(self._stop_write)
 

@@ -174,7 +174,7 @@ class WholeBoard:
             image = filesystem({"boot.py": b"# This file is executed on every boot\n"}, size // 4096)
         part = SerialBoard(self._next_folder(), self._interpreter, image=image, environment=self._environment)
         self._part = part
-        part.plug()
+        part.__enter__()
         self._open(str(part.port.resolve()))
 
     def _next_folder(self) -> Path:

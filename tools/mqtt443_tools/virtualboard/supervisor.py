@@ -27,6 +27,7 @@ from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import FIRMWARE, ROOT, UMQTT
 from mqtt443_tools.support.read_file import read_file
 from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.ntp_server import NtpServer
 
 HERE = Path(__file__).resolve().parent
 STOP_S = 3.0  # from Ctrl-C, after which the board sends DISCONNECT, to the kill
@@ -160,6 +161,7 @@ class VirtualBoard:
         self._pipe_path = self._folder / "supervisor"
         self._process: subprocess.Popen[bytes] | None = None
         self._problem: Exception | None = None
+        self._ntp_port = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="virtual board", daemon=True)
 
@@ -212,7 +214,9 @@ class VirtualBoard:
 
     def _run(self) -> None:
         try:
-            self._live()
+            with NtpServer() as ntp:
+                self._ntp_port = ntp.port
+                self._live()
         except Exception as error:
             self._problem = error
 
@@ -234,6 +238,7 @@ class VirtualBoard:
             "MICROPYPATH": ".frozen",
             "MQTT443_WORLD": str(self._folder),
             "MQTT443_SUPERVISOR": str(self._pipe_path),
+            "MQTT443_NTP": str(self._ntp_port),
             **self._environment,
         }
         chip = _ResetLogic()

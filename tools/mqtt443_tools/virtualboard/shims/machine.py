@@ -9,6 +9,7 @@ waits for it is that much shorter).
 
 import time
 
+import _ntp  # noqa: F401 - a chip's program asks for the time once it knows its machine
 import _world
 
 PWRON_RESET = 1
