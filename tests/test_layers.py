@@ -43,7 +43,7 @@ PARTS: Mapping[str, Part] = {
         tuple(
             LOCALCORE + name
             for name in (
-                *("clock", "drops", "events", "endpoint_file", "event_log", "localcore_errors"),
+                *("clock", "drops", "events", "endpoint_file", "event_log", "faults", "localcore_errors"),
                 *("rate", "seen_clients", "setting_fields", "settings", "state_folder"),
             )
         ),

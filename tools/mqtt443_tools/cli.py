@@ -19,7 +19,7 @@ from mqtt443_tools.device.device_command import app as device_app
 from mqtt443_tools.factory.factory_command import app as factory_app
 from mqtt443_tools.flash.flash_command import flash
 from mqtt443_tools.load.load_command import load
-from mqtt443_tools.local.local_command import local
+from mqtt443_tools.local.local_command import app as local_app
 from mqtt443_tools.monitor.monitor_command import monitor
 from mqtt443_tools.push.push_command import push
 from mqtt443_tools.run.run_command import run
@@ -53,7 +53,7 @@ def root(
 
 
 app.command()(run)
-app.command()(local)
+app.add_typer(local_app, name="local")
 app.add_typer(device_app, name="device")
 app.command()(board)
 app.command()(console)

@@ -12,6 +12,7 @@ from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
 from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
@@ -87,7 +88,14 @@ class Engine:
         self.broker.watch(self.messages.append)
         admission = Admission(self.settings, self.clock)
         self.context = Context(
-            self.settings, self.clock, registry, admission, self.broker, self.decisions.append, self.log.append
+            self.settings,
+            self.clock,
+            registry,
+            admission,
+            self.broker,
+            self.decisions.append,
+            self.log.append,
+            Faults(self.clock),
         )
 
     def close(self) -> None:

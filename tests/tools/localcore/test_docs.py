@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from mqtt443_tools.localcore.faults import Fault
 from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.support.paths import ROOT
 
@@ -25,3 +26,7 @@ def table(kind: str) -> str:
 @pytest.mark.parametrize("kind", ["place", "limit", "undocumented", "guard"])
 def test_table_of_settings_is_in_the_document(kind: str) -> None:
     assert table(kind) in DOCUMENT, f"docs/localcore.md should hold:\n{table(kind)}"
+
+
+def test_every_fault_is_in_the_document() -> None:
+    assert [fault for fault in Fault if f"| `{fault}` |" not in DOCUMENT] == []

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mqtt443_tools.local.fault_command import fault
 from mqtt443_tools.localcore.auth.login_log import parse_login
 from mqtt443_tools.support import lambda_zip
+from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.paths import STATE
@@ -33,10 +35,20 @@ if TYPE_CHECKING:
 
 RECENT_LOGINS = 100
 CONSOLE_END_S = 5
+app = new_app(
+    "local",
+    "Run a local AWS IoT Core endpoint on this machine, until Ctrl-C.",
+    "mqtt443 local --port 8443",
+    runs_alone=True,
+)
+app.command()(fault)
+
 STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
 
 
+@app.callback()
 def local(
+    context: typer.Context,
     *,
     port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one.")] = 8443,
     name: Annotated[
@@ -70,6 +82,8 @@ def local(
 
     Example: mqtt443 local --port 8443 --set connect_rate_per_s=0
     """
+    if context.invoked_subcommand is not None:
+        return
     needs_posix("mqtt443 local")
     from mqtt443_tools.localcore.localcore_errors import SettingError, StateFolderError  # noqa: PLC0415
     from mqtt443_tools.localcore.settings import Settings  # noqa: PLC0415

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.events import DecisionSink
+from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
 from mqtt443_tools.localcore.mqtt.reserved import NoServices, ReservedServices
@@ -25,4 +26,5 @@ class Context:
     broker: Broker
     decide: DecisionSink
     log: Callable[[str], None]
+    faults: Faults
     services: ReservedServices = field(default_factory=NoServices)

@@ -12,6 +12,7 @@
     +-- PublishRefusedError      a message is not published
     +-- SubscribeRefusedError    a SUBSCRIBE or UNSUBSCRIBE closes the connection
     +-- HttpError                a request gets an error status
+    +-- FaultError           a fault cannot be switched on
     +-- ControlRequestError      a request on the control channel cannot be served
 
 The errors that commands show (ControlError, CertificateError) are CommandErrors, see `support.errors`. The reasons of
@@ -168,6 +169,10 @@ class HttpError(LocalcoreError):
         self.message = message
         self.reason = f"HTTP_{status.value}" if reason is None else reason
         self.allow = allow
+
+
+class FaultError(LocalcoreError):
+    """A fault that cannot be switched on; the text is one line for people."""
 
 
 class ControlRequestError(LocalcoreError):

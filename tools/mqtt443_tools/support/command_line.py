@@ -39,13 +39,14 @@ def _line(error: typer.TyperException) -> str:
     return f"{command}: {message.rstrip('.')}; see {command} --help"
 
 
-def new_app(name: str, text: str, example: str | None = None) -> typer.Typer:
+def new_app(name: str, text: str, example: str | None = None, *, runs_alone: bool = False) -> typer.Typer:
     """Return a command group.
 
     Args:
         name: as it is typed.
         text: what it is for, one sentence.
         example: a command that works.
+        runs_alone: whether the group does something without a subcommand; its callback does it.
     """
     if no_color():
         typer.rich_utils.COLOR_SYSTEM = None  # typer itself keeps bold and underline
@@ -54,7 +55,8 @@ def new_app(name: str, text: str, example: str | None = None) -> typer.Typer:
         cls=OneLineErrors,
         help=text,
         epilog=example and f"Example: {example}",
-        no_args_is_help=True,
+        no_args_is_help=not runs_alone,
+        invoke_without_command=runs_alone,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from mqtt443_tools.localcore.control.control_server import CONTROL_FILE
+from mqtt443_tools.localcore.faults import Fault
 from mqtt443_tools.support.errors import CommandError
 
 ANSWER_S = 2.0
@@ -141,6 +142,29 @@ class ControlClient:
         """Return the last decisions, and what the authorizer logged last, oldest first. Raises ControlError."""
         answer = self._answer({"op": "decisions"})
         return _objects(answer.get("decisions")), _objects(answer.get("logins"))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults that are on: `client_id`, `fault` and `hits`. Raises ControlError."""
+        return _objects(self._answer({"op": "faults"}).get("faults"))
+
+    def switch_fault(self, client_id: str | None, fault: Fault | None, *, on: bool) -> list[dict[str, Any]]:
+        """Switch a fault on or off.
+
+        Args:
+            client_id: the client that suffers it; None, only to switch off: all clients.
+            fault: what to do to it; None, only to switch off: all of its faults.
+            on: whether it is on from now on.
+
+        Returns:
+            The faults that are on now, as `faults`.
+
+        Raises:
+            ControlError: the endpoint refuses or does not answer.
+        """
+        answer = self._answer({"op": "faults", "client_id": client_id, "fault": fault, "on": on})
+        if isinstance(refused := answer.get("error"), str):
+            raise ControlError(refused)
+        return _objects(answer.get("faults"))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask for one line, and wait for it."""

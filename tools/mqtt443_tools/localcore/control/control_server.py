@@ -23,9 +23,10 @@ from typing import Any
 from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.faults import FAULT_INJECTED, RECONNECTS, Fault, Faults
 from mqtt443_tools.localcore.jobs.iot_services import IotServices
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError
-from mqtt443_tools.localcore.localcore_errors import ControlRequestError, TopicError
+from mqtt443_tools.localcore.localcore_errors import ControlRequestError, FaultError, TopicError
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.topics import check_filter, check_topic, matches
@@ -54,6 +55,9 @@ class ControlServer:
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
     - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`, and
       with `"logins": [...]`, the last log lines of the authorizer that are JSON objects.
+    - `{"op": "faults"}`: one line `{"faults": [...]}`, as `Faults.listed` has them; with
+      `"client_id": X, "fault": F, "on": true|false` after a fault was switched (off: F null stands for all of a client,
+      X null for all clients).
 
     A request that cannot be served gets `{"error": "..."}`.
     """
@@ -68,10 +72,12 @@ class ControlServer:
         now: Callable[[], float],
         seen: SeenClients,
         services: IotServices,
+        faults: Faults,
         logins: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._file = state / CONTROL_FILE
         self._broker = broker
+        self._faults = faults
         self._max_waiting = max_waiting
         self._decisions = decisions
         self._now = now
@@ -114,7 +120,7 @@ class ControlServer:
             async with asyncio.timeout(FIRST_LINE_TIMEOUT_S):
                 request = _parse(await reader.readline())
             await self._answer(request, reader, writer)
-        except (ControlRequestError, TopicError) as error:
+        except (ControlRequestError, FaultError, TopicError) as error:
             writer.write(_line({"error": str(error)}))
         except (OSError, ValueError):  # gone, too slow (TimeoutError), or a first line beyond the reader's limit
             writer.transport.abort()
@@ -154,8 +160,26 @@ class ControlServer:
             case {"op": "decisions"}:
                 decisions = [dataclasses.asdict(decision) for decision in self._decisions]
                 writer.write(_line({"decisions": decisions, "logins": list(self._logins)}))
+            case {"op": "faults"}:
+                self._switch_fault(request)
+                writer.write(_line({"faults": self._faults.listed()}))
             case _:
                 raise ControlRequestError("unknown request")
+
+    def _switch_fault(self, request: dict[str, Any]) -> None:
+        match request:
+            case {"client_id": str(client_id), "fault": str(name), "on": True} if client_id:
+                self._switch_on(client_id, _fault(name))
+            case {"client_id": str() | None as client_id, "fault": str() | None as name, "on": False}:
+                self._faults.switch_off(client_id, None if name is None else _fault(name))
+            case {"on": _}:
+                raise ControlRequestError("a client id and a fault are needed")
+
+    def _switch_on(self, client_id: str, fault: Fault) -> None:
+        address = next((each.source for each in reversed(self._decisions) if each.client_id == client_id), None)
+        self._faults.switch_on(client_id, fault, address)
+        if fault in RECONNECTS:
+            self._broker.disconnect(client_id, FAULT_INJECTED, f"{fault.value} begins with a new connection")
 
     async def _watch(
         self,
@@ -208,6 +232,13 @@ def _parse(line: bytes) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("token"), str):
         raise ControlRequestError("no token")
     return request
+
+
+def _fault(name: str) -> Fault:
+    try:
+        return Fault(name)
+    except ValueError:
+        raise ControlRequestError(f"no fault {name}; faults are {', '.join(Fault)}") from None
 
 
 def _decode(encoded: str) -> bytes:

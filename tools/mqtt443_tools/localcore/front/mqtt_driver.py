@@ -11,6 +11,7 @@ from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.front.channel import Channel
+from mqtt443_tools.localcore.front.stall import Stall
 from mqtt443_tools.localcore.front.websocket import WebSocketFrames
 from mqtt443_tools.localcore.localcore_errors import Refused
 from mqtt443_tools.localcore.mqtt.connection import MqttConnection
@@ -34,13 +35,18 @@ class MqttDriver:
         self._channel = channel
         self._peer = peer
         self._context = context
+        self._faults = context.faults
+        self._stall = Stall(context.faults, event_log, channel, context.settings.max_write_buffer_bytes)
         self._frames = frames
         self._request: Request | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
     def send(self, data: bytes) -> bool:
         """Send a packet, in a frame of its own with WebSocket; False as Channel.send."""
-        return self._channel.send(data if self._frames is None else self._frames.binary(data))
+        data = data if self._frames is None else self._frames.binary(data)
+        if self._faults.active and self._stall.begins():
+            return self._stall.hold(data)
+        return self._channel.send(data)
 
     def authorize(self, request: Request) -> None:
         """Have `receive` ask the authorizer."""
@@ -54,12 +60,15 @@ class MqttDriver:
         """Close, with WebSocket after a Close frame."""
         if self._refreshing is not None:
             self._refreshing.cancel()
+        self._stall.close()
         if self._frames is not None:
             self._channel.send(self._frames.close())
         self._channel.close()
 
     async def receive(self, data: bytes) -> None:
         """Pass bytes to MQTT; a CONNECT among them takes as long as its authorizer, 5 s at most."""
+        if self._faults.active and self._stall.begins():
+            await self._stall.wait()
         self.mqtt.receive(data)
         request, self._request = self._request, None
         if request is None:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
@@ -26,6 +28,7 @@ from mqtt443_tools.localcore.control.control_server import ControlServer
 from mqtt443_tools.localcore.endpoint_file import KnownEndpoint, remember
 from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
 from mqtt443_tools.localcore.events import Decision, DecisionSink
+from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, Faults, explained
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.front.channel import Channel
 from mqtt443_tools.localcore.front.handshake import explain_failure
@@ -79,7 +82,10 @@ class LocalCore:
         self.broker = broker
         self._settings = settings
         self._services = IotServices(settings, clock, broker.announce)
-        self._context = Context(settings, clock, registry, admission, broker, self._remember, log, self._services)
+        self.faults = Faults(clock)
+        self._context = Context(
+            settings, clock, registry, admission, broker, self._remember, log, self.faults, self._services
+        )
         self._leaf = leaf
         self._decide = decide
         self._seen = SeenClients(settings.state, clock, log)
@@ -92,6 +98,7 @@ class LocalCore:
             now=clock.time,
             seen=self._seen,
             services=self._services,
+            faults=self.faults,
             logins=logins,
         )
         self._cleanup = contextlib.AsyncExitStack()
@@ -175,6 +182,9 @@ class LocalCore:
         """Serve one connection from its first byte to its last."""
         channel = None
         try:
+            if self.faults.active and (victim := self.faults.wrong_certificate_for(source_ip)) is not None:
+                await self._show_wrong_certificate(sock, endpoint, event_log, source_ip, victim)
+                return
             with watched_handshake(sock) as handshake:
                 try:
                     reader, writer = await self._handshake(sock, context, source_ip)
@@ -191,6 +201,22 @@ class LocalCore:
         finally:
             if channel is not None:
                 channel.abort()
+
+    async def _show_wrong_certificate(
+        self, sock: socket.socket, endpoint: Endpoint, event_log: EventLog, source_ip: str, client_id: str
+    ) -> None:
+        """Do a handshake that a client must end, because the certificate is that of an unknown CA; then close."""
+        event_log.client_id = client_id
+        leaf = issue_leaf(trustme.CA(), endpoint.names, GOOD_LEAF, self._context.clock.time())
+        with watched_handshake(sock) as handshake:
+            try:
+                _, writer = await self._handshake(sock, server_context(endpoint.names, leaf, DEFAULT_ALPN), source_ip)
+            except OSError as error:
+                what = explain_failure(error, handshake, endpoint.name)[1]
+            else:
+                writer.transport.abort()
+                what = "THE CLIENT ACCEPTED IT: it does not check the server's certificate"
+        event_log.write("refused", FAULT_INJECTED, explained(Fault.WRONG_CERTIFICATE, what))
 
     async def _handshake(
         self, sock: socket.socket, context: ssl.SSLContext, source_ip: str

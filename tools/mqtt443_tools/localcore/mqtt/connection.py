@@ -16,6 +16,7 @@ from mqtt443_tools.localcore.auth.peer import Peer
 from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, explained
 from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, Refused
 from mqtt443_tools.localcore.mqtt.accepted import AcceptedClient
 from mqtt443_tools.localcore.mqtt.capabilities import capabilities, session_expiry_s
@@ -28,8 +29,8 @@ from mqtt443_tools.localcore.mqtt.reason_codes import DISCONNECT_CODES, ReasonCo
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.timers import Timers, effective_keep_alive_s
 
-GONE = ("CLIENT_INITIATED_DISCONNECT", "CONNECTION_LOST")
-"""Ends after which the client hears nothing more."""
+GONE = ("CLIENT_INITIATED_DISCONNECT", "CONNECTION_LOST", FAULT_INJECTED)
+"""Ends after which the client hears nothing more, unless a reason code is given."""
 
 
 class Driver(Protocol):
@@ -135,7 +136,7 @@ class MqttConnection:
         self._timers.close()
         self._event_log.close()
         self._event_log.write("closed" if self._up else "refused", reason, detail)
-        if reason not in GONE:
+        if reason not in GONE or code is not None:
             self._say_farewell(reason, detail if said is None else said, code)
         self._driver.close()
         if (up := self._up) is not None:
@@ -182,6 +183,10 @@ class MqttConnection:
             self._event_log.client_id = packet.client_id or None
             if packet.version == 5:
                 self._answers = Answers5(self._settings, packet.properties)
+            if self._context.faults.hits(packet.client_id, Fault.REFUSE):
+                detail = explained(Fault.REFUSE, "CONNECT is refused")
+                self.end(FAULT_INJECTED, detail, code=self._settings.mqtt5_login_code)
+                return
             try:
                 request = self._context.admission.request(packet, self._peer)
             except AdmissionRefusedError as refused:
@@ -203,10 +208,11 @@ class MqttConnection:
     def _accept(self, connect: Connect, admitted: Admitted) -> None:
         client_id, access = admitted.client_id, admitted.access
         self._event_log.client_id, self._event_log.transport = client_id, self._peer.transport
+        expires = self._context.faults.hits(client_id, Fault.EXPIRE_SESSION)
         session, present = self._context.broker.attach(
             self,
             client_id,
-            clean=connect.clean_session,
+            clean=connect.clean_session or expires,
             expiry_s=session_expiry_s(connect, self._settings),
             version=connect.version,
         )
@@ -216,12 +222,15 @@ class MqttConnection:
         protocol += " over WebSocket" if self._peer.over_websocket else ""
         keep_alive_s = effective_keep_alive_s(connect.keep_alive_s, self._settings)
         found = "session present" if present else "new session"
+        found += f" (fault {Fault.EXPIRE_SESSION})" if expires else ""
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
         if early := self._early():
             detail += f"; {early} before CONNACK, which AWS wants clients to wait for"
         self._event_log.write("accepted", "CONNECTED", detail)
         able = capabilities(connect, client_id, self._settings)
         self._send(self._answers.accept(session_present=present, found=able))
+        if self._context.faults.hits(client_id, Fault.CLOSE_AFTER_CONNACK):
+            self.end(FAULT_INJECTED, explained(Fault.CLOSE_AFTER_CONNACK, "the connection ends behind CONNACK"))
         if self.open:
             self._timers.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
             up.resume()

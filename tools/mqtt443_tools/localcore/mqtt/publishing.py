@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, explained
 from mqtt443_tools.localcore.localcore_errors import PublishRefusedError
 from mqtt443_tools.localcore.mqtt.link import Link
 from mqtt443_tools.localcore.mqtt.packets import Publish
@@ -17,11 +18,12 @@ from mqtt443_tools.localcore.rate import RateWindow
 class Publishing:
     """The way in of one connection."""
 
-    __slots__ = ("_aliases", "_is_5", "_link", "_rate", "_settings", "_unanswered")
+    __slots__ = ("_aliases", "_faults", "_is_5", "_link", "_rate", "_settings", "_unanswered")
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._settings = link.settings
+        self._faults = link.context.faults
         self._is_5 = link.is_5
         self._rate = RateWindow(link.settings.publish_rate_per_s, link.context.clock)
         self._aliases: dict[int, str] = {}
@@ -36,7 +38,10 @@ class Publishing:
                 return
             packet = resolved
         if not self._rate.take():
-            self._throttled(packet)
+            detail = f"over {settings.publish_rate_per_s} publishes a second, topic {packet.topic}"
+            self._throttled(packet, "THROTTLED", detail)
+            return
+        if self._faults.active and self._suffers(packet):
             return
         if packet.qos == 2:
             detail = f"PUBLISH with QoS 2 on {packet.topic}"
@@ -60,10 +65,31 @@ class Publishing:
         if not is_request:
             link.context.broker.publish(Message.of(packet, link.session.client_id, link.context.clock.time()))
         if packet.packet_id is not None:
-            link.send(link.answers.puback(packet.packet_id))
+            self._acknowledge(packet.packet_id, packet.topic)
         if is_request:
             for topic, payload in link.context.services.request(packet.topic, packet.payload):
                 link.context.broker.answer(link.session.client_id, topic, payload)
+
+    def _acknowledge(self, packet_id: int, topic: str) -> None:
+        if self._faults.hits(self._link.session.client_id, Fault.LOSE_PUBACKS):
+            detail = explained(Fault.LOSE_PUBACKS, f"the PUBACK of a PUBLISH on {topic} is lost")
+            self._link.event_log.dropped(FAULT_INJECTED, detail, topic)
+        else:
+            self._link.send(self._link.answers.puback(packet_id))
+
+    def _suffers(self, packet: Publish) -> bool:
+        """Commit the fault of this client that concerns its publishes; False if it has none."""
+        client_id = self._link.session.client_id
+        if self._faults.hits(client_id, Fault.DROP):
+            self._link.end(
+                FAULT_INJECTED, explained(Fault.DROP, f"the connection is cut at a PUBLISH on {packet.topic}")
+            )
+        elif self._faults.hits(client_id, Fault.THROTTLE):
+            detail = explained(Fault.THROTTLE, f"a PUBLISH on {packet.topic} is discarded")
+            self._throttled(packet, FAULT_INJECTED, detail)
+        else:
+            return False
+        return True
 
     def _resolve(self, packet: Publish) -> Publish | None:
         """Put the topic in place of its alias (MQTT 5, clause 3.3.2.3.4); None where that closed the connection."""
@@ -102,11 +128,10 @@ class Publishing:
             return False
         return True
 
-    def _throttled(self, packet: Publish) -> None:
+    def _throttled(self, packet: Publish, reason: str, detail: str) -> None:
         """Discard; QoS 1 gets no PUBACK, so that a client can send it again, unless MQTT 5 is to hear of it."""
         link = self._link
-        detail = f"over {link.settings.publish_rate_per_s} publishes a second, topic {packet.topic}"
-        link.event_log.dropped("THROTTLED", detail, packet.topic)
+        link.event_log.dropped(reason, detail, packet.topic)
         if packet.packet_id is not None and self._is_5:
             if link.settings.mqtt5_throttled_publish == "puback":
                 link.send(link.answers.puback(packet.packet_id, ReasonCode.QUOTA_EXCEEDED, detail))
