@@ -19,9 +19,9 @@ TRANSPORTS = ("alpn", "wss")
 
 def size(bench: Bench) -> list[Figure]:
     """Return one row per module, then the totals; the heap of umqtt is among the memory figures."""
-    interpreter = interpreters.find("alpn32")
-    if interpreter is None:
-        raise CommandError("the interpreter alpn32 is not built; run `python -m mqtt443_tools.micropython build`")
+    interpreter, frozen = interpreters.find("alpn32"), interpreters.find(interpreters.FROZEN)
+    if interpreter is None or frozen is None:
+        raise CommandError("an interpreter is not built; run `python -m mqtt443_tools.micropython build`")
     budget = json.loads(package_size.BUDGET.read_text())
     modules = package_size.mpy_bytes()
     with TemporaryDirectory(prefix="mqtt443-bench-") as folder:
@@ -32,6 +32,7 @@ def size(bench: Bench) -> list[Figure]:
             config = bench.write_config(Path(folder), transport)
             held[transport] = package_size.heap(interpreter, config)
             least[transport] = package_size.least_heap(interpreter, config)
+        in_image = package_size.heap(frozen, bench.write_config(Path(folder), "alpn"))
     total = sum(modules.values())
     return [
         *(Figure(f".mpy, {name}", "bytes", count) for name, count in modules.items()),
@@ -43,6 +44,7 @@ def size(bench: Bench) -> list[Figure]:
             )
             for name in TRANSPORTS
         ),
+        _within("heap connected, package frozen, alpn", in_image.connected, budget["heap_connected_frozen_bytes"]),
         *(
             _within(f"least heap that publishes, {name}", least[name], budget["least_heap_bytes"])
             for name in TRANSPORTS

@@ -1,4 +1,4 @@
-"""The package stays within firmware/budget.json: .mpy bytes, heap after import and while connected, least heap."""
+"""The package stays within firmware/budget.json: .mpy bytes, heap after import, connected and frozen, least heap."""
 
 import json
 from collections.abc import Callable
@@ -38,6 +38,14 @@ def test_package_fits_the_heap_of_a_plain_esp32(config: Callable[[str], Path], t
     held = package_size.heap(interpreters.need("alpn32"), config(transport))
     assert held.after_import <= BUDGET["heap_after_import_bytes"]
     assert held.after_import < held.connected <= BUDGET[f"heap_connected_{transport}_bytes"]
+
+
+def test_frozen_package_fits_its_budget(config: Callable[[str], Path]) -> None:
+    frozen, from_flash = interpreters.need("frozen32"), interpreters.need("alpn32")
+    path = config("alpn")
+    held = package_size.heap(frozen, path)
+    assert held.after_import < held.connected <= BUDGET["heap_connected_frozen_bytes"]
+    assert held.connected < package_size.heap(from_flash, path).connected / 2, "its code is not on the heap"
 
 
 @pytest.mark.parametrize("transport", ["alpn", "wss"])

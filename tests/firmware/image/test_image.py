@@ -136,7 +136,7 @@ def test_every_documented_command_is_run_or_names_its_requirement(tmp_path: Path
     assert marks == ["container", "image", "board", "board", ""]
     block = next(text for mark, text in shell_blocks() if not mark)
     ended = subprocess.run(["sh", "-ec", block], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert ended.stdout.endswith("[4/4] stock-1.25: up to date\n<module 'alpn'>\n"), ended.stderr
+    assert ended.stdout.endswith("[5/5] frozen32: up to date\n<module 'alpn'>\n"), ended.stderr
 
 
 def test_python_of_the_page_runs_on_the_interpreter(run: Run, serve: Serve) -> None:

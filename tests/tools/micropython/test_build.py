@@ -68,24 +68,25 @@ def test_each_interpreter_is_built_once_and_found(workshop: Workshop) -> None:
     workshop.build(said=said)
     assert missing(workshop.output) == []
     assert find("alpn32", workshop.output) == workshop.output / "alpn32" / "micropython"
-    assert said[0] == "[1/4] stock: building"
-    assert said[1].startswith("[1/4] stock: MicroPython 1.26.1 built in ")
+    assert said[0] == "[1/5] stock: building"
+    assert said[1].startswith("[1/5] stock: MicroPython 1.26.1 built in ")
     said.clear()
     workshop.build(said=said)
-    assert said == [f"[{n}/4] {name}: up to date" for n, name in enumerate(recipes.RECIPES, 1)]
-    assert len(workshop.calls) == 4
+    assert said == [f"[{n}/5] {name}: up to date" for n, name in enumerate(recipes.RECIPES, 1)]
+    assert len(workshop.calls) == 5
 
 
 def test_only_the_named_interpreters_are_built(workshop: Workshop) -> None:
     workshop.build("stock")
-    assert missing(workshop.output) == ["alpn", "alpn32", "stock-1.25"]
+    assert missing(workshop.output) == ["alpn", "alpn32", "stock-1.25", "frozen32"]
 
 
 def test_compiler_gets_the_module_and_word_size_of_the_recipe(workshop: Workshop) -> None:
     workshop.build()
     module = f"USER_C_MODULES={recipes.USER_MODULES}"
-    assert [module in words for words in workshop.calls] == [False, True, True, False]
-    assert ["MICROPY_FORCE_32BIT=1" in words for words in workshop.calls] == [False, False, True, False]
+    assert [module in words for words in workshop.calls] == [False, True, True, False, True]
+    assert ["MICROPY_FORCE_32BIT=1" in words for words in workshop.calls] == [False, False, True, False, True]
+    assert [any("FROZEN_MANIFEST=" in word for word in words) for words in workshop.calls] == [False] * 4 + [True]
 
 
 def test_makefile_that_ignores_the_word_size_is_an_error(workshop: Workshop) -> None:
@@ -104,7 +105,17 @@ def test_changed_module_rebuilds_only_interpreters_that_have_it(
     monkeypatch.setattr(recipes, "USER_MODULES", modules)
     workshop.build()
     (modules / "alpn" / "alpn.c").write_text("int two;")
-    assert missing(workshop.output) == ["alpn", "alpn32"]
+    assert missing(workshop.output) == ["alpn", "alpn32", "frozen32"]
+
+
+def test_changed_package_rebuilds_only_the_interpreter_that_has_it(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text("one = 1")
+    monkeypatch.setattr(recipes, "FIRMWARE", tmp_path)
+    workshop.build()
+    (tmp_path / "app.py").write_text("one = 2")
+    assert missing(workshop.output) == ["frozen32"]
 
 
 def test_sources_and_settings_change_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,13 +188,19 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_command_refuses_an_unknown_name() -> None:
     ended = command("build", "nonesuch")
     assert ended.returncode == 2
-    assert ended.stderr == "no interpreter is called nonesuch: choose from stock, alpn, alpn32, stock-1.25\n"
+    assert ended.stderr == "no interpreter is called nonesuch: choose from stock, alpn, alpn32, stock-1.25, frozen32\n"
 
 
 def test_command_lists_the_interpreters() -> None:
     ended = command("list")
     assert ended.returncode == 0
-    assert [line.split()[0] for line in ended.stdout.splitlines()] == ["stock", "alpn", "alpn32", "stock-1.25"]
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == [
+        "stock",
+        "alpn",
+        "alpn32",
+        "stock-1.25",
+        "frozen32",
+    ]
 
 
 def test_command_shows_an_example_in_its_help() -> None:

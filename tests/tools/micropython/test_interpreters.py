@@ -42,6 +42,7 @@ PROMISES = {
     "alpn": {"bits": 64, "alpn": True, "double": True},
     "alpn32": {"bits": 32, "alpn": True, "double": False},
     "stock-1.25": {"bits": 64, "alpn": False, "double": True},
+    "frozen32": {"bits": 32, "alpn": True, "double": False},
 }
 
 

@@ -21,12 +21,15 @@ from mqtt443_tools.micropython.recipes import OUTPUT, RECIPES, USER_MODULES, VAR
 from mqtt443_tools.micropython.sources import BuildError
 from mqtt443_tools.micropython.unpack import source_tree
 from mqtt443_tools.support.console import Advance, Console
+from mqtt443_tools.support.paths import FIRMWARE
 
 MAKE_S = 600
 COMPILED_FILES = 300  # about; each of them is a line "CC …" of the output, which shows the progress
 _TAIL_LINES = 12
 _ELF = b"\x7fELF"
 _ELF_CLASSES = {32: 1, 64: 2}  # EI_CLASS (System V ABI, "ELF Identification")
+# In braces: paths, as Python's strings.
+_MANIFEST = 'include({variant!r})\npackage("mqtt443", base_path={firmware!r})\n'
 _PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 
 
@@ -134,6 +137,10 @@ def _build_one(
             "USER_C_MODULES": str(USER_MODULES) if recipe.with_alpn else "",
             "VARIANT_DIR": str(VARIANT),
         }
+        if recipe.with_package:
+            manifest = Path(folder) / "manifest.py"
+            manifest.write_text(_MANIFEST.format(variant=str(VARIANT / "manifest.py"), firmware=str(FIRMWARE.parent)))
+            settings["FROZEN_MANIFEST"] = str(manifest)
         _make(tree / "ports" / "unix", settings, version, log, advance)
         check_built(objects / "micropython", recipe, version)
         finished.mkdir()

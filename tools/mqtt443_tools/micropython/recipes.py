@@ -1,4 +1,4 @@
-"""The four interpreters: what each is made of, and whether a built one is up to date.
+"""The interpreters: what each is made of, and whether a built one is up to date.
 
 sources.py gets the sources; builder.py runs the compiler.
 """
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mqtt443_tools.micropython.sources import MBEDTLS_3_6, MICROPYTHON_1_25, MICROPYTHON_1_26, Source
-from mqtt443_tools.support.paths import BUILD, ROOT
+from mqtt443_tools.support.paths import BUILD, FIRMWARE, ROOT
 
 VARIANT = Path(__file__).with_name("unix")
 USER_MODULES = ROOT / "firmware" / "image"
@@ -31,6 +31,7 @@ class Recipe:
         mbedtls: the acceptable mbedTLS sources, best first.
         with_alpn: whether it has our module and an mbedTLS with ALPN.
         bits: 64, or 32 for a chip's heap figures.
+        with_package: whether the device package is frozen into it, as in our image.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recipe:
     mbedtls: tuple[Source, ...]
     with_alpn: bool
     bits: int
+    with_package: bool = False
 
 
 # Debian's testing suite has one version at a time; when it moves on, the one in Debian 13 remains.
@@ -50,6 +52,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("alpn", NEWEST, MBEDTLS_3_6, with_alpn=True, bits=64),
         Recipe("alpn32", NEWEST, MBEDTLS_3_6, with_alpn=True, bits=32),
         Recipe("stock-1.25", MICROPYTHON_1_25, MBEDTLS_3_6, with_alpn=False, bits=64),
+        Recipe("frozen32", NEWEST, MBEDTLS_3_6, with_alpn=True, bits=32, with_package=True),
     )
 }
 
@@ -65,8 +68,11 @@ def key(recipe: Recipe) -> str:
     """
     folders = [VARIANT, *([USER_MODULES / "alpn"] if recipe.with_alpn else [])]
     files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    if recipe.with_package:
+        files += sorted(FIRMWARE.glob("*.py"))
     contents = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    inputs = {"steps": _BUILD_STEPS, "recipe": asdict(recipe), "files": contents}
+    choices = {name: value for name, value in asdict(recipe).items() if name != "with_package"}  # it is among the files
+    inputs = {"steps": _BUILD_STEPS, "recipe": choices, "files": contents}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -74,7 +80,7 @@ def find(name: str, output: Path = OUTPUT) -> Path | None:
     """Find a built interpreter.
 
     Args:
-        name: `stock`, `alpn`, `alpn32` or `stock-1.25`.
+        name: `stock`, `alpn`, `alpn32`, `stock-1.25` or `frozen32`.
         output: the folder of built interpreters.
 
     Returns:

@@ -13,7 +13,7 @@ class Interpreter:
     """A program that runs the board's Python.
 
     Attributes:
-        name: `alpn`, `alpn32`, `stock`, `stock-1.25` or `cpython`.
+        name: `alpn`, `alpn32`, `stock`, `stock-1.25`, `cpython`, or `frozen32`, which measures the heap of our image.
         command: the program and its options.
         description: one phrase for a person.
     """
@@ -34,15 +34,16 @@ DESCRIPTIONS = {
     "stock": "without ALPN, as in stock firmware",
     "stock-1.25": "without ALPN, as in older stock firmware",
 }
+FROZEN = "frozen32"  # has one build of the package inside, so it runs no other
 VERSION_S = 10.0
-HEAP_BYTES = {"alpn32": 115_000}  # what a plain ESP32 has free at its prompt
+HEAP_BYTES = {"alpn32": 115_000, FROZEN: 115_000}  # what a plain ESP32 has free at its prompt
 
 
 def find(name: str) -> Interpreter | None:
     """Return the interpreter called `name`; None if it is not built. Raises KeyError for an unknown name."""
     if name == CPYTHON.name:
         return CPYTHON
-    description = DESCRIPTIONS[name]
+    description = "with this package frozen, 32-bit" if name == FROZEN else DESCRIPTIONS[name]
     program = find_built(name)
     if program is None:
         return None
@@ -58,7 +59,7 @@ def _version(program: Path) -> str:
 
 
 def names() -> list[str]:
-    """Return every name that `find` knows, the preferred one first."""
+    """Return every name that runs the package from a board's flash, the preferred one first."""
     return [*DESCRIPTIONS, CPYTHON.name]
 
 

@@ -5,6 +5,7 @@ frozen (umqtt, `machine`, `network` …) is loaded before the measurement; buffe
 """
 
 import contextlib
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.paths import FIRMWARE, ROOT
-from mqtt443_tools.virtualboard.interpreters import Interpreter
+from mqtt443_tools.virtualboard.interpreters import FROZEN, Interpreter
 from mqtt443_tools.virtualboard.supervisor import VirtualBoard, lay_out
 
 BUDGET = ROOT / "firmware" / "budget.json"
@@ -73,13 +74,15 @@ def mpy_bytes() -> dict[str, int]:
 def heap(interpreter: Interpreter, config: Path) -> Heap:
     """Run the package as a board does, with `config`, until it has published; return what it held.
 
+    On the interpreter `frozen32` it is the package inside the interpreter, else the .mpy files.
+
     Raises:
         CommandError: it did not publish; the text has the board's output.
     """
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        lay_out(root, config, compiled=True)
+        _lay_out(root, config, interpreter)
         (root / "main.py").write_text(PROGRAM)
         with VirtualBoard(interpreter, root, lines.append) as board:
             board.wait(TIMEOUT_S)
@@ -89,6 +92,12 @@ def heap(interpreter: Interpreter, config: Path) -> Heap:
             "the board did not publish, so its heap cannot be measured; its output:\n" + "\n".join(lines)
         )
     return Heap(int(figures["after_import"]), int(figures["connected"]))
+
+
+def _lay_out(root: Path, config: Path, interpreter: Interpreter) -> None:
+    lay_out(root, config, compiled=True)
+    if interpreter.name == FROZEN:
+        shutil.rmtree(root / "lib" / "mqtt443")
 
 
 class _OutOfMemoryError(Exception):
@@ -132,7 +141,7 @@ def _live_in(interpreter: Interpreter, config: Path, heap_kb: int) -> list[str]:
     program = interpreter.command[0]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        lay_out(root, config, compiled=True)
+        _lay_out(root, config, interpreter)
         (root / "main.py").write_text(LEAST)
         small = replace(interpreter, command=(program, "-X", f"heapsize={heap_kb * 1024}"))
         with VirtualBoard(small, root, on_line) as board, contextlib.suppress(_OutOfMemoryError):
