@@ -151,6 +151,11 @@ def test_connecting_too_often_has_the_code_that_the_setting_says(make_engine: Ma
     assert refusal(engine, connect5("a"))[0] == code
 
 
+def test_packets_before_connack_can_be_a_protocol_error(make_engine: MakeEngine) -> None:
+    code, detail = refusal(make_engine(before_connack="close"), connect5() + publish5("t"))
+    assert (code, detail.startswith("sent PUBLISH before CONNACK")) == (0x82, True)
+
+
 def test_bytes_before_connect_get_no_answer(engine: Engine) -> None:
     client = engine.client(5)
     client.send(frame(0xF0))

@@ -45,6 +45,15 @@ def test_a_refused_publish_is_not_authorized_and_names_what_is_missing(engine: E
     assert ("dropped", "AUTH_ERROR") in engine.outcomes()
 
 
+def test_the_reason_string_has_room_for_the_longest_topic(engine: Engine) -> None:
+    engine.function.allow(allow(("Connect", "client/dev-1")))
+    client = engine.connected5("dev-1", MaximumPacketSize=512)
+    client.send(publish5("x" * 256, b"", 1))
+    (answer,) = client.take(1)
+    assert answer.reason == engine.decisions[-1].detail
+    assert answer.reason.endswith("topic/" + "x" * 256)
+
+
 def test_a_refused_publish_can_end_the_connection(make_engine: MakeEngine) -> None:
     client = limited(make_engine(mqtt5_refused_publish="disconnect"))
     client.send(publish5("telemetry/dev-2", b"not mine", 1))

@@ -16,6 +16,9 @@ from mqtt443_tools.localcore.mqtt.reason_codes import ALWAYS_IN_311, CONNACK_311
 from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.support.printable import printable
 
+MAX_REASON_CHARS = 450
+"""Room for the longest topic in the resource that a policy lacks; fits into the smallest packet size, 512 bytes."""
+
 
 class Answers(Protocol):
     """Answers in one version; a detail is one line for people and never a secret."""
@@ -125,7 +128,7 @@ class Answers5:
     ) -> bytes | None:
         """Encode with a reason string if there is one, it may be sent, and the client takes a packet of that size."""
         if detail and (self._explains_acks if explains is None else explains):
-            answer = encode(Properties(reason_string=printable(detail)))
+            answer = encode(Properties(reason_string=printable(detail, MAX_REASON_CHARS)))
             if self._fits(answer):
                 return answer
         answer = encode(NONE)

@@ -81,7 +81,8 @@ class MqttConnection:
         if connect is None:
             return
         if self._settings.before_connack == "close" and (early := self._early()):
-            self.end("CLIENT_ERROR", f"{early} before CONNACK: AWS wants clients to wait for it")
+            detail = f"{early} before CONNACK: AWS wants clients to wait for it"
+            self.end("CLIENT_ERROR", detail, code=ReasonCode.PROTOCOL_ERROR)
             return
         try:
             admitted = self._context.admission.admit(connect, self._peer, grant)
