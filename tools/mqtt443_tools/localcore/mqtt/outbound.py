@@ -7,7 +7,7 @@ import math
 from typing import Protocol
 
 from mqtt443_tools.localcore.clock import Clock
-from mqtt443_tools.localcore.mqtt import encoder
+from mqtt443_tools.localcore.mqtt import encoder, properties
 from mqtt443_tools.localcore.mqtt.packets import Publish, Version
 from mqtt443_tools.localcore.mqtt.properties import Properties
 from mqtt443_tools.localcore.mqtt.session import Message
@@ -26,8 +26,9 @@ class SharedOutbound:
     def __init__(self, version: Version) -> None:
         self._version: Version = version
         self._message: Message | None = None  # the last one: what is kept of it below is good for it alone
-        self._packet = b""
-        self._prefix = b""
+        self._packet = b""  # with QoS 0
+        self._prefix = b""  # with QoS 1: what is before the packet identifier, and what is behind it
+        self._suffix = b""
 
     def encode(self, message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
         """Return the PUBLISH for a message."""
@@ -37,12 +38,14 @@ class SharedOutbound:
             if not self._packet:
                 self._packet = self._encode(message, qos, None, dup=dup)
             return self._packet
-        if dup or self._version == 5:
-            return self._encode(message, qos, packet_id, dup=dup)
+        if dup:
+            return self._encode(message, qos, packet_id, dup=True)
         if not self._prefix:
             whole = self._encode(message, qos, packet_id, dup=False)
-            self._prefix = whole[: len(whole) - len(message.payload) - 2]
-        return b"".join((self._prefix, packet_id.to_bytes(2, "big"), message.payload))
+            block = 0 if self._version == 4 else len(properties.encode(message.properties))
+            behind = len(whole) - block - len(message.payload)
+            self._prefix, self._suffix = whole[: behind - 2], whole[behind:]
+        return b"".join((self._prefix, packet_id.to_bytes(2, "big"), self._suffix))
 
     def _encode(self, message: Message, qos: int, packet_id: int | None, *, dup: bool) -> bytes:
         packet = Publish(message.topic, message.payload, qos, message.retain, dup, packet_id, message.properties)

@@ -1,0 +1,45 @@
+"""A message is encoded once for all who get it the same way, and that is no other packet than one encoded for each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mqtt443_tools.localcore.mqtt import encoder, packet_types
+from mqtt443_tools.localcore.mqtt.outbound import SharedOutbound
+from mqtt443_tools.localcore.mqtt.packets import Publish
+from mqtt443_tools.localcore.mqtt.session import Message
+
+from tests.support.mqtt.packets5 import found, words
+
+FORWARDED = found(
+    packet_types.PUBLISH, "topic_alias", "message_expiry_s", "subscription_identifier", "authentication_data"
+)
+messages = st.builds(
+    Message,
+    words,
+    st.binary(max_size=200),
+    st.integers(0, 1),
+    st.booleans(),
+    st.none(),
+    st.just(0.0),
+    FORWARDED,
+)
+turns = st.lists(
+    st.tuples(st.integers(0, 2), st.none() | st.integers(1, 0xFFFF), st.booleans()), min_size=1, max_size=12
+)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@given(st.lists(messages, min_size=3, max_size=3), turns)
+def test_every_packet_is_as_if_encoded_by_itself(
+    version: Literal[4, 5], sent: list[Message], turns: list[tuple[int, int | None, bool]]
+) -> None:
+    shared = SharedOutbound(version)
+    for index, packet_id, dup in turns:
+        message, qos = sent[index], 0 if packet_id is None else 1
+        again = dup and qos == 1
+        alone = Publish(message.topic, message.payload, qos, message.retain, again, packet_id, message.properties)
+        assert shared.encode(message, qos, packet_id, dup=again) == encoder.publish(alone, version)
