@@ -94,7 +94,7 @@ def test_readme_leads_from_a_device_to_its_telemetry(shell: Shell, folder: Path,
 
 
 def test_localcore_page_lets_a_laptop_publish(shell: Shell, folder: Path, port: int) -> None:
-    local, laptop = blocks("docs/localcore.md")
+    local, laptop, *_ = blocks("docs/localcore.md")  # the load of a fleet has its own tests
     first_line(shell(local), f"^ready host=localhost port={port} ca={folder}/.mqtt443/ca.pem$")
     watch = shell(".venv/bin/mqtt443 watch --count 1\n")
     shell(laptop)

@@ -30,6 +30,7 @@ class Publisher:
         self._core = core
         self._messages = messages
         self._then_stop = then_stop
+        self._watching = self._watchers()  # those of the fixture and of the endpoint itself
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> None:
@@ -39,8 +40,11 @@ class Publisher:
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
 
+    def _watchers(self) -> int:
+        return self._core.run(lambda: len(self._core.core.broker._watchers))
+
     def _run(self) -> None:
-        while self._core.run(lambda: len(self._core.core.broker._watchers)) < 2:  # the first is the fixture's
+        while self._watchers() == self._watching:
             pass
         for topic, payload in self._messages:
             message = Message(topic, payload, 0, False, "dev-1", 1_800_000_000.25)
