@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mqtt443_tools.device import device_command
+from mqtt443_tools.device.device_console import minute
 from mqtt443_tools.localcore.control import control_client
 from mqtt443_tools.localcore.control.control_client import ControlError
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -21,23 +21,23 @@ def run(tmp_path: Path) -> Any:
     return DeviceCommand(tmp_path / "state")
 
 
-def test_piped_list_is_plain_text_without_secrets(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+def test_piped_list_is_plain_text_without_secrets(run: Any) -> None:
     password = run.added_password("[bold]x")
     run("add", "n" * 128, "--username", "u" * 128)
     run("rotate", "n" * 128)
     run("disable", "n" * 128)
     output = run("list")
     assert [line.split("  ")[0].strip() for line in output.splitlines()] == ["client id", "[bold]x", "n" * 128]
-    assert output.splitlines()[1].split()[1:] == ["[bold]x", "no", "yes", "1", "2023-11-14", "22:13", "UTC"]
-    assert output.splitlines()[2].split()[1:5] == ["u" * 128, "no", "no", "2"]
+    created = minute(run.stored("[bold]x").created_at)
+    unseen = ["-", "-", "-", "-"]
+    assert output.splitlines()[1].split()[1:] == ["[bold]x", "no", *unseen, "yes", "1", *created.split()]
+    assert output.splitlines()[2].split()[1:9] == ["u" * 128, "no", *unseen, "no", "2"]
     assert "\x1b" not in output
     assert password not in output
     assert run.stored("[bold]x").secrets[0].digest.hex() not in output
 
 
-def test_list_as_json(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+def test_list_as_json(run: Any) -> None:
     assert run("list", "--json") == "[]\n"
     run("add", "sensor-1", "--username", "dev1")
     assert json.loads(run("list", "--json")) == [
@@ -45,23 +45,26 @@ def test_list_as_json(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             "client_id": "sensor-1",
             "username": "dev1",
             "online": False,
+            "last_seen": None,
+            "transport": None,
+            "version": None,
+            "failures": None,
             "enabled": True,
             "secrets": 1,
-            "created_at": 1_700_000_000,
+            "created_at": run.stored("sensor-1").created_at,
         }
     ]
 
 
-def test_rotate_keeps_the_old_password_until_it_is_dropped(
-    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(device_command, "time", SimpleNamespace(time=lambda: 1_700_000_000))
+def test_rotate_keeps_the_old_password_until_it_is_dropped(run: Any, tmp_path: Path) -> None:
     out = tmp_path / "config.json"
     run("add", "sensor-1", "--out", str(out), "--endpoint", "example.org")
     first = json.loads(out.read_text())["password"]
-    assert run("rotate", "sensor-1", "--out", str(out), "--keep-hours", "24") == (
-        f"rotated sensor-1, user name sensor-1\nthe old password works until 2023-11-15 22:13 UTC\nwrote {out}\n"
-    )
+    rotated = run("rotate", "sensor-1", "--out", str(out), "--keep-hours", "24")
+    new, old = run.stored("sensor-1").secrets
+    assert old.expires_at == new.created_at + 24 * 3600
+    until = minute(old.expires_at)
+    assert rotated == f"rotated sensor-1, user name sensor-1\nthe old password works until {until}\nwrote {out}\n"
     config = json.loads(out.read_text())
     assert config["endpoint"] == "example.org"
     assert (run.fits(config["password"]), run.fits(first)) == (0, 1)
