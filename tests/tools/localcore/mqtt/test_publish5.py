@@ -156,9 +156,11 @@ def test_over_the_rate_a_publish_is_discarded_and_its_identifier_stays_in_use(ma
     engine.advance(1)
     client.send(publish5("t", b"again", 1, packet_id=2))
     assert [(p.packet_id, p.code) for p in client.take(1)] == [(2, 0x91)]
+    client.send(publish5("t", b"free again", 1, packet_id=2) + publish5("t", b"discarded", 1, packet_id=8))
+    assert client.take() == [Puback5(2)]
     client.send(publish5("t", b"too many", 1, packet_id=9))
     assert ended(client).code == 0x93
-    assert engine.payloads() == [b"1"]
+    assert engine.payloads() == [b"1", b"free again"]
 
 
 def test_over_the_rate_a_publish_can_get_quota_exceeded(make_engine: MakeEngine) -> None:

@@ -121,6 +121,7 @@ class Publishing:
             detail = f"packet identifier {packet_id} has had no PUBACK yet"
             link.event_log.dropped("CLIENT_ERROR", detail)
             link.send(link.answers.puback(packet_id, ReasonCode.PACKET_IDENTIFIER_IN_USE, detail))
+            unanswered.discard(packet_id)  # the PUBACK sets it free, refusal or not (MQTT 5, clause 2.2.1)
             return False
         if len(unanswered) >= link.settings.max_in_flight:
             detail = f"over {link.settings.max_in_flight} publishes without PUBACK"
