@@ -10,10 +10,10 @@ Four kinds of field, told apart by `metadata["kind"]`:
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
 Not settings, because only one behaviour is emulated: a will is checked against the policy at CONNECT, not again when it
-is sent; shadows, jobs and the rules engine do not exist here; 512 KB/s throughput is
-not held. Over WebSocket the authorizer is asked when CONNECT has come, since credentials can be in it: a refusal comes
-after the 101 and is a close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open
-about choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
+is sent; shadows and the rules engine do not exist here; 512 KB/s throughput is not held. Over WebSocket the authorizer
+is asked when CONNECT has come, since credentials can be in it: a refusal comes after the 101 and is a close. HTTP
+header names reach the authorizer as the client wrote them. What AWS leaves open about
+choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
 """
 
 from __future__ import annotations
