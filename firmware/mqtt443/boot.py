@@ -81,7 +81,7 @@ def start(path, root, stop, write, handlers):
 
             outbox_bytes = allowed(root, trial_s)
     gc.collect()
-    return App(
+    app = App(
         Config({key: getattr(config, key) for key in RUNTIME_KEYS.split(" ")}),
         Client(config, transport),
         Outbox(root + "outbox", outbox_bytes, log),
@@ -97,6 +97,9 @@ def start(path, root, stop, write, handlers):
         path=path,
         trial_s=trial_s,
     )
+    if config.notice:
+        app.news["config"] = config.notice[:150]
+    return app
 
 
 def finish(config):

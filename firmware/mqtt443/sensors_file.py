@@ -15,5 +15,16 @@ def load():
         return sensors.read, None
     except BaseException as e:  # SystemExit, too
         why = reason(e)
+        if isinstance(e, SyntaxError) and _marked():
+            why = "sensors.py begins with a byte order mark; save it as UTF-8 without one"
         # Only the file's own absence is no error; a module that it misses is one.
         return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else why
+
+
+def _marked():
+    """Return whether sensors.py begins with a byte order mark, which MicroPython takes for a mistake."""
+    try:
+        with open("sensors.py", "rb") as file:
+            return file.read(3) == b"\xef\xbb\xbf"
+    except OSError:
+        return False

@@ -29,9 +29,13 @@ def test_torn_config_falls_back_to_the_last_good_one(started: Living) -> None:
     whole = started.file("config.json")
     for size in (0, 1, len(whole) // 2, len(whole) - 1):
         started.put("config.json", whole[:size])
+        started.forget()
         started.on()
         started.wait_for_more(2)
         started.off()
+        told = [reading["link"]["config"] for reading in started.readings if "config" in reading.get("link", {})]
+        assert len(told) == 1, "telemetry says once that the board runs with another config"
+        assert told[0].endswith("Using the last good one")
         assert any(
             "config.json: not valid JSON at line 1" in line and line.endswith("Using the last good one")
             for line in started.board.lines

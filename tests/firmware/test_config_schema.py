@@ -199,15 +199,23 @@ def test_lone_surrogate_is_one_line(tmp_path: Path, key: str, lone: bytes) -> No
     path.write_bytes(json.dumps({**BASE, key: "HERE"}).encode().replace(b"HERE", b"a" + lone))
     with pytest.raises(ConfigError) as info:
         config_schema.load(str(path))
-    assert key in str(info.value)
+    assert "half a character" in str(info.value) or "not UTF-8" in str(info.value)
     str(info.value).encode("ascii")
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{", "\xff", ""])
-def test_hostile_json_is_one_line(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "nested too deep at line 1"),
+        ("{", "not valid JSON at line 1"),
+        ("\xff", "not UTF-8"),
+        ("", "not valid JSON at line 1"),
+    ],
+)
+def test_hostile_json_is_one_line(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ConfigError, match="not valid JSON at line 1") as info:
+    with pytest.raises(ConfigError, match=words) as info:
         config_schema.load(str(path))
     assert "\n" not in str(info.value)
 

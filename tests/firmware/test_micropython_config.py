@@ -53,13 +53,13 @@ def test_hostile_files_end_in_one_line(micropython: Interpreter, tmp_path: Path)
     folder = tmp_path / "configs"
     folder.mkdir()
     files = {
-        "deep": (b"[" * 200_000, "does not fit into memory"),
+        "deep": (b"[" * 2_000, "nested too deep at line 1"),
         "empty": (b"", "not valid JSON at line 1"),
-        "key": (b'{"endpoint": "h", "\\ud800": "d"}', "unknown key '\\ud800'"),
-        "lone": (b'{"endpoint": "h", "client_id": "\\ud800"}', "client_id is '\\ud800'; it must be text"),
+        "key": (b'{"endpoint": "h", "\\ud800": "d"}', "\\ud800 at line 1 is half a character"),
+        "lone": (b'{"endpoint": "h", "client_id": "\\ud800"}', "\\ud800 at line 1 is half a character"),
         "nul": (b'{"endpoint": "h", "client_id": "\\u0000"}', "client_id is '\\x00'"),
-        "raw": (b'{"endpoint": "h", "client_id": "\xed\xa0\x80"}', "client_id is '\\ud800'"),
-        "utf-8": (b'{"endpoint": "h", "client_id": "\xff"}', "not valid JSON at line 1"),
+        "raw": (b'{"endpoint": "h", "client_id": "\xed\xa0\x80"}', "not UTF-8"),
+        "utf-8": (b'{"endpoint": "h", "client_id": "\xff"}', "not UTF-8"),
         "whole": (b'{"endpoint": "h", "client_id": "\xf0\x9f\x98\x80"}', "\U0001f600"),
     }
     for name, (data, _) in files.items():

@@ -63,6 +63,12 @@ def test_value_that_json_cannot_hold_costs_that_reading_alone(build: str, tmp_pa
 
 
 @pytest.mark.parametrize("build", BUILDS)
+def test_byte_order_mark_in_sensors_py_is_named(build: str, tmp_path: Path) -> None:
+    got = payload(build, tmp_path, b"\xef\xbb\xbfdef read():\n    return {}\n")
+    assert got["errors"] == {"sensors": "sensors.py begins with a byte order mark; save it as UTF-8 without one"}
+
+
+@pytest.mark.parametrize("build", BUILDS)
 def test_sensors_py_that_exits_at_import_is_named(build: str, tmp_path: Path) -> None:
     got = payload(build, tmp_path, b"import sys\nsys.exit()\n")
     assert set(got) == {"time", "seq", "errors"}
