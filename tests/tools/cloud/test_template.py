@@ -10,6 +10,7 @@ from cfnlint.api import lint_file
 from cfnlint.decode.cfn_yaml import loads
 from mqtt443_authorizer.settings import MAX_S, MIN_S
 from mqtt443_authorizer.settings import from_environment as authorizer_settings
+from mqtt443_tools.cloud.aws_jobs import PREFIX
 from mqtt443_tools.cloud.deploy import STORE_TEMPLATE, TEMPLATE
 from mqtt443_tools.cloud.deploy_options import PARAMETERS, Options
 from mqtt443_tools.cloud.token_signing import TOKEN_KEY
@@ -51,6 +52,19 @@ def test_role_reads_one_table_and_writes_one_log(properties: Any) -> None:
     assert write_log["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert write_log["Resource"]["Fn::Sub"].endswith(":log-group:${Log}:*")
     assert "ManagedPolicyArns" not in properties("Role")
+
+
+def test_role_of_streams_reads_the_files_of_updates_and_nothing_else(template: dict[str, Any], properties: Any) -> None:
+    role = properties("StreamsRole")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "iot.amazonaws.com"}
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:GetObject"
+    assert statement["Resource"]["Fn::Sub"].endswith(f":s3:::${{CodeBucket}}/{PREFIX}*")
+    assert "ManagedPolicyArns" not in role
+    for each in (template["Resources"]["StreamsRole"], template["Outputs"]["StreamsRoleArn"]):
+        assert each["Condition"] == "HasUpdates"
 
 
 def test_aws_iot_may_call_the_function_only_for_this_authorizer(template: dict[str, Any], properties: Any) -> None:
@@ -111,6 +125,7 @@ def test_every_choice_is_a_parameter_and_every_parameter_is_known(template: dict
         log_days=7,
         auth_errors_per_minute=3,
         alarm_topic="arn:aws:sns:eu-west-1:123456789012:ops",
+        updates=False,
     )
     assert set(options.parameters()) < PARAMETERS
     assert Options().parameters() == {}

@@ -8,6 +8,8 @@ from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import Pace, Stacks, check_name
 from mqtt443_tools.support.errors import CommandError
 
+PREFIX = "updates/"
+
 
 class AwsJobs:
     """A `JobService` on AWS.
@@ -41,9 +43,16 @@ class AwsJobs:
         return f"arn:{self._partition}:iot:{self._aws.region}:{self._aws.account}:{kind}/{name}"
 
     def store(self, name: str, content: bytes) -> dict[str, str]:
-        """See JobService: in the bucket of the stack."""
-        place = {"bucket": self._output("UpdatesBucket"), "key": name}
-        self._aws.call("s3", "put_object", Bucket=place["bucket"], Key=name, Body=content)
+        """See JobService: in the stack's bucket, under the prefix that the role of streams may read."""
+        place = {"bucket": self._output("UpdatesBucket"), "key": PREFIX + name}
+        self._aws.call(
+            "s3",
+            "put_object",
+            Bucket=place["bucket"],
+            Key=place["key"],
+            Body=content,
+            ExpectedBucketOwner=self._aws.account,
+        )
         return place
 
     def role_arn(self) -> str:

@@ -72,6 +72,13 @@ def deploy(
         int | None, typer.Option(min=1, help="Refused connections a minute that raise an alarm; first deploy: 10.")
     ] = None,
     alarm_topic: Annotated[str | None, typer.Option(help="ARN of an SNS topic for alarms; '' for none.")] = None,
+    updates: Annotated[
+        bool | None,
+        typer.Option(
+            "--updates/--no-updates",
+            help="Allow `mqtt443 update`; first deploy: yes; later: unchanged.",
+        ),
+    ] = None,
     signing: Annotated[
         bool | None,
         typer.Option("--signing/--no-signing", help="Devices send a signed token; the first deploy decides."),
@@ -98,6 +105,7 @@ def deploy(
         log_days=log_days,
         auth_errors_per_minute=refusals,
         alarm_topic=alarm_topic,
+        updates=updates,
     )
     with _ended_well():
         deployed = run_deploy(

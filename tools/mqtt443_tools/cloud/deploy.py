@@ -15,7 +15,7 @@ from mqtt443_authorizer.policy import DEFAULT_PATH
 from mqtt443_tools.cloud import change_sets, domain, iot_authorizer, modes
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.deploy_options import DEFAULT_MODE, Mode, Options, kept, reserve
-from mqtt443_tools.cloud.deployed_policy import deployed_policy
+from mqtt443_tools.cloud.deployed_policy import deployed_policy, policy_without_updates
 from mqtt443_tools.cloud.destroy import delete_authorizer
 from mqtt443_tools.cloud.stack_outputs import Deployed, locate
 from mqtt443_tools.cloud.stacks import Pace, Stack, Stacks, check_name, store_name
@@ -62,14 +62,18 @@ def deploy(
     key = _signing_key(aws, name, before, signing, state)
     if before is None and iot_authorizer.describe(aws, name) is not None:
         raise UsageError(f"an authorizer {name} that is not mqtt443's already exists: choose another --stack")
-    content = lambda_zip.build(policy=deployed_policy(aws, before) if own_policy is None else own_policy)
+    if own_policy is None:
+        own_policy = deployed_policy(aws, before)
+    updates = _parameter(before, "Updates") != "false" if options.updates is None else options.updates
+    packaged = None if updates else policy_without_updates()
+    content = lambda_zip.build(policy=packaged if own_policy is None else own_policy)
     deployed_mode: Any = before.parameters["Mode"] if before else DEFAULT_MODE
     mode: Mode = options.mode or deployed_mode
     if mode == "domain":
         domain.describe(aws, name)  # refuses a foreign one of this name before anything is created
     chosen = options.parameters()
     chosen["Mode"] = mode
-    chosen["OwnPolicy"] = "false" if content == lambda_zip.build() else "true"
+    chosen["OwnPolicy"] = "false" if content == lambda_zip.build(policy=packaged) else "true"
     chosen["ReservedConcurrency"] = str(
         reserve(aws, options.concurrency, None if before is None else before.parameters, console.say)
     )

@@ -32,6 +32,7 @@ class Options:
         log_days: that the authorizer's log is kept.
         auth_errors_per_minute: refused connections that raise an alarm.
         alarm_topic: ARN of an SNS topic, "" for none.
+        updates: whether devices can be updated over the air.
     """
 
     mode: Mode | None = None
@@ -42,11 +43,16 @@ class Options:
     log_days: int | None = None
     auth_errors_per_minute: int | None = None
     alarm_topic: str | None = None
+    updates: bool | None = None
 
     def parameters(self) -> dict[str, str]:
         """Return the template's parameters that were chosen."""
         chosen = ((_PARAMETERS[field.name], getattr(self, field.name)) for field in fields(self))
-        return {parameter: str(value) for parameter, value in chosen if value is not None}
+        return {
+            parameter: str(value).lower() if isinstance(value, bool) else str(value)
+            for parameter, value in chosen
+            if value is not None
+        }
 
 
 _PARAMETERS = {
@@ -58,6 +64,7 @@ _PARAMETERS = {
     "log_days": "LogRetentionDays",
     "auth_errors_per_minute": "AuthErrorsPerMinute",
     "alarm_topic": "AlarmTopicArn",
+    "updates": "Updates",
 }
 
 # Besides the choices: what deploy.py finds out.

@@ -1,17 +1,28 @@
-"""The policy template in the code that a stack was deployed with."""
+"""The policy template that a stack is deployed with: the package's, one without updates, or the user's own."""
 
 import io
+import json
 import zipfile
+
+from mqtt443_authorizer.policy import DEFAULT_PATH
 
 from mqtt443_tools.cloud.aws import Aws
 from mqtt443_tools.cloud.stacks import Stack
 from mqtt443_tools.support.errors import CommandError
 
 MAX_BYTES = 10 * 1024 * 1024
+UPDATE_TOPICS = "/$aws/things/"
+"""Occurs in the documents of policy.json that updates need, and in no other."""
+
+
+def policy_without_updates() -> bytes:
+    """Return the package's policy template without the documents that allow jobs and streams."""
+    documents = json.loads(DEFAULT_PATH.read_bytes())
+    return json.dumps([each for each in documents if UPDATE_TOPICS not in json.dumps(each)], indent=2).encode()
 
 
 def deployed_policy(aws: Aws, stack: Stack | None) -> bytes | None:
-    """Return the policy template that a stack was deployed with; None if it is the package's own policy.json.
+    """Return the policy template that a stack was deployed with; None if it is one of the package's own.
 
     Raises:
         CommandError: the deployed code cannot be read.
