@@ -159,21 +159,18 @@ def list_devices(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("client id", "user name"):
         table.add_column(name, overflow="fold")  # what identifies a device is never cut
-    for name in ("online", "last seen", "transport", "version", "failures", "enabled", "secrets", "created"):
+    for name in ("last seen (UTC)", "transport", "version", "failures", "enabled"):
         table.add_column(name, no_wrap=True)
     for device in found:
-        row = _row(device, activity[device.client_id])
-        last_seen = activity[device.client_id].last_seen
-        row |= {
-            "last_seen": None if last_seen is None else minute(int(last_seen)),
-            "created_at": minute(device.created_at),
-        }
-        table.add_row(*(Text(_cell(value)) for value in row.values()))  # Text: a name is never read as markup
+        seen = activity[device.client_id]
+        about = (_last_seen(seen), seen.transport, seen.version, seen.failures, "yes" if device.enabled else "no")
+        shown = ["-" if each is None else printable(str(each)) for each in (device.client_id, device.username, *about)]
+        table.add_row(*map(Text, shown))  # Text: a name is never read as markup
     console.print(table)
 
 
 def _row(device: Device, activity: Activity) -> dict[str, object]:
-    """Return what is shown of a device, in the order of the columns; None is unknown."""
+    """Return what is shown of a device, None is unknown."""
     return {
         "client_id": device.client_id,
         "username": device.username,
@@ -184,10 +181,13 @@ def _row(device: Device, activity: Activity) -> dict[str, object]:
     }
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else printable(str(value))
+def _last_seen(activity: Activity) -> str | None:
+    """Return when a device was last seen, for people; None is unknown."""
+    if activity.online or activity.online is None:
+        return "online" if activity.online else None
+    if activity.last_seen is None:
+        return "never"
+    return minute(int(activity.last_seen)).removesuffix(" UTC")
 
 
 @app.command(epilog="Example: mqtt443 device rotate sensor-1 --out config.json")

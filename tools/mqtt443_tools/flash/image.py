@@ -140,7 +140,7 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+        raise ImageError(f"cannot read {path}: {error.strerror}; check the path") from error
     if len(data) > MAX_BYTES:
         raise ImageError(f"{path} is larger than any flash ({MAX_BYTES >> 20} MiB)")
     return data
