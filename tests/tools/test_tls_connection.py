@@ -53,6 +53,12 @@ class End:
         self.wire = Wire()
         self.connection = TlsConnection(context, self, host)
 
+    def connected(self, transport: asyncio.Transport) -> None:
+        assert transport is self.wire
+
+    def handshake_begins(self, tls: ssl.SSLObject) -> None:
+        assert tls is self.connection.ssl_object
+
     def handshake_done(self) -> None:
         self.ready += 1
 
@@ -128,7 +134,7 @@ def test_close_tells_the_peer_and_keeps_what_was_sent(ca: trustme.CA) -> None:
 
     client, server = asyncio.run(scenario())
     assert bytes(client.received) == b"last words"
-    assert (client.ends, client.wire.events) == ([None], ["close"])
+    assert (client.ends, client.wire.events) == ([None], ["close"]), "it answered, and closed"
     assert server.ends == [None]
 
 

@@ -122,6 +122,12 @@ class LoadClient:
         if tls is not None:
             tls.close()
 
+    def connected(self, transport: asyncio.Transport) -> None:
+        """See Receiver."""
+
+    def handshake_begins(self, tls: ssl.SSLObject) -> None:
+        """See Receiver."""
+
     def handshake_done(self) -> None:
         """Send CONNECT."""
         self._send(packets.connect(self.login.client_id, self.login.username, self.login.password, KEEP_ALIVE_S))

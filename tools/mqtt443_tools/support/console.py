@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import rich.console
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.style import Style
 from rich.text import Text
 
 from mqtt443_tools.support.errors import UsageError
@@ -57,7 +58,12 @@ class Console:
             line: any text.
             style: as rich names it, such as "red bold".
         """
-        self._lines.print(Text(printable(line, MAX_LINE_CHARS), style=style))
+        # The local endpoint says several lines for each connection: rich's layout of a line would cost more than TLS.
+        text = printable(line, MAX_LINE_CHARS)
+        if style and self._lines.color_system is not None:
+            text = Style.parse(style).render(text, color_system=rich.console.COLOR_SYSTEMS[self._lines.color_system])
+        self._lines.file.write(f"{text}\n")
+        self._lines.file.flush()
 
     def warn(self, line: str) -> None:
         """Print a line on standard error, where it does not mix with a result."""

@@ -16,4 +16,6 @@ def printable(text: str, max_chars: int = MAX_CHARS, *, keep: str = "") -> str:
         The text with every other non-printable character as a Python escape.
     """
     cut = text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+    if cut.isprintable():
+        return cut
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in cut)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from typing import Protocol, cast
 
 READ_BYTES = 16 * 1024
@@ -20,6 +21,12 @@ CLOSE_S = 1.0
 
 class Receiver(Protocol):
     """What a connection belongs to."""
+
+    def connected(self, transport: asyncio.Transport) -> None:
+        """Take note of the TCP connection, before the handshake."""
+
+    def handshake_begins(self, tls: ssl.SSLObject) -> None:
+        """Take note of the TLS state; a server's is made when the first byte comes, as a flood may send none."""
 
     def handshake_done(self) -> None:
         """Take note that bytes can be sent; called at most once, before any data."""
@@ -42,23 +49,44 @@ class TlsConnection(asyncio.Protocol):
         context: server's or client's.
         receiver: takes what arrives.
         server_hostname: of the server, for a client; None makes this the server's side.
+
+    Attributes:
+        context: may be replaced until the handshake begins.
+        on_writable: called when a peer that did not read does so again.
     """
 
     __slots__ = (
-        *("_close_timer", "_closing", "_ended", "_incoming", "_outgoing", "_ready", "_receiver", "_transport"),
-        "tls",
+        *("_close_timer", "_closing", "_ended", "_incoming", "_is_paused", "_object", "_outgoing"),
+        *("_ready", "_receiver", "_server_hostname", "_transport", "context", "on_writable"),
     )
 
     def __init__(self, context: ssl.SSLContext, receiver: Receiver, server_hostname: str | None = None) -> None:
+        self.on_writable: Callable[[], None] | None = None
+        self.context = context
         self._receiver = receiver
+        self._server_hostname = server_hostname
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
-        )
+        self._object: ssl.SSLObject | None = None
         self._transport: asyncio.Transport | None = None
         self._close_timer: asyncio.TimerHandle | None = None
-        self._ready = self._closing = self._ended = False
+        self._ready = self._closing = self._ended = self._is_paused = False
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """The TLS state; see `Receiver.handshake_begins`."""
+        if self._object is None:
+            host = self._server_hostname
+            self._object = self.context.wrap_bio(
+                self._incoming, self._outgoing, server_side=host is None, server_hostname=host
+            )
+            self._receiver.handshake_begins(self._object)
+        return self._object
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the peer does not read, and more waits for it than should."""
+        return self._is_paused
 
     @property
     def is_closing(self) -> bool:
@@ -73,7 +101,8 @@ class TlsConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a client's handshake; a server waits for it."""
         self._transport = cast(asyncio.Transport, transport)
-        if not self.tls.server_side:
+        self._receiver.connected(self._transport)
+        if self._server_hostname is not None:
             self._handshake()
 
     def data_received(self, data: bytes) -> None:
@@ -100,11 +129,15 @@ class TlsConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Read nothing from a peer that does not read."""
+        self._is_paused = True
         self.pause_reading()
 
     def resume_writing(self) -> None:
         """Read on."""
+        self._is_paused = False
         self.resume_reading()
+        if self.on_writable is not None:
+            self.on_writable()
 
     def pause_reading(self) -> None:
         """Take nothing from the network until `resume_reading`."""
@@ -121,7 +154,7 @@ class TlsConnection(asyncio.Protocol):
         if self._closing or self._ended or not data:
             return
         try:
-            self.tls.write(data)
+            self.ssl_object.write(data)
         except ssl.SSLError as error:
             self.abort(error)
             return
@@ -137,7 +170,7 @@ class TlsConnection(asyncio.Protocol):
             return
         self._closing = True
         with contextlib.suppress(ssl.SSLError):  # the peer's close_notify is not here yet, and is not waited for
-            self.tls.unwrap()
+            self.ssl_object.unwrap()
         self._flush()
         try:
             # Closing with unread bytes would reset the connection, and the peer could lose what was sent last.
@@ -157,7 +190,7 @@ class TlsConnection(asyncio.Protocol):
 
     def _handshake(self) -> None:
         try:
-            self.tls.do_handshake()
+            self.ssl_object.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
             return
@@ -179,7 +212,7 @@ class TlsConnection(asyncio.Protocol):
         ended = False
         try:
             while True:
-                chunk = self.tls.read(READ_BYTES)
+                chunk = self.ssl_object.read(READ_BYTES)
                 if not chunk:
                     ended = True
                     break
@@ -196,6 +229,9 @@ class TlsConnection(asyncio.Protocol):
         if chunks:
             self._receiver.data_received(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         if ended and not self._ended:
+            with contextlib.suppress(ssl.SSLError):  # the peer's end of the stream was not one of TLS
+                self.ssl_object.unwrap()
+            self._flush()
             self._end(None)
             if self._transport is not None:
                 self._transport.close()

@@ -6,11 +6,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mqtt443_tools.localcore.front.certificates import LeafSpec
-from mqtt443_tools.localcore.front.tls import accept_tls
 from mqtt443_tools.localcore.settings import Settings
 
 from tests.support.mqtt.client import (
@@ -207,19 +205,18 @@ def test_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
             assert "does not read" in decision.detail
 
 
-def test_answer_does_not_wait_for_delivery_of_the_previous_one(
-    registered: RunningCore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    accepted: list[socket.socket] = []
+def test_answer_does_not_wait_for_delivery_of_the_previous_one(registered: RunningCore) -> None:
+    def nodelay() -> list[int]:
+        sockets = [
+            transport.get_extra_info("socket")
+            for each in registered.core._connections
+            if (transport := each.tls._transport)
+        ]
+        return [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in sockets]
 
-    async def accept(sock: socket.socket, *rest: Any) -> Any:
-        accepted.append(sock)
-        return await accept_tls(sock, *rest)
-
-    monkeypatch.setattr("mqtt443_tools.localcore.front.server.accept_tls", accept)
     with RawClient(registered) as client:
         client.connect("dev-1", PASSWORD)
-        assert [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in accepted] == [1]
+        assert registered.run(nodelay) == [1]
 
 
 def test_client_that_vanishes_is_noticed(registered: RunningCore) -> None:

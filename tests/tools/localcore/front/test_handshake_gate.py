@@ -21,7 +21,7 @@ class Handshakes:
         self.open = contextlib.ExitStack()
 
     def begin(self, address: str, name: str) -> None:
-        self.open.enter_context(self.gate.handshake(address, lambda: self.ended.append(name)))
+        self.open.callback(self.gate.begin(address, lambda: self.ended.append(name)))
 
 
 def test_oldest_handshake_of_a_crowded_address_ends() -> None:

@@ -6,8 +6,7 @@ with the most handshakes in progress. A device at another address than the flood
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 
 class HandshakeGate:
@@ -29,9 +28,13 @@ class HandshakeGate:
         """How many handshakes are in progress."""
         return self._count
 
-    @contextmanager
-    def handshake(self, address: str, end: Callable[[], None]) -> Iterator[None]:
-        """Count a handshake as long as the block runs; `end` ends it early, and is called at most once."""
+    def begin(self, address: str, end: Callable[[], None]) -> Callable[[], None]:
+        """Count a handshake; return the call that takes it off again, harmless the second time.
+
+        Args:
+            address: of the client.
+            end: ends the handshake early, to make room for a newer one; called at most once.
+        """
         if len(self._in_progress.get(address, ())) >= self._per_address:
             self._end_oldest(address)
         elif self._count >= self._in_all:
@@ -40,10 +43,7 @@ class HandshakeGate:
         key = object()
         self._in_progress.setdefault(address, {})[key] = end
         self._count += 1
-        try:
-            yield
-        finally:
-            self._remove(address, key)
+        return lambda: self._remove(address, key)
 
     def _end_oldest(self, address: str) -> None:
         key, end = next(iter(self._in_progress[address].items()))

@@ -48,31 +48,35 @@ class HttpConnection:
         self._parser = RequestParser(context.settings)
         self._cached: tuple[_Credentials, Grant] | None = None
 
-    async def run(self, first: bytes) -> None:
-        """Serve requests until one side ends; `first` is what the client sent first."""
+    async def run(self, first: bytes) -> bool:
+        """Serve requests until one side ends; `first` is what the client sent first.
+
+        Returns:
+            Whether the connection goes on, as MQTT over WebSocket.
+        """
         data: bytes = first
         while True:
             try:
                 request = await self._next_request(data)
                 if request is None:
-                    return
+                    return False
                 if request.path == "/mqtt":
-                    await self._upgrade(request)
-                    return
+                    self._upgrade(request)
+                    return True
                 self._answer(HTTPStatus.OK, await self._publish(request), keep=request.keeps_alive)
                 if not request.keeps_alive:
-                    return
+                    return False
             except HttpError as error:
                 self._event_log.write("refused", error.reason, error.message)
                 self._answer(error.status, error.status.phrase, keep=False, allow=error.allow)
-                return
+                return False
             try:
                 async with asyncio.timeout(self._context.settings.http_timeout_s):
                     await self._channel.drain()
             except TimeoutError:
                 self._event_log.write("closed", "CONNECTION_LOST", "the client does not read its answers")
                 self._channel.abort()
-                return
+                return False
             data = b""
 
     async def _next_request(self, data: bytes) -> HttpRequest | None:
@@ -90,7 +94,7 @@ class HttpConnection:
             raise HttpError(HTTPStatus.BAD_REQUEST, "an HTTP/1.1 request has one Host header (RFC 9112 section 3.2)")
         return request
 
-    async def _upgrade(self, request: HttpRequest) -> None:
+    def _upgrade(self, request: HttpRequest) -> None:
         response = negotiate(request.head)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             detail = bytes(response.body).decode().partition("\n")[0]
@@ -99,7 +103,9 @@ class HttpConnection:
         peer = dataclasses.replace(self._peer, http_headers=request.headers, http_query=request.query)
         frames = WebSocketFrames(self._context.settings.max_packet_bytes)
         driver = MqttDriver(self._channel, peer, self._event_log, self._context, frames)
-        await driver.run(self._parser.rest())
+        if rest := self._parser.rest():  # frames that came right behind the request
+            driver.data_received(rest)
+        self._channel.consume(driver)
 
     async def _publish(self, request: HttpRequest) -> str:
         """Publish the body of a `POST /topics/<topic>`. Raises HttpError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, Faults, explained
@@ -17,27 +17,33 @@ class Stall:
         event_log: of the connection; knows its client id.
         channel: where the bytes go once the stall has ended.
         max_bytes: the most bytes that may wait for the client.
+        on_over: called when the stall has ended, and the connection has not.
     """
 
-    def __init__(self, faults: Faults, event_log: EventLog, channel: Channel, max_bytes: int) -> None:
+    __slots__ = ("_channel", "_event_log", "_faults", "_held", "_held_bytes", "_is_stalled", "_max_bytes", "_on_over")
+
+    def __init__(
+        self, faults: Faults, event_log: EventLog, channel: Channel, max_bytes: int, on_over: Callable[[], None]
+    ) -> None:
         self._faults = faults
         self._event_log = event_log
         self._channel = channel
         self._max_bytes = max_bytes
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._over: asyncio.Event | None = None  # while the connection is stalled
+        self._is_stalled = False
+        self._on_over = on_over
 
     def begins(self) -> bool:
         """Return whether the connection is stalled; the first time, an event says so."""
         client_id = self._event_log.client_id
-        if self._over is None and client_id is not None and self._faults.hits(client_id, Fault.STALL):
-            self._over = asyncio.Event()
+        if not self._is_stalled and client_id is not None and self._faults.hits(client_id, Fault.STALL):
+            self._is_stalled = True
             self._faults.when_resumed(client_id, self._resume)
             self._event_log.write(
                 "dropped", FAULT_INJECTED, explained(Fault.STALL, "no bytes pass in either direction")
             )
-        return self._over is not None
+        return self._is_stalled
 
     def hold(self, data: bytes) -> bool:
         """Keep bytes for the client; False if too many wait already."""
@@ -47,23 +53,17 @@ class Stall:
         self._held_bytes += len(data)
         return True
 
-    async def wait(self) -> None:
-        """Wait until the stall or the connection ends."""
-        if self._over is not None:
-            await self._over.wait()
-
     def close(self) -> None:
         """End with the connection; what waits for the client is lost."""
-        if self._over is not None and self._event_log.client_id is not None:
+        if self._is_stalled and self._event_log.client_id is not None:
+            self._is_stalled = False
             self._faults.forget(self._event_log.client_id, self._resume)
             self._held.clear()
-            self._resume()
 
     def _resume(self) -> None:
         for data in self._held:
             self._channel.send(data)
         self._held.clear()
         self._held_bytes = 0
-        if self._over is not None:
-            self._over.set()
-            self._over = None
+        self._is_stalled = False
+        self._on_over()

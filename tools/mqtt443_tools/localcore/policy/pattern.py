@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Wildcard(enum.Enum):
     ONE = "?"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Variable:
     """A policy variable; `name` in lower case, since condition keys are case-insensitive."""
 
@@ -34,7 +35,10 @@ class Variable:
 
 
 Element = str | Wildcard | Variable
-"""One character, one wildcard, or one variable."""
+"""A run of characters that stand for themselves, one wildcard, or one variable."""
+
+_SPECIAL = re.compile(r"\$\{|[*?]")
+_VARIABLE = re.compile(r"\$\{")
 
 
 @dataclass(frozen=True)
@@ -69,27 +73,35 @@ class Pattern:
             return text == self.literal
         resolved: list[str | Wildcard] = []
         for element in self.elements:
-            if isinstance(element, Variable):
-                resolved.extend(variables[element.name])
-            else:
-                resolved.append(element)
+            match element:
+                case Variable():
+                    resolved.extend(variables[element.name])
+                case Wildcard():
+                    resolved.append(element)
+                case str():
+                    resolved.extend(element)
         return glob_matches(resolved, text)
 
 
 def _elements(text: str, wildcards: bool) -> Iterator[Element]:
+    """Yield the elements of a pattern: most patterns are one run, so this costs by what is special in it."""
+    special = _SPECIAL if wildcards else _VARIABLE
     at = 0
-    while at < len(text):
-        if text.startswith("${", at):
-            end = text.find("}", at)
-            name = text[at + 2 : end] if end > 0 else ""
-            if not name or not name.isprintable():
-                raise PolicyError("a policy variable is not closed or has no proper name: write ${name}")
-            yield name if name in ESCAPED else Variable(name.lower())
-            at = end + 1
+    while (found := special.search(text, at)) is not None:
+        if found.start() > at:
+            yield text[at : found.start()]
+        at = found.end()
+        if found[0] != "${":
+            yield Wildcard(found[0])
             continue
-        character = text[at]
-        yield Wildcard(character) if wildcards and character in "*?" else character
-        at += 1
+        end = text.find("}", at)
+        name = text[at:end] if end > 0 else ""
+        if not name or not name.isprintable():
+            raise PolicyError("a policy variable is not closed or has no proper name: write ${name}")
+        yield name if name in ESCAPED else Variable(name.lower())
+        at = end + 1
+    if at < len(text):
+        yield text[at:]
 
 
 def glob_matches(pattern: Sequence[str | Wildcard], text: str) -> bool:
