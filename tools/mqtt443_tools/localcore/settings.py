@@ -217,7 +217,9 @@ class Settings:
     max_queued_messages: int = guard(1000, "QoS 1 messages waiting for one client; newer ones are dropped")
     max_queued_bytes: int = guard(16 * 1024 * 1024, "payload bytes waiting for one client")
     max_retained_bytes: int = guard(64 * 1024 * 1024, "payload bytes of all retained messages")
-    max_connections: int = guard(900, "connections at a time: below the usual 1,024 file descriptors")
+    max_connections: int = guard(
+        15_000, "connections at a time; fewer where the system allows this process fewer open files"
+    )
     max_environments: int = guard(
         10,
         "Lambda execution environments of the authorizer: processes, as many as there are calls at once. AWS starts "
@@ -225,6 +227,9 @@ class Settings:
         low=1,
     )
     job_minute_s: int = guard(60, "seconds between two batches of a job's rollout: a minute at AWS", low=1)
+    environment_idle_s: int = guard(
+        300, "an execution environment without a call ends after this time, as AWS's do after some minutes", low=1
+    )
     max_watcher_messages: int = guard(1000, "messages waiting for one watcher; the oldest are dropped")
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,5 +230,30 @@ def test_process_that_cannot_start_is_reported(tmp_path: Path) -> None:
             with pytest.raises(FunctionError, match="cannot start: No such file") as failed:
                 await function.invoke(0)
             assert failed.value.kind == "exit"
+
+    asyncio.run(run())
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so; fail if that takes very long."""
+    give_up = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.01)
+
+
+def test_idle_workers_end_and_a_new_one_starts_on_demand(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with lambda_function(tmp_path, WAITING, idle_s=0.2) as (function, _):
+            go = tmp_path / "go"
+            calls = [asyncio.create_task(function.invoke(str(go))) for _ in range(3)]
+            await until(lambda: len(function._workers) == 3)
+            go.touch()
+            pids: list[Any] = await asyncio.gather(*calls)
+            assert len(set(pids)) == 3, "as many environments as calls at once"
+            await until(lambda: not function._workers and not function._ending)
+            for pid in pids:
+                assert_gone(pid)
+            assert await function.invoke(str(go)) not in pids
 
     asyncio.run(run())

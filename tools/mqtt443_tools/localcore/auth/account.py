@@ -30,6 +30,7 @@ def product_authorizer(settings: Settings, on_log: Callable[[str], None], code: 
         account=settings.account,
         on_log=login_log.take,
         max_workers=settings.max_environments,
+        idle_s=settings.environment_idle_s,
     )
     return Authorizer(AUTHORIZER_NAME, function, login_log=login_log)
 

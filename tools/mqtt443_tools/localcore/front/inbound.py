@@ -79,7 +79,10 @@ class Inbound:
         self._event_log = EventLog(context.decide, context.clock, self._source_ip, str(uuid.uuid4()))
         self._handshake = Handshake(transport.get_extra_info("sockname")[0])
         if not self._front.opened(self):
-            self._refuse("THROTTLED", f"over {settings.max_connections} connections")
+            self._refuse(
+                "THROTTLED",
+                f"over {settings.max_connections} connections, or over what the system lets this process open",
+            )
             self.tls.abort()
             return
         if context.faults.active:

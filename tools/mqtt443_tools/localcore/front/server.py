@@ -36,8 +36,12 @@ from mqtt443_tools.localcore.mqtt.connect import Admission
 from mqtt443_tools.localcore.seen_clients import SeenClients
 from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.localcore.state_folder import owned_folder, using
+from mqtt443_tools.support.file_limit import raise_file_limit
 
 BACKLOG = 128
+OTHER_FILES = 100
+"""Open files that are no connections of clients: pipes of the authorizer, databases, watchers."""
+
 RECENT_DECISIONS = 100
 
 
@@ -95,6 +99,7 @@ class LocalCore:
         )
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[Inbound] = set()
+        self._max_connections = settings.max_connections
         self.handshakes = HandshakeGate(settings.max_handshakes_per_address, settings.max_handshakes)
 
     @property
@@ -105,6 +110,7 @@ class LocalCore:
     async def start(self) -> None:
         """Listen. Raises StateFolderError, CertificateError, or OSError for a port that cannot be had."""
         settings = self._settings
+        self._max_connections = min(settings.max_connections, raise_file_limit() - OTHER_FILES)
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.enter_context(owned_folder(settings.state))
             with using(settings.state):
@@ -144,7 +150,7 @@ class LocalCore:
 
     def opened(self, connection: Inbound) -> bool:
         """See inbound.Front."""
-        if len(self._connections) >= self._settings.max_connections:
+        if len(self._connections) >= self._max_connections:
             return False
         self._connections.add(connection)
         return True

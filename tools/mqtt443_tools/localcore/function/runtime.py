@@ -43,6 +43,7 @@ class LambdaFunction:
         layers: Sequence[Path] = (),
         max_workers: int = 4,
         max_waiting: int = 64,
+        idle_s: float = 300.0,
     ) -> None:
         """Describe the function; nothing starts before the first event.
 
@@ -60,6 +61,7 @@ class LambdaFunction:
                 them and the standard library, the function sees no installed package.
             max_workers: the most processes, and so the most events served at once; 1 or more.
             max_waiting: the most events that may wait for a worker; a further one is a FunctionError `throttled`.
+            idle_s: how long a worker without an event is kept; Lambda ends an idle one after some minutes.
 
         Raises:
             ValueError: there is no code, or the environment sets a variable that Lambda reserves.
@@ -85,7 +87,10 @@ class LambdaFunction:
         self._max_waiting = max_waiting
         self._slots = asyncio.Semaphore(max_workers)
         self._waiting = 0
-        self._idle: list[WorkerProcess] = []
+        self._idle: list[tuple[WorkerProcess, float]] = []  # with the loop's time of its last event, the oldest first
+        self._idle_s = idle_s
+        self._reaper: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._workers: set[WorkerProcess] = set()
         self._closed = False
 
@@ -118,7 +123,9 @@ class LambdaFunction:
         if self._closed:
             return
         self._closed = True
-        await asyncio.gather(*(self._discard(worker) for worker in list(self._workers)))
+        if self._reaper is not None:
+            self._reaper.cancel()
+        await asyncio.gather(*self._ending, *(self._discard(worker) for worker in list(self._workers)))
         # A call that still holds a slot is about to end, with its worker.
         for _ in range(self._max_workers):
             await self._slots.acquire()
@@ -140,7 +147,7 @@ class LambdaFunction:
             finally:
                 # Unless a complete frame was read, the pipes may contain part of one.
                 if reusable and not self._closed:
-                    self._idle.append(worker)
+                    self._keep(worker)
                 else:
                     await self._discard(worker)
         finally:
@@ -149,7 +156,7 @@ class LambdaFunction:
 
     async def _take_worker(self) -> WorkerProcess:
         while self._idle:
-            worker = self._idle.pop()
+            worker, _ = self._idle.pop()
             if worker.alive:
                 return worker
             await self._discard(worker)
@@ -162,6 +169,25 @@ class LambdaFunction:
             await self._discard(worker)
             raise FunctionError("closed", "the Lambda function was closed")
         return worker
+
+    def _keep(self, worker: WorkerProcess) -> None:
+        """Keep a worker for the next event, `idle_s` at most."""
+        loop = asyncio.get_running_loop()
+        self._idle.append((worker, loop.time()))
+        if self._reaper is None:
+            self._reaper = loop.call_later(self._idle_s, self._reap)
+
+    def _reap(self) -> None:
+        """End the workers that have been idle for too long; the last ones used are at the end of the list."""
+        loop = asyncio.get_running_loop()
+        self._reaper = None
+        while self._idle and self._idle[0][1] + self._idle_s <= loop.time():
+            worker, _ = self._idle.pop(0)
+            ending = loop.create_task(self._discard(worker))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+        if self._idle:
+            self._reaper = loop.call_at(self._idle[0][1] + self._idle_s, self._reap)
 
     async def _discard(self, worker: WorkerProcess) -> None:
         self._workers.discard(worker)
