@@ -1,0 +1,45 @@
+"""How the figures of the local endpoint are judged: by the median, with noise told from a goal that is missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mqtt443_tools.support.errors import CommandError
+
+from bench import brokers
+from bench.figures import Figure
+from bench.localcore import Comparison
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [((290.0, 310.0, 320.0), "met"), ((290.0, 295.0, 320.0), "noise"), ((290.0, 295.0, 299.0), "MISSED")],
+)
+def test_ratio_to_another_broker_decides(ours: tuple[float, ...], verdict: str) -> None:
+    row = Comparison("publishes", "1/s", {"localcore": ours, "amqtt": (90.0, 100.0, 500.0)}, "amqtt", 3)
+    assert row.verdict == verdict
+
+
+def test_memory_must_not_exceed_its_goal() -> None:
+    assert Comparison("memory", "KB", {"localcore": (59.0,)}, goal=60).verdict == "met"
+    assert Comparison("memory", "KB", {"localcore": (61.0,)}, goal=60).verdict == "MISSED"
+
+
+def test_goal_beside_a_broker_that_is_not_there_is_not_judged() -> None:
+    assert Comparison("publishes", "1/s", {"localcore": (1.0,)}, "amqtt", 3).verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("goal", "runs", "is_noise"),
+    [("<= 0.3", (0.2, 0.4, 0.5), True), ("<= 0.3", (0.31, 0.4, 0.5), False), (">= 95", (90.0, 94.0, 96.0), True)],
+)
+def test_time_that_a_busy_machine_cost_is_called_noise(goal: str, runs: tuple[float, ...], is_noise: bool) -> None:
+    figure = Figure("round trip", "ms", runs[1], goal=goal, met=False, all_runs=(runs,))
+    assert figure.is_noise is is_noise
+
+
+def test_missing_mosquitto_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(CommandError, match="mosquitto is not installed"), brokers.mosquitto(Path("unused"), 1):
+        pass
