@@ -1,4 +1,4 @@
-"""Counts what is dropped, so that a flood of it takes a line a second in the log and nothing goes uncounted."""
+"""Counts dropped messages, so that a flood takes one log line a second and none goes uncounted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Tally:
 
 
 class Drops(Generic[K]):
-    """Writes the first drop of each kind at once, and the number of those that follow after a second or at the end.
+    """Writes the first drop of each kind at once, and the number of later ones every second and at the close.
 
     Args:
         clock: for the second.

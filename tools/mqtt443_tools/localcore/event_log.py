@@ -43,11 +43,11 @@ class EventLog:
         )
 
     def dropped(self, reason: str, detail: str, topic: str | None = None) -> None:
-        """Write that a message or a filter was dropped; of many, only the first and then their number, see `Drops`."""
+        """Write that a message or a filter was dropped: the first at once, then how many more, see `Drops`."""
         self._drops.add(reason, detail, topic)
 
     def close(self) -> None:
-        """Write the number of drops that is still to be told."""
+        """Write the counts that have not been written yet."""
         self._drops.close()
 
 
@@ -64,7 +64,7 @@ class BrokerLog:
         self._drops.add((client_id, reason), detail, topic)
 
     def close(self) -> None:
-        """Write the number of drops that is still to be told."""
+        """Write the counts that have not been written yet."""
         self._drops.close()
 
     def _write(self, kind: tuple[str | None, str], detail: str) -> None:

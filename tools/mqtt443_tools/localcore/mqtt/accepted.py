@@ -1,4 +1,4 @@
-"""A client that has come in: takes each packet that it sends to whom it concerns, until it leaves."""
+"""An accepted client: passes each of its packets to the part that handles it, until the connection ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AcceptedClient:
         )
 
     def resume(self) -> None:
-        """Send what its session holds."""
+        """Send what is waiting in its session."""
         self._delivery.resume()
         self.link.context.broker.send_shared(self.link.session, tuple(self.link.session.subscriptions))
 
@@ -60,7 +60,7 @@ class AcceptedClient:
         self._delivery.deliver(message, qos)
 
     def close(self, *, send_will: bool) -> tuple[Message | None, int]:
-        """Stop; return the will that is to be sent, and after which delay in seconds."""
+        """Stop; return the will to send, if any, and its delay in seconds."""
         self._delivery.close()
         if self._will is None or not send_will:
             return None, 0

@@ -1,4 +1,4 @@
-"""What client and server agree on in CONNECT and CONNACK: session expiry, keep alive, windows, sizes, aliases."""
+"""What client and server negotiate in CONNECT and CONNACK: session expiry, keep alive, windows, sizes, aliases."""
 
 from __future__ import annotations
 

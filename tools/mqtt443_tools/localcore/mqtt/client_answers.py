@@ -1,7 +1,6 @@
-"""What a client hears back, in its own version: MQTT 3.1.1 has few words for a refusal, MQTT 5 has a code for each.
+"""Answers to a client in its own version: MQTT 3.1.1 can express few refusals, MQTT 5 has a code for each.
 
-Whether a connection ends is decided elsewhere; these objects only say it. `None` stands for an answer that the version
-does not have.
+Whether a connection ends is decided elsewhere. None means that the version has no such answer.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ class Answers(Protocol):
     version: Version
 
     def accept(self, *, session_present: bool, found: Properties) -> bytes:
-        """CONNACK of a client that comes in."""
+        """Return the CONNACK of an accepted client."""
 
     def refuse(self, code: int, detail: str) -> bytes | None:
-        """CONNACK of one that does not."""
+        """Return the CONNACK of a refused client."""
 
     def puback(self, packet_id: int, code: int = ReasonCode.SUCCESS, detail: str = "") -> bytes | None:
         """PUBACK."""
@@ -126,7 +125,7 @@ class Answers5:
     def _explained(
         self, encode: Callable[[Properties], bytes], detail: str, *, explains: bool | None = None
     ) -> bytes | None:
-        """Encode with a reason string if there is one, it may be sent, and the client takes a packet of that size."""
+        """Encode with a reason string if settings, client and packet size allow one."""
         if detail and (self._explains_acks if explains is None else explains):
             answer = encode(Properties(reason_string=printable(detail, MAX_REASON_CHARS)))
             if self._fits(answer):

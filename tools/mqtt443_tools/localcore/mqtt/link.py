@@ -1,4 +1,4 @@
-"""What the parts of one accepted connection share: who the client is, what it may do, and the way back to it."""
+"""What the parts of one accepted connection share: its session, its permissions, and how to answer or close."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class End(Protocol):
     """Closes the connection."""
 
     def __call__(self, reason: str, detail: str, *, code: int | None = None, send_will: bool = True) -> None:
-        """Close with one of AWS's disconnect reasons, and an MQTT 5 reason code, if it is not that of the reason."""
+        """Close with one of AWS's disconnect reasons; `code` overrides the MQTT 5 reason code that goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Link:
         answers: in the client's version.
         session: of the client.
         access: what the client may do.
-        send: sends a packet, if there is one.
+        send: sends a packet; None sends nothing.
         end: closes the connection.
     """
 

@@ -21,7 +21,7 @@ class Outbound(Protocol):
 
 
 class SharedOutbound:
-    """Encodes a message once for all clients of a version that get it the same way: one after the other, as a rule."""
+    """Encodes a message once for all clients of a version that get the same bytes."""
 
     def __init__(self, version: Version) -> None:
         self._version: Version = version

@@ -1,4 +1,4 @@
-"""What a connected client publishes: topic aliases, rate, QoS 2, limits and policy, and the answer to each PUBLISH."""
+"""PUBLISH from a connected client: topic aliases, rate, QoS 2, limits, policy, and the answer to each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mqtt443_tools.localcore.rate import RateWindow
 
 
 class Publishing:
-    """The way in of one connection."""
+    """The publishes of one connection."""
 
     __slots__ = ("_aliases", "_faults", "_is_5", "_link", "_rate", "_settings", "_unanswered")
 
@@ -30,7 +30,7 @@ class Publishing:
         self._unanswered: set[int] = set()  # packet identifiers of MQTT 5 that got no PUBACK, a window's worth at most
 
     def receive(self, packet: Publish) -> None:
-        """Take a PUBLISH: route it, or refuse it as settings and version want it."""
+        """Take a PUBLISH: route it, or refuse it as the settings and the version require."""
         link, settings = self._link, self._settings
         if self._is_5:
             resolved = self._resolve(packet)
@@ -92,7 +92,7 @@ class Publishing:
         return True
 
     def _resolve(self, packet: Publish) -> Publish | None:
-        """Put the topic in place of its alias (MQTT 5, clause 3.3.2.3.4); None where that closed the connection."""
+        """Replace a topic alias by its topic (MQTT 5, clause 3.3.2.3.4); None if that closed the connection."""
         alias = packet.properties.topic_alias
         if alias is None:
             if packet.topic:
@@ -130,7 +130,7 @@ class Publishing:
         return True
 
     def _throttled(self, packet: Publish, reason: str, detail: str) -> None:
-        """Discard; QoS 1 gets no PUBACK, so that a client can send it again, unless MQTT 5 is to hear of it."""
+        """Discard; QoS 1 gets no PUBACK, so that the client can send it again, or 0x97 in MQTT 5 if so set."""
         link = self._link
         link.event_log.dropped(reason, detail, packet.topic)
         if packet.packet_id is not None and self._is_5:

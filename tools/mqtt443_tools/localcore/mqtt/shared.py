@@ -1,7 +1,7 @@
 """Shared subscriptions, `$share/NAME/FILTER`: each message goes to one member of the group, picked at random.
 
-As AWS has them (Developer Guide, "Shared subscriptions") for both versions: clients that are connected come first; with
-none of them, QoS 1 messages wait if a member has a persistent session, and go to the next member that comes.
+As at AWS (Developer Guide, "Shared subscriptions"), for both versions: only connected members are picked; if there is
+none, QoS 1 messages wait as long as a member has a persistent session, and go to the next member that connects.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SharedGroup:
         return True
 
     def take_queue(self) -> deque[Message]:
-        """Return the messages that wait, and forget them."""
+        """Return the waiting messages and clear the queue."""
         taken, self.queue, self.queued_bytes = self.queue, deque(), 0
         return taken
 

@@ -1,4 +1,4 @@
-"""Wills that wait: an MQTT 5 client may ask for a delay, so that a short break is not announced (clause 3.1.3.2.2)."""
+"""Delayed wills: an MQTT 5 client may ask for a delay, so that a short break is not announced (clause 3.1.3.2.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class DelayedWills:
     """The wills of clients that are gone, at most one for a client id.
 
     Args:
-        publish: takes a will when its time has come.
+        publish: called with each will that is due.
     """
 
     def __init__(self, clock: Clock, publish: Callable[[Message], None]) -> None:
@@ -27,7 +27,7 @@ class DelayedWills:
         self._waiting[client_id] = will, self._clock.call_later(delay_s, lambda: self.publish(client_id))
 
     def cancel(self, client_id: str) -> Message | None:
-        """Call off a client's will, and return it."""
+        """Cancel a client's will and return it."""
         will, timer = self._waiting.pop(client_id, (None, None))
         if timer is not None:
             timer.cancel()
@@ -42,6 +42,6 @@ class DelayedWills:
             self._publish(replace(will, received_at=now, expires_at=None if life_s is None else now + life_s))
 
     def close(self) -> None:
-        """Call off all wills."""
+        """Cancel all wills."""
         for client_id in list(self._waiting):
             self.cancel(client_id)
