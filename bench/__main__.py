@@ -82,6 +82,7 @@ def main(
         plot.write(PICTURE, returns[PICTURED_OUTAGE_S], PICTURED_OUTAGE_S)
     missed = [figure.name for figure in rows if figure.met is False and not figure.is_noise]
     missed += [row.name for row in compared if row.verdict == "MISSED"]
+    failed += [row.name for row in compared if row.median("localcore") is None]
     noise = [f"{row.name} ({row.spread})" for row in rows if row.is_noise]
     noise += [f"{row.name} ({row.spread})" for row in compared if row.verdict == "noise"]
     for what, names in (("missed", missed), ("missed by noise", noise), ("not measured", failed)):
