@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mqtt443_tools.micropython import recipes
+from mqtt443_tools.micropython import builder, recipes
 from mqtt443_tools.micropython.builder import build, check_tools
 from mqtt443_tools.micropython.recipes import find, missing
 from mqtt443_tools.micropython.sources import BuildError
+from mqtt443_tools.support.console import Console
 
 from tests.support.console import ScriptedConsole
 
@@ -74,6 +75,18 @@ def test_each_interpreter_is_built_once_and_found(workshop: Workshop) -> None:
     workshop.build(said=said)
     assert said == [f"[{n}/5] {name}: up to date" for n, name in enumerate(recipes.RECIPES, 1)]
     assert len(workshop.calls) == 5
+
+
+def test_progress_of_the_compiler_is_shown(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(builder, "COMPILED_FILES", 4)
+    workshop.play(ending="for file in 1 2 3 4; do echo CC $file.c; done")
+    sources = (workshop.folder / "tree", "1.26.1")
+    build(("stock",), output=workshop.output, console=Console(), have_sources=lambda _recipe, _output: sources)
+    assert [line for line in capsys.readouterr().err.splitlines() if line.endswith("%")] == [
+        f"[1/1] stock: {percent} %" for percent in (25, 50, 75, 100)
+    ]
 
 
 def test_only_the_named_interpreters_are_built(workshop: Workshop) -> None:
