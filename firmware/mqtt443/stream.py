@@ -62,7 +62,7 @@ class Stream:
             if n:
                 return n
             if n is not None:
-                raise errors.ConnectionLost("the server closed the connection", closed=True)
+                raise self._fault(None)
             if not self._blocking:
                 return None
             self.channel.wait(READ, left_ms)
@@ -94,7 +94,7 @@ class Stream:
             elif sent is None:
                 self.channel.wait(WRITE, left_ms)
             else:
-                raise errors.ConnectionLost("the server closed the connection", closed=True)
+                raise self._fault(None)
         self.handshaking = False
 
     def poll(self, timeout_ms):

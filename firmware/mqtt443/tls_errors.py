@@ -25,6 +25,11 @@ _CERTIFICATE = (
 )
 
 
+# mbedTLS: CONN_EOF, PEER_CLOSE_NOTIFY.
+_CLOSED = (0x7280, 0x7880)
+_BROKEN = ("ECONNRESET", "EPIPE", "ECONNABORTED", "ENOTCONN")
+
+
 def heap_report():
     """Return a phrase on free memory; TLS takes its memory from the IDF heap, not from Python's."""
     gc.collect()
@@ -53,7 +58,16 @@ def errno_name(error):
 
 
 def fault(error, host, handshaking):
-    """Return the error to raise for what a socket of host raised, before or after the end of the handshake."""
+    """Return the error to raise for what a socket of host raised, before or after the end of the handshake.
+
+    error: None for the end of the stream.
+    """
+    if error is None:
+        return (
+            _closed(host, "end of stream")
+            if handshaking
+            else errors.ConnectionLost("the server closed the connection", closed=True)
+        )
     code = error.args[0] if error.args else 0
     code = abs(code) if isinstance(code, int) else 0
     name = errno_name(error)
@@ -77,4 +91,13 @@ def fault(error, host, handshaking):
         return errors.ConnectionLost("connection lost (%s)" % name)
     if "APPLICATION_PROTOCOL" in name.upper().replace(" ", "_"):
         return errors.NoAlpn("%s refused ALPN mqtt" % host)
+    if code in _CLOSED or name in _BROKEN or type(error).__name__ == "SSLEOFError":
+        return _closed(host, name)
     return errors.TlsError("the TLS handshake with %s failed (%s)" % (host, name))
+
+
+def _closed(host, how):
+    return errors.TlsError(
+        "%s closed the connection in the TLS handshake (%s): this board was too slow for it, it is overloaded, or its "
+        "certificate is too large for the free memory (%s)" % (host, how, heap_report())
+    )

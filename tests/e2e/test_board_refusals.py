@@ -70,6 +70,19 @@ def test_expired_certificate_is_named_with_the_date(says: Says, ca: trustme.CA, 
     assert str(datetime.now(UTC).year) in line
 
 
+def close_in_the_handshake(connection: socket.socket) -> None:
+    """Read the ClientHello, and close."""
+    connection.recv(4096)
+
+
+@pytest.mark.parametrize("name", interpreters.ALL)
+def test_peer_that_closes_in_the_handshake_is_named(says: Says, ca: trustme.CA, name: str) -> None:
+    with serve_tcp(close_in_the_handshake) as server:
+        line = says("TlsError", name, server, ca.cert_pem.bytes())
+    assert "localhost closed the connection in the TLS handshake" in line
+    assert line.index("IDF heap") < line.index("SNI")
+
+
 @pytest.mark.parametrize("name", interpreters.ALL)
 def test_certificate_from_the_future_is_a_clock_error(says: Says, ca: trustme.CA, name: str) -> None:
     future = context(ca, not_before=datetime(2070, 1, 1, tzinfo=UTC), not_after=LONG_FROM_NOW)

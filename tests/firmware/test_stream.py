@@ -165,6 +165,24 @@ def test_any_other_handshake_failure_is_a_tls_error() -> None:
         assert "host.example" in str(found)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(-0x7280, "MBEDTLS_ERR_SSL_CONN_EOF"),
+        OSError(-0x7880),
+        OSError(errno.ECONNRESET),
+        OSError(-errno.EPIPE),
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        None,
+    ],
+)
+def test_peer_that_closes_in_the_handshake_is_said_first_with_the_heap(error: Exception | None) -> None:
+    text = str(tls_errors.fault(error, "host.example", True))
+    assert text.startswith("host.example closed the connection in the TLS handshake (")
+    assert "too slow for it, it is overloaded, or its certificate is too large for the free memory (" in text
+    assert text.index("IDF heap") < text.index("SNI")
+
+
 class Net:
     """A `socket` module: addresses, and what connecting to each does."""
 
