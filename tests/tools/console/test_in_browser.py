@@ -1,5 +1,6 @@
 """The console in a real browser, beside a real endpoint and real board processes."""
 
+import csv
 import json
 import os
 import socket
@@ -122,7 +123,11 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     click(browser, "#tab-decisions")
     until(browser, lambda: "NOT_AUTHENTICATED: wrong password" in shown(browser), "the decision")
     click(browser, "#decisions summary")
-    assert "Answer of the authorizer: refuse: wrong password" in shown(browser)
+    steps = shown(browser)
+    for step in ("TLS: TLSv1.", "SNI: localhost", "ALPN: mqtt", "Authorizer: mqtt443", '"password": "(16 bytes)"'):
+        assert step in steps
+    assert "Answer of the authorizer: refuse: wrong password" in steps
+    assert "not the password" not in steps
     click(browser, "#tab-devices")
     take_picture(browser, "console.png")
     assert problems(browser) == []
@@ -147,9 +152,10 @@ def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(
     click(browser, "#tab-decisions")
     click(browser, "#decisions summary")
     until(browser, lambda: "iot:Publish" in shown(browser), "the statement")
-    statement = json.loads(browser.find_element(By.CSS_SELECTOR, "#decisions pre").text)
+    statement = json.loads(browser.find_element(By.CSS_SELECTOR, "#decisions pre[data-step^=Missing]").text)
     assert statement["Action"] == "iot:Publish"
-    assert statement["Resource"].endswith(":topic/telemetry/another")
+    assert statement["Resource"] == "<arn>:topic/telemetry/another"
+    assert "statement 1 allows iot:Connect" in shown(browser), "the policy at CONNECT"
 
 
 def test_device_is_added_and_its_config_downloaded(
@@ -172,6 +178,77 @@ def test_device_is_added_and_its_config_downloaded(
     start("board", "--config", str(folder / "config.json"))
     browser.find_element(By.CSS_SELECTOR, "dialog .close").click()
     until(browser, lambda: "online" in card(browser, "garden"), "garden is online")
+
+
+def test_fault_is_felt_by_the_board_and_switched_off(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    add_device(endpoint, "kitchen", config)
+    board = start("board", "--config", str(config))
+    browser.get(endpoint.link)
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    click(browser, "[data-device=kitchen]")
+    click(browser, ".faults summary")
+    click(browser, "[data-fault=drop]")
+    until(browser, lambda: "on, has acted" in shown(browser), "the fault is shown as on")
+    board.wait_for(r"(?i)closed|lost|reset|reconnect|again")
+    click(browser, "dialog .close")
+    until(browser, lambda: "fault drop" in chips(browser, "kitchen"), "the card shows the fault")
+    until(browser, lambda: "FAULT_INJECTED: drop: " in card(browser, "kitchen"), "the card shows what happened")
+    since = len(board.lines)
+    click(browser, "#faults-off")
+    until(browser, lambda: "fault drop" not in chips(browser, "kitchen"), "the fault is off")
+    until(browser, lambda: not browser.find_element(By.ID, "faults-off").is_displayed(), "no fault is on")
+    board.wait_for(r"published", since)
+    until(browser, lambda: "FAULT_INJECTED" not in card(browser, "kitchen"), "the card is clean again")
+    assert problems(browser) == []
+
+
+def test_message_is_published_filtered_copied_and_downloaded(browser: Any, endpoint: Endpoint, tmp_path: Path) -> None:
+    browser.execute_cdp_cmd(
+        "Browser.grantPermissions",
+        {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": endpoint.origin},
+    )
+    browser.get(endpoint.link)
+    click(browser, "#tab-messages")
+    click(browser, "#messages summary")
+    for topic, payload in (("garden/a", '{"x": 1}'), ("garden/b", "=1+1, text")):
+        for selector, text in (("#publish-topic", topic), ("#publish-payload", payload)):
+            browser.find_element(By.CSS_SELECTOR, selector).clear()
+            browser.find_element(By.CSS_SELECTOR, selector).send_keys(text)
+        if topic == "garden/a":
+            click(browser, "#publish-retain")
+        click(browser, "#messages form .primary")
+        wait_for_row(browser, topic)
+    assert "retained" in rows(browser)
+    browser.find_element(By.ID, "topic-filter").clear()
+    browser.find_element(By.ID, "topic-filter").send_keys("garden/b")
+    until(browser, lambda: "garden/a" not in rows(browser), "the filter works")
+    browser.execute_script("document.querySelector('#messages .row .copy').click()")
+    label = "return document.querySelector('#messages .row .copy').textContent"
+    until(browser, lambda: browser.execute_script(label) == "Copied", "the copy button says so")
+    copied = browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    assert copied == "=1+1, text"
+    click(browser, "#download-ndjson")
+    click(browser, "#download-csv")
+    ndjson, table = (tmp_path / "downloads" / f"messages.{kind}" for kind in ("ndjson", "csv"))
+    until(browser, lambda: ndjson.exists() and table.exists(), "both downloads")
+    (line,) = ndjson.read_text().splitlines()
+    assert (json.loads(line)["topic"], json.loads(line)["qos"]) == ("garden/b", 1)
+    with table.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["topic"], row["payload"]) == ("garden/b", "'=1+1, text"), "no spreadsheet takes it for a formula"
+    assert problems(browser) == []
+
+
+def wait_for_row(browser: Any, topic: str) -> None:
+    until(browser, lambda: topic in rows(browser), f"{topic} arrives")
+
+
+def rows(browser: Any) -> str:
+    return str(browser.find_element(By.CSS_SELECTOR, "#messages .rows").text)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

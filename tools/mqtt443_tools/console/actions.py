@@ -14,8 +14,10 @@ from mqtt443_tools.support.errors import UsageError
 
 def listed(source: Source) -> list[dict[str, Any]]:
     """Return the registered devices, without secrets."""
+    seen = source.seen()
     return [
         {
+            "version": known.version if (known := seen.get(device.client_id)) is not None else None,
             "client_id": device.client_id,
             "username": device.username,
             "enabled": device.enabled,

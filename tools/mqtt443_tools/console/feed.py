@@ -85,7 +85,7 @@ class Feed:
         self._dropped = 0
         self._lock = threading.Lock()
         self._pages: set[Page] = set()
-        self._state: dict[str, Any] = {"online": [], "problem": None}
+        self._state: dict[str, Any] = {"online": [], "problem": None, "faults": None}
         self._known: set[tuple[object, ...]] = {_key(each) for each in history.decisions(MAX_DECISIONS)}
         self._order: deque[tuple[object, ...]] = deque(self._known)
 
@@ -137,7 +137,7 @@ class Feed:
             try:
                 status = await asyncio.to_thread(self._source.status)
             except CommandError as error:
-                self._change({"online": [], "problem": str(error)}, [])
+                self._change({"online": [], "problem": str(error), "faults": None}, [])
             else:
                 logins = {login.get("connection"): login for login in status.logins}
                 fresh = []
@@ -146,7 +146,8 @@ class Feed:
                         fresh.append({**decision, "login": logins.get(decision.get("connection_id"))})
                 if fresh:
                     await asyncio.to_thread(self._history.add, [], fresh)
-                self._change({"online": list(status.online), "problem": None}, fresh)
+                faults = None if status.faults is None else list(status.faults)
+                self._change({"online": list(status.online), "problem": None, "faults": faults}, fresh)
             await asyncio.sleep(STATUS_S)
 
     def _change(self, state: dict[str, Any], decisions: list[dict[str, Any]]) -> None:

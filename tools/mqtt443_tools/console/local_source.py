@@ -10,7 +10,10 @@ from typing import Any
 from mqtt443_tools.console.source import Message, Status
 from mqtt443_tools.device.backends import LocalBackend
 from mqtt443_tools.localcore.control.control_client import ControlClient
+from mqtt443_tools.localcore.faults import MEANING, Fault
+from mqtt443_tools.localcore.seen_clients import Seen, last_seen
 from mqtt443_tools.send.answers import find_answer
+from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.paths import STATE
 
 ANSWER_S = 2.0
@@ -40,7 +43,25 @@ class LocalSource:
             online = control.clients()
         with ControlClient(self._state) as control:
             decisions, logins = control.decisions_and_logins()
-        return Status(online, decisions, logins)
+        with ControlClient(self._state) as control:
+            faults = control.faults()
+        return Status(online, decisions, logins, faults)
+
+    @property
+    def fault_meanings(self) -> dict[str, str]:
+        """See Source."""
+        return {fault.value: meaning for fault, meaning in MEANING.items()}
+
+    def switch_fault(self, client_id: str | None, fault: str | None, *, on: bool) -> None:
+        """See Source."""
+        if fault is not None and fault not in set(Fault):
+            raise UsageError(f"no fault {fault}; faults are {', '.join(Fault)}")
+        with ControlClient(self._state) as control:
+            control.switch_fault(client_id, None if fault is None else Fault(fault), on=on)
+
+    def seen(self) -> dict[str, Seen]:
+        """See Source."""
+        return last_seen(self._state)
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """See Source."""

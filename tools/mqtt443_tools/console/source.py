@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mqtt443_tools.device.backends import DeviceBackend
+from mqtt443_tools.localcore.seen_clients import Seen
 
 Message = dict[str, Any]
 """As the control channel has it: `topic`, `payload` (Base64), `qos`, `retain`, `client_id` or None, `received_at`."""
@@ -20,11 +21,13 @@ class Status:
         online: client ids that are connected.
         decisions: the last ones, oldest first, with the fields of localcore's `Decision`.
         logins: the last log lines of the authorizer as objects, oldest first.
+        faults: those that are on, as localcore's `Faults.listed`; None if the endpoint has none to inject.
     """
 
     online: Sequence[str]
     decisions: Sequence[dict[str, Any]]
     logins: Sequence[dict[str, Any]]
+    faults: Sequence[dict[str, Any]] | None = None
 
 
 class Source(Protocol):
@@ -45,6 +48,16 @@ class Source(Protocol):
 
     def status(self) -> Status:
         """Return what the endpoint says about itself."""
+
+    @property
+    def fault_meanings(self) -> dict[str, str]:
+        """The faults that can be switched on and what each does; empty if the endpoint has none to inject."""
+
+    def switch_fault(self, client_id: str | None, fault: str | None, *, on: bool) -> None:
+        """Switch a fault; see ControlClient.switch_fault."""
+
+    def seen(self) -> Mapping[str, Seen]:
+        """Return what is known of devices from earlier, by client id."""
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """Publish a message."""

@@ -61,6 +61,7 @@ class Web:
                 Route("/api/devices", self._devices),
                 Route("/api/history", self._messages_of),
                 Route("/api/device", _json(self._device), methods=["POST"]),
+                Route("/api/fault", _json(self._fault), methods=["POST"]),
                 Route("/api/publish", _json(self._publish), methods=["POST"]),
                 Route("/api/command", _json(self._command), methods=["POST"]),
                 Mount("/page", StaticFiles(directory=PAGE)),
@@ -104,6 +105,7 @@ class Web:
     def _snapshot(self) -> dict[str, Any]:
         return {
             "title": self._source.title,
+            "fault_meanings": self._source.fault_meanings,
             "last": self._history.last_of_each_client(),
             "messages": self._history.messages(limit=SNAPSHOT_MESSAGES),
             "decisions": self._history.decisions(),
@@ -120,6 +122,13 @@ class Web:
         return await asyncio.to_thread(
             actions.change, self._source, text(body, "action"), text(body, "client_id"), now=time.time()
         )
+
+    async def _fault(self, body: dict[str, Any]) -> Any:
+        client_id, fault, on = body.get("client_id"), body.get("fault"), body.get("on")
+        if not isinstance(client_id, str | None) or not isinstance(fault, str | None) or not isinstance(on, bool):
+            raise UsageError("client_id and fault are texts or null, on is true or false")
+        await asyncio.to_thread(self._source.switch_fault, client_id, fault, on=on)
+        return {}
 
     async def _publish(self, body: dict[str, Any]) -> Any:
         qos, retain = body.get("qos"), body.get("retain")

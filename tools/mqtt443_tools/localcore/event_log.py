@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.drops import Drops
 from mqtt443_tools.localcore.events import Decision, DecisionSink, Outcome
@@ -15,12 +17,14 @@ class EventLog:
         source: the peer's address.
         connection_id: a UUID.
 
-    `client_id` is set once it is known, `transport` once MQTT is accepted.
+    `client_id` is set once it is known, `transport` once MQTT is accepted. `facts` says how the connection came
+    about; it is emptied once a client is accepted, so that an idle connection does not keep it.
     """
 
     def __init__(self, sink: DecisionSink, clock: Clock, source: str, connection_id: str) -> None:
         self.client_id: str | None = None
         self.transport: str | None = None
+        self.facts: dict[str, Any] = {}
         self.connection_id = connection_id
         self._sink = sink
         self._clock = clock
@@ -39,8 +43,11 @@ class EventLog:
                 source=self._source,
                 connection_id=self.connection_id,
                 transport=self.transport,
+                facts=self.facts,
             )
         )
+        if outcome == "accepted":
+            self.facts = {}
 
     def dropped(self, reason: str, detail: str, topic: str | None = None) -> None:
         """Write that a message or a filter was dropped: the first at once, then how many more, see `Drops`."""

@@ -6,9 +6,9 @@ from the network is escaped and cut here, and nothing here ever holds a secret. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mqtt443_tools.support.printable import printable
 
@@ -30,6 +30,7 @@ class Decision:
         source: address of the peer.
         connection_id: identifier of the connection, as the authorizer sees it.
         transport: alpn, wss or tls, once MQTT is accepted.
+        facts: what is known of how the connection came about, up to and including its acceptance; JSON values, bounded.
     """
 
     time: float
@@ -40,6 +41,7 @@ class Decision:
     source: str
     connection_id: str
     transport: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def line(self) -> str:
         """Return the decision as one printable line."""

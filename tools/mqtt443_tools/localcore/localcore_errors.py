@@ -58,6 +58,7 @@ class Refused(LocalcoreError):
         reason: AWS's word for it.
         detail: one line that says what was wrong, without secrets.
         said: what the authorizer logged about it, if it logs its decisions.
+        authorizer: name of the authorizer that was asked; None if none was.
     """
 
     def __init__(self, reason: Reason, detail: str, said: str | None = None) -> None:
@@ -65,6 +66,7 @@ class Refused(LocalcoreError):
         self.reason: Reason = reason
         self.detail = detail
         self.said = said
+        self.authorizer: str | None = None
 
 
 class FunctionError(LocalcoreError):

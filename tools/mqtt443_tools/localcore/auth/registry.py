@@ -141,6 +141,13 @@ class Grant:
     connected_at: float
     refreshed_at: float
 
+    def describe(self) -> str:
+        """Return the answer as one line."""
+        return (
+            f"let in as principal {self.principal_id}, {len(self.policies.statements)} policy statements, "
+            f"refresh after {self.refresh_after_s} s, disconnect after {self.disconnect_after_s} s"
+        )
+
 
 class AuthorizerRegistry:
     """The authorizers of the account."""
@@ -197,7 +204,11 @@ class AuthorizerRegistry:
         """
         default = self._default if endpoint_default is ACCOUNT_DEFAULT else endpoint_default
         authorizer = self._select(request, default, allow_override)
-        return await self._ask(authorizer, request)
+        try:
+            return await self._ask(authorizer, request)
+        except Refused as refused:
+            refused.authorizer = authorizer.name
+            raise
 
     async def refresh(self, grant: Grant) -> Grant:
         """Repeat the request to the same authorizer, once refresh_after_s has passed.

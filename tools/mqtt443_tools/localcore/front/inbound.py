@@ -23,6 +23,7 @@ from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
 from mqtt443_tools.localcore.front.http import HttpConnection
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.tls import Handshake, ServerTls, server_context
+from mqtt443_tools.support.printable import printable
 from mqtt443_tools.support.tls_connection import TlsConnection
 
 CERTIFICATE_ALPN = ("x-amzn-mqtt-ca", "x-amzn-http-ca")
@@ -125,6 +126,8 @@ class Inbound:
             self._end_handshake()
             error = error or ConnectionResetError("closed")
             reason, detail = explain_failure(error, self._handshake, self._endpoint.name)
+            name = self._handshake.name
+            self._event_log.facts["sni"] = None if name is None else printable(name)
             if self._victim is None:
                 self._refuse(reason, detail)
             else:
@@ -149,6 +152,8 @@ class Inbound:
 
     def _route(self, alpn: str | None) -> None:
         context = self._front.context
+        tls, cipher = self.tls.ssl_object.version(), self.tls.ssl_object.cipher()
+        self._event_log.facts = {"sni": self._handshake.name, "alpn": alpn, "tls": tls, "cipher": cipher and cipher[0]}
         channel = self._channel = Channel(self.tls, context.settings.max_write_buffer_bytes)
         name = self._handshake.name or self._endpoint.name
         peer = Peer(self._endpoint, self._source_ip, name, self._event_log.connection_id)

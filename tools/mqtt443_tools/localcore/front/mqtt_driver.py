@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from mqtt443_tools.localcore.auth.described import describe_event
 from mqtt443_tools.localcore.auth.peer import Peer
 from mqtt443_tools.localcore.auth.registry import Grant, Request
 from mqtt443_tools.localcore.context import Context
@@ -26,7 +27,18 @@ class MqttDriver:
         frames: the WebSocket frames around MQTT, one packet a frame [MQTT-6.0.0-1]; None without WebSocket.
     """
 
-    __slots__ = ("_asking", "_channel", "_context", "_frames", "_peer", "_refreshing", "_stall", "_stalled", "mqtt")
+    __slots__ = (
+        "_asking",
+        "_channel",
+        "_context",
+        "_event_log",
+        "_frames",
+        "_peer",
+        "_refreshing",
+        "_stall",
+        "_stalled",
+        "mqtt",
+    )
 
     def __init__(
         self, channel: Channel, peer: Peer, event_log: EventLog, context: Context, frames: WebSocketFrames | None = None
@@ -34,6 +46,7 @@ class MqttDriver:
         self.mqtt = MqttConnection(self, peer, event_log, context)
         self._channel = channel
         self._peer = peer
+        self._event_log = event_log
         self._context = context
         self._stall = Stall(
             context.faults, event_log, channel, context.settings.max_write_buffer_bytes, self._stall_over
@@ -106,6 +119,8 @@ class MqttDriver:
 
     async def _authorize(self, request: Request) -> None:
         refused = grant = None
+        facts = self._event_log.facts
+        facts["event"] = describe_event(request)
         try:
             grant = await self._peer.endpoint.authorize(request, self._context.registry, self._context.settings)
         except Refused as answer:
@@ -115,8 +130,10 @@ class MqttDriver:
         self._asking = None
         try:
             if refused is not None:
+                facts |= {"authorizer": refused.authorizer, "answer": refused.detail}
                 self.mqtt.not_granted(refused)
             elif grant is not None:
+                facts |= {"authorizer": grant.authorizer.name, "answer": grant.describe()}
                 self.mqtt.granted(grant)
         except Exception as error:
             self.mqtt.fail(error)

@@ -227,6 +227,8 @@ class MqttConnection:
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
         if early := self._early():
             detail += f"; {early} before CONNACK, which AWS wants clients to wait for"
+        self._event_log.facts["mqtt"] = "5" if link.is_5 else "3.1.1"
+        self._event_log.facts["statement"] = access.connect(client_id).explanation
         self._event_log.write("accepted", "CONNECTED", detail)
         able = capabilities(connect, client_id, self._settings)
         self._send(self._answers.accept(session_present=present, found=able))

@@ -1,7 +1,7 @@
 /** What a person can do to a device: add, rotate, disable, enable, disconnect, remove. */
 
 import { api } from "./live.js";
-import { byId, download, h } from "./dom.js";
+import { byId, copyButton, download, h } from "./dom.js";
 import { visible } from "./format.js";
 
 /** @returns {HTMLDialogElement} */
@@ -55,7 +55,7 @@ function showSecret(title, secret) {
     h("p", {}, "The password is shown only once; it is not stored. ", ca === undefined ? "Copy it into the device's config.json." : "Put both files on the board, or beside each other for mqtt443 board."),
     h("p", {}, "Password: ", h("code", { id: "password" }, String(config.password))),
     h("div", { class: "bar" },
-      h("button", { class: "primary", onclick: () => void navigator.clipboard.writeText(String(config.password)) }, "Copy password"),
+      copyButton(String(config.password), "Copy password"),
       ca === undefined ? null : h("button", { id: "download-config", onclick: () => download("config.json", text) }, "Download config.json"),
       ca === undefined ? null : h("button", { onclick: () => download(String(config.ca), ca) }, `Download ${config.ca}`)));
 }

@@ -20,6 +20,7 @@ const BY_REASON = /** @type {Record<string, string>} */ ({
   THROTTLED: "Connect less often; a board backs off by itself.",
   DUPLICATE_CLIENTID: "Give each device a client id of its own: two use this one.",
   MQTT_KEEP_ALIVE_TIMEOUT: "The device was silent for 1.5 keep alives: look at its power and its network.",
+  FAULT_INJECTED: "This fault was switched on here. Switch it off on the device's card, or run: mqtt443 local fault CLIENT_ID --off",
   CONNECTION_LOST: "The device's connection broke; it connects again by itself.",
   API_INITIATED_DISCONNECT: "Somebody ended the connection from the console or with a command; the device connects again.",
 });
@@ -45,32 +46,39 @@ export function cure(decision) {
 }
 
 /**
- * The way of the connection, step by step: what is known of it, in order.
+ * The way of the connection, step by step: what is known of it, in order. What is longer than a line is marked as a block.
  * @param {Decision} decision
- * @returns {[string, string][]}
+ * @returns {{name: string, text: string, isBlock: boolean}[]}
  */
 export function steps(decision) {
-  const login = decision.login;
-  /** @type {[string, string][]} */
-  const way = [["Connection", `${decision.connection_id || "none"}, from ${decision.source}`]];
-  if (login) {
-    way.push(
-      ["Event to the authorizer", `protocols ${JSON.stringify(login.protocols)}, client id ${login.client_id}, user name ${login.username}`],
-      ["Answer of the authorizer", `${login.decision}: ${login.reason} (${login.duration_ms} ms)`],
-    );
-  }
-  way.push(["Decision of the endpoint", `${decision.outcome}: ${decision.reason}: ${decision.detail}`]);
-  const missing = statement(decision);
-  if (missing) way.push(["Statement for the policy template", missing]);
+  const { login, facts = {} } = decision;
+  /** @type {{name: string, text: string, isBlock: boolean}[]} */
+  const way = [];
+  const add = (/** @type {string} */ name, /** @type {unknown} */ text, isBlock = false) => {
+    if (text !== undefined && text !== null && text !== "") way.push({ name, text: String(text), isBlock });
+  };
+  add("Connection", `from ${decision.source}${decision.connection_id ? `, ${decision.connection_id}` : ""}`);
+  add("TLS", facts.tls && `${facts.tls}, ${facts.cipher}`);
+  if ("sni" in facts) add("SNI", facts.sni ?? "none");
+  if ("alpn" in facts) add("ALPN", facts.alpn === "mqtt" ? "mqtt: MQTT with custom authentication" : facts.alpn ?? "none: HTTP or MQTT over WebSocket");
+  add("Authorizer", facts.authorizer);
+  if (facts.event) add("Event to the authorizer, without secrets", JSON.stringify(facts.event, null, 2).replace(/\[[^[\]{}]*\]/g, (list) => list.replace(/\s+/g, " ")), true);
+  else if (login) add("Event to the authorizer", `protocols ${JSON.stringify(login.protocols)}, client id ${login.client_id}, user name ${login.username}`);
+  add("Answer of the authorizer", [login && `${login.decision}: ${login.reason} (${login.duration_ms} ms)`, facts.answer].filter(Boolean).join("; "));
+  add("Policy at CONNECT", facts.statement);
+  add("Decision of the endpoint", `${decision.outcome}: ${decision.reason}: ${decision.detail}`);
+  add("Missing statement, for policy.json of the authorizer", statement(decision), true);
   return way;
 }
 
 /**
- * The policy statement that was missing, to paste into the template; null if none was.
+ * The policy statement that was missing, to paste into policy.json, with its placeholders; null if none was.
  * @param {Decision} decision
  */
 export function statement(decision) {
   const found = /no statement allows (iot:\w+) on (arn:\S+?)[,;.]?(?:\s|$)/.exec(decision.detail);
   if (!found || decision.outcome === "accepted") return null;
-  return JSON.stringify({ Effect: "Allow", Action: found[1], Resource: found[2] }, null, 2);
+  const resource = found[2].replace(/^arn:[^:]+:iot:[^:]*:[^:]*:/, "<arn>:");
+  const levels = resource.split("/").map((level) => (level === decision.client_id ? "<client_id>" : level));
+  return JSON.stringify({ Effect: "Allow", Action: found[1], Resource: levels.join("/") }, null, 2);
 }

@@ -1,7 +1,7 @@
 /** The view of decisions: who was let in, refused or cut, why, and what to do. */
 
 import { cause, cure, steps } from "./causes.js";
-import { byId, h, timeElement } from "./dom.js";
+import { byId, copyButton, h, timeElement } from "./dom.js";
 import { visible } from "./format.js";
 import { decisions } from "./model.js";
 
@@ -43,6 +43,7 @@ export function decisionElement(decision) {
   return h("details", { "data-key": `${decision.time} ${decision.connection_id}` },
     h("summary", {}, timeElement(decision.time), " ", h("span", { class: `outcome ${decision.outcome}` }, decision.outcome), " ",
       h("b", {}, visible(decision.client_id ?? "a client")), " ", visible(cause(decision))),
-    h("ol", {}, ...steps(decision).map(([name, text]) => h("li", {}, h("b", {}, `${name}: `), name.startsWith("Statement") ? h("pre", {}, text) : visible(text)))),
+    h("ol", {}, ...steps(decision).map(({ name, text, isBlock }) =>
+      h("li", {}, h("b", {}, `${name}: `), isBlock ? h("div", { class: "block" }, h("pre", { "data-step": name }, visible(text)), copyButton(text)) : visible(text)))),
     advice ? h("p", { class: "cause" }, visible(advice)) : null);
 }

@@ -6,7 +6,7 @@ import { confirmed, dialog, show } from "./actions.js";
 import { decisionElement } from "./decisions.js";
 import { h } from "./dom.js";
 import { readings, shownValue, visible } from "./format.js";
-import { decisions, devices } from "./model.js";
+import { decisions, devices, faultMeanings } from "./model.js";
 import { rowElement } from "./messages.js";
 
 /** @typedef {import("./format.js").Message} Message */
@@ -51,6 +51,7 @@ export function openDevice(id, changed) {
     h("div", { class: "bar" }, range, h("label", {}, pause, "Pause")),
     charts,
     commandBox(id),
+    faultBox(id),
     h("h3", {}, "Last messages"), last,
     h("h3", {}, "Decisions"),
     h("div", { class: "rows" }, ...decisions.filter((d) => d.client_id === id).slice(-10).reverse().map(decisionElement)));
@@ -127,6 +128,37 @@ function colour(style, name) {
   const found = getComputedStyle(probe).color;
   probe.remove();
   return found || style.color;
+}
+
+/** Show in the open device which faults are on. */
+export function drawFaults() {
+  for (const box of document.querySelectorAll("input[data-fault]")) {
+    if (!(box instanceof HTMLInputElement)) continue;
+    const on = devices.get(box.dataset.client ?? "")?.faults.find((each) => each.fault === box.dataset.fault);
+    box.checked = on !== undefined;
+    const hits = box.parentElement?.querySelector(".hits");
+    if (hits) hits.textContent = on ? `on, has acted ${on.hits}\u00d7` : "";
+  }
+}
+
+/** @param {string} id */
+function faultBox(id) {
+  if (!faultMeanings.size) return null;
+  const problem = h("p", { class: "cause", role: "alert", hidden: true });
+  const rows = [...faultMeanings].map(([name, meaning]) => {
+    const box = h("input", { type: "checkbox", "data-fault": name, "data-client": id, onchange: () => {
+      problem.hidden = true;
+      api("fault", { client_id: id, fault: name, on: box.checked }).catch((error) => {
+        box.checked = !box.checked;
+        problem.textContent = visible(error.message);
+        problem.hidden = false;
+      });
+    } });
+    return h("label", { class: "fault" }, box, h("b", {}, name), h("span", {}, meaning), h("span", { class: "hits" }));
+  });
+  queueMicrotask(drawFaults);
+  return h("details", { class: "faults", open: devices.get(id)?.faults.length ? true : undefined },
+    h("summary", {}, "Faults: see how this device copes"), ...rows, problem);
 }
 
 /** @param {string} id */

@@ -122,7 +122,12 @@ export function chips(device) {
   const found = [];
   if (!device.registered) found.push(["not registered", "bad"]);
   else if (!device.enabled) found.push(["disabled", "bad"]);
-  if (device.accepted) for (const part of device.accepted.detail.split(", ").slice(0, 6)) found.push([visible(part), ""]);
+  for (const { fault } of device.faults) found.push([`fault ${fault}`, "warn"]);
+  if (device.version) found.push([visible(`mqtt443 ${device.version}`), ""]);
+  const { facts, transport } = device.accepted ?? {};
+  if (facts?.mqtt) found.push([visible(`MQTT ${facts.mqtt}`), ""]);
+  if (transport) found.push([visible(transport === "wss" ? "WebSocket" : transport === "alpn" ? `ALPN ${facts?.alpn ?? "mqtt"}` : "no ALPN"), ""]);
+  if (facts?.tls) found.push([visible(String(facts.tls).replace("TLSv", "TLS ")), ""]);
   for (const [name, count] of Object.entries(device.link ?? {})) found.push([`${visible(name)} ${shownValue(count)}`, "bad"]);
   return found;
 }

@@ -37,6 +37,26 @@ export function timeElement(unixS) {
   return h("time", { datetime: at.toISOString(), title: at.toISOString() }, at.toLocaleTimeString());
 }
 
+const COPIED_MS = 1500;
+
+/**
+ * A button that copies a text.
+ * @param {string} text
+ * @param {string} [label]
+ */
+export function copyButton(text, label = "Copy") {
+  const button = h("button", { class: "copy", type: "button", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "The browser refused";
+    }
+    setTimeout(() => { button.textContent = label; }, COPIED_MS);
+  } }, label);
+  return button;
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 90;
 const HEIGHT = 22;

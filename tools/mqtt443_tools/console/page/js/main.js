@@ -1,13 +1,13 @@
 /** Starts the page: tabs, the live connection, and who gets what comes through it. */
 
-import { connect } from "./live.js";
+import { api, connect } from "./live.js";
 import * as decisionsView from "./decisions.js";
-import { take } from "./device.js";
+import { drawFaults, take } from "./device.js";
 import * as devicesView from "./devices.js";
 import { byId } from "./dom.js";
 import { visible } from "./format.js";
 import * as messagesView from "./messages.js";
-import { addDecision, addMessage, devices, noteReadings, reset, setOnline, totals } from "./model.js";
+import { addDecision, addMessage, devices, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
 
 const TABS = ["devices", "messages", "decisions"];
 
@@ -29,6 +29,15 @@ function say(text, isProblem) {
   if (status.textContent !== text) status.textContent = text;
 }
 
+/** @param {import("./model.js").Fault[]} faults those that are on */
+function showFaults(faults) {
+  setFaults(faults);
+  drawFaults();
+  const button = byId("faults-off");
+  button.hidden = faults.length === 0;
+  button.textContent = `${faults.length} ${faults.length === 1 ? "fault" : "faults"} on: switch off`;
+}
+
 let problem = "";
 
 /** @param {Record<string, any>} batch @param {boolean} isFirst */
@@ -37,6 +46,8 @@ function receive(batch, isFirst) {
     reset();
     devicesView.clear();
     byId("source").textContent = visible(batch.title);
+    faultMeanings.clear();
+    for (const [name, meaning] of Object.entries(batch.fault_meanings)) faultMeanings.set(name, String(meaning));
     for (const message of batch.last) noteReadings(message);
     for (const device of devices.values()) device.series.clear(); // the messages below hold these values again
     void devicesView.refresh();
@@ -49,6 +60,7 @@ function receive(batch, isFirst) {
   for (const decision of batch.decisions) addDecision(decision);
   if (batch.decisions.length) decisionsView.draw();
   if (batch.online) setOnline(batch.online);
+  if (batch.faults !== undefined) showFaults(batch.faults ?? []);
   if (batch.problem !== undefined) problem = batch.problem ?? "";
   say(problem ? visible(problem) : "live", problem !== "");
 }
@@ -63,6 +75,7 @@ byId("tab-devices").parentElement?.addEventListener("keydown", (event) => {
   select(next);
   byId(`tab-${next}`).focus();
 });
+byId("faults-off").addEventListener("click", () => void api("fault", { client_id: null, fault: null, on: false }).catch((error) => say(visible(error.message), true)));
 devicesView.start();
 messagesView.start();
 decisionsView.start();

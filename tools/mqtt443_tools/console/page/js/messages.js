@@ -1,7 +1,7 @@
 /** The view of messages: live, with filter, pause, publish and download. The page shows the last ones only. */
 
 import { api } from "./live.js";
-import { byId, download, h, timeElement } from "./dom.js";
+import { byId, copyButton, download, h, timeElement } from "./dom.js";
 import { base64Of, csv, matches, shownPayload, visible } from "./format.js";
 import { messages, totals } from "./model.js";
 
@@ -9,7 +9,7 @@ import { messages, totals } from "./model.js";
 
 const MAX_ROWS = 150;
 const DRAW_MS = 250;
-const filter = h("input", { placeholder: "Topic filter, such as telemetry/#", "aria-label": "Topic filter", value: "#", class: "grow" });
+const filter = h("input", { placeholder: "Topic filter, such as telemetry/#", "aria-label": "Topic filter", value: "#", class: "grow", id: "topic-filter" });
 const search = h("input", { type: "search", placeholder: "Text in topic or payload", "aria-label": "Text", class: "grow" });
 const pause = h("input", { type: "checkbox", id: "pause-messages" });
 const pretty = h("input", { type: "checkbox", id: "pretty" });
@@ -21,8 +21,8 @@ export function start() {
   const label = (/** @type {HTMLElement} */ box, /** @type {string} */ text) => h("label", {}, box, text);
   byId("messages").append(
     h("div", { class: "bar" }, filter, search, label(pause, "Pause"), label(pretty, "Pretty JSON"),
-      h("button", { onclick: () => download("messages.ndjson", chosen().map((m) => `${JSON.stringify(m)}\n`).join("")) }, "NDJSON"),
-      h("button", { onclick: () => download("messages.csv", csv(chosen())) }, "CSV")),
+      h("button", { id: "download-ndjson", onclick: () => download("messages.ndjson", chosen().map((m) => `${JSON.stringify(m)}\n`).join("")) }, "Download NDJSON"),
+      h("button", { id: "download-csv", onclick: () => download("messages.csv", csv(chosen())) }, "Download CSV")),
     publishBox(), h("p", {}, count), rows);
   for (const input of [filter, search, pretty]) input.addEventListener("input", () => { drawn = -1; draw(); });
   setInterval(draw, DRAW_MS);
@@ -48,14 +48,14 @@ export function rowElement(message) {
     timeElement(message.received_at),
     h("span", { class: "topic" }, visible(message.topic)),
     h("span", {}, h("span", { class: "chip" }, `QoS ${message.qos}`), message.retain ? h("span", { class: "chip" }, "retained") : null),
-    h("pre", {}, shownPayload(message.payload, pretty.checked)));
+    h("div", { class: "block" }, h("pre", {}, shownPayload(message.payload, pretty.checked)), copyButton(shownPayload(message.payload))));
 }
 
 function publishBox() {
   const topic = h("input", { placeholder: "Topic", "aria-label": "Topic to publish to", required: true, class: "grow", id: "publish-topic" });
   const payload = h("textarea", { placeholder: "Payload", "aria-label": "Payload", rows: 2, id: "publish-payload" });
   const qos = h("select", { "aria-label": "QoS" }, h("option", { value: 1 }, "QoS 1"), h("option", { value: 0 }, "QoS 0"));
-  const retain = h("input", { type: "checkbox" });
+  const retain = h("input", { type: "checkbox", id: "publish-retain" });
   const said = h("span", { role: "status", class: "muted" });
   return h("details", {}, h("summary", {}, "Publish"), h("form", {
     onsubmit: async (event) => {

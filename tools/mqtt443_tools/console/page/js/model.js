@@ -5,7 +5,8 @@ import { readings } from "./format.js";
 /**
  * @typedef {import("./format.js").Message} Message
  * @typedef {import("./format.js").Decision} Decision
- * @typedef {{id: string, online: boolean, registered: boolean, enabled: boolean, username: string, lastSeen: number,
+ * @typedef {{client_id: string, fault: string, hits: number}} Fault
+ * @typedef {{id: string, online: boolean, version: string, faults: Fault[], registered: boolean, enabled: boolean, username: string, lastSeen: number,
  *   values: Map<string, unknown>, series: Map<string, number[]>, link: Record<string, unknown> | null,
  *   accepted: Decision | null, problem: Decision | null, changed: boolean}} Device
  */
@@ -36,7 +37,7 @@ export function deviceOf(id) {
   if (!device) {
     if (devices.size >= MAX_DEVICES) return null;
     device = {
-      id, online: false, registered: false, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
+      id, online: false, version: "", faults: [], registered: false, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
       link: null, accepted: null, problem: null, changed: true,
     };
     devices.set(id, device);
@@ -70,6 +71,10 @@ export function noteReadings(message) {
   if (!message.topic.startsWith("telemetry/")) return;
   const values = readings(message);
   if (!values) return;
+  if (values.report && typeof values.report === "object") {
+    const { version } = /** @type {Record<string, unknown>} */ (values.report);
+    if (typeof version === "string") device.version = version.slice(0, 40);
+  }
   if (values.link && typeof values.link === "object") device.link = /** @type {Record<string, unknown>} */ (values.link);
   for (const [name, value] of Object.entries(values)) {
     if (NOT_READINGS.has(name) || (!device.values.has(name) && device.values.size >= MAX_READINGS)) continue;
@@ -84,6 +89,11 @@ export function noteReadings(message) {
 
 /** @param {Decision} decision */
 export function addDecision(decision) {
+  const begun = decision.client_id === null ? null : devices.get(decision.client_id)?.accepted;
+  if (begun && decision !== begun && begun.connection_id === decision.connection_id) {
+    decision.facts = begun.facts; // how the connection came about is told when it is accepted
+    decision.login = begun.login;
+  }
   decisions.push(decision);
   if (decisions.length > MAX_DECISIONS) decisions.splice(0, decisions.length - MAX_DECISIONS);
   const device = decision.client_id === null ? null : deviceOf(decision.client_id);
@@ -91,7 +101,7 @@ export function addDecision(decision) {
   device.changed = true;
   if (decision.outcome === "accepted") {
     if (decision.reason === "CONNECTED") [device.accepted, device.problem] = [decision, null];
-  } else if (decision.reason !== "CLIENT_INITIATED_DISCONNECT") device.problem = decision;
+  } else if (decision.reason !== "CLIENT_INITIATED_DISCONNECT" && !/^\d+ more/.test(decision.detail)) device.problem = decision;
   device.lastSeen = Math.max(device.lastSeen, decision.time);
 }
 
@@ -106,7 +116,24 @@ export function setOnline(online) {
   }
 }
 
-/** @param {{client_id: string, username: string, enabled: boolean}[]} registered */
+/** The faults that the endpoint can inject, and what each does; empty if it has none. @type {Map<string, string>} */
+export const faultMeanings = new Map();
+
+/** @param {Fault[]} faults those that are on */
+export function setFaults(faults) {
+  /** @type {Map<string, Fault[]>} */
+  const on = new Map();
+  for (const fault of faults) on.set(fault.client_id, [...(on.get(fault.client_id) ?? []), fault]);
+  for (const id of on.keys()) deviceOf(id);
+  for (const device of devices.values()) {
+    const found = on.get(device.id) ?? [];
+    if (!found.length && !device.faults.length) continue;
+    device.faults = found;
+    device.changed = true;
+  }
+}
+
+/** @param {{client_id: string, username: string, enabled: boolean, version: string | null}[]} registered */
 export function setRegistered(registered) {
   const known = new Map(registered.map((each) => [each.client_id, each]));
   for (const id of known.keys()) deviceOf(id);
@@ -115,6 +142,7 @@ export function setRegistered(registered) {
     device.registered = entry !== undefined;
     device.enabled = entry?.enabled ?? true;
     device.username = entry?.username ?? "";
+    device.version ||= entry?.version ?? "";
     device.changed = true;
   }
 }
