@@ -43,7 +43,7 @@ PARTS: Mapping[str, Part] = {
         tuple(
             LOCALCORE + name
             for name in (
-                *("clock", "drops", "events", "endpoint_file", "event_log", "faults", "localcore_errors"),
+                *("clock", "drops", "events", "endpoint_file", "event_log", "faults", "history", "localcore_errors"),
                 *("rate", "seen_clients", "setting_fields", "settings", "state_folder"),
             )
         ),
@@ -55,7 +55,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "localcore.mqtt": Part(
         ("support", "localcore.base", "localcore.policy", "localcore.auth"),
-        (LOCALCORE + "mqtt", LOCALCORE + "context"),
+        (LOCALCORE + "mqtt", LOCALCORE + "history_writer", LOCALCORE + "context"),
     ),
     "localcore.jobs": Part(("authorizer", "support", "localcore.base"), (LOCALCORE + "jobs",)),
     "localcore.control": Part(

@@ -10,7 +10,7 @@ from websockets.typing import Origin
 
 from tests.tools.console.conftest import WAIT_S, Endpoint
 from tests.tools.console.test_guard import cookie
-from tests.tools.console.test_history import message
+from tests.tools.localcore.test_history import message
 
 
 def test_page_that_takes_nothing_gets_the_newest_and_a_count() -> None:

@@ -133,7 +133,6 @@ def test_token_is_in_no_file(endpoint: Endpoint) -> None:
 def test_history_can_be_read_by_the_owner_alone(endpoint: Endpoint) -> None:
     assert {each.name: each.stat().st_mode & 0o077 for each in endpoint.state.glob("history*")}.items() >= {
         "history.sqlite": 0,
-        "history.lock": 0,
     }.items()
 
 

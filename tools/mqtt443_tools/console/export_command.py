@@ -1,4 +1,4 @@
-"""The command `mqtt443 export`: writes the history that the console kept, for scripts and spreadsheets."""
+"""The command `mqtt443 export`: writes the history of the local endpoint, for scripts and spreadsheets."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def export(
     Example: mqtt443 export --since 1h > messages.ndjson
     """
     needs_posix("mqtt443 export")
-    from mqtt443_tools.console.history import HISTORY_FILE, History  # noqa: PLC0415 - needs POSIX
+    from mqtt443_tools.localcore.history import HISTORY_FILE, History  # noqa: PLC0415 - needs POSIX
 
     seconds = _seconds(since)
     path = state / HISTORY_FILE

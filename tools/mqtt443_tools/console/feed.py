@@ -1,4 +1,4 @@
-"""Carries what the source says to the pages that are open, and into the history.
+"""Carries what the source says to the pages that are open.
 
 Every queue has a bound: what a page does not take is discarded and counted, and a page gets the next batch only when it
 has confirmed the one before. So a slow or sleeping tab costs the endpoint nothing, and the console almost nothing.
@@ -11,9 +11,9 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
-from mqtt443_tools.console.history import History
 from mqtt443_tools.console.source import Message, Source
 from mqtt443_tools.support.errors import CommandError
 
@@ -71,22 +71,21 @@ class Page:
 
 
 class Feed:
-    """Reads a source in a thread, and hands what comes to history and pages.
+    """Reads a source in a thread, and hands what comes to the pages.
 
     Args:
         source: what to read.
-        history: keeps what comes.
+        known: events that pages know from the history.
     """
 
-    def __init__(self, source: Source, history: History) -> None:
+    def __init__(self, source: Source, known: Sequence[dict[str, Any]] = ()) -> None:
         self._source = source
-        self._history = history
         self._incoming: deque[Message] = deque()
         self._dropped = 0
         self._lock = threading.Lock()
         self._pages: set[Page] = set()
         self._state: dict[str, Any] = {"online": [], "problem": None, "faults": None}
-        self._known: set[tuple[object, ...]] = {_key(each) for each in history.decisions(MAX_DECISIONS)}
+        self._known: set[tuple[object, ...]] = {_key(each) for each in known}
         self._order: deque[tuple[object, ...]] = deque(self._known)
 
     @contextlib.contextmanager
@@ -130,7 +129,6 @@ class Feed:
             if messages or dropped:
                 for page in self._pages:
                     page.add(messages, dropped)
-                await asyncio.to_thread(self._history.add, messages, [])
 
     async def _ask(self) -> None:
         while True:
@@ -144,8 +142,6 @@ class Feed:
                 for decision in status.decisions:
                     if self._is_new(_key(decision)):
                         fresh.append({**decision, "login": logins.get(decision.get("connection_id"))})
-                if fresh:
-                    await asyncio.to_thread(self._history.add, [], fresh)
                 faults = None if status.faults is None else list(status.faults)
                 self._change({"online": list(status.online), "problem": None, "faults": faults}, fresh)
             await asyncio.sleep(STATUS_S)

@@ -14,9 +14,9 @@ import uvicorn
 
 from mqtt443_tools.console.feed import Feed
 from mqtt443_tools.console.guard import Access
-from mqtt443_tools.console.history import HISTORY_FILE, History
 from mqtt443_tools.console.local_source import LocalSource
 from mqtt443_tools.console.web import Web
+from mqtt443_tools.localcore.history import HISTORY_FILE, History
 from mqtt443_tools.support.errors import CommandError
 
 CLOSE_S = 1
@@ -38,7 +38,7 @@ def run_local(state: Path, *, port: int, until_stdin_ends: bool = False) -> None
     try:
         with socket.create_server(("127.0.0.1", port)) as listener:
             access = Access(listener.getsockname()[1])
-            web = Web(source, Feed(source, history), history, access)
+            web = Web(source, Feed(source, history.decisions()), history, access)
             asyncio.run(_serve(web, access, listener, until_stdin_ends=until_stdin_ends))
     except OSError as error:
         raise CommandError(f"cannot listen on port {port}: {os.strerror(error.errno or 0)}; try --port 0") from None

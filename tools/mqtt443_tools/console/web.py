@@ -25,8 +25,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from mqtt443_tools.console import actions
 from mqtt443_tools.console.feed import Feed, Page
 from mqtt443_tools.console.guard import Access, Guard
-from mqtt443_tools.console.history import History
 from mqtt443_tools.console.source import Source
+from mqtt443_tools.localcore.history import History
 from mqtt443_tools.send.answers import encode
 from mqtt443_tools.support.errors import CommandError, UsageError
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +31,7 @@ from mqtt443_tools.support.posix import needs_posix
 
 if TYPE_CHECKING:
     from mqtt443_tools.localcore.events import Decision
+    from mqtt443_tools.localcore.history_writer import HistoryWriter
     from mqtt443_tools.localcore.settings import Settings
 
 RECENT_LOGINS = 100
@@ -199,8 +200,10 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
     from mqtt443_tools.localcore.auth.account import product_registry  # noqa: PLC0415
     from mqtt443_tools.localcore.clock import SystemClock  # noqa: PLC0415
     from mqtt443_tools.localcore.front.server import LocalCore  # noqa: PLC0415
+    from mqtt443_tools.localcore.history_writer import writing_history  # noqa: PLC0415
 
     logins: deque[dict[str, Any]] = deque(maxlen=RECENT_LOGINS)
+    writer: HistoryWriter | None = None
 
     def log(line: str) -> None:
         if (login := parse_login(line)) is not None:
@@ -208,6 +211,8 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
         console.say(describe_log(line.rstrip()), style="dim")
 
     def decide(decision: "Decision") -> None:
+        if writer is not None:
+            writer.take_decision(decision)
         at = time.strftime("%H:%M:%S", time.localtime(decision.time))
         console.say(f"{at} {decision.line()}", style=STYLES[decision.outcome])
 
@@ -222,8 +227,13 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
         loop.add_signal_handler(number, stop.set)
     registry = product_registry(settings, clock, log, code)
     core = LocalCore(settings, registry, clock=clock, decide=decide, log=log, logins=logins)
-    try:
+    async with AsyncExitStack() as cleanup:
+        cleanup.push_async_callback(registry.close)
+        cleanup.push_async_callback(core.stop)
         await core.start()
+        writer = await cleanup.enter_async_context(writing_history(settings.state, logins, log))
+        cleanup.push_async_callback(core.stop)  # before the history is closed: it tells how connections ended
+        core.broker.watch(writer.take_message)
         domain = f" domain={settings.domain_name} domain_port={core.domain_port}" if settings.domain_name else ""
         print(f"ready host={settings.name} port={core.port} ca={core.ca_path}{domain}", flush=True)
         if settings.also:
@@ -237,6 +247,3 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
                 await stop.wait()
         else:
             await stop.wait()
-    finally:
-        await core.stop()
-        await registry.close()

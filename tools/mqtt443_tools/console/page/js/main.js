@@ -7,7 +7,7 @@ import * as devicesView from "./devices.js";
 import { byId } from "./dom.js";
 import { visible } from "./format.js";
 import * as messagesView from "./messages.js";
-import { addDecision, addMessage, devices, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
+import { addDecision, addMessage, devices, endHistory, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
 
 const TABS = ["devices", "messages", "decisions"];
 
@@ -53,9 +53,9 @@ function receive(batch, isFirst) {
     void devicesView.refresh();
   }
   for (const message of batch.messages) {
-    addMessage(message);
-    if (!isFirst) take(message);
+    if (addMessage(message) && !isFirst) take(message);
   }
+  if (isFirst) endHistory();
   totals.dropped += batch.dropped ?? 0;
   for (const decision of batch.decisions) addDecision(decision);
   if (batch.decisions.length) decisionsView.draw();

@@ -27,6 +27,9 @@ export const messages = [];
 export const decisions = [];
 export const totals = { received: 0, dropped: 0 };
 let chars = 0;
+/** What tells one decision from another; a page may hear of one twice, from the history and live. @type {Set<string>} */
+const known = new Set();
+let newestOfHistory = 0;
 
 /**
  * @param {string} id
@@ -48,11 +51,19 @@ export function deviceOf(id) {
 /** Forget everything, before the server sends it anew. */
 export function reset() {
   devices.clear();
+  known.clear();
+  newestOfHistory = 0;
   messages.length = decisions.length = totals.received = totals.dropped = chars = 0;
 }
 
-/** @param {Message} message */
+/** Note that the messages so far came from the history. */
+export function endHistory() {
+  newestOfHistory = messages.at(-1)?.received_at ?? 0;
+}
+
+/** @param {Message} message @returns {boolean} false if the history had it */
 export function addMessage(message) {
+  if (message.received_at <= newestOfHistory) return false;
   messages.push(message);
   chars += message.payload.length;
   totals.received++;
@@ -60,6 +71,7 @@ export function addMessage(message) {
   while (messages.length - excess > MAX_MESSAGES || chars > MAX_MESSAGE_CHARS) chars -= messages[excess++].payload.length;
   if (excess > 0) messages.splice(0, excess);
   noteReadings(message);
+  return true;
 }
 
 /** @param {Message} message */
@@ -88,14 +100,20 @@ export function noteReadings(message) {
 }
 
 /** @param {Decision} decision */
+const keyOf = (decision) => JSON.stringify([decision.time, decision.connection_id, decision.client_id, decision.reason, decision.detail]);
+
+/** @param {Decision} decision */
 export function addDecision(decision) {
   const begun = decision.client_id === null ? null : devices.get(decision.client_id)?.accepted;
   if (begun && decision !== begun && begun.connection_id === decision.connection_id) {
     decision.facts = begun.facts; // how the connection came about is told when it is accepted
     decision.login = begun.login;
   }
+  const key = keyOf(decision);
+  if (known.has(key)) return;
+  known.add(key);
   decisions.push(decision);
-  if (decisions.length > MAX_DECISIONS) decisions.splice(0, decisions.length - MAX_DECISIONS);
+  if (decisions.length > MAX_DECISIONS) for (const old of decisions.splice(0, decisions.length - MAX_DECISIONS)) known.delete(keyOf(old));
   const device = decision.client_id === null ? null : deviceOf(decision.client_id);
   if (!device) return;
   device.changed = true;

@@ -1,20 +1,21 @@
-"""The last messages and decisions in one SQLite file, bounded in size and age, so that a page opened later has charts.
+"""The last messages and events of a local endpoint in one SQLite file, bounded in size and age.
 
-Of several consoles on one state folder, one writes; a lock file beside the database decides which.
+The endpoint alone writes it, whether a console is open or not; the console and `mqtt443 export` read it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 import threading
 import time
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from mqtt443_authorizer.database import open_database, transaction
+from mqtt443_authorizer.errors import StoreError
 
 from mqtt443_tools.support.errors import CommandError
 
@@ -22,6 +23,9 @@ HISTORY_FILE = "history.sqlite"
 MAX_BYTES = 100 * 1024 * 1024
 MAX_AGE_S = 7 * 86_400
 ADDS_BETWEEN_PRUNES = 20
+Row = tuple[float, str | None, str, int, int, bytes]
+"""A message: received_at, client_id, topic, qos, retain, payload."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY, received_at REAL NOT NULL, client_id TEXT, topic TEXT NOT NULL,
@@ -59,40 +63,26 @@ class History:
         self._adds = 0
         self._lock = threading.Lock()
         try:
-            self._owner = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-            self.is_writer = _locked(self._owner)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise CommandError(f"{path}: {error}: delete the file; it holds only the console's history") from None
+            self._db = open_database(path, [_create])
+            self._db.execute("PRAGMA synchronous=NORMAL")  # a power failure may cost the last second, not the file
+        except (OSError, sqlite3.Error, StoreError) as error:
+            raise CommandError(f"{path}: {error}: delete the file; it holds only the history") from None
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
-            os.close(self._owner)
 
-    def add(self, messages: Sequence[dict[str, Any]], decisions: Sequence[dict[str, Any]]) -> None:
-        """Keep messages and decisions, and let go of the oldest beyond the bounds."""
-        if not self.is_writer:
-            return
-        rows = [
-            (m["received_at"], m["client_id"], m["topic"], m["qos"], int(m["retain"]), b64decode(m["payload"]))
-            for m in messages
-        ]
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
-            self._db.executemany(
-                "INSERT INTO decisions (time, decision) VALUES (?, ?)", [(d["time"], json.dumps(d)) for d in decisions]
-            )
+    def add(self, messages: Sequence[Row], decisions: Sequence[dict[str, Any]]) -> None:
+        """Keep messages and events, and let go of the oldest beyond the bounds. Raises sqlite3.Error."""
+        insert = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+        texts = [(each["time"], json.dumps(each)) for each in decisions]
+        with self._lock, transaction(self._db):
+            self._db.executemany(insert, messages)
+            self._db.executemany("INSERT INTO decisions (time, decision) VALUES (?, ?)", texts)
             self._adds += 1
             if self._adds % ADDS_BETWEEN_PRUNES == 0:
                 self._prune()
-            self._db.execute("COMMIT")
 
     def messages(self, *, client_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """Return the last messages, of one client or of all, oldest first."""
@@ -151,12 +141,9 @@ class History:
         return int((pages - free) * size)
 
 
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA.split(";"):  # not executescript, which would end the transaction
+        connection.execute(statement)
 
 
 def _message(row: Sequence[Any]) -> dict[str, Any]:
