@@ -25,6 +25,7 @@ from .errors import NoAlpn as NoAlpn
 from .errors import OutOfMemory as OutOfMemory
 from .errors import PeerVanished as PeerVanished
 from .errors import ProtocolError as ProtocolError
+from .errors import PublishRefused as PublishRefused
 from .errors import Refused as Refused
 from .errors import SubscribeRefused as SubscribeRefused
 from .errors import Timeout as Timeout

@@ -107,7 +107,7 @@ class App:
         self.trial_end_ms = trial_s and uptime.ms() + trial_s * 1000  # on trial until this uptime; None: no trial
         self.unreported = 0  # messages acknowledged since the last log line about it
         self.subscribed = restored.get("subscribed", 0)  # 1 for commands, 2 for jobs, refusals: see command_context
-        self.refused = restored.get("refused", 0)  # commands refused
+        self.refused = restored.get("refused", 0)  # commands that the board refused, messages that the server refused
         self.failures = restored.get("failures", 0)  # failed connections in a row
         outbox.dropped = restored.get("dropped", 0)
         outbox.expired = restored.get("expired", 0)
@@ -164,7 +164,7 @@ class App:
         self.feed()
         self.connected_at_ms = self.uptime.ms()
         config = self.config
-        self.log("connected to %s%s" % (config.endpoint, ", session kept" if session else ""))
+        self.log("connected to %s%s%s" % (config.endpoint, ", session kept" if session else "", self.client.notice))
         self.sender.begin(session)
         wanted = config.commands + 2 * config.updates
         if wanted and not (session and self.subscribed & 3 == wanted):
@@ -238,15 +238,17 @@ class App:
         self.client.reserve(len(self.sender.topic) + len(payload))
         self.outbox.put(payload, self.config.ttl_s)
 
-    def note_published(self, payload):
-        """Log payload (bytes), which the server acknowledged; of a backlog, one in a hundred."""
+    def note_published(self, payload, refusal=None):
+        """Log payload (bytes), which the server acknowledged or refused; of a backlog, one in a hundred."""
         self.unreported += 1
+        if refusal:
+            self.refused += 1
         if self.outbox.empty() or self.unreported > 99:
             older = " and %d older" % (self.unreported - 1) if self.unreported > 1 else ""
             end = min(len(payload), 200)
             while end < len(payload) and payload[end] & 0xC0 == 0x80:  # not within a character
                 end -= 1
-            self.log("published %s%s" % (payload[:end].decode(), older))
+            self.log("%s %s%s" % (refusal or "published", payload[:end].decode(), older))
             self.unreported = 0
 
     def link(self):

@@ -66,7 +66,6 @@ def start(path, root, stop, write, handlers):
     from .outbox import Outbox
     from .readings import Readings
 
-    feed = start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S))  # first: sensors.py may hang, too
     with phase():
         from .sensors_file import load
 
@@ -78,7 +77,7 @@ def start(path, root, stop, write, handlers):
     outbox_bytes = config.outbox_bytes
     if not outbox_bytes:
         with phase():
-            from .job_record import outbox_bytes as allowed
+            from .trial import outbox_bytes as allowed
 
             outbox_bytes = allowed(root, trial_s)
     gc.collect()
@@ -94,7 +93,7 @@ def start(path, root, stop, write, handlers):
         restored=restored,
         interval_s=interval_s,
         stop=stop or bool,
-        feed=feed,
+        feed=start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S)),
         path=path,
         trial_s=trial_s,
     )

@@ -17,17 +17,25 @@ from .transport import Transport
 
 _MAX_PAYLOAD_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
 _PUBACK = const(0x40)
+# Of a PUBLISH, at most this much is neither topic nor payload: header, packet identifier, alias, expiry.
+_AROUND = const(18)
 # Packets handled in one `wait`: a server that never stops sending must not keep the loop.
 _MAX_PACKETS = const(100)
 _GOODBYE_MS = const(2000)
 
 
 class Client(MQTTClient):
-    """An MQTT 3.1.1 client for one config.
+    """An MQTT client, version 5 or 3.1.1, for one config.
 
     config: a `Config`. transport: what opens and checks streams; made from config if None. ticks: seam, a millisecond
-    counter. `on_puback`: called with the packet identifier of each PUBACK that no `publish` here waits for.
-    config.timeout_s bounds every wait. After any error raised here the connection is unusable: connect again.
+    counter. `on_puback`: called with the packet identifier of each PUBACK that no `publish` here waits for, and with
+    its PublishRefused or None.
+    config.timeout_s bounds every wait. After any error raised here the connection is unusable: connect again. Only
+    PublishRefused and, with MQTT 5, SubscribeRefused leave it usable.
+
+    mqtt5: whether CONNECT speaks MQTT 5; False once a server has refused it, and `notice` then says so. What the server
+    allows on this connection: `keepalive_s`, `receive_maximum` (QoS 1 messages in flight), `max_qos`,
+    `retain_available`, `max_packet_bytes`.
     """
 
     def __init__(self, config, transport=None, ticks=ticks_ms):
@@ -44,9 +52,13 @@ class Client(MQTTClient):
         self.ticks = ticks
         self.clean_session = config.clean_session
         self.timeout_ms = config.timeout_s * 1000
-        self.packets = Packets(config.max_message_bytes)
+        self.mqtt5 = config.mqtt == "5"
+        self.notice = ""
+        self.window = config.window
+        self.max_message_bytes = config.max_message_bytes
+        self.packets = Packets(config.max_message_bytes, config.topic.encode())
         self.last_received_ms = self._pinged_at = ticks()  # ticks of the last answer and of the last PINGREQ
-        self.pending_acks = []  # packet identifiers that `publish` waits for
+        self.pending_acks = {}  # packet identifiers that `publish` waits for; None, or what the PUBACK said
         self.on_puback = None
         if config.will_topic:
             self.set_last_will(config.will_topic.encode(), config.will_message.encode())
@@ -95,23 +107,37 @@ class Client(MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish msg (str or bytes, up to 128 KB) to topic; with qos 1 wait for the PUBACK.
 
-        Raises PeerVanished if it does not come, ConnectionLost, ValueError for what AWS never takes.
+        Raises PeerVanished if it does not come, PublishRefused, ConnectionLost, ValueError for what AWS never takes.
         """
         if qos not in (0, 1):
             raise ValueError("qos must be 0 or 1: AWS has no QoS 2")
         msg = _bytes(msg)
         if len(msg) > _MAX_PAYLOAD_BYTES:
             raise ValueError("payload of %d bytes; AWS takes 131072" % len(msg))
+        topic = _bytes(topic)
+        self.require_connected()
+        qos = min(qos, self.max_qos)
+        if not self.fits(topic, msg):
+            raise ValueError("message of %d bytes; the server takes %d" % (len(msg), self.max_packet_bytes))
+        if retain and not self.retain_available:
+            raise ValueError("the server keeps no retained messages")
         pid = self.next_pid() if qos else 0
-        self.queue_publish(_bytes(topic), msg, pid, bool(retain))
+        self.queue_publish(topic, msg, pid, bool(retain))
         self.flush()
         if qos:
-            self.pending_acks.append(pid)
+            self.pending_acks[pid] = None
             self._during("PUBACK", self._await, pid)
+            refusal = self.pending_acks.pop(pid)
+            if refusal is not True:
+                raise refusal
 
     def _await(self, pid):
-        while pid in self.pending_acks:
+        while not self.pending_acks[pid]:
             self.wait_msg()
+
+    def fits(self, topic, msg):
+        """Return whether the server takes a PUBLISH as large as topic and msg (bytes) make it."""
+        return len(topic) + len(msg) + _AROUND <= self.max_packet_bytes
 
     def next_pid(self):
         """Return the next packet identifier, 1 to 65535 [MQTT-2.3.1-1]."""
@@ -122,14 +148,15 @@ class Client(MQTTClient):
         """Make room to send a message whose topic and payload have size bytes. Raises MemoryError."""
         self.packets.reserve(size)
 
-    def queue_publish(self, topic, msg, pid=0, flags=0):
+    def queue_publish(self, topic, msg, pid=0, flags=0, expiry_s=0):
         """Queue one PUBLISH; it leaves with `flush`, packed with others. pid 0 means QoS 0.
 
-        topic, msg: bytes. flags: DUP 8, RETAIN 1 (MQTT 3.1.1 section 3.3.1).
+        topic, msg: bytes. flags: DUP 8, RETAIN 1 (MQTT section 3.3.1). expiry_s: how many seconds the server may keep
+        the message, 0 for no limit.
         """
         self.require_connected()
         self.deadline("PUBLISH")
-        self.packets.publish(0x30 | flags | (2 if pid else 0), topic, msg, pid)
+        self.packets.publish(0x30 | flags | (2 if pid else 0), topic, msg, pid, expiry_s)
 
     def flush(self):
         """Send what is queued."""
@@ -171,10 +198,11 @@ class Client(MQTTClient):
             puback = self.sock.read(3)
             pid = puback[1] << 8 | puback[2]
             self.last_received_ms = self.ticks()
+            refusal = self.packets.refusal
             if pid in self.pending_acks:
-                self.pending_acks.remove(pid)
+                self.pending_acks[pid] = refusal or True
             elif self.on_puback:
-                self.on_puback(pid)
+                self.on_puback(pid, refusal)
         return op
 
     def check_msg(self):
@@ -200,13 +228,13 @@ class Client(MQTTClient):
         self.require_connected()
         now = self.ticks()
         # With the half before the ping, a dead peer is noticed within 1.5 keep alives.
-        most_ms = min(self.timeout_ms, self.keepalive * 1000)
+        most_ms = min(self.timeout_ms, self.keepalive_s * 1000)
         if self.packets.pinged:
             left_ms = most_ms - ticks_diff(now, self._pinged_at)
             if left_ms <= 0:
                 raise errors.timeout_error(errors.PeerVanished, "PINGRESP", most_ms // 1000)
             return left_ms
-        left_ms = self.keepalive * 500 - ticks_diff(now, self.last_received_ms)
+        left_ms = self.keepalive_s * 500 - ticks_diff(now, self.last_received_ms)
         if left_ms > 0:
             return left_ms
         self.ping()

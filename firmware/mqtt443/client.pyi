@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .config import Config
+from .errors import PublishRefused
 from .packets import Packets
 from .transport import Transport
 
@@ -27,10 +28,19 @@ class Client:
     ticks: Callable[[], int]
     clean_session: bool
     timeout_ms: int
+    mqtt5: bool
+    notice: str
+    window: int
+    max_message_bytes: int
+    keepalive_s: int
+    receive_maximum: int
+    max_qos: int
+    retain_available: int
+    max_packet_bytes: int
     packets: Packets
     last_received_ms: int
-    pending_acks: list[int]
-    on_puback: Callable[[int], object] | None
+    pending_acks: dict[int, PublishRefused | bool | None]
+    on_puback: Callable[[int, PublishRefused | None], object] | None
 
     def __init__(self, config: Config, transport: Transport | None = None, ticks: Callable[[], int] = ...) -> None: ...
     @property
@@ -47,7 +57,8 @@ class Client:
     def publish(self, topic: str | bytes, msg: str | bytes, retain: bool = False, qos: int = 0) -> None: ...
     def next_pid(self) -> int: ...
     def reserve(self, size: int) -> None: ...
-    def queue_publish(self, topic: bytes, msg: bytes, pid: int = 0, flags: int = 0) -> None: ...
+    def fits(self, topic: bytes, msg: bytes) -> bool: ...
+    def queue_publish(self, topic: bytes, msg: bytes, pid: int = 0, flags: int = 0, expiry_s: int = 0) -> None: ...
     def flush(self) -> None: ...
     def subscribe(self, topic: str | bytes, qos: int = 0) -> int: ...
     def unsubscribe(self, topic: str | bytes) -> None: ...

@@ -6,11 +6,13 @@ PUBACK of its command, and the command would then come again after every reset.
 
 import json
 
+from . import errors
 from ._port import VERSION, const, phase, ticks_add, timestamp
 from .readings import TOO_LARGE
 
 # A server that refuses SUBSCRIBE this often has nothing for this board on that topic; telemetry is worth more.
 _SUBSCRIBE_TRIES = const(2)
+_NOT_AUTHORIZED = const(0x87)  # reason code of MQTT 5
 
 
 def subscribe(app):
@@ -34,6 +36,11 @@ def subscribe(app):
             if bit == 1:  # jobs may still be denied when the board asks for one
                 subscribed &= ~12
         except OSError as e:
+            if getattr(e, "code", None) == _NOT_AUTHORIZED and not isinstance(e, errors.ConnectionLost):
+                # With MQTT 5 the connection goes on without.
+                app.log("no %s: %s" % (what, e))
+                subscribed = subscribed & ~(3 * denial) | _SUBSCRIBE_TRIES * denial
+                continue
             # AWS refuses by closing in order; a reset comes from the network.
             if getattr(e, "closed", False) or getattr(e, "is_refusal", False):
                 subscribed += denial

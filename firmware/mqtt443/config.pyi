@@ -16,6 +16,7 @@ class Config:
     token_key: str | None
     token_signature: str | None
     transport: str
+    mqtt: str
     ca: str
     topic: str
     interval_s: int

@@ -14,6 +14,7 @@ from .config import Config
 REQUIRED = ...
 
 TRANSPORTS = ("auto", "alpn", "wss", "tls")
+MQTT_VERSIONS = ("5", "3.1.1")
 
 # key, kind, default (REQUIRED: no default; None: absent), low, high.
 # Kinds: "int" (low to high), "bool", "choice" (low is the tuple of choices); all others are text, low to high bytes of
@@ -31,6 +32,7 @@ FIELDS = (
     ("token_key", "token_key", None, 1, 128),
     ("token_signature", "base64", None, 1, 2560),
     ("transport", "choice", "auto", TRANSPORTS, None),
+    ("mqtt", "choice", "3.1.1", MQTT_VERSIONS, None),
     ("ca", "str", "ca.der", 1, 128),
     ("topic", "str", "telemetry/{client_id}", 1, 256),
     ("interval_s", "int", 60, 1, 86400),
@@ -171,6 +173,8 @@ def _value(field, value):
         fits = isinstance(value, bool)
         rule = "true or false"
     elif kind == "choice":
+        if type(value) is int:
+            value = str(value)  # "mqtt": 5
         fits = value in low
         rule = "one of " + ", ".join(low)
     else:

@@ -3,6 +3,7 @@
 Imported on demand for each attempt. What the connection carries afterwards is up to `stream`, `websocket`, `packets`.
 """
 
+import gc
 import socket
 
 from . import errors
@@ -15,6 +16,14 @@ _ALPN = "mqtt"
 _SUBACK = const(0x90)
 _SUBACK_FAILURE = const(0x80)
 _UNSUBACK = const(0xB0)
+# Properties of CONNACK in MQTT 5.
+_CLIENT_ID = const(0x12)
+_SERVER_KEEP_ALIVE = const(0x13)
+_RECEIVE_MAXIMUM = const(0x21)
+_ALIAS_MAXIMUM = const(0x22)
+_MAXIMUM_QOS = const(0x24)
+_RETAIN_AVAILABLE = const(0x25)
+_PACKET_SIZE = const(0x27)
 
 
 def choose(wanted, alpn_here):
@@ -136,59 +145,106 @@ def connect(client, clean_session):
     packets = client.packets
     try:
         stream = client.transport.open()
-        packets.attach(stream)
+        packets.attach(stream, client.mqtt5)
         packets.write(_connect_packet(client, clean_session))
         client.transport.check(stream)
         client.deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
-        connack = packets.read(4)
+        packets.read(1)
     except errors.ConnectionLost as e:
         raise errors.ClosedBeforeConnack("closed before CONNACK (%s)" % e.args[0])
     except errors.Timeout as e:
         if e.phase != "CONNACK":
             raise
         raise errors.timeout_error(errors.ConnackTimeout, "CONNACK", client.timeout_ms // 1000)
-    if connack[3]:
-        raise errors.ConnectRefused("CONNACK with code %d" % connack[3], code=connack[3])
+    session = _connack(client, packets.body())
+    if session is None:
+        client.close()
+        client.mqtt5 = False
+        client.notice = ", MQTT 3.1.1: the server does not speak 5"
+        gc.collect()
+        return connect(client, clean_session)
     client.sock = packets
     client.last_received_ms = client.ticks()
     client.pending_acks.clear()
-    return bool(connack[2])
+    return session
+
+
+def _connack(client, data):
+    """Return whether the CONNACK in data tells of a session; None if the server does not speak MQTT 5."""
+    if client.mqtt5:
+        with phase():
+            from .mqtt5 import connack
+
+            answer = connack(data)
+        if answer is None:
+            return None
+        session, values = answer
+    else:
+        session, values = bool(data[0]), {}
+        if data[1]:
+            raise errors.ConnectRefused("CONNACK with code %d" % data[1], code=data[1])
+    # What the server allows (MQTT 5 section 3.2.2.3).
+    client.keepalive_s = values.get(_SERVER_KEEP_ALIVE) or client.keepalive  # [MQTT-3.2.2-21]
+    client.receive_maximum = values.get(_RECEIVE_MAXIMUM, 65535)  # [MQTT-3.3.4-9]
+    client.max_qos = values.get(_MAXIMUM_QOS, 1)  # [MQTT-3.2.2-11]
+    client.retain_available = values.get(_RETAIN_AVAILABLE, 1)  # [MQTT-3.2.2-14]
+    client.max_packet_bytes = values.get(_PACKET_SIZE, 1 << 28)  # [MQTT-3.2.2-15]
+    client.packets.alias = 1 if values.get(_ALIAS_MAXIMUM) else 0  # [MQTT-3.2.2-18]
+    if not client.client_id:
+        client.client_id = values.get(_CLIENT_ID, b"")
+    return session
 
 
 def _connect_packet(client, clean_session):
-    """Return CONNECT for client (MQTT 3.1.1 section 3.1). AWS accepts a user name without a password."""
+    """Return CONNECT for client (MQTT section 3.1). AWS accepts a user name without a password."""
     will, user, password, keep_alive_s = client.lw_topic, client.user, client.pswd, client.keepalive
     if user is None and password is not None:
         user = b""  # [MQTT-3.1.2-22]: no password without a user name
     flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
     if will:
         flags |= 4 | client.lw_qos << 3 | client.lw_retain << 5
-    head = b"\0\4MQTT\4" + bytes((flags, keep_alive_s >> 8, keep_alive_s & 0xFF))
-    return packet(0x10, head, (client.client_id, will, will and client.lw_msg, user, password))
+    head = b"\0\4MQTT" + bytes((5 if client.mqtt5 else 4, flags, keep_alive_s >> 8, keep_alive_s & 0xFF))
+    if client.mqtt5:
+        with phase():
+            from .mqtt5 import connect_properties
+
+            head += connect_properties(client, clean_session)
+    head += len(client.client_id).to_bytes(2, "big") + client.client_id
+    if will and client.mqtt5:
+        head += b"\0"  # no properties of the will
+    return packet(0x10, head, (will, will and client.lw_msg, user, password))
 
 
 def subscribe(client, topic, qos):
-    """Send SUBSCRIBE (MQTT 3.1.1 section 3.8) and wait for SUBACK, as `Client.subscribe` says."""
-    pid = client.next_pid()
-    client.packets.write(packet(0x82, pid.to_bytes(2, "big"), (topic,), bytes((qos,))))
-    code = _await(client, _SUBACK, 4, pid)[3]
+    """Send SUBSCRIBE (MQTT section 3.8) and wait for SUBACK, as `Client.subscribe` says."""
+    code = _request(client, 0x82, topic, bytes((qos,)), _SUBACK)
     if code == _SUBACK_FAILURE:
         raise errors.SubscribeRefused("SUBACK refused the filter")
     return code
 
 
 def unsubscribe(client, topic):
-    """Send UNSUBSCRIBE (MQTT 3.1.1 section 3.10) and wait for UNSUBACK, as `Client.unsubscribe` says."""
+    """Send UNSUBSCRIBE (MQTT section 3.10) and wait for UNSUBACK, as `Client.unsubscribe` says."""
+    _request(client, 0xA2, topic, b"", _UNSUBACK)
+
+
+def _request(client, first, topic, tail, answer):
+    """Send SUBSCRIBE or UNSUBSCRIBE, handle packets until its answer comes, and return the code in it, if any.
+
+    first, tail: of the packet, around its topic. answer: first byte of the answer.
+    """
     pid = client.next_pid()
-    client.packets.write(packet(0xA2, pid.to_bytes(2, "big"), (topic,)))
-    _await(client, _UNSUBACK, 3, pid)
-
-
-def _await(client, first, size, pid):
-    """Handle packets until the one with that first byte and packet identifier; return its rest, size bytes."""
+    head = pid.to_bytes(2, "big") + (b"\0" if client.mqtt5 else b"")  # no properties
+    client.packets.write(packet(first, head, (topic,), tail))
     client.last_received_ms = client.ticks()
     while True:
-        if client.wait_msg() == first:
-            answer = client.packets.read(size)
-            if answer[1] << 8 | answer[2] == pid:
-                return answer
+        if client.wait_msg() == answer:
+            data = client.packets.body()
+            if data[0] << 8 | data[1] == pid:
+                break
+    if client.mqtt5:
+        with phase():
+            from .mqtt5 import suback
+
+            return suback(data)
+    return data[2] if answer == _SUBACK else None

@@ -12,7 +12,8 @@
     |   |   +-- HandshakeTimeout    silence during the TLS handshake
     |   |   +-- ConnackTimeout      silence after CONNECT (refusal)
     |   |   +-- PeerVanished        silence on an established connection
-    |   +-- ConnectionLost          closed or reset; `closed` is True if the server closed it in order
+    |   +-- ConnectionLost          closed or reset; `closed` is True if the server closed it in order, `code` is the
+    |                               reason code if it said why (MQTT 5); some of those are refusals
     +-- TlsError                    the handshake failed
     |   +-- NoAlpn                  no ALPN here, or the server picked none (refusal)
     |   +-- CertificateError        the server did not prove that it is the endpoint (refusal)
@@ -21,12 +22,13 @@
     |       +-- CertificateExpired  past its last day, by this board's clock
     +-- ProtocolError               the server broke a protocol
     |   +-- WebSocketError          RFC 6455
-    |   +-- MalformedPacket         MQTT 3.1.1
+    |   +-- MalformedPacket         MQTT
     +-- Refused                     the server said no (refusal); each attempt costs a Lambda call
         +-- ClosedBeforeConnack     closed instead of answering CONNECT
-        +-- ConnectRefused          CONNACK with return code `code` [MQTT-3.2.2-5]
+        +-- ConnectRefused          CONNACK with return code or reason code `code` (MQTT section 3.2.2)
         +-- UpgradeRefused          WebSocket upgrade answered with HTTP status `status`
-        +-- SubscribeRefused        SUBACK 0x80 [MQTT-3.9.3-2]
+        +-- SubscribeRefused        SUBACK with 0x80 or more, with MQTT 5 the reason code `code` (section 3.9.3)
+        +-- PublishRefused          PUBACK with the reason code `code`, MQTT 5 alone (section 3.4.2.1)
 
 Only what breaks a link that worked is defined here. `rare_errors` has the others; it is loaded when one of them is
 first asked for, as `errors.NAME`, and stays.
@@ -97,7 +99,11 @@ class PeerVanished(Timeout):
 
 
 class ConnectionLost(NetworkError):
-    """The connection was closed or reset; `closed` is True if the server closed it in order."""
+    """The connection was closed or reset; `closed` is True if the server closed it in order.
+
+    With MQTT 5 the server may say why: `code` is its reason code, and `is_refusal` is True if it would most likely
+    close the next connection for the same reason.
+    """
 
 
 def timeout_error(kind, phase, seconds):

@@ -1,11 +1,12 @@
 """What each error most likely means and what to do next; imported only when an error is shown.
 
-AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are all that a user at the board gets. They
-are short, because a board stores them.
+AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are all that a user at the board gets; with
+MQTT 5 it gives a reason code. The lists are short, because a board stores them.
 """
 
-# One text, as each row of a dict costs more. A line: the error, or the return code of CONNACK (MQTT 3.1.1 table 3.1; 5
-# also for higher ones, as 7 that AWS once used), then its text; @ is _LOG, ~ is _ALPN.
+# One text, as each row of a dict costs more. A line: the error, or its code, then its text; @ is _LOG, ~ is _ALPN. 1 to
+# 5 are return codes of CONNACK (MQTT 3.1.1 table 3.1; 5 also for higher ones, as 7 that AWS once used), 0x.. are reason
+# codes of MQTT 5.
 _CAUSES = """
 ClockError Let UDP 123 through, or set ntp_server to one that answers
 OutOfMemory Free memory, close sockets
@@ -24,17 +25,26 @@ WrongCa ca must hold Amazon Root CA 1 and 3, or ca.pem of mqtt443 local; if it d
 WrongHost endpoint must be the name that AWS gives (iot:Data-ATS) or your domain
 CertificateExpired Is that the time? Then the certificate is old
 WebSocketError A proxy between? Else take transport alpn or tls
-MalformedPacket Is this an MQTT 3.1.1 server?
+MalformedPacket Is this an MQTT server? If it speaks only 3.1.1, set mqtt to 3.1.1
 ClosedBeforeConnack Likely, in this order: wrong username or password; client_id not of this username; authorizer not \
 default (set authorizer), inactive, failing or over 5 s; policy lacks iot:Connect on this client_id; ~@
 UpgradeRefused Likely: wrong credentials (401, 403), no WebSocket here (400, 404, 426), busy (429, 5xx)@
 SubscribeRefused Policy lacks iot:Subscribe on this filter, or there are over 50
+PublishRefused Policy lacks iot:Publish on topic; the reading is lost@
 1 It does not speak MQTT 3.1.1
 2 It does not take this client_id
 3 It or its authorizer is down
 4 Check username and password
 5 Check username, password, client_id, authorizer, and iot:Connect in its policy
+0x87 Policy lacks iot:Publish, Subscribe or Receive on a topic@
+0x8e Give each board its own client_id
+0x95 It takes only smaller messages
+0x96 Raise interval_s
+0x97 A quota of AWS IoT Core is used up
+0x9f Too many connections at once, or more than one a second with this client_id
 """
+# For CONNACK, a reason code -> the return code of MQTT 3.1.1 that says the same.
+_AS_311 = {0x84: 1, 0x85: 2, 0x86: 4, 0x87: 5, 0x88: 3, 0x89: 3}
 _LOG = ". The authorizer's log (CloudWatch, mqtt443 local) says which"
 _ALPN = "no ALPN mqtt (transport tls needs a domain configuration)"
 
@@ -42,7 +52,13 @@ _ALPN = "no ALPN mqtt (transport tls needs a domain configuration)"
 def explain(error):
     """Return what happened, and after a full stop what it most likely means; error is an Mqtt443Error."""
     what = str(error.args[0])
-    row = "\n%s " % (type(error).__name__ if error.code is None else min(error.code, 5))
+    code = error.code
+    row = type(error).__name__
+    if row == "ConnectRefused":
+        row = _AS_311.get(code, code and (min(code, 5) if code < 0x80 else "0x%02x" % code))
+    elif code is not None and not (code == 0x87 and row != "ConnectionLost"):
+        row = "0x%02x" % code
+    row = "\n%s " % row
     start = _CAUSES.find(row)
     if start < 0:
         return what

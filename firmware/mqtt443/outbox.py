@@ -12,7 +12,7 @@ RAM_BYTES = const(4096)
 # Fields of an entry: payload (bytes), when it expires (unix seconds, 0 for never), its segment on flash (None for
 # none); the sender's: packet identifier, tick at which it was sent (None for not on this connection).
 PAYLOAD = const(0)
-_EXPIRES = const(1)
+EXPIRES = const(1)
 _SEGMENT = const(2)
 PID = const(3)
 SENT = const(4)
@@ -121,7 +121,7 @@ class Outbox:
                 entry = self._take()
             else:
                 return None
-            if not 0 < entry[_EXPIRES] <= self.now():
+            if not 0 < entry[EXPIRES] <= self.now():
                 self.in_flight.append(entry)
                 return entry
             self.expired += 1

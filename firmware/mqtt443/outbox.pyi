@@ -5,6 +5,7 @@ from typing import Any, Final
 
 RAM_BYTES: Final[int]
 PAYLOAD: Final[int]
+EXPIRES: Final[int]
 PID: Final[int]
 SENT: Final[int]
 

@@ -2,12 +2,13 @@
 
 umqtt writes a packet in up to eight pieces; each would be a TLS record and, with Nagle, a wait. Here a packet leaves in
 one write, and a backlog of PUBLISH packets in as few writes as hold it. umqtt reads with asserts, which frozen builds
-drop; here a packet is read whole and checked before umqtt sees its first byte. What a packet means is up to umqtt and
-`client`.
+drop; here a packet is read whole and checked before umqtt sees its first byte. umqtt knows only MQTT
+3.1.1: with MQTT 5, properties are added to what the board sends, and removed from what umqtt reads. What a packet means
+is up to umqtt and `client`.
 """
 
 from . import errors
-from ._port import const
+from ._port import const, phase
 
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
@@ -15,8 +16,10 @@ _PUBACK = const(0x40)
 _SUBACK = const(0x90)
 _UNSUBACK = const(0xB0)
 _PINGRESP = const(0xD0)
+_DISCONNECT = const(0xE0)  # MQTT 5 alone
 
 # First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; a SUBACK answers our single filter.
+# MQTT 5 adds properties: these are then the least lengths.
 _FIXED = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _UNSUBACK: 2, _PINGRESP: 0}
 
 # Free bytes in front of what is sent, where a WebSocket puts its frame's header (RFC 6455 section 5.2).
@@ -32,19 +35,23 @@ class Packets:
     """The packet filter between umqtt and a stream. One object and its buffers serve all connections in turn.
 
     max_bytes: the largest PUBLISH accepted, 512 or more; a larger one is read, acknowledged, thrown away, and counted
-    in `discarded`.
+    in `discarded`. topic: bytes, the topic to send as an alias if the server takes one (MQTT 5, section 3.3.2.3.4).
     """
 
-    def __init__(self, max_bytes):
+    def __init__(self, max_bytes, topic=b""):
+        self._topic = topic
         self._in = bytearray(max_bytes)
         self._view = memoryview(self._in)  # made once: a packet allocates only slices of it
         self._out = bytearray(ROOM + _OUT_BYTES)
         self.discarded = 0
         self.attach(None)
 
-    def attach(self, stream):
-        """Begin a new connection on stream, with nothing left of the last one."""
+    def attach(self, stream, mqtt5=False):
+        """Begin a new connection on stream, with nothing left of the last one; mqtt5: speak MQTT 5, not 3.1.1."""
         self.stream = stream
+        self._mqtt5 = mqtt5
+        self.alias = 0  # 0: the server takes no topic alias, 1: it does, 2: it knows ours
+        self.refusal = None  # of the last PUBACK: a PublishRefused, or None
         self._out_have = ROOM
         self._connected = False
         self.pinged = False  # a PINGRESP is pending; the client sets it, the PINGRESP clears it
@@ -89,13 +96,19 @@ class Packets:
             if have == ROOM + size:
                 self.flush()
 
-    def publish(self, first, topic, msg, pid):
-        """Queue one PUBLISH (MQTT 3.1.1 section 3.3); it leaves with the next `flush`, or when a TLS record is full.
+    def publish(self, first, topic, msg, pid, expiry_s=0):
+        """Queue one PUBLISH (MQTT section 3.3); it leaves with the next `flush`, or when a TLS record is full.
 
-        first: its first byte. topic, msg: bytes. pid: packet identifier, 0 for none.
+        first: its first byte. topic, msg: bytes. pid: packet identifier, 0 for none. expiry_s: how many seconds the
+        server may keep it for others, 0 for no limit; only MQTT 5 sends it.
         """
+        mqtt5 = self._mqtt5
+        alias = self.alias if topic == self._topic else 0
+        if alias == 2:
+            topic = b""
         n = len(topic)
-        size = 2 + n + len(msg) + (2 if pid else 0)
+        properties = (3 if alias else 0) + (5 if expiry_s else 0)
+        size = 2 + n + len(msg) + (2 if pid else 0) + (1 + properties if mqtt5 else 0)
         if self._out_have + size + 5 > ROOM + _FULL:
             self.flush()
         try:
@@ -120,12 +133,23 @@ class Packets:
             out[at] = pid >> 8
             out[at + 1] = pid & 0xFF
             at += 2
+        if mqtt5:
+            out[at] = properties
+            at += 1
+            if alias:
+                out[at : at + 3] = b"\x23\0\1"
+                at += 3
+                self.alias = 2
+            if expiry_s:
+                out[at] = 2
+                out[at + 1 : at + 5] = expiry_s.to_bytes(4, "big")
+                at += 5
         self._out_have = at + len(msg)
         out[at : at + len(msg)] = msg
 
     def reserve(self, size):
         """Make room to send a PUBLISH whose topic and payload have size bytes. Raises MemoryError."""
-        self._make_room(ROOM + size + 9)  # its header and packet identifier
+        self._make_room(ROOM + size + 18)  # its header, packet identifier and properties
 
     def flush(self):
         """Send what is queued, in one write."""
@@ -137,6 +161,7 @@ class Packets:
     def discard_output(self):
         """Throw away what is queued and not sent."""
         self._out_have = ROOM
+        self.alias = min(self.alias, 1)  # the packet that told it may be among them
 
     def _make_room(self, size):
         out = self._out
@@ -157,6 +182,10 @@ class Packets:
             raise errors.MalformedPacket("a packet is too short")
         self._at = at + n
         return bytes(self._view[at : at + n])
+
+    def body(self):
+        """Return what follows the length of the packet that umqtt reads; valid until the next packet is read."""
+        return self._view[self._body : self._size]
 
     def retained(self):
         """Return whether the PUBLISH that umqtt reads has the RETAIN flag."""
@@ -206,15 +235,34 @@ class Packets:
                     raise errors.MalformedPacket("PUBLISH with QoS %d" % (first >> 1 & 3))
                 if remaining > _MAX_REMAINING:
                     raise errors.MalformedPacket("PUBLISH of %d bytes" % remaining)
-            elif _FIXED.get(first) != remaining or (first == _CONNACK and self._connected):
+            elif (first == _CONNACK and self._connected) or not self._fits(first, remaining):
                 raise errors.MalformedPacket("packet type 0x%02x with length %d" % (first, remaining))
         return True
+
+    def _fits(self, first, remaining):
+        """Return whether a packet other than PUBLISH may have this first byte and remaining length."""
+        least = _FIXED.get(first)
+        if not self._mqtt5 or first == _PINGRESP:
+            return least == remaining
+        # No packet may exceed the Maximum Packet Size of our CONNECT [MQTT-3.1.2-24].
+        return (least is not None or first == _DISCONNECT) and (least or 0) <= remaining <= len(self._in) - self._have
 
     def _check(self):
         body = self._body
         first = self._in[0]
         if first & 0xF0 == _PUBLISH:
             self._packet_identifier()
+            if self._mqtt5:
+                self._cut_properties()
+        elif self._mqtt5 and first in (_CONNACK, _PUBACK, _DISCONNECT):
+            self._connected = True  # `connection` checks CONNACK
+            self.refusal = None
+            # Mostly a PUBACK is a success without properties; what is rare is loaded on demand.
+            if first == _DISCONNECT or (first == _PUBACK and self._size > body + 2):
+                with phase():
+                    from .mqtt5 import check
+
+                    self.refusal = check(first, self.body())
         elif first == _CONNACK:
             # Session present is the only flag, and never set with a refusal [MQTT-3.2.2-4].
             if self._in[body] > (1 if self._in[body + 1] == 0 else 0):
@@ -237,6 +285,25 @@ class Packets:
         if not identifier:
             raise errors.MalformedPacket("PUBLISH with packet identifier 0")  # [MQTT-2.3.1-1]
         return identifier
+
+    def _cut_properties(self):
+        """Take the properties out of the PUBLISH in the buffer, so that umqtt can read it."""
+        buf = self._in
+        body = self._body
+        at = body + 2 + (buf[body] << 8 | buf[body + 1]) + (buf[0] & 2)
+        end = at + 1
+        if at == self._size or buf[at]:
+            with phase():
+                from .mqtt5 import publish_properties
+
+                end = at + publish_properties(self._view[at : self._size])
+        view = self._view
+        view[at : at + self._size - end] = view[end : self._size]
+        self._size -= end - at
+        size = self._size - body
+        for i in range(1, body):  # in as many bytes as before
+            buf[i] = size & 0x7F | (0x80 if i < body - 1 else 0)
+            size >>= 7
 
     def _drain(self):
         """Read the rest of a PUBLISH larger than the buffer; return False if not blocking and more must come."""

@@ -58,7 +58,7 @@ class WebSocketError(ProtocolError):
 
 
 class MalformedPacket(ProtocolError):
-    """The server sent a packet that MQTT 3.1.1 forbids."""
+    """The server sent a packet that MQTT forbids."""
 
 
 class Refused(Mqtt443Error):
@@ -73,7 +73,7 @@ class ClosedBeforeConnack(Refused):
 
 
 class ConnectRefused(Refused):
-    """CONNACK carried the return code `code` [MQTT-3.2.2-5]."""
+    """CONNACK carried `code`: a return code of MQTT 3.1.1, or a reason code of MQTT 5, 0x80 or more."""
 
 
 class UpgradeRefused(Refused):
@@ -81,4 +81,8 @@ class UpgradeRefused(Refused):
 
 
 class SubscribeRefused(Refused):
-    """SUBACK carried 0x80 [MQTT-3.9.3-2]."""
+    """SUBACK carried 0x80 or more [MQTT-3.9.3-2]; with MQTT 5 `code` is its reason code."""
+
+
+class PublishRefused(Refused):
+    """PUBACK carried the reason code `code`, 0x80 or more (MQTT 5). The connection goes on."""

@@ -5,8 +5,8 @@ identifier where the server kept the session, afresh where it did not [MQTT-4.4.
 """
 
 from . import errors
-from ._port import const, ticks_add, ticks_diff, ticks_ms
-from .outbox import PAYLOAD, PID, SENT
+from ._port import const, phase, ticks_add, ticks_diff, ticks_ms
+from .outbox import EXPIRES, PAYLOAD, PID, SENT
 
 # AWS takes 100 publishes a second from a connection and discards the rest (General Reference, "AWS IoT Core protocol
 # quotas"). The second that counts is the one in which they arrive; 5 ms allow for rounding. Acknowledged messages are
@@ -17,21 +17,25 @@ _PAIRS = const(50)
 # With QoS 0 nothing shows when messages arrived: one may travel this much longer than another.
 _UNTOLD_MS = const(100)
 _DUP = const(8)
+_TOO_LARGE = const(0x95)  # reason code "Packet too large" (MQTT 5 section 2.4)
+# AWS keeps no message for longer (General Reference, AWS IoT Core: message expiry of up to 604,800 s).
+_MAX_EXPIRY_S = const(604800)
 
 
 class Sender:
     """Moves messages from an outbox to a client.
 
-    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many may wait for their PUBACK.
-    on_sent: called with the payload of
-    each acknowledged message. ticks: seam, a millisecond counter.
+    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many may wait for their PUBACK, if
+    the server allows as many. on_sent: called with the payload of each message that the server has acknowledged, and
+    with None, or the PublishRefused if it refused the message. ticks: seam, a millisecond counter.
     """
 
     def __init__(self, client, outbox, config, on_sent, ticks=ticks_ms):
         self.client = client
         self.outbox = outbox
         self.topic = config.topic.encode()
-        self.qos = config.qos
+        self.config = config
+        self.qos = config.qos  # this and the next as the server allows them
         self.window = config.window
         self.timeout_ms = config.timeout_s * 1000
         self.on_sent = on_sent
@@ -49,6 +53,10 @@ class Sender:
         """Begin on a new connection; session: whether the server kept the old one."""
         self._flags = _DUP if session else 0
         self._sent = 0
+        self.qos = min(self.config.qos, self.client.max_qos)
+        self.window = min(self.config.window, self.client.receive_maximum)
+        if not self.qos:
+            self._least_ms = -_UNTOLD_MS
         for entry in self.outbox.in_flight:
             entry[SENT] = None
 
@@ -64,7 +72,7 @@ class Sender:
             left_ms = self.timeout_ms - ticks_diff(now, in_flight[0][SENT])
             if left_ms <= 0:
                 raise errors.timeout_error(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
-        while self._sent < len(in_flight) or len(in_flight) < self.window:
+        while self._sent < self.window:
             # Besides the messages whose arrival is unknown, this many pairs may fall within a second.
             pairs = (_A_SECOND - 1 - self._sent - self._half) // 2
             if pairs < 0:
@@ -88,32 +96,44 @@ class Sender:
         return left_ms
 
     def _queue(self, entry, now):
+        payload = entry[PAYLOAD]
+        if not self.client.fits(self.topic, payload):
+            with phase():
+                from .mqtt5 import refusal
+
+                self._finish(entry, refusal(errors.PublishRefused, _TOO_LARGE))
+            return
         flags = 0
-        if entry[PID]:
+        if not self.qos:
+            entry[PID] = 0
+        elif entry[PID]:
             flags = self._flags
-        elif self.qos:
+        else:
             taken = [other[PID] for other in self.outbox.in_flight]
             while True:
                 entry[PID] = self.client.next_pid()
                 if entry[PID] not in taken:
                     break
         entry[SENT] = now
-        self.client.queue_publish(self.topic, entry[PAYLOAD], entry[PID], flags)
+        expiry_s = entry[EXPIRES]
+        if expiry_s:
+            expiry_s = min(max(expiry_s - self.outbox.now(), 1), _MAX_EXPIRY_S)
+        self.client.queue_publish(self.topic, payload, entry[PID], flags, expiry_s)
 
-    def _acknowledged(self, pid):
+    def _acknowledged(self, pid, refusal=None):
         for entry in self.outbox.in_flight:
             if entry[PID] == pid and entry[SENT] is not None:
-                self._finish(entry)
+                self._finish(entry, refusal)
                 return
 
-    def _finish(self, entry):
+    def _finish(self, entry, refusal=None):
         self._sent -= 1
         now = self.ticks()
-        if self.qos:
+        if self.qos and entry[SENT] is not None:
             self._least_ms = min(self._least_ms, ticks_diff(now, entry[SENT]))
         if self._half:
             self._ticks[self._at] = now
             self._at = (self._at + 1) % _PAIRS
         self._half ^= 1
         self.outbox.done(entry)
-        self.on_sent(entry[PAYLOAD])
+        self.on_sent(entry[PAYLOAD], refusal)

@@ -12,10 +12,11 @@ import pytest
 import trustme
 from mqtt443_tools.virtualboard.interpreters import find
 
-from tests.firmware.servers import CONNACK, Server, context, read_packet, serve_tcp, serve_tls
+from tests.firmware.servers import Server, context, read_packet, serve_tcp, serve_tls
 from tests.support.board import fake_time as faketime
 from tests.support.board import interpreters
 from tests.support.board.virtual import Board
+from tests.support.mqtt import answers
 from tests.support.mqtt.endpoint import RunningCore
 
 Says = Callable[..., str]
@@ -118,8 +119,7 @@ def test_refused_password_lists_the_causes(says: Says, tmp_path: Path, name: str
 
 def after_connack(connection: ssl.SSLSocket) -> None:
     """Accept the board, then fall silent."""
-    read_packet(connection)
-    connection.sendall(CONNACK)
+    connection.sendall(answers.connack(answers.level(read_packet(connection))))
     connection.settimeout(None)
     while connection.recv(4096):
         pass

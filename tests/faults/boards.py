@@ -29,7 +29,7 @@ TREE = {
     *("ClockError", "OutOfMemory", "WifiError", "DnsError", "ConnectFailed", "Timeout", "HandshakeTimeout"),
     *("ConnackTimeout", "PeerVanished", "ConnectionLost", "TlsError", "NoAlpn", "WrongCa", "WrongHost"),
     *("CertificateExpired", "WebSocketError", "MalformedPacket", "ClosedBeforeConnack", "ConnectRefused"),
-    *("UpgradeRefused", "SubscribeRefused"),
+    *("UpgradeRefused", "SubscribeRefused", "PublishRefused"),
 }
 
 

@@ -18,6 +18,7 @@ from tests.firmware.servers import context, read_packet, serve_tls
 from tests.support.board.fake_time import board_pace
 from tests.support.board.interpreters import need
 from tests.support.board.virtual import Board
+from tests.support.mqtt import answers
 
 WAIT_S = 20.0
 
@@ -37,7 +38,10 @@ class Leave(Exception):
 
 
 Answer = Callable[[Publish], list[bytes]]
-"""From a PUBLISH to the packet identifiers of the PUBACKs that are written for it; may raise Leave."""
+"""From a PUBLISH to the PUBACKs written for it: packet identifiers, each with a reason code behind it if it refuses.
+
+May raise Leave.
+"""
 
 
 def at_once(publish: Publish) -> list[bytes]:
@@ -51,10 +55,20 @@ class Script:
     Args:
         answer: returns the packet identifiers to acknowledge.
         session_present: for the number of a connection, the session-present flag of its CONNACK.
+        properties: of CONNACK in MQTT 5.
     """
 
-    def __init__(self, answer: Answer = at_once, session_present: Callable[[int], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        answer: Answer = at_once,
+        session_present: Callable[[int], bool] = lambda _: False,
+        properties: bytes = b"\x22\0\x08",  # Topic Alias Maximum, as AWS
+    ) -> None:
         self.seen: list[Publish] = []
+        self.came: list[answers.Published] = []
+        """The same, taken apart."""
+        self._properties = properties
+        self._version = answers.MQTT_311
         self.subscribed: list[int] = []
         """The connections on which SUBSCRIBE came."""
         self._answer = answer
@@ -74,13 +88,15 @@ class Script:
             while packet := read_packet(connection):
                 kind = packet[0] & 0xF0
                 if kind == 0x10:
-                    connection.sendall(bytes((0x20, 2, self._session_present(self._connection), 0)))
+                    self._version = answers.level(packet)
+                    session = self._session_present(self._connection)
+                    connection.sendall(answers.connack(self._version, session=session, properties=self._properties))
                 elif kind == 0x80:
                     self.subscribed.append(self._connection)
-                    connection.sendall(b"\x90\x03" + packet[2:4] + b"\x01")
+                    connection.sendall(answers.suback(self._version, packet[2:4], 1))
                 elif kind == 0x30:
-                    for identifier in self._take(packet):
-                        connection.sendall(b"\x40\x02" + identifier)
+                    for answer in self._take(packet):
+                        connection.sendall(answers.puback(self._version, answer[:2], *answer[2:]))
                 elif kind == 0xC0:
                     connection.sendall(b"\xd0\x00")
                 elif kind == 0xE0:
@@ -88,11 +104,10 @@ class Script:
 
     def _take(self, packet: bytes) -> list[bytes]:
         assert packet[0] & 6 == 2, f"not QoS 1: {packet!r}"
-        body = packet[2 if packet[1] < 128 else 3 :]
-        end = 2 + int.from_bytes(body[:2], "big")
-        publish = Publish(
-            self._connection, bool(packet[0] & 8), body[end : end + 2], json.loads(body[end + 2 :])["seq"]
-        )
+        came = answers.published(self._version, packet)
+        message = json.loads(came.payload)
+        publish = Publish(self._connection, bool(packet[0] & 8), came.identifier, message["seq"])
+        self.came.append(came)
         with self._more:
             self.seen.append(publish)
             self._more.notify_all()

@@ -14,9 +14,10 @@ from mqtt443_tools.support.paths import UMQTT
 
 from tests.faults.conftest import Form
 from tests.firmware.micropython import prepare
-from tests.firmware.servers import CONNACK, Handler, answer_mqtt, context, read_packet, serve_tls
+from tests.firmware.servers import Handler, answer_mqtt, context, read_packet, serve_tls
 from tests.support.board.interpreters import need
 from tests.support.board.package import FIRMWARE
+from tests.support.mqtt import answers
 
 A_CONNECTION = 100  # messages acknowledged on each connection
 LIMIT_S = 1800.0
@@ -140,11 +141,12 @@ class Endings:
         self.published = 0
 
     def __call__(self, connection: ssl.SSLSocket) -> None:
-        n, here = self.connections, 0
+        n, here, version = self.connections, 0, answers.MQTT_311
         self.connections += 1
         while packet := read_packet(connection):
             if packet[0] == 0x10:
-                connection.sendall(CONNACK)
+                version = answers.level(packet)
+                connection.sendall(answers.connack(version, properties=b"\x22\0\x08"))
             elif packet[0] == 0x32:
                 if here == A_CONNECTION and n % ENDINGS > 1:
                     if n % ENDINGS == 2:
@@ -152,8 +154,7 @@ class Endings:
                     return
                 here += 1
                 self.published += 1
-                end = 4 + int.from_bytes(packet[2:4], "big")
-                connection.sendall(b"\x40\x02" + packet[end : end + 2])
+                connection.sendall(answers.puback(version, answers.published(version, packet).identifier))
             elif packet[0] == 0xE0:
                 return
 

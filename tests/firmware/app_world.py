@@ -49,6 +49,12 @@ class World:
         self.root = ""
         self.max_bytes = 4096
         self.handlers: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self.notice = ""
+        self.max_qos = 1
+        self.receive_maximum = 65535
+        self.too_large: set[bytes] = set()
+        self.expiries: list[int] = []
+        self.refusals: dict[int, errors.PublishRefused] = {}
         self.transport = SimpleNamespace(name="alpn")
         self.endings: list[tuple[Any, ...]] = []
         monkeypatch.setattr(power, "reset", lambda *args: self.endings.append(("reset", *args)))
@@ -70,7 +76,7 @@ class World:
 
     # a Client
 
-    on_puback: Callable[[int], object]
+    on_puback: Callable[[int, errors.PublishRefused | None], object]
     link: Callable[[], dict[str, Any]]
 
     def set_callback(self, callback: Callable[[bytes, bytes], None]) -> None:
@@ -94,7 +100,11 @@ class World:
         self.pid += 1
         return self.pid
 
-    def queue_publish(self, topic: bytes, payload: bytes, pid: int, flags: int) -> None:
+    def fits(self, _: bytes, payload: bytes) -> bool:
+        return payload not in self.too_large
+
+    def queue_publish(self, topic: bytes, payload: bytes, pid: int, flags: int, expiry_s: int) -> None:
+        self.expiries.append(expiry_s)
         assert topic.decode() == self.config.topic
         assert flags in (0, 8 if self.session else 0)
         json.loads(payload)
@@ -125,7 +135,8 @@ class World:
             self.callback(b"commands/d", self.incoming.pop(0)[1])
             return True
         if self.pids and not self.deaf:
-            self.on_puback(self.pids.pop(0))
+            pid = self.pids.pop(0)
+            self.on_puback(pid, self.refusals.pop(pid, None))
             return True
         self.ticks.now_ms += ms
         return False

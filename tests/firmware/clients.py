@@ -13,6 +13,7 @@ from mqtt443.transport import Transport  # isort: skip
 from tests.firmware.fakes import Wire  # isort: skip
 
 CONNACK = b"\x20\x02\x00\x00"
+LOGIN = {"endpoint": "h", "client_id": "dev1", "username": "u", "password": "pw"}
 
 
 class Opener(Transport):
@@ -37,7 +38,7 @@ class Opener(Transport):
 
 
 def settings(**changes: Any) -> Any:
-    return config_schema.validate({"endpoint": "h", "client_id": "dev1", "username": "u", "password": "pw", **changes})
+    return config_schema.validate({**LOGIN, "mqtt": "3.1.1", **changes})
 
 
 def connected(

@@ -18,6 +18,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from tests.support.mqtt import answers
+
 TIMEOUT_S = 10.0
 
 CONNACK = b"\x20\x02\x00\x00"
@@ -166,17 +168,17 @@ def answer_mqtt(connection: ssl.SSLSocket) -> list[bytes]:
 def answer_packets(receive: Callable[[], bytes], send: Callable[[bytes], object]) -> list[bytes]:
     """`answer_mqtt` over two functions: receive gives the next packet, b"" at the end."""
     packets = []
+    version = answers.MQTT_311
     while packet := receive():
         packets.append(packet)
         kind = packet[0] & 0xF0
         if kind == 0x10:
-            send(CONNACK)
+            version = answers.level(packet)
+            send(answers.connack(version))
         elif packet[0] & 0xF6 == 0x32:
-            body = packet[2 if packet[1] < 128 else 3 :]
-            topic_end = 2 + int.from_bytes(body[:2], "big")
-            send(b"\x40\x02" + body[topic_end : topic_end + 2])
+            send(answers.puback(version, answers.published(version, packet).identifier))
         elif kind == 0x80:
-            send(b"\x90\x03" + packet[2:4] + packet[-1:])
+            send(answers.suback(version, packet[2:4], packet[-1]))
         elif kind == 0xC0:
             send(b"\xd0\x00")
         elif kind == 0xE0:

@@ -188,7 +188,7 @@ def test_full_record_leaves_by_itself() -> None:
 def test_pubacks_that_nobody_waits_for_go_to_the_window() -> None:
     client, _ = connected(b"\x40\x02\0\7\x40\x02\0\x09\x40\x02\0\1")
     acknowledged: list[int] = []
-    client.on_puback = acknowledged.append
+    client.on_puback = lambda pid, _: acknowledged.append(pid)
     client.publish("t", "x", qos=1)
     assert acknowledged == [7, 9]
 

@@ -12,7 +12,6 @@ from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import (
-    CONNACK,
     HOST,
     Handler,
     Server,
@@ -24,6 +23,7 @@ from tests.firmware.servers import (
     websocket_server,
 )
 from tests.support.board.interpreters import MICROPYTHON, need
+from tests.support.mqtt import answers
 
 CA = trustme.CA()
 
@@ -87,8 +87,7 @@ def silent_after_connect(connection: Any) -> None:
 
 
 def silent_after_connack(connection: Any) -> None:
-    read_packet(connection)
-    connection.sendall(CONNACK)
+    connection.sendall(answers.connack(answers.level(read_packet(connection))))
     until_closed(connection)
 
 
@@ -159,14 +158,13 @@ def closes(connection: Any) -> None:
 
 
 def refuses(connection: Any) -> None:
-    read_packet(connection)
-    connection.sendall(b"\x20\x02\x00\x05")
+    version = answers.level(read_packet(connection))
+    connection.sendall(answers.connack(version, code=5 if version == answers.MQTT_311 else 0x87))
     until_closed(connection)
 
 
 def lies(connection: Any) -> None:
-    read_packet(connection)
-    connection.sendall(CONNACK + b"\x36\x05\0\1t\0\1")
+    connection.sendall(answers.connack(answers.level(read_packet(connection))) + b"\x36\x05\0\1t\0\1")
     until_closed(connection)
 
 

@@ -11,6 +11,7 @@ from mqtt443_tools.virtualboard.interpreters import Interpreter
 from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import answer_mqtt, context, serve_tls
 from tests.support.board.interpreters import MICROPYTHON, need
+from tests.support.mqtt import answers
 
 CA = trustme.CA()
 
@@ -37,9 +38,9 @@ print(run(stop=stop))
     assert lines[-1] == "True", lines
     assert "transport tls: as config.json says" in lines[0]
     assert seen[-1] == b"\xe0\x00"
-    topic = b"telemetry/dev1"
-    published = next(packet for packet in seen if packet[0] & 0xF0 == 0x30)
-    message = json.loads(published[published.index(topic) + len(topic) + 2 :])
+    published = answers.published(answers.level(seen[0]), next(packet for packet in seen if packet[0] & 0xF0 == 0x30))
+    assert published.topic == b"telemetry/dev1"
+    message = json.loads(published.payload)
     assert message["seq"] == 1
     assert message["t"] == 21.5
     assert "ZeroDivisionError" in message["errors"]["bad"]

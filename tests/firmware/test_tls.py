@@ -16,7 +16,6 @@ from mqtt443.client import Client  # isort: skip
 from mqtt443.transport import Transport  # isort: skip
 
 from tests.firmware.servers import (  # isort: skip
-    CONNACK,
     HOST,
     Server,
     answer_mqtt,
@@ -26,6 +25,7 @@ from tests.firmware.servers import (  # isort: skip
     serve_tls,
     websocket_server,
 )
+from tests.support.mqtt import answers
 
 CA = trustme.CA()
 SHORT_MS = 300
@@ -206,8 +206,7 @@ def test_silent_upgrade_is_a_timeout_that_names_it(tmp_path: Path) -> None:
 
 def test_silence_after_connack_means_that_the_peer_vanished(tmp_path: Path) -> None:
     def handler(connection: ssl.SSLSocket) -> None:
-        read_packet(connection)
-        connection.sendall(CONNACK)
+        connection.sendall(answers.connack(answers.level(read_packet(connection))))
         until_closed(connection)
 
     with serve_tls(CA, context(CA), handler) as server:

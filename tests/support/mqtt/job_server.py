@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.firmware.servers import CONNACK, read_packet
+from tests.firmware.servers import read_packet
+from tests.support.mqtt import answers
 
 WAIT_S = 60.0
 TERMINAL = {"SUCCEEDED", "FAILED", "REJECTED", "CANCELED", "TIMED_OUT"}
@@ -129,16 +130,17 @@ class JobServer:
             self.logins.append(password)
             if not self.accept(password):
                 return False
-            connection.sendall(CONNACK)
+            self._version = answers.level(packet)
+            connection.sendall(answers.connack(self._version))
             self._announced = len(self.executions)
         elif kind == 0x80:
-            topic = packet[6:-1].decode()
+            topic = packet[6 + (self._version == answers.MQTT_5) : -1].decode()
             self.subscribed.append(topic)
             if topic in self.denied:
                 return False
-            connection.sendall(b"\x90\x03" + packet[2:4] + packet[-1:])
+            connection.sendall(answers.suback(self._version, packet[2:4], packet[-1]))
         elif kind == 0xA0:
-            connection.sendall(b"\xb0\x02" + packet[2:4])
+            connection.sendall(answers.unsuback(self._version, packet[2:4]))
         elif kind == 0x30:
             return self._publish(packet, connection)
         elif kind == 0xC0:
@@ -146,13 +148,11 @@ class JobServer:
         return kind != 0xE0
 
     def _publish(self, packet: bytes, connection: ssl.SSLSocket) -> bool:
-        body = packet[2 if packet[1] < 128 else 3 :]
-        end = 2 + int.from_bytes(body[:2], "big")
-        topic = body[2:end].decode()
-        if packet[0] & 6:
-            connection.sendall(b"\x40\x02" + body[end : end + 2])
-            end += 2
-        values = json.loads(body[end:])
+        came = answers.published(self._version, packet)
+        topic = came.topic.decode()
+        if came.identifier:
+            connection.sendall(answers.puback(self._version, came.identifier))
+        values = json.loads(came.payload)
         if not topic.startswith("$"):
             self.telemetry.append(values)
             if self._announced < len(self.executions):
@@ -172,13 +172,7 @@ class JobServer:
 
     def _send(self, connection: ssl.SSLSocket, name: str, values: dict[str, Any]) -> None:
         topic = (self.base + name).encode()
-        body = len(topic).to_bytes(2, "big") + topic + json.dumps(values).encode()
-        length, head = len(body), bytearray(b"\x30")
-        while length > 0x7F:
-            head.append(length & 0x7F | 0x80)
-            length >>= 7
-        head.append(length)
-        connection.sendall(bytes(head) + body)
+        connection.sendall(answers.publish(self._version, topic, json.dumps(values).encode()))
 
     # Jobs
 
@@ -226,6 +220,8 @@ class JobServer:
         _, stream, verb, coding = name.split("/")
         assert (verb, coding) == ("get", "json"), name
         base = f"streams/{stream}/"
+        for reply in ("data/json", "rejected/json"):
+            assert f"{self.base}{base}{reply}" in self.subscribed
         if stream not in self.streams:
             return [(base + "rejected/json", {"o": "ResourceNotFound", "m": "", "c": values.get("c")})]
         data, size = self.streams[stream], values["l"]
@@ -237,7 +233,7 @@ class JobServer:
             piece = data[number * size : (number + 1) * size]
             if piece:
                 payload = base64.b64encode(piece).decode()
-                blocks += self.spoil({"c": values.get("c"), "f": 0, "l": len(piece), "i": number, "p": payload})
+                blocks += self.spoil({"c": values.get("c"), "f": 0, "l": size, "i": number, "p": payload})
         return [(base + ("rejected/json" if "o" in block else "data/json"), block) for block in blocks]
 
 
@@ -246,6 +242,8 @@ def _password_at(packet: bytes) -> int:
     at = 2 if packet[1] < 128 else 3
     assert packet[at + 7] == 0xC2, "clean session, a user name and a password"
     at += 10
+    if answers.level(packet) == answers.MQTT_5:
+        at += 1 + packet[at]  # properties
     for _ in range(2):
         at += 2 + int.from_bytes(packet[at : at + 2], "big")
     return at + 2

@@ -98,6 +98,17 @@ _ALL = (
         "the policy lacks iot:Publish on the topic",
         "set topic, or register the device with it: `mqtt443 device add CLIENT_ID --publish TOPIC`",
     ),
+    Cause(
+        "not_authorized",
+        "the authorizer or its policy refuses the connection",
+        "compare user name, password and client id with `mqtt443 device list`; "
+        "allow iot:Connect on client/CLIENT_ID in the policy template",
+    ),
+    Cause(
+        "taken_over",
+        "another device connected with this client id",
+        "give each device its own client id; to check beside a live board, add --client-id-safe",
+    ),
     Cause("throttled", "too many connections at once", "run the check again in a minute"),
     Cause(
         "refused",

@@ -62,7 +62,10 @@ class BoardClient:
         except errors.Mqtt443Error as error:
             raise self._blame(error, "refused") from error
         self._client = client
-        return f"CONNACK over {client.transport.name}, {'session kept' if session else 'new session'}"
+        version = "MQTT 5" if client.mqtt5 else "MQTT 3.1.1"
+        if client.notice:
+            version += ", as the server does not speak 5"
+        return f"CONNACK over {client.transport.name}, {version}, {'session kept' if session else 'new session'}"
 
     def publish(self, now: float) -> str:
         """Publish to the telemetry topic; then subscribe to it, publish again, and wait for the message."""

@@ -18,6 +18,18 @@ from mqtt443_tools.support.errors import CommandError, UsageError
 SLOW_S = 4.5
 """A refusal after this time means an authorizer over its limit of 5 s (Developer Guide, "Custom authentication")."""
 
+# Reason codes of MQTT 5, and the causes they stand for: in CONNACK, and on a connection. Whether AWS answers a refused
+# login with 0x86 or 0x87 is not documented.
+_BY_REASON_CODE: dict[int | None, str] = {
+    0x85: "client_id_not_allowed",
+    0x86: "not_authenticated",
+    0x87: "not_authorized",
+    0x89: "throttled",
+    0x97: "throttled",
+    0x9F: "throttled",
+}
+_ELSEWHERE: dict[int | None, str] = {0x8E: "taken_over", 0x96: "throttled", 0x97: "throttled"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -139,9 +151,13 @@ class _Walker:
 
         def blame(error: Exception, otherwise: str) -> Broken:
             known = local.why(checked) if local.is_meant(roots) else None
-            if known is not None:
-                return known
             detail = str(error.args[0])
+            reason_code: int | None = getattr(error, "code", None)
+            if known is not None:
+                return known if reason_code is None else Broken(known.cause.code, f"{detail}; {known}")
+            by_code = _BY_REASON_CODE.get(reason_code) if otherwise == "refused" else _ELSEWHERE.get(reason_code)
+            if by_code is not None:
+                return Broken(by_code, detail)
             if otherwise == "refused" and checked.transport == "tls" and _picks_alpn(endpoint):
                 return Broken("no_alpn", f"{detail}; the endpoint picks ALPN {ALPN} where it is offered")
             if otherwise == "refused" and self._options.clock() - self._connecting_since >= SLOW_S:

@@ -12,9 +12,8 @@ import _world
 import vfs
 
 BLOCK_BYTES = 4096
-BLOCKS = 192
+BLOCKS = 128
 FOLDER = "/flash"
-ERASED = b"\xff" * 256  # a whole block at once would take heap that a chip's driver does not
 
 _IOCTL_BLOCK_COUNT = 4
 _IOCTL_BLOCK_SIZE = 5
@@ -54,8 +53,7 @@ class Flash:
             return BLOCK_BYTES
         if operation == _IOCTL_BLOCK_ERASE:
             self._file.seek(argument * BLOCK_BYTES)
-            for _ in range(BLOCK_BYTES // len(ERASED)):
-                self._file.write(ERASED)
+            self._file.write(b"\xff" * BLOCK_BYTES)
         return 0
 
 
