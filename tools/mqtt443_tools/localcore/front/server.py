@@ -38,12 +38,7 @@ from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.localcore.state_folder import owned_folder, using
 from mqtt443_tools.support.file_limit import raise_file_limit
 
-BACKLOG = 4096
-"""Connections that wait to be accepted; Linux allows at most net.core.somaxconn, by default as many.
-
-A SYN that finds no room is sent again after 1, 3 and 7 s (RFC 6298): a flood that fills this keeps devices out so long.
-"""
-
+BACKLOG = 128
 OTHER_FILES = 100
 """Open files that are no connections of clients: pipes of the authorizer, databases, watchers."""
 
