@@ -23,6 +23,7 @@ from mqtt443_tools.localcore.clock import SystemClock
 from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, LeafSpec
 from mqtt443_tools.localcore.front.server import LocalCore
+from mqtt443_tools.localcore.mqtt.reserved import is_presence_filter
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.settings import Settings
 
@@ -185,6 +186,8 @@ class RunningCore:
         self._new_decisions.put(decision)
 
     def _take(self, message: Message) -> None:
+        if is_presence_filter(message.topic):  # every client causes such events
+            return
         self.messages.append(message)
         self._new_messages.put(message)
 

@@ -16,6 +16,7 @@ from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
+from mqtt443_tools.localcore.mqtt.reserved import is_presence_filter
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.settings import Settings
 
@@ -85,7 +86,7 @@ class Engine:
         self.log: list[str] = []
         self.messages: list[Message] = []
         self.broker = Broker(self.settings, self.clock, BrokerLog(self.decisions.append, self.clock).dropped)
-        self.broker.watch(self.messages.append)
+        self.broker.watch(self._take)
         admission = Admission(self.settings, self.clock)
         self.context = Context(
             self.settings,
@@ -164,6 +165,10 @@ class Engine:
     def payloads(self) -> list[bytes]:
         """The payloads of all messages that were published."""
         return [message.payload for message in self.messages]
+
+    def _take(self, message: Message) -> None:
+        if not is_presence_filter(message.topic):  # every client causes such events
+            self.messages.append(message)
 
 
 MakeEngine = Callable[..., Engine]

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED, Version
+from mqtt443_tools.localcore.mqtt.presence import Presence
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, Message, Session
 from mqtt443_tools.localcore.mqtt.shared import SharedGroup, SharedSubscriptions
@@ -62,6 +63,7 @@ class Broker:
         self.subscriptions: Subscriptions[Session] = Subscriptions()
         self.shared = SharedSubscriptions()
         self.retained = RetainedMessages(settings, clock)
+        self.presence = Presence(clock, self.announce)
 
     def attach(
         self, connection: Connected, client_id: str, *, clean: bool, expiry_s: int, version: Version = 4

@@ -25,6 +25,7 @@ from mqtt443_tools.localcore.mqtt.connect import Admitted
 from mqtt443_tools.localcore.mqtt.link import Link
 from mqtt443_tools.localcore.mqtt.packets import Connect, Malformed, Packet
 from mqtt443_tools.localcore.mqtt.parser import Parser
+from mqtt443_tools.localcore.mqtt.presence import Present
 from mqtt443_tools.localcore.mqtt.reason_codes import DISCONNECT_CODES, ReasonCode
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.timers import Timers, effective_keep_alive_s
@@ -64,6 +65,7 @@ class MqttConnection:
         self._timers.await_connect()
         self._answers: Answers = Answers311(context.settings)
         self._up: AcceptedClient | None = None
+        self._present: Present | None = None
         self._waiting: deque[Packet] = deque()
         self._authorizing: Connect | None = None  # the CONNECT that the authorizer is asked about
 
@@ -88,15 +90,19 @@ class MqttConnection:
             admitted = self._context.admission.admit(connect, self._peer, grant)
         except AdmissionRefusedError as refused:
             self.end(refused.reason, refused.detail, code=refused.reason_code)
+            if refused.reason == "AUTHORIZATION_FAILURE":
+                self._context.broker.presence.connect_failed(connect.client_id, self._peer, grant.principal_id)
         else:
             self._accept(connect, admitted)
             self._process()
 
     def not_granted(self, refused: Refused) -> None:
         """Refuse a CONNECT that the authorizer did not let in."""
-        if self._end_authorizing() is not None:
+        connect = self._end_authorizing()
+        if connect is not None:
             said = None if refused.said is None else f"{refused.detail}: {refused.said}"
             self.end(refused.reason, refused.detail, code=self._settings.mqtt5_login_code, said=said)
+            self._context.broker.presence.connect_failed(connect.client_id, self._peer, "")
 
     def refreshed(self, grant: Grant) -> None:
         """Take the new policy of a connection that is up; it may end the connection."""
@@ -143,6 +149,8 @@ class MqttConnection:
         if (up := self._up) is not None:
             will, delay_s = up.close(send_will=send_will)
             self._context.broker.detach(up.link.session.client_id, will, will_delay_s=delay_s)
+        if self._present is not None:
+            self._context.broker.presence.disconnected(self._present, reason)
 
     def fail(self, error: Exception) -> None:
         """End this connection, and no other, for an error of the endpoint itself."""
@@ -237,6 +245,8 @@ class MqttConnection:
         if self.open:
             self._timers.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
             up.resume()
+        if self.open:
+            self._present = self._context.broker.presence.connected(client_id, self._peer, access.grant.principal_id)
 
     def _start_refresh(self) -> None:
         if self._up is not None:

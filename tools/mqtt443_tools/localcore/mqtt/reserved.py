@@ -47,8 +47,18 @@ SERVED_BY_AWS = (
 )
 
 
+PRESENCE_FILTER = re.compile(r"\$aws/events/presence/.+")
+
+
+def is_presence_filter(topic_filter: str) -> bool:
+    """Tell whether a filter can match lifecycle events, which clients may subscribe to but not publish."""
+    return PRESENCE_FILTER.fullmatch(topic_filter) is not None
+
+
 def explain_reserved(topic: str) -> str:
     """Say why a `$` topic or filter is refused: AWS serves it and localcore does not, or AWS keeps it for itself."""
+    if is_presence_filter(topic):
+        return f"{topic} is reserved: lifecycle events are for subscribers alone"
     for pattern, what in SERVED_BY_AWS:
         if pattern.match(topic):
             return f"AWS serves {topic} ({what}), localcore does not"

@@ -17,7 +17,7 @@ from mqtt443_tools.localcore.mqtt.packets import (
     Unsubscribe,
 )
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
-from mqtt443_tools.localcore.mqtt.reserved import explain_reserved
+from mqtt443_tools.localcore.mqtt.reserved import explain_reserved, is_presence_filter
 from mqtt443_tools.localcore.mqtt.topics import check_filter, is_reserved, is_shared, split_share
 
 KEPT_OPTIONS = QOS_BITS | NO_LOCAL | RETAIN_AS_PUBLISHED
@@ -151,7 +151,7 @@ class Subscribing:
             return problem
         settings = self._link.settings
         bare = split_share(topic_filter)[1] if is_shared(topic_filter) else topic_filter
-        if is_reserved(bare) and not self._link.context.services.serves(topic_filter):
+        if is_reserved(bare) and not (self._link.context.services.serves(topic_filter) or is_presence_filter(bare)):
             detail = explain_reserved(topic_filter)
             closes = settings.reserved_topics == "close"
             return self._refused("CLIENT_ERROR", detail, ReasonCode.TOPIC_FILTER_INVALID, closes_311=closes)
