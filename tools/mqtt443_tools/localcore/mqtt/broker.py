@@ -152,13 +152,13 @@ class Broker:
         self.publish(Message(topic, payload, 1, False, None, self._clock.time()))
 
     def answer(self, client_id: str, topic: str, payload: bytes) -> None:
-        """Publish the answer of such a service, which the client that asked gets without a subscription, too."""
-        self.announce(topic, payload)
+        """Send the answer of such a service to the client that asked, and to no other, subscribed or not."""
         session, connection = self._sessions.get(client_id), self._connections.get(client_id)
         if session is None or connection is None:
             return
-        if not any(matches(topic_filter, topic) for topic_filter in session.subscriptions):
-            connection.deliver(Message(topic, payload, 0, False, None, self._clock.time()), 0)
+        own = (options for topic_filter, options in session.subscriptions.items() if matches(topic_filter, topic))
+        qos = max((options & QOS_BITS for options in own), default=0)
+        connection.deliver(Message(topic, payload, 1, False, None, self._clock.time()), min(qos, 1))
 
     def subscribe(self, session: Session, topic_filter: str, options: int) -> None:
         """Subscribe a session to a valid filter, shared or not."""
