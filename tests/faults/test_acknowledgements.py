@@ -14,6 +14,8 @@ from tests.support.board.virtual import Board
 
 UNKNOWN = b"\xfe\xdc"
 WINDOW = 4
+# Interpreter, MQTT.
+WAYS = [("alpn", "3.1.1"), ("stock", "3.1.1"), ("alpn", "5")]
 
 
 def in_groups(order: Callable[[list[bytes]], list[bytes]]) -> Answer:
@@ -45,22 +47,24 @@ def errors_of(board: Board) -> list[str]:
     return [found[1] for line in board.lines if (found := ERROR_LINE.match(line))]
 
 
-@pytest.mark.parametrize("name", ["alpn", "stock"])
+@pytest.mark.parametrize(("name", "mqtt"), WAYS)
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_pubacks_in_any_order_and_number_do_no_harm(tmp_path: Path, name: str, answer: Callable[[], Answer]) -> None:
+def test_pubacks_in_any_order_and_number_do_no_harm(
+    tmp_path: Path, name: str, mqtt: str, answer: Callable[[], Answer]
+) -> None:
     script = Script(answer())
-    with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
+    with board_at(script, tmp_path, name, PACE, mqtt=mqtt, window=WINDOW) as board:
         seen = script.wait_for(3 * WINDOW)
         board.wait_for(f'published .*"seq": (?!{seen[0].seq}\\b)')
     assert [publish.seq for publish in seen] == list(range(1, len(seen) + 1))
     assert errors_of(board) == []
 
 
-@pytest.mark.parametrize("name", ["alpn", "stock"])
-def test_lost_puback_is_detected_and_the_reading_resent(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "mqtt"), WAYS)
+def test_lost_puback_is_detected_and_the_reading_resent(tmp_path: Path, name: str, mqtt: str) -> None:
     # Message 3 and those after it stay unacknowledged, except 4.
     script = Script(lambda publish: [] if publish.seq == 3 and not publish.connection else [publish.identifier])
-    with board_at(script, tmp_path, name, PACE, window=WINDOW) as board:
+    with board_at(script, tmp_path, name, PACE, mqtt=mqtt, window=WINDOW) as board:
         line = board.wait_for("PeerVanished")
         board.wait_for("published .* older")
     assert f"no answer within {TIMEOUT_S} s: PUBACK" in line
@@ -82,10 +86,10 @@ def silent_at_first(publish: Publish) -> list[bytes]:
     return [publish.identifier] if publish.seq == 2 else []
 
 
-@pytest.mark.parametrize("name", ["alpn", "stock"])
-def test_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "mqtt"), WAYS)
+def test_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, name: str, mqtt: str) -> None:
     script = Script(silent_at_first, session_present=bool)
-    with board_at(script, tmp_path, name, PACE, window=WINDOW, clean_session=False):
+    with board_at(script, tmp_path, name, PACE, mqtt=mqtt, window=WINDOW, clean_session=False):
         script.wait_for(2 * WINDOW + 3)
     first = {publish.seq: publish.identifier for publish in script.seen if not publish.connection}
     second = [publish for publish in script.seen if publish.connection == 1]
@@ -132,3 +136,32 @@ def test_readings_arrive_at_a_server_that_closes_at_each_publish(tmp_path: Path)
     assert [(publish.connection, publish.seq) for publish in seen[:3]] == [(0, 1), (1, 1), (2, 1)]
     assert [publish.seq for publish in seen[2:]] == list(range(1, len(seen) - 1))
     assert errors_of(board) == ["ConnectionLost"] * 2
+
+
+@pytest.mark.parametrize("code", [0x80, 0x87, 0x97, 0x99])
+def test_refused_readings_do_not_block_the_queue(tmp_path: Path, code: int) -> None:
+    script = Script(lambda publish: [publish.identifier + bytes((code if publish.seq % 2 else 0,))])
+    with board_at(script, tmp_path, "alpn", PACE, mqtt="5", window=WINDOW) as board:
+        seen = script.wait_for(3 * WINDOW)
+        board.wait_for(rf"refused: .*\(0x{code:02x}\)")
+    assert [publish.seq for publish in seen] == list(range(1, len(seen) + 1))
+    assert {publish.connection for publish in seen} == {0}
+    # The first with its topic and alias, all others by alias.
+    assert [len(came.topic) > 0 for came in script.came] == [True] + [False] * (len(script.came) - 1)
+
+
+def test_receive_maximum_of_the_server_is_kept_to(tmp_path: Path) -> None:
+    held: list[bytes] = []
+
+    def answer(publish: Publish) -> list[bytes]:
+        held.append(publish.identifier)
+        if len(held) < 2:
+            return []
+        group, held[:] = list(held), []
+        return group
+
+    script = Script(answer, properties=b"\x21\0\x02")
+    with board_at(script, tmp_path, "alpn", PACE, mqtt="5", window=WINDOW) as board:
+        script.wait_for(10)
+        board.wait_for("published")
+    assert errors_of(board) == []

@@ -102,3 +102,14 @@ def test_command_that_is_registered_after_the_start_is_known(monkeypatch: pytest
     monkeypatch.setattr(world, "stop", stop)
     world.run()
     assert json.loads(world.published[-1])["report"] == {"late": 7}
+
+
+def test_subscription_refused_with_its_reason_leaves_the_connection_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 20, interval_s=10, commands=True)
+    world.subscribes = [errors.SubscribeRefused("refused: not authorized (0x87)", code=0x87)]
+    world.run()
+    assert len(world.when("connect")) == len(world.when("subscribe")) == 1
+    assert len(world.published) == 2
+    assert any(
+        line.startswith("no commands: refused: not authorized (0x87). Policy lacks iot:S") for line in world.lines
+    )

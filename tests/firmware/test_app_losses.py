@@ -86,3 +86,22 @@ def test_log_cuts_a_payload_between_characters(monkeypatch: pytest.MonkeyPatch) 
         line = world.lines[-1].removeprefix("published ")
         assert payload.startswith(line)
         assert 196 < len(line.encode()) <= 200
+
+
+def test_refused_reading_is_logged_counted_and_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 25, interval_s=10)
+    world.refusals = {1: errors.PublishRefused("refused: not authorized (0x87): no iot:Publish", code=0x87)}
+    world.run()
+    assert world.published == ['{"seq": 1}', '{"seq": 2}', '{"seq": 3}']
+    assert world.links == [{}, {"refused": 1}, {"refused": 1}]
+    (line,) = [line for line in world.lines if "0x87" in line]
+    assert line.startswith("refused: not authorized (0x87): no iot:Publish. Policy lacks iot:Publish on topic")
+    assert line.endswith('{"seq": 1}')
+    assert len(world.when("connect")) == 1
+
+
+def test_server_that_speaks_only_311_is_named_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, 5)
+    world.notice = ", MQTT 3.1.1: the server does not speak 5"
+    world.run()
+    assert "connected to h, MQTT 3.1.1: the server does not speak 5" in world.lines

@@ -241,3 +241,34 @@ def test_clock_years_off(way: Way, core: RunningCore, tmp_path: Path, years: int
     assert done.returncode == 1, done.stderr
     answer = json.loads(done.stdout)
     assert answer["cause"]["code"] == "clock_wrong", answer
+
+
+@pytest.mark.parametrize(
+    ("keys", "known", "unknown"),
+    [
+        ({"password": "another"}, "wrong_password", "not_authorized"),
+        ({"client_id": "b2"}, "client_id_not_allowed", "not_authorized"),
+        ({"topic": "telemetry/another"}, "topic_not_allowed", "topic_not_allowed"),
+    ],
+)
+def test_mqtt_5_shows_code_and_reason_and_concludes_from_them(
+    way: Way, core: RunningCore, keys: dict[str, Any], known: str, unknown: str
+) -> None:
+    assert way.to(core, mqtt="5", **keys).walk() == known
+    failed = way.step(way.first_failed() or "")
+    assert failed.detail.startswith("refused: not authorized (0x87): ")
+    # As AWS without credentials: the state folder is not at hand.
+    assert way.walk(state=way.folder / "another") == unknown
+    assert way.step(failed.name).detail.startswith("refused: not authorized (0x87): ")
+
+
+def test_mqtt_5_is_named_where_it_connects(way: Way, core: RunningCore) -> None:
+    assert way.to(core, mqtt="5").walk() is None
+    assert "MQTT 5" in way.step("CONNECT").detail
+
+
+def test_refused_login_with_0x86_is_one_of_the_authorizer(way: Way, endpoint: Serve) -> None:
+    with endpoint(mqtt5_login_code=0x86, mqtt5_reason_string=False) as core:
+        way.to(core, mqtt="5", password="another")
+        assert way.walk(state=way.folder / "another") == "not_authenticated"
+        assert way.step("CONNECT").detail == "refused: bad user name or password (0x86)"
