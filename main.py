@@ -1,13 +1,17 @@
 """Runs at power-on, after boot.py: the mqtt443 board program with config.json from this folder.
 
 It ends at the prompt with a line that says why: after Ctrl-C, in safe mode, where the config cannot be used. It resets
-the board only where that was asked for (reset_after, watchdog_s, deep_sleep, a command), and three crashes in a row end
-at the prompt, too.
+the board only where that was asked for (reset_after, watchdog_s, deep_sleep, a command or job), and three crashes in a
+row end at the prompt, too. Never replaced over the air.
 """
 
-try:
-    from mqtt443 import run
-except ImportError as error:
-    print("mqtt443 cannot be loaded (%s): copy the folder firmware/mqtt443 to /lib on the board" % error)
+on_trial = globals().get("trial")  # what boot.py left
+if on_trial:
+    on_trial()
 else:
-    run()
+    try:
+        from mqtt443 import run
+    except ImportError as error:
+        print("mqtt443 cannot be loaded (%s): copy the folder firmware/mqtt443 to /lib on the board" % error)
+    else:
+        run()

@@ -66,6 +66,7 @@ def start(path, root, stop, write, handlers):
     from .outbox import Outbox
     from .readings import Readings
 
+    feed = start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S))  # first: sensors.py may hang, too
     with phase():
         from .sensors_file import load
 
@@ -77,7 +78,7 @@ def start(path, root, stop, write, handlers):
     outbox_bytes = config.outbox_bytes
     if not outbox_bytes:
         with phase():
-            from .trial import outbox_bytes as allowed
+            from .job_record import outbox_bytes as allowed
 
             outbox_bytes = allowed(root, trial_s)
     gc.collect()
@@ -93,7 +94,7 @@ def start(path, root, stop, write, handlers):
         restored=restored,
         interval_s=interval_s,
         stop=stop or bool,
-        feed=start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S)),
+        feed=feed,
         path=path,
         trial_s=trial_s,
     )

@@ -6,10 +6,10 @@ Imported on demand by `jobs`. The validator judges the whole config; `trial` kee
 import json
 import os
 
-from . import trial
 from ._port import const
 from .config_schema import FIELDS, parse, validate
 from .job_end import refuse
+from .job_record import CANDIDATE
 from .storage import read
 
 _WITHIN_S = const(120)
@@ -47,9 +47,7 @@ def prepare(app, document):
         refuse("client_id names the Thing and cannot be changed over the air")
     if not config.updates:
         refuse("updates can be switched off with the cable only")
-    if not trial.exists(app.root + trial.FOLDER):
-        os.mkdir(app.root + trial.FOLDER)
-    new = app.root + trial.CANDIDATE
+    new = path + CANDIDATE
     with open(new + ".new", "w") as file:
         json.dump(values, file)
     os.rename(new + ".new", new)

@@ -1,26 +1,18 @@
-"""AWS IoT Jobs over the board's one connection: starts what is pending, carries it out, and reports how it went.
+"""AWS IoT Jobs over the board's one connection: starts what is pending, and reports how it went.
 
 Imported on demand, after each connect and when the server announces a job. The App's own `step` does the waiting, so
 telemetry goes on meanwhile. AWS IoT developer guide, "Jobs device MQTT API operations": the server sends its answers to
-whoever asked, without a subscription. docs/updates.md describes the job documents. Config jobs are in `job_config`,
-bundles in `job_files` and `bundle`, and what outlives a reset in `trial`.
+whoever asked, without a subscription. `job_actions` carries the jobs out, `job_files` fetches what is too large for a
+document, and `job_record` keeps what outlives a reset. docs/updates.md describes the documents.
 """
 
 import json
 
-from . import errors, trial
+from . import errors
 from ._port import VERSION, const, phase, ticks_add, ticks_diff
 from .job_end import Finished, fail, refuse
+from .job_record import OUTBOX_BYTES, forget, load, save
 
-# The members of each action's document, besides "mqtt443" and "action".
-_MEMBERS = {
-    "restart": (),
-    "report": (),
-    "command": ("name", "args"),
-    "config": ("set", "delete", "within_s"),
-    "password": ("password", "within_s"),
-}
-_VERSION = const(1)
 # Updates that may be refused in one look, as after a job that was cancelled meanwhile.
 _MAX_REFUSED = const(3)
 _MAX_DETAIL = const(1000)  # AWS takes 1,024 characters for each status detail
@@ -81,7 +73,10 @@ def _acknowledged(app):
             app.step()
     finally:
         sender.on_sent = note
-    trial.passed(app.root)
+    with phase():
+        from .trial import passed
+
+        passed(app.root)
     app.trial_end_ms = None
     app.log("trial passed")
     return True
@@ -156,7 +151,7 @@ class Jobs:
         """Start the next pending execution and carry it out; return whether there may be another one."""
         app = self.app
         self._notified = False
-        self.record = trial.load(app.root)
+        self.record = load(app.root)
         execution = self._start_next()
         self._name = execution.get("jobId")
         # A job may be given to a board again, with another number.
@@ -170,11 +165,7 @@ class Jobs:
         app.log("job %s" % self._name)
         try:
             try:
-                if self.record:
-                    self._take_up(execution.get("jobDocument"))
-                else:
-                    self.record = {"id": key}
-                    self._carry_out(execution.get("jobDocument"), execution.get("statusDetails"))
+                self._act(key, execution)
             except errors.Mqtt443Error as e:
                 if not isinstance(e, errors.ConfigError):
                     raise
@@ -186,6 +177,29 @@ class Jobs:
         except Finished as e:
             self._finish(e.args[0], e.args[1])
         return not app.should_stop()
+
+    def _act(self, key, execution):
+        """Carry the job out, or go on with it; raise Finished at its end."""
+        document = execution.get("jobDocument")
+        if document is None:
+            refuse("the job document is larger than max_message_bytes")
+        with phase():
+            from .job_actions import carry_out, take_up
+
+            if self.record:
+                fetches = take_up(self)
+            else:
+                self.record = {"id": key}
+                fetches = carry_out(self, document, execution.get("statusDetails") or {})
+        if fetches:
+            with phase():
+                from .job_files import fetch
+
+                fetch(self, document)
+            with phase():
+                from .job_actions import install
+
+                install(self)
 
     def _start_next(self):
         """Return the pending execution as a dict, {} if there is none."""
@@ -205,99 +219,18 @@ class Jobs:
         app.subscribed %= _DENIED
         return values.get("execution") or {}
 
-    def _carry_out(self, document, details):
-        if document is None:
-            refuse("the job document is larger than max_message_bytes")
-        version = document.get("mqtt443") if isinstance(document, dict) else None
-        if type(version) is not int or version != _VERSION:
-            refuse("the job document is not of version %d", _VERSION)
-        action = document.get("action")
-        if action not in _MEMBERS:
-            refuse("unknown action %r", str(action)[:32])
-        for member in document:
-            if member not in ("mqtt443", "action") and member not in _MEMBERS[action]:
-                refuse("unknown member %r", member[:32])
-        self.record["action"] = action
-        if details and details.get("step"):
-            # The power failed before the record was on flash. Only what may be done twice is begun again.
-            if action == "restart":
-                self._done()
-            if action == "command":
-                fail("in progress before a reset, and nothing is known of how it went")
-        if action == "report":
-            with phase():
-                from .command_context import CommandContext
-
-                self._done(json.dumps(CommandContext(self.app).report()))
-        elif action == "restart":
-            self.restart("restart")
-        elif action == "command":
-            self._command(document)
-        else:
-            with phase():
-                from .job_config import prepare
-
-                within_s = prepare(self.app, document)
-            self.restart("trial", within_s=within_s, path=self.app.path)
-
-    def _take_up(self, _):
-        """Go on with a job that this board has begun."""
-        record = self.record
-        step = record.get("step")
-        if step == "restart":
-            self._done()
-        elif step == "done":
-            self._done(record.get("report"))
-        elif step == "failed":
-            fail("%s", record["reason"])
-        elif step == "run":
-            fail("a reset interrupted it; it may have run or not")
-
-    def _command(self, document):
-        """Run a command as if it had come on the board's topic of commands."""
-        app = self.app
-        name, arguments = document.get("name"), document.get("args", {})
-        if not isinstance(name, str) or not isinstance(arguments, dict):
-            refuse("a command has a name, and args that are an object")
-        if name == "restart":
-            self.restart("restart")
-            return
-        self.step("run")
-        try:
-            with phase():
-                from .command_context import CommandContext
-                from .commands import call
-
-                context = CommandContext(app)
-                report = call(name, arguments, context)
-                app.interval_ms, app.next_reading_at = context.interval_ms, context.next_reading_at
-        except ValueError as e:
-            fail("%s", e)
-        if report is not None:
-            self.record["report"] = json.dumps(report)
-        self.record["step"] = "done"
-        trial.save(app.root, self.record)
-        self._done(self.record.get("report"))
-
-    def _done(self, report=None):
-        """Raise Finished with SUCCEEDED. report: a text for the details, or None."""
-        details = {"version": VERSION}
-        if report:
-            details["report"] = report
-        raise Finished("SUCCEEDED", details)
-
     def step(self, step, **more):
         """Tell the server that the job is in progress, then keep the step (and more) for after a reset."""
         self.report("IN_PROGRESS", {"step": step})
         self.record["step"] = step
         self.record.update(more)
-        trial.save(self.app.root, self.record)
+        save(self.app.root, self.record)
 
     def secure(self):
         """Put all readings on flash, so that a reset loses none; raise Finished if they do not fit."""
         outbox = self.app.outbox
         if not outbox.max_bytes:
-            outbox.max_bytes = trial.OUTBOX_BYTES
+            outbox.max_bytes = OUTBOX_BYTES
         if not outbox.save() and outbox.unsaved():
             fail("flash has no room for the readings that a restart would lose")
 
@@ -305,6 +238,10 @@ class Jobs:
         """Go on after a reset, at that step."""
         self.secure()
         self.step(step, **more)
+        self.reset()
+
+    def reset(self):
+        """End the loop with a reset."""
         self.app.shutdown = "job " + self._name[:64]
 
     def report(self, status, details):
@@ -326,10 +263,13 @@ class Jobs:
         app.log("job %s: %s %s" % (self._name, status, reason))
         self.report(status, details)
         self._forget()
-        slot = trial.running_slot()
+        with phase():
+            from .slots import running_slot
+
+            slot = running_slot()
         app.news = {"version": VERSION, "slot": slot, "job": "%s %s" % (self._name, status)}
         app.next_reading_at = app.ticks()
 
     def _forget(self):
-        trial.forget(self.app.root)
+        forget(self.app.root, self.app.path)
         self.record = {}

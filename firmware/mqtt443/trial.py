@@ -1,116 +1,20 @@
-"""What a job leaves on flash, and the trial of a new config, new files or a new package.
+"""The trial of a new config, new files or a new package: kept, or taken back.
 
 Imported on demand. What is new is kept once the server has acknowledged a message; until then the old state can return,
-whatever happens. The folder `update` holds the job's record (`storage` writes it), the new config.json, and the
-staged files; the index of a bundle names them. `jobs` talks to the server; the board's boot.py chooses the package's
-slot and counts its starts, since a package on trial may not even get here.
+whatever happens. `job_record` says what lies where; the board's boot.py chooses the package's slot and counts its
+starts, since a package on trial may not even get here.
 """
 
-import json
 import os
-import sys
 
-from . import storage
 from ._port import const
-
-FOLDER = "update"
-_RECORD = FOLDER + "/job"
-CANDIDATE = FOLDER + "/config.json"
-INDEX = FOLDER + "/index"
-NEW = FOLDER + "/new"
-_OLD = FOLDER + "/old"
-_SLOT = "slot"
-
-# Where each slot's package is; push puts it into the first one.
-SLOTS = {"a": "lib", "b": "slot_b"}
+from .job_record import CANDIDATE, REPLACED, STAGED, entries, exists, load, save, wipe
+from .slots import read_slot, running_slot, write_slot
 
 # A config or files get this many starts, a power cut or a watchdog reset included.
 _STARTS = const(2)
 # How long one start of a new package may take to connect and publish; boot.py gives it a little more.
 _PACKAGE_S = const(300)
-
-
-# On flash for readings while a job restarts a board whose outbox_bytes is 0.
-OUTBOX_BYTES = const(65536)
-
-
-def outbox_bytes(root, on_trial):
-    """Return how much flash the outbox may use where outbox_bytes is 0.
-
-    Nothing, unless something is on trial or readings are on flash because of a job. on_trial: whether anything is.
-    """
-    try:
-        os.rmdir(root + "outbox")  # only an empty one goes
-    except OSError:
-        pass
-    return OUTBOX_BYTES if on_trial or exists(root + "outbox") else 0
-
-
-def exists(path):
-    """Return whether there is a file or folder at path."""
-    try:
-        os.stat(path)
-        return True
-    except OSError:
-        return False
-
-
-def wipe(path):
-    """Remove the file or folder at path, with all that is in it; nothing there is fine."""
-    try:
-        is_folder = os.stat(path)[0] & 0x4000
-    except OSError:
-        return
-    if not is_folder:
-        os.remove(path)
-        return
-    for name in os.listdir(path):
-        wipe(path + "/" + name)
-    os.rmdir(path)
-
-
-def load(root):
-    """Return the record of the job in progress, {} if there is none."""
-    if not exists(root + FOLDER):
-        return {}
-    return storage.load_state(root + _RECORD, print)
-
-
-def save(root, record):
-    """Put record (a dict that JSON can hold) on flash. Raises OSError if flash refuses."""
-    if not exists(root + FOLDER):
-        os.mkdir(root + FOLDER)
-    storage.save_state(root + _RECORD, record)
-
-
-def forget(root):
-    """Remove the record, then all that belongs to it."""
-    # First what `storage.read` would take for the record where that one is missing.
-    for suffix in (".old", ".new", ""):
-        wipe(root + _RECORD + suffix)
-    wipe(root + FOLDER)
-
-
-def running_slot():
-    """Return the slot of the package that runs, "a" or "b"."""
-    return "b" if SLOTS["b"] in str(sys.modules["mqtt443"].__path__) else "a"
-
-
-def read_slot(root):
-    """Return (slot, starts, why) of the file `slot`, as boot.py describes it; ("a", "-", "") without one."""
-    try:
-        with open(root + _SLOT) as file:
-            slot, starts, why = file.read().split(" ", 2)
-            return slot, starts, why
-    except (OSError, ValueError):
-        return "a", "-", ""
-
-
-def write_slot(root, slot, starts):
-    """Let the next start take that slot; starts: how many a trial has, or "-" for a slot that is trusted."""
-    with open(root + _SLOT + ".new", "w") as file:
-        file.write("%s %s " % (slot, starts))
-    os.rename(root + _SLOT + ".new", root + _SLOT)
 
 
 def begin(root):
@@ -132,7 +36,7 @@ def begin(root):
         _revert(root, record)
     if step != "trial":
         return None, None
-    candidate = None if record["action"] == "files" else CANDIDATE
+    candidate = None if record["action"] == "files" else record["path"] + CANDIDATE
     if candidate and not exists(root + candidate):
         _end(root, record)  # the power failed between the two steps of `passed`
         return None, None
@@ -150,7 +54,7 @@ def passed(root):
     if record["step"] == "switch":
         write_slot(root, record["slot"], "-")
     elif record["action"] != "files":
-        os.rename(root + CANDIDATE, root + record["path"])
+        os.rename(root + record["path"] + CANDIDATE, root + record["path"])
     _end(root, record)
 
 
@@ -177,59 +81,31 @@ def failed(root, reason):
     else:
         record["step"] = "failed"
         save(root, record)
-        wipe(root + CANDIDATE)
+        wipe(root + record["path"] + CANDIDATE)
     return True
-
-
-def entries(root):
-    """Yield (number, entry) of the staged bundle's index; entry: a dict with path, and size or delete."""
-    try:
-        with open(root + INDEX, "rb") as index:
-            number = 0
-            while True:
-                line = index.readline()
-                if not line:
-                    return
-                yield number, json.loads(line)
-                number += 1
-    except OSError:
-        pass  # no bundle
 
 
 def swap(root):
     """Put the staged files in place and the old ones aside; may be repeated from any point at which it ended."""
-    if not exists(root + _OLD):
-        os.mkdir(root + _OLD)
-    for number, entry in entries(root):
+    for entry in entries(root):
         path = root + entry["path"]
-        new = "%s%s/%d" % (root, NEW, number)
-        old = "%s%s/%d" % (root, _OLD, number)
-        if entry.get("delete") or exists(new):
-            if exists(path) and not exists(old):
-                os.rename(path, old)
+        new = path + STAGED
+        old = path + REPLACED
+        if (entry.get("delete") or exists(new)) and exists(path) and not exists(old):
+            os.rename(path, old)
         if exists(new):
-            _make_folders(root, entry["path"])
             os.rename(new, path)
 
 
 def _revert(root, record):
     """Undo `swap`; may be repeated, too."""
-    for number, entry in entries(root):
+    for entry in entries(root):
         path = root + entry["path"]
-        new = "%s%s/%d" % (root, NEW, number)
-        old = "%s%s/%d" % (root, _OLD, number)
+        new = path + STAGED
+        old = path + REPLACED
         if not entry.get("delete") and exists(path) and not exists(new):
             os.rename(path, new)
         if exists(old):
             os.rename(old, path)
     record["step"] = "failed"
     save(root, record)
-
-
-def _make_folders(root, path):
-    """Make the folders that path needs."""
-    parts = path.split("/")
-    for i in range(1, len(parts)):
-        folder = root + "/".join(parts[:i])
-        if not exists(folder):
-            os.mkdir(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def updated(
     server: JobServer | None = None,
     on: bool = True,
     world: dict[str, Any] | None = None,
+    heap_bytes: int | None = None,
     **config: Any,
 ) -> Iterator[Updated]:
     """A board in `folder` whose endpoint is a JobServer.
@@ -111,8 +113,15 @@ def updated(
     Args:
         name: of the interpreter.
         on: whether its power is on; else its flash can be changed, and `board.power_on` switches it on.
+        heap_bytes: the size of its heap; None for that of the interpreter.
         world, compiled, config: see Board.
     """
+    interpreter = need(name)
+    if name == "alpn32" and not compiled:
+        heap_bytes = heap_bytes or 1_000_000  # a plain ESP32 has no room to compile the jobs
+    if heap_bytes:
+        command = (interpreter.command[0], "-X", f"heapsize={heap_bytes}")
+        interpreter = replace(interpreter, command=command)
     server = server or JobServer(THING)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sensors.py").write_text(sensors)
@@ -121,11 +130,11 @@ def updated(
     with serve_tls(CA, context(CA), server) as served:
         board = Board(
             folder,
-            need(name),
+            interpreter,
             CA.cert_pem.bytes(),
             compiled=compiled,
-            world={"pace": PACE, **(world or {})},
-            environment=board_pace(PACE),
+            world={"pace": 1 if name == "alpn32" else PACE, **(world or {})},
+            environment={} if name == "alpn32" else board_pace(PACE),  # libfaketime knows no 32-bit programs
             flash=flash,
             **{"port": served.port, "client_id": THING, "username": "u", "password": "p", "transport": "tls", **config},
         )
@@ -136,6 +145,7 @@ def updated(
             if not on:
                 board.virtual.cut_power()
             yield running
+            running.off()
         running.check()
 
 

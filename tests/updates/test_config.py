@@ -155,7 +155,7 @@ def test_trial_that_the_watchdog_ends_twice_brings_the_old_config_back(tmp_path:
 import os
 
 def read():
-    while "update" in os.listdir() and "config.json" in os.listdir("update"):
+    while "config.json.trial" in os.listdir():
         pass
     return {}
 """

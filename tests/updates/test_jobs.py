@@ -9,13 +9,13 @@ import pytest
 from mqtt443 import __version__
 from mqtt443_tools.virtualboard.supervisor import HARD_RESET, WDT_RESET
 
-from tests.support.board.fake_time import INTERPRETERS
+from tests.support.board.interpreters import ALL
 from tests.support.mqtt.job_server import JobServer
 from tests.updates.boards import THING, document, resets, updated
 
 KINDS = [
     pytest.param(name, compiled, id=f"{name}-{'mpy' if compiled else 'py'}")
-    for name, compiled in itertools.product(INTERPRETERS, (False, True))
+    for name, compiled in itertools.product(ALL, (False, True))
     if not (compiled and name == "cpython")
 ]
 

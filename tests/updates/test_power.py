@@ -9,8 +9,10 @@ import pytest
 
 from tests.faults.conftest import SOAK, Form, form
 from tests.support.mqtt.job_server import Execution, JobServer
-from tests.updates.boards import THING, Updated, document, updated
+from tests.updates.boards import CA, THING, Updated, document, updated
+from tests.updates.bundles import bundle, stream
 from tests.updates.test_config import config_on
+from tests.updates.test_files import file_on
 
 __all__ = ["form"]
 
@@ -62,10 +64,32 @@ def config(password: str) -> dict[str, Any]:
     return document("config", set={"password": password, "interval_s": 4}, within_s=40)
 
 
+FILES: dict[str, bytes | None] = {
+    "lib/a.bin": bytes(range(200)) * 6,
+    "sensors.py": SENSORS.replace('"heap"', '"new"').encode(),
+    "lib/old.txt": None,
+}
+
+
+def check_files(running: Updated, job: Execution) -> None:
+    assert job.status == "SUCCEEDED", job
+    for path, content in FILES.items():
+        assert file_on(running, path) == content
+
+
+def check_refused_files(running: Updated, job: Execution) -> None:
+    assert job.status == "FAILED", job
+    assert file_on(running, "ca.pem") == CA.cert_pem.bytes()
+    assert file_on(running, "lib/a.bin") is None
+    assert file_on(running, "lib/old.txt") == b"old"
+
+
 KINDS = {
     "restart": Kind(document("restart"), (10, 10), check_restart),
     "command": Kind(document("command", name="relay", args={"on": 1}), (12,), check_command),
     "config": Kind(config("new"), (20, 24), check_config),
+    "files": Kind(document("files", bundle="FILES"), (90, 60), check_files),
+    "refused files": Kind(document("files", bundle="REFUSED"), (90, 60, 5), check_refused_files),
     "refused config": Kind(config("bad"), (20, 30, 5), check_refused_config),
 }
 
@@ -79,8 +103,15 @@ def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, fo
     for start, write in chosen:
         server = JobServer(THING)
         server.accept = lambda password: password != "bad"
-        job = server.add("job", what.document)
+        bundles = {"FILES": FILES, "REFUSED": {**FILES, "sensors.py": None, "ca.pem": b"no certificate"}}
+        wanted = dict(what.document)
+        if name := wanted.get("bundle"):
+            wanted["bundle"] = stream(server, "st", bundle(bundles[name]))
+        job = server.add("job", wanted)
         folder = tmp_path / f"{start}-{write}"
+        (folder / "board" / "lib").mkdir(parents=True)
+        (folder / "board" / "lib" / "old.txt").write_text("old")
+        (folder / "board" / "sensors.py").write_text(SENSORS)
         world = {"power_cut_at_write": write, "power_cut_in_start": start}
         with updated(folder, server=server, sensors=SENSORS, on=False, max_message_bytes=1024) as running:
             running.board.power_on(**world)
@@ -88,6 +119,7 @@ def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, fo
             seen = len(server.telemetry)
             server.wait_until(lambda server=server, seen=seen: len(server.telemetry) > seen + 2)  # type: ignore[misc]
             fired += running.was_cut
+            print(start, write, running.was_cut, job.status, job.details)
             running.off()
             what.check(running, job)
     assert fired >= len(chosen) // 2, "most of these writes do not exist"

@@ -55,6 +55,21 @@ def test_pushed_board_sends_telemetry(board: PlugBoard, push: Push, tmp_path: Pa
     assert json.loads(message.payload)["door"] == "open"
 
 
+def test_push_ends_a_trial_and_makes_its_slot_the_one_that_runs(board: PlugBoard, push: Push, config: Path) -> None:
+    left = dict.fromkeys(("update/job", "update/job.old", "config.json.trial"), b"{}")
+    plugged = board(files={"slot": b"b 1 ", "slot_b/mqtt443/__init__.py": b"", **left})
+    push(plugged)
+    plugged.unplug()
+    kept = plugged.files()
+    assert {"slot", *left}.isdisjoint(kept)
+    assert set(kept) >= PACKAGE
+    # A second push, with nothing else to send, does the same.
+    again = board(files={**kept, "slot": b"b - "})
+    push(again)
+    again.unplug()
+    assert "slot" not in again.files()
+
+
 def test_push_sends_and_lists_all_files(board: PlugBoard, push: Push, config: Path) -> None:
     plugged = board()
     golden("push.txt", push(plugged))

@@ -14,6 +14,11 @@ MAX_COMMENT_BYTES = 1024
 PUSH_RECORD = "push.json"
 """On the board: which config.json the last push sent; see `overwrite_conflict`."""
 
+UPDATES = ("update/job", "update/job.new", "update/job.old", "config.json.trial", "slot")
+"""On the board: what a job over the air left (firmware/mqtt443/job_record.py, boot.py), in the order of removal.
+
+What a push sends is to be trusted, so it ends every trial, and its slot is the one that runs."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,8 +57,9 @@ def compare(desired: Mapping[str, bytes], present: Mapping[str, bytes], *, packa
     remove = tuple(
         name
         for name in sorted(present)
-        if name not in written and (name.endswith(NEW) or (package and name.startswith(PACKAGE + "/")))
+        if name not in {*written, *UPDATES} and (name.endswith(NEW) or (package and name.startswith(PACKAGE + "/")))
     )
+    remove += tuple(name for name in UPDATES if name in present)
     return Plan(send, frozenset(send) - set(present), remove, same)
 
 

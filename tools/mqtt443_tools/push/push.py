@@ -15,6 +15,7 @@ from mqtt443_tools.push.board_programs import NEW, About
 from mqtt443_tools.push.board_tree import CONFIG, Settings, folders, program
 from mqtt443_tools.push.plan import (
     PUSH_RECORD,
+    UPDATES,
     Plan,
     compare,
     foreign_programs,
@@ -113,7 +114,7 @@ def _compare(link: Link, board: About, request: PushRequest, console: Console) -
     if not (frozen or request.source) and board.mpy_version != MPY_VERSION:
         raise CommandError(f"the board loads .mpy version {board.mpy_version}, not {MPY_VERSION}: add --source")
     desired = {**program(source=request.source, arch=board.arch, package=not frozen), **request.own}
-    present = board_programs.hashes(link, [*desired, PUSH_RECORD], folders(desired))
+    present = board_programs.hashes(link, [*desired, PUSH_RECORD, *UPDATES], folders(desired))
     record = board_programs.read(link, PUSH_RECORD) if PUSH_RECORD in present else None
     board_programs.refuse_obstacles(link, [*desired, PUSH_RECORD], folders(desired))
     # The config and the record about it come last: a board with new code and an old config still works.

@@ -10,12 +10,12 @@ import os
 import sys
 
 
-def run(name):
-    """Run one file of the board's root as the port does; return False if it raised."""
+def run(name, names):
+    """Run one file of the board's root as the port does, in its names; return False if it raised."""
     with open(name) as file:
         source = file.read()
     try:
-        exec(compile(source, name, "exec"), {"__name__": "__main__"})  # noqa: S102 - the board's own program
+        exec(compile(source, name, "exec"), names)  # noqa: S102 - the board's own program
     except SystemExit as end:
         return not end.args or not end.args[0]
     except Exception as error:
@@ -37,9 +37,10 @@ def start(flash, built_in):
 
         _flash.mount(flash)
     ok = True
+    names = {"__name__": "__main__"}  # main.py sees what boot.py left
     for name in ("boot.py", "main.py"):
         if name in os.listdir():
-            ok = run(name) and ok
+            ok = run(name, names) and ok
     return 0 if ok else 1
 
 

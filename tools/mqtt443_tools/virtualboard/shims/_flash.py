@@ -12,8 +12,9 @@ import _world
 import vfs
 
 BLOCK_BYTES = 4096
-BLOCKS = 128
+BLOCKS = 192
 FOLDER = "/flash"
+ERASED = b"\xff" * 256  # a whole block at once would take heap that a chip's driver does not
 
 _IOCTL_BLOCK_COUNT = 4
 _IOCTL_BLOCK_SIZE = 5
@@ -53,7 +54,8 @@ class Flash:
             return BLOCK_BYTES
         if operation == _IOCTL_BLOCK_ERASE:
             self._file.seek(argument * BLOCK_BYTES)
-            self._file.write(b"\xff" * BLOCK_BYTES)
+            for _ in range(BLOCK_BYTES // len(ERASED)):
+                self._file.write(ERASED)
         return 0
 
 

@@ -1,0 +1,113 @@
+"""What the board keeps of the job in progress: the folder `update` on flash. Imported on demand.
+
+`storage` writes the record; beside it lies the index of a bundle. What a job stages lies beside what it will replace,
+because littlefs moves a file between folders in two steps: after a power cut between them, it may show neither this
+file nor others before the first write (seen with MicroPython 1.26).
+"""
+
+import json
+import os
+
+from . import storage
+from ._port import const
+
+FOLDER = "update"
+_RECORD = FOLDER + "/job"
+INDEX = FOLDER + "/index"
+
+# Behind the name of a file: a config on trial, a staged file, the file that was replaced.
+CANDIDATE = ".trial"
+STAGED = ".staged"
+REPLACED = ".replaced"
+
+# On flash for readings while a job restarts a board whose outbox_bytes is 0.
+OUTBOX_BYTES = const(65536)
+
+
+def outbox_bytes(root, on_trial):
+    """Return how much flash the outbox may use where outbox_bytes is 0.
+
+    Nothing, unless something is on trial or readings are on flash because of a job. on_trial: whether anything is.
+    """
+    try:
+        os.rmdir(root + "outbox")  # only an empty one goes
+    except OSError:
+        pass
+    return OUTBOX_BYTES if on_trial or exists(root + "outbox") else 0
+
+
+def exists(path):
+    """Return whether there is a file or folder at path."""
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
+def wipe(path):
+    """Remove the file or folder at path, with all that is in it; nothing there is fine."""
+    try:
+        is_folder = os.stat(path)[0] & 0x4000
+    except OSError:
+        return
+    if not is_folder:
+        os.remove(path)
+        return
+    for name in os.listdir(path):
+        wipe(path + "/" + name)
+    os.rmdir(path)
+
+
+def load(root):
+    """Return the record of the job in progress, {} if there is none."""
+    if not exists(root + FOLDER):
+        return {}
+    return storage.load_state(root + _RECORD, print)
+
+
+def save(root, record):
+    """Put record (a dict that JSON can hold) on flash. Raises OSError if flash refuses."""
+    if not exists(root + FOLDER):
+        os.mkdir(root + FOLDER)
+    storage.save_state(root + _RECORD, record)
+
+
+def forget(root, path):
+    """Remove the record, then all that belongs to it. path: of config.json, behind root."""
+    # First what `storage.read` would take for the record where that one is missing.
+    for suffix in (".old", ".new", ""):
+        wipe(root + _RECORD + suffix)
+    wipe(root + path + CANDIDATE)
+    wipe_files(root)
+    wipe(root + FOLDER)
+
+
+def entries(root):
+    """Yield the entries of the staged bundle's index, dicts with path, and size or delete."""
+    try:
+        with open(root + INDEX, "rb") as index:
+            while True:
+                line = index.readline()
+                if not line:
+                    return
+                yield json.loads(line)
+    except OSError:
+        pass  # no bundle
+
+
+def wipe_files(root):
+    """Remove the staged and the replaced files of a bundle, then its index."""
+    for entry in entries(root):
+        for suffix in (STAGED, REPLACED):
+            wipe(root + entry["path"] + suffix)
+    wipe(root + INDEX)
+
+
+def make_folders(root, path):
+    """Make the folders that path needs."""
+    parts = path.split("/")
+    for i in range(1, len(parts)):
+        folder = root + "/".join(parts[:i])
+        if not exists(folder):
+            os.mkdir(folder)
