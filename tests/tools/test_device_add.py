@@ -40,6 +40,7 @@ def test_add_as_json_gives_the_generated_password(run: Any) -> None:
         {"arguments": ["--password", "-"], "input": "test\n"},
         {"arguments": ["--password", "-"], "input": "test"},
         {"arguments": ["--password", "-"], "input": "test\r\nmore\n"},
+        {"arguments": ["--password", "-"], "input": b"\xef\xbb\xbftest\r\n"},
         {"arguments": [], "env": {"MQTT443_PASSWORD": "test"}},
     ],
 )

@@ -13,6 +13,7 @@ from mqtt443_authorizer.secret import MAX_PASSWORD_BYTES
 
 from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.device.registration import Added
+from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
 from mqtt443_tools.support.errors import CommandError, UsageError
 
 
@@ -23,8 +24,10 @@ def read_password(given: str | None) -> str | None:
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     try:
-        line = sys.stdin.readline(MAX_PASSWORD_BYTES + 3)
-        return line.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+        line = sys.stdin.buffer.readline(
+            MAX_PASSWORD_BYTES + len(BYTE_ORDER_MARK) + 2
+        )  # whatever the terminal's encoding
+        return line.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n").removesuffix(b"\r").decode()
     except UnicodeDecodeError:
         raise UsageError("the password on standard input is not UTF-8") from None
 
