@@ -83,7 +83,7 @@ class Ours:
         self.outbox = Outbox(folder, 262144 if folder else 0, fail)
         self._sender = Sender(self._client, self.outbox, self._config, self._sent)
 
-    def _sent(self, payload):
+    def _sent(self, payload, refusal):
         self._acknowledged += 1
         if self.on_sent:
             self.on_sent(payload)

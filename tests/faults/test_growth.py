@@ -50,7 +50,7 @@ outbox = Outbox("outbox", 0, print)
 PAYLOAD = b"x" * 100
 acknowledged = 0
 
-def sent(payload):
+def sent(payload, refusal):
     global acknowledged
     acknowledged += 1
 

@@ -17,7 +17,7 @@ from mqtt443_tools.virtualboard.interpreters import Interpreter
 from mqtt443_tools.virtualboard.supervisor import VirtualBoard
 
 from tests.faults.conftest import Form
-from tests.support.board.interpreters import need
+from tests.support.board.interpreters import need_roomy
 from tests.support.board.package import FIRMWARE
 
 DEADLINE_S = 30
@@ -185,7 +185,7 @@ class Rig:
 
 @pytest.fixture(scope="module", params=["alpn", "alpn32"])
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield Rig(need(request.param), tmp_path_factory.mktemp("power"))
+    yield Rig(need_roomy(request.param), tmp_path_factory.mktemp("power"))
 
 
 def test_power_cut_at_any_write_loses_nothing_and_tears_nothing(rig: Rig, form: Form) -> None:

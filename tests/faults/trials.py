@@ -42,7 +42,7 @@ client.set_callback(print)
 outbox = Outbox("outbox", 0, print)
 acknowledged = made = 0
 
-def sent(payload):
+def sent(payload, refusal):
     global acknowledged
     acknowledged += 1
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.firmware.clients import LOGIN, Opener
@@ -174,6 +174,7 @@ def test_wrong_answer_to_connect_is_malformed(hostile: bytes) -> None:
     assert wire.closed == 1
 
 
+@settings(max_examples=25)
 @given(st.binary(max_size=40), st.booleans())
 def test_any_answer_to_connect_is_an_answer_or_an_error_of_the_tree(body: bytes, whole: bool) -> None:
     sent = packet(0x20, body) if whole else body

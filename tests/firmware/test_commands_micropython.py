@@ -10,7 +10,7 @@ import pytest
 
 from tests.firmware.hostile_commands import HOSTILE, RESTART
 from tests.firmware.micropython import run
-from tests.support.board.interpreters import MICROPYTHON, need
+from tests.support.board.interpreters import MICROPYTHON, need_roomy
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -89,7 +89,7 @@ with open("messages") as file:
 @pytest.fixture
 def board(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[list[bytes]], list[Any]]:
     """Run messages on a real MicroPython; return the line or refusal of each, and what the board was told."""
-    interpreter = need(request.param)
+    interpreter = need_roomy(request.param)
 
     def board(messages: list[bytes]) -> list[Any]:
         (tmp_path / "messages").write_text("".join(message.hex() + "\n" for message in messages))

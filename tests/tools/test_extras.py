@@ -61,9 +61,9 @@ def test_pipx_injects_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert install_command("cloud").startswith("pipx inject mqtt443 ")
 
 
-def test_extras_are_the_cloud_and_the_tests() -> None:
+def test_extras_are_the_cloud_the_load_and_the_tests() -> None:
     named = {line.rpartition("extra == ")[2].strip("\"'") for line in requires("mqtt443") or () if "extra" in line}
-    assert named == {"cloud", "test"}
+    assert named == {"cloud", "load", "test"}
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("config", "schema"), ("device", "list"), ("flash", "--help")])

@@ -4,6 +4,7 @@ If MQTT443_REQUIRE_MICROPYTHON is set (in CI), a missing build is a failure, not
 """
 
 import os
+from dataclasses import replace
 
 import pytest
 from mqtt443_tools.virtualboard import interpreters
@@ -11,6 +12,14 @@ from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 MICROPYTHON = tuple(name for name in interpreters.names() if name != "cpython")
 ALL = ("cpython", *MICROPYTHON)
+
+
+def need_roomy(name: str) -> Interpreter:
+    """Return what `need` does, with twice a plain ESP32's heap, for a test whose own program takes much of it."""
+    found = need(name)
+    if name not in interpreters.HEAP_BYTES:
+        return found
+    return replace(found, command=(found.command[0], "-X", f"heapsize={2 * interpreters.HEAP_BYTES[name]}"))
 
 
 def need(name: str) -> Interpreter:
