@@ -70,9 +70,9 @@ def test_lost_puback_is_detected_and_the_reading_resent(tmp_path: Path, name: st
     assert f"no answer within {TIMEOUT_S} s: PUBACK" in line
     assert errors_of(board) == ["PeerVanished"]
     first, again = ([publish.seq for publish in script.seen if publish.connection == n] for n in (0, 1))
-    # The last one before the deadline may have crossed with it.
+    # The last ones before the deadline may have crossed with it.
     assert again[0] == 3
-    assert again[1] - first[-1] in {0, 1}
+    assert again[1] - first[-1] in {-1, 0, 1}
     assert again[1:] == list(range(again[1], again[-1] + 1))
     assert not any(publish.dup for publish in script.seen), "DUP, and the server has no session to know it from"
 
