@@ -1,7 +1,6 @@
 """`mqtt443 device`: a thin command over registration.py; backends.py says where devices are kept."""
 
 import json
-import sys
 import time
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -10,8 +9,6 @@ from typing import Annotated
 
 import typer
 from mqtt443_authorizer.device import Device
-from rich.console import Console as RichConsole
-from rich.table import Table
 from rich.text import Text
 
 from mqtt443_tools.device import registration
@@ -29,7 +26,7 @@ from mqtt443_tools.device.device_console import (
 from mqtt443_tools.support.activity import Activity
 from mqtt443_tools.support.command_line import new_app
 from mqtt443_tools.support.config_file import read_config, update_config
-from mqtt443_tools.support.console import Console, terminal
+from mqtt443_tools.support.console import Console, print_table, result_table
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.options import (
     JsonOption,
@@ -155,18 +152,15 @@ def list_devices(
         of_all = f"none of the {len(registered)} registered devices matches"
         Console().say(of_all if registered else f"no devices are registered; add one with: {add_one}")
         return
-    console = terminal() if sys.stdout.isatty() else RichConsole(width=1000, color_system=None)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("client id", "user name"):
-        table.add_column(name, overflow="fold")  # what identifies a device is never cut
-    for name in ("last seen (UTC)", "transport", "version", "failures", "enabled"):
-        table.add_column(name, no_wrap=True)
+    names = ("client id", "user name")
+    short = ("last seen (UTC)", "transport", "version", "failures", "enabled")
+    table = result_table({**dict.fromkeys(names, True), **dict.fromkeys(short, False)})
     for device in found:
         seen = activity[device.client_id]
         about = (_last_seen(seen), seen.transport, seen.version, seen.failures, "yes" if device.enabled else "no")
         shown = ["-" if each is None else printable(str(each)) for each in (device.client_id, device.username, *about)]
         table.add_row(*map(Text, shown))  # Text: a name is never read as markup
-    console.print(table)
+    print_table(table)
 
 
 def _row(device: Device, activity: Activity) -> dict[str, object]:

@@ -5,19 +5,21 @@ A terminal with NO_COLOR set gets no escape sequence at all (https://no-color.or
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import rich.console
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text
 
 from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.printable import printable
 
 MAX_LINE_CHARS = 2000
+PIPED_COLUMNS = 1000
 PROGRESS_LINES = 10
 """Number of lines that show a progress without a terminal."""
 
@@ -36,6 +38,24 @@ def terminal(*, stderr: bool = False) -> rich.console.Console:
     """Return a rich console for standard output or standard error, which wraps and highlights nothing by itself."""
     system = None if no_color() else "auto"
     return rich.console.Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=system)  # type: ignore[arg-type]
+
+
+def result_table(columns: Mapping[str, bool]) -> Table:
+    """Return an empty table for a result.
+
+    Args:
+        columns: the name of each, and whether its cells may be folded; what identifies a device is never cut.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, is_folded in columns.items():
+        table.add_column(name, overflow="fold" if is_folded else "ellipsis", no_wrap=not is_folded)
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table on standard output: as wide as the terminal, or, piped, as wide as it needs and plain."""
+    out = terminal() if sys.stdout.isatty() else rich.console.Console(width=PIPED_COLUMNS, color_system=None)
+    out.print(table)
 
 
 class Console:

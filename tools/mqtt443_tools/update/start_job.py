@@ -95,7 +95,7 @@ def start_job(
         progress: called with the number of prepared Things and of all.
 
     Raises:
-        CommandError: a call failed; nothing reaches a board then, and what was created is removed.
+        CommandError: a call failed; nothing reaches a board then, and a group or stream that was created is removed.
     """
     undo: list[tuple[str, dict[str, Any]]] = []
     try:

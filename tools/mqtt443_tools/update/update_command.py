@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console as RichConsole
-from rich.table import Table
 from rich.text import Text
 
 from mqtt443_tools.device.backends import open_backend
 from mqtt443_tools.device.device_console import reported
-from mqtt443_tools.support.console import Console, terminal
+from mqtt443_tools.support.console import Console, print_table, result_table
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.options import (
     JsonOption,
@@ -191,13 +189,10 @@ def _show(service: JobService, job_id: str, state: JobState, console: Console, *
         boards = [{"client_id": row.client_id, "result": row.result, "details": row.details} for row in rows]
         typer.echo(json.dumps({"job": job_id, "status": state.status, "counts": state.counts, "boards": boards}))
     elif rows:
-        out = terminal() if sys.stdout.isatty() else RichConsole(width=1000, color_system=None)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("client id", "result", "reason"):
-            table.add_column(name, overflow="fold")
+        table = result_table(dict.fromkeys(("client id", "result", "reason"), True))
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in (row.client_id, row.result, row.details)))
-        out.print(table)
+        print_table(table)
     if state.status == "CANCELED":
         raise CommandError(f"job {job_id} was cancelled{f': {state.why}' if state.why else ''}")
     failed = sum(count for word, count in state.counts.items() if word in BAD)
