@@ -7,4 +7,13 @@
 #define MICROPY_FLOAT_IMPL (MICROPY_FLOAT_IMPL_FLOAT)
 #endif
 
+// An ESP32 runs one Python thread at a time. Set here: the makefile of MicroPython 1.25 gives -DMICROPY_PY_THREAD_GIL=0.
+#undef MICROPY_PY_THREAD_GIL
+#define MICROPY_PY_THREAD_GIL (1)
+#define MICROPY_PY_THREAD_RECURSIVE_MUTEX (1) // MicroPython 1.25 does not link without it
+
 #include "variants/mpconfigvariant_common.h"
+
+// MicroPython 1.25 would also raise KeyboardInterrupt from the signal handler, which the lock does not allow.
+#undef MICROPY_ASYNC_KBD_INTR
+#define MICROPY_ASYNC_KBD_INTR (0)

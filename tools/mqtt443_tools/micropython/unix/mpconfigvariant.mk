@@ -1,8 +1,5 @@
 # The unix port as the tests want it: as near to the ESP32 as it comes, from nothing but gcc and make.
 
-# An ESP32 runs one Python thread at a time.
-MICROPY_PY_THREAD_GIL = 1
-
 # Not on our boards, and each would want a library that Debian's source package leaves out.
 MICROPY_PY_BTREE = 0
 MICROPY_PY_FFI = 0
