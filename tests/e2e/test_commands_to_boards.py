@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mqtt443_authorizer.policy import DEFAULT_PATH
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
-from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.mqtt.subscribe import Subscribing
 from mqtt443_tools.support.paths import ROOT

@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, AuthorizerRules, Grant, Request
+from mqtt443_tools.localcore.auth.authorizer import Authorizer, AuthorizerRules, Grant
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.localcore_errors import Refused
 
 from tests.support.aws.lambda_functions import lambda_function

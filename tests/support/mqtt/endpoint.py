@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import add_device
 from mqtt443_tools.localcore.auth.account import AUTHORIZER_NAME, DEVICES_FILE, product_authorizer
-from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import SystemClock
 from mqtt443_tools.localcore.events import Decision
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, LeafSpec

@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
-from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
 from mqtt443_tools.localcore.events import Decision

@@ -17,7 +17,7 @@ import pytest
 import trustme
 from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import set_enabled
-from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.front.certificates import LeafSpec
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 

@@ -20,7 +20,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from mqtt443_tools.cli import app
 from mqtt443_tools.cloud import cloud_command
-from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion

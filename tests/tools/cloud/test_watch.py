@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from mqtt443_tools.cli import app
-from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.support.errors import CommandError

@@ -15,7 +15,7 @@ import pytest
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_tools.cli import app
 from mqtt443_tools.cloud.aws_backend import AwsBackend
-from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.support.config_file import copy_ca
 from mqtt443_tools.watch import aws_messages

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt443_tools.localcore.auth.registry import Authorizer
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 
 from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.engine import Engine, InProcessFunction, MakeEngine

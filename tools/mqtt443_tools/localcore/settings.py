@@ -13,7 +13,7 @@ Not settings, because only one behaviour is emulated: a will is checked against 
 is sent; shadows and the rules engine do not exist here; 512 KB/s throughput is not held. Over WebSocket the authorizer
 is asked when CONNECT has come, since credentials can be in it: a refusal comes after the 101 and is a close. HTTP
 header names reach the authorizer as the client wrote them. What AWS leaves open about
-choosing and asking authorizers is in `auth.registry.AuthorizerRules`.
+choosing and asking authorizers is in `auth.authorizer.AuthorizerRules`.
 """
 
 from __future__ import annotations

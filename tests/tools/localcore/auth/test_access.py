@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 from mqtt443_tools.localcore.auth.access import MAX_VERDICTS, Access
-from mqtt443_tools.localcore.auth.registry import Authorizer, Grant
+from mqtt443_tools.localcore.auth.authorizer import Authorizer, Grant
 from mqtt443_tools.localcore.policy.engine import PolicySet, Verdict
 
 from tests.support.aws.authorizers import REQUEST

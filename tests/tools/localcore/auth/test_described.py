@@ -3,7 +3,7 @@
 import json
 
 from mqtt443_tools.localcore.auth.described import MAX_CHARS, MAX_NAMES, describe_event
-from mqtt443_tools.localcore.auth.registry import Request
+from mqtt443_tools.localcore.auth.request import Request
 
 
 def request(**changes: object) -> Request:

@@ -12,7 +12,9 @@ import mqtt443_authorizer
 import pytest
 from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import add_device, set_enabled
-from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry, Grant, Request
+from mqtt443_tools.localcore.auth.authorizer import Authorizer, Grant
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.localcore_errors import Refused
 

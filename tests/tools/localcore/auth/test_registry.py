@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt443_tools.localcore.auth.registry import (
-    Authorizer,
-    AuthorizerRegistry,
-    AuthorizerRules,
-    Grant,
-    Request,
-    Source,
-)
+from mqtt443_tools.localcore.auth.authorizer import Authorizer, AuthorizerRules, Grant
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
+from mqtt443_tools.localcore.auth.request import Request, Source
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.localcore_errors import Refused
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
-from mqtt443_tools.localcore.auth.registry import Authorizer
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.front.http import HttpConnection
 

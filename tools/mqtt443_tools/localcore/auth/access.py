@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mqtt443_tools.localcore.auth.registry import Grant
+from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.policy.engine import Verdict
 
 MAX_VERDICTS = 16

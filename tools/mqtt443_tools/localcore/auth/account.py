@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.auth.login_log import LoginLog
-from mqtt443_tools.localcore.auth.registry import Authorizer, AuthorizerRegistry
+from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.localcore.settings import Settings

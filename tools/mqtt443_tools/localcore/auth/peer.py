@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mqtt443_tools.localcore.auth.registry import ACCOUNT_DEFAULT, AuthorizerRegistry, Grant, Request
+from mqtt443_tools.localcore.auth.authorizer import Grant
+from mqtt443_tools.localcore.auth.registry import ACCOUNT_DEFAULT, AuthorizerRegistry
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.localcore_errors import Refused
 from mqtt443_tools.localcore.settings import Settings
 

@@ -18,8 +18,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from mqtt443_tools.localcore.auth.access import Access
+from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import Grant, Request
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.front.channel import Channel

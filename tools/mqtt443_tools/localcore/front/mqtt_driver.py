@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.auth.described import describe_event
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import Grant, Request
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.front.channel import Channel

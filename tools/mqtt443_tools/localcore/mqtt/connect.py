@@ -9,8 +9,9 @@ import dataclasses
 import uuid
 
 from mqtt443_tools.localcore.auth.access import Access
+from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import Grant, Request
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.localcore_errors import AdmissionRefusedError, PublishRefusedError, TopicError
 from mqtt443_tools.localcore.mqtt.packets import Connect, Will

@@ -12,8 +12,9 @@ import traceback
 from collections import deque
 from typing import Protocol
 
+from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.auth.peer import Peer
-from mqtt443_tools.localcore.auth.registry import Grant, Request
+from mqtt443_tools.localcore.auth.request import Request
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, explained

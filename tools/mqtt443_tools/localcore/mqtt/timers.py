@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mqtt443_tools.localcore.auth.registry import Grant
+from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.settings import Settings
 
