@@ -113,7 +113,7 @@ def test_refused_password_lists_the_causes(says: Says, tmp_path: Path, name: str
         core.add_device("board", username="user", password="right one")
         port = core.domain_port if transport == "tls" else core.port
         line = says("ClosedBeforeConnack", name, core, core.ca.read_bytes(), transport=transport, port=port)
-        assert core.next_decision("refused").reason == "NOT_AUTHENTICATED"
+        assert core.next_event("refused").reason == "NOT_AUTHENTICATED"
     assert "password" in line
 
 

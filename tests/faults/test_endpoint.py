@@ -80,7 +80,7 @@ def test_refusing_authorizer_is_rarely_asked_until_it_accepts(endpoint: RunningC
         set_enabled(store, "refused", False)
         running.relay.strike("reset")
         for _ in range(2):
-            endpoint.next_decision("refused", "NOT_AUTHENTICATED")
+            endpoint.next_event("refused", "NOT_AUTHENTICATED")
         set_enabled(store, "refused", True)
         running.wait_for_more(2)
     assert running.errors == ["ConnectionLost"] + ["ClosedBeforeConnack"] * (len(running.errors) - 1)

@@ -144,8 +144,8 @@ def test_mutated_packets_leave_the_endpoint_whole(form: Form) -> None:
                 client.vanish()
             assert engine.broker.connected() == []
             assert engine.log == []
-            accepted += any(decision.outcome == "accepted" for decision in engine.decisions)
-            engine.decisions.clear()
+            accepted += any(event.outcome == "accepted" for event in engine.events)
+            engine.events.clear()
             engine.messages.clear()
             if source.random() < 0.02:
                 engine.advance(source.choice((1, 60, 4000)))

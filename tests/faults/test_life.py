@@ -134,7 +134,7 @@ def test_refusals_are_no_reason_to_reset(endpoint: RunningCore, tmp_path: Path) 
         board.put("config.json", board.file("config.json").replace(b'"password": "', b'"password": "wrong'))
         board.on()
         for _ in range(3):
-            endpoint.next_decision("refused", "NOT_AUTHENTICATED")
+            endpoint.next_event("refused", "NOT_AUTHENTICATED")
         assert board.board.virtual.resets == [PWRON_RESET]
 
 

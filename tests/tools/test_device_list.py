@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mqtt443_tools.cli import app
 from mqtt443_tools.localcore import seen_clients
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.seen_clients import SEEN_FILE, SeenClients, last_seen
 from typer.testing import CliRunner
 
@@ -79,8 +79,8 @@ def test_list_shows_what_a_board_said_of_itself_and_keeps_it(core: RunningCore) 
     assert re.match(r"b1 +b1 +\d{4}-\d\d-\d\d \d\d:\d\d  alpn ", listed(core).splitlines()[1])
 
 
-def decision(client_id: str, outcome: Any, transport: str | None) -> Decision:
-    return Decision(
+def event(client_id: str, outcome: Any, transport: str | None) -> Event:
+    return Event(
         time=5.0,
         outcome=outcome,
         reason="",
@@ -96,10 +96,10 @@ def test_only_clients_that_were_let_in_count_and_the_oldest_go(tmp_path: Any, mo
     monkeypatch.setattr(seen_clients, "MAX_CLIENTS", 2)
     clock = ManualClock()
     seen = SeenClients(tmp_path, clock, print)
-    seen.note_decision(decision("stranger", "refused", None))
-    seen.note_decision(decision("nobody", "closed", None))
+    seen.note_event(event("stranger", "refused", None))
+    seen.note_event(event("nobody", "closed", None))
     for client_id in ("a", "b", "a", "c"):
-        seen.note_decision(decision(client_id, "accepted", "wss"))
+        seen.note_event(event(client_id, "accepted", "wss"))
     assert last_seen(tmp_path) == {}
     clock.advance(seen_clients.SAVE_S)
     assert list(last_seen(tmp_path)) == ["a", "c"]

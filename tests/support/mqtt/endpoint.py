@@ -21,7 +21,7 @@ from mqtt443_tools.localcore.auth.account import AUTHORIZER_NAME, DEVICES_FILE, 
 from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import SystemClock
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, LeafSpec
 from mqtt443_tools.localcore.front.server import LocalCore
 from mqtt443_tools.localcore.mqtt.reserved import is_presence_filter
@@ -59,13 +59,13 @@ class RunningCore:
         self.host = self.settings.name
         self.state = state
         self.messages: list[Message] = []
-        self.decisions: list[Decision] = []
+        self.events: list[Event] = []
         self.log: list[str] = []
         self._clock = clock
         self._authorizers = authorizers
         self._leaf = leaf
         self._new_messages: queue.Queue[Message] = queue.Queue()
-        self._new_decisions: queue.Queue[Decision] = queue.Queue()
+        self._new_events: queue.Queue[Event] = queue.Queue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="localcore")
         self._thread.start()
@@ -119,20 +119,18 @@ class RunningCore:
         try:
             return self._new_messages.get(timeout=timeout_s)
         except queue.Empty:
-            raise AssertionError(f"no message came; decisions: {self._story()}") from None
+            raise AssertionError(f"no message came; events: {self._story()}") from None
 
-    def next_decision(
-        self, outcome: str | None = None, reason: str | None = None, *, timeout_s: float = WAIT_S
-    ) -> Decision:
-        """The next decision with this outcome and reason; those before it are passed over."""
+    def next_event(self, outcome: str | None = None, reason: str | None = None, *, timeout_s: float = WAIT_S) -> Event:
+        """The next event with this outcome and reason; those before it are passed over."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                decision = self._new_decisions.get(timeout=max(0.0, deadline - time.monotonic()))
+                event = self._new_events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {outcome} {reason}; decisions: {self._story()}") from None
-            if outcome in {None, decision.outcome} and reason in {None, decision.reason}:
-                return decision
+                raise AssertionError(f"no {outcome} {reason}; events: {self._story()}") from None
+            if outcome in {None, event.outcome} and reason in {None, event.reason}:
+                return event
 
     def advance(self, seconds: float) -> None:
         """Let time pass on a ManualClock."""
@@ -172,7 +170,7 @@ class RunningCore:
             authorizers = list(self._authorizers)
         registry = AuthorizerRegistry(authorizers, authorizers[0].name if authorizers else None, clock)
         core = LocalCore(
-            self.settings, registry, clock=clock, decide=self._decide, log=self.log.append, leaf=self._leaf
+            self.settings, registry, clock=clock, on_event=self._on_event, log=self.log.append, leaf=self._leaf
         )
         await core.start()
         core.broker.watch(self._take)
@@ -182,9 +180,9 @@ class RunningCore:
         await self._core.stop()
         await self._registry.close()
 
-    def _decide(self, decision: Decision) -> None:
-        self.decisions.append(decision)
-        self._new_decisions.put(decision)
+    def _on_event(self, event: Event) -> None:
+        self.events.append(event)
+        self._new_events.put(event)
 
     def _take(self, message: Message) -> None:
         if is_presence_filter(message.topic):  # every client causes such events
@@ -193,7 +191,7 @@ class RunningCore:
         self._new_messages.put(message)
 
     def _story(self) -> str:
-        return "; ".join(decision.line() for decision in self.decisions) or "none"
+        return "; ".join(event.line() for event in self.events) or "none"
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=WAIT_S)

@@ -12,7 +12,7 @@ from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.mqtt.broker import Broker
@@ -83,10 +83,10 @@ class Engine:
         self.function = InProcessFunction()
         function: Any = self.function
         registry = AuthorizerRegistry([Authorizer("test", function)], "test", self.clock)
-        self.decisions: list[Decision] = []
+        self.events: list[Event] = []
         self.log: list[str] = []
         self.messages: list[Message] = []
-        self.broker = Broker(self.settings, self.clock, BrokerLog(self.decisions.append, self.clock).dropped)
+        self.broker = Broker(self.settings, self.clock, BrokerLog(self.events.append, self.clock).dropped)
         self.broker.watch(self._take)
         admission = Admission(self.settings, self.clock)
         self.context = Context(
@@ -95,7 +95,7 @@ class Engine:
             registry,
             admission,
             self.broker,
-            self.decisions.append,
+            self.events.append,
             self.log.append,
             Faults(self.clock),
         )
@@ -160,8 +160,8 @@ class Engine:
         self.loop.run_until_complete(rounds())
 
     def outcomes(self) -> list[tuple[str, str]]:
-        """All decisions so far, as outcome and reason."""
-        return [(decision.outcome, decision.reason) for decision in self.decisions]
+        """All events so far, as outcome and reason."""
+        return [(event.outcome, event.reason) for event in self.events]
 
     def payloads(self) -> list[bytes]:
         """The payloads of all messages that were published."""
@@ -191,7 +191,7 @@ class EngineClient:
         self.driver = MqttDriver(
             channel,
             Peer(endpoint, "127.0.0.1", endpoint.name, connection_id, **peer),
-            EventLog(engine.decisions.append, engine.clock, "127.0.0.1", connection_id),
+            EventLog(engine.events.append, engine.clock, "127.0.0.1", connection_id),
             engine.context,
         )
         self.mqtt = self.driver.mqtt

@@ -116,7 +116,7 @@ def test_deploy_add_connect_rotate_disable_destroy(cloud: Cloud, tmp_path: Path)
     mqtt443("device", "add", "sensor-1", "--out", str(config_file), *device)
     first = json.loads(config_file.read_text())
     with endpoint_of(cloud, tmp_path) as core:
-        assert reaches(core, first), (core.log, core.decisions)
+        assert reaches(core, first), (core.log, core.events)
         assert not reaches(core, {**first, "password": "wrong"})
         assert not reaches(core, {**first, "client_id": "sensor-2"})
 

@@ -120,9 +120,9 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     update(config, password="not the password")
     start("board", "--config", str(config))
     until(browser, lambda: "wrong password" in card(browser, "kitchen"), "a wrong password is explained")
-    click(browser, "#tab-decisions")
-    until(browser, lambda: "NOT_AUTHENTICATED: wrong password" in shown(browser), "the decision")
-    click(browser, "#decisions summary")
+    click(browser, "#tab-events")
+    until(browser, lambda: "NOT_AUTHENTICATED: wrong password" in shown(browser), "the event")
+    click(browser, "#events summary")
     steps = shown(browser)
     for step in ("TLS: TLSv1.", "SNI: localhost", "ALPN: mqtt", "Authorizer: mqtt443", '"password": "(16 bytes)"'):
         assert step in steps
@@ -149,10 +149,10 @@ def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(
     browser.get(endpoint.link)
     start("board", "--config", str(config))
     until(browser, lambda: "AUTH_ERROR" in card(browser, "kitchen"), "the refused publish")
-    click(browser, "#tab-decisions")
-    click(browser, "#decisions summary")
+    click(browser, "#tab-events")
+    click(browser, "#events summary")
     until(browser, lambda: "iot:Publish" in shown(browser), "the statement")
-    statement = json.loads(browser.find_element(By.CSS_SELECTOR, "#decisions pre[data-step^=Missing]").text)
+    statement = json.loads(browser.find_element(By.CSS_SELECTOR, "#events pre[data-step^=Missing]").text)
     assert statement["Action"] == "iot:Publish"
     assert statement["Resource"] == "<arn>:topic/telemetry/another"
     assert "statement 1 allows iot:Connect" in shown(browser), "the policy at CONNECT"
@@ -264,7 +264,7 @@ def test_every_view_is_accessible(browser: Any, endpoint: Endpoint, start: Start
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(endpoint.link)
     until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
-    for tab in ("devices", "messages", "decisions"):
+    for tab in ("devices", "messages", "events"):
         click(browser, f"#tab-{tab}")
         assert_accessible(browser)
     click(browser, "#tab-devices")
@@ -278,7 +278,7 @@ def test_page_fits_a_phone(browser: Any, endpoint: Endpoint) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(endpoint.link)
     until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
-    for tab in ("devices", "messages", "decisions"):
+    for tab in ("devices", "messages", "events"):
         click(browser, f"#tab-{tab}")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 360, tab
 
@@ -310,7 +310,7 @@ def test_hostile_payload_and_client_id_are_shown_as_text(browser: Any, endpoint:
         while tls.recv(100):
             pass
     until(browser, lambda: HOSTILE_ID in card(browser, HOSTILE_ID), "the client id as text")
-    click(browser, "#tab-decisions")
+    click(browser, "#tab-events")
     until(browser, lambda: HOSTILE_ID in shown(browser), "the client id as text")
     click(browser, "#tab-messages")
     until(browser, lambda: hostile in shown(browser), "the payload as text")

@@ -38,30 +38,30 @@ def row(number: int, client_id: str | None = "a", payload: bytes = b"{}") -> Row
     return float(number), client_id, f"telemetry/{client_id}", 1, 0, payload
 
 
-def decision(number: int) -> dict[str, Any]:
+def event(number: int) -> dict[str, Any]:
     return {"time": float(number), "outcome": "refused", "reason": "R", "detail": "d", "client_id": "a"}
 
 
 def test_what_is_kept_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / HISTORY_FILE
     history = History(path, now=lambda: 10.0)
-    history.add([row(1), row(2, "b"), row(3)], [decision(1)])
+    history.add([row(1), row(2, "b"), row(3)], [event(1)])
     history.close()
     history = History(path)
     assert history.messages() == [message(1), message(2, "b"), message(3)]
     assert history.messages(client_id="a", limit=1) == [message(3)]
     assert sorted(each["received_at"] for each in history.last_of_each_client()) == [2.0, 3.0]
-    assert history.decisions() == [decision(1)]
+    assert history.events() == [event(1)]
     history.close()
 
 
 def test_age_is_bounded(tmp_path: Path) -> None:
     history = History(tmp_path / HISTORY_FILE, max_age_s=100, now=lambda: 1000.0)
-    history.add([row(1), row(899), row(901)], [decision(1), decision(950)])
+    history.add([row(1), row(899), row(901)], [event(1), event(950)])
     for _ in range(20):
         history.add([], [])
     assert [each["received_at"] for each in history.messages()] == [901.0]
-    assert history.decisions() == [decision(950)]
+    assert history.events() == [event(950)]
     history.close()
 
 
@@ -69,7 +69,7 @@ def test_size_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
     path, limit = tmp_path / HISTORY_FILE, 1024 * 1024
     history = History(path, max_bytes=limit, now=lambda: 0.0)
     for number in range(400):
-        history.add([row(number, payload=b"x" * 8192)], [decision(number)])
+        history.add([row(number, payload=b"x" * 8192)], [event(number)])
     kept = history.messages()
     assert kept[-1]["received_at"] == 399.0
     assert 0 < len(kept) < 200
@@ -79,8 +79,8 @@ def test_size_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
 
 def test_reader_sees_what_the_endpoint_writes_meanwhile(tmp_path: Path) -> None:
     writer, reader = History(tmp_path / HISTORY_FILE), History(tmp_path / HISTORY_FILE)
-    writer.add([row(1)], [decision(1)])
-    assert (reader.messages(), reader.decisions()) == ([message(1)], [decision(1)])
+    writer.add([row(1)], [event(1)])
+    assert (reader.messages(), reader.events()) == ([message(1)], [event(1)])
     writer.close()
     reader.close()
 
@@ -138,14 +138,14 @@ def test_disk_that_fails_is_told_of_and_ends_nothing(tmp_path: Path) -> None:
 
 def test_export_writes_ndjson_and_csv(tmp_path: Path) -> None:
     history = History(tmp_path / HISTORY_FILE)
-    history.add([row(4_000_000_000, "=1+1")], [decision(4_000_000_000)])
+    history.add([row(4_000_000_000, "=1+1")], [event(4_000_000_000)])
     history.close()
     lines = CliRunner().invoke(app, ["export", "--state", str(tmp_path)]).output.splitlines()
     assert [json.loads(line) for line in lines] == [message(4_000_000_000, "=1+1")]
     rows = CliRunner().invoke(app, ["export", "--csv", "--state", str(tmp_path)]).output
     assert next(csv.DictReader(io.StringIO(rows)))["client_id"] == "'=1+1"
-    decisions = CliRunner().invoke(app, ["export", "--decisions", "--state", str(tmp_path)]).output
-    assert json.loads(decisions) == decision(4_000_000_000)
+    events = CliRunner().invoke(app, ["export", "--events", "--state", str(tmp_path)]).output
+    assert json.loads(events) == event(4_000_000_000)
 
 
 @pytest.mark.parametrize(("arguments", "wanted"), [(["--since", "soon"], "--since soon"), ([], "does not exist")])

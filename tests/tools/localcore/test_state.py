@@ -1,4 +1,4 @@
-"""What the endpoint keeps and decides beside MQTT: CA, certificates, settings, decisions."""
+"""What the endpoint keeps and tells beside MQTT: CA, certificates, settings, events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443_tools.localcore.event_log import BrokerLog, EventLog
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, CertificateError, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.localcore_errors import SettingError, StateFolderError
 from mqtt443_tools.localcore.settings import Settings
@@ -134,8 +134,8 @@ def test_limits_are_awss() -> None:
     assert (settings.session_expiry_s, settings.retry_s, settings.websocket_lifetime_s) == (3600, 960, 86_400)
 
 
-def test_decision_is_one_line() -> None:
-    decision = Decision(
+def test_event_is_one_line() -> None:
+    event = Event(
         time=NOW,
         outcome="refused",
         reason="NOT_AUTHENTICATED",
@@ -144,9 +144,9 @@ def test_decision_is_one_line() -> None:
         source="127.0.0.1",
         connection_id="",
     )
-    assert decision.line() == "refused sensor-7 from 127.0.0.1: NOT_AUTHENTICATED: the authorizer said no"
-    assert dataclasses.replace(decision, client_id=None).line().startswith("refused a client from ")
-    assert "\n" not in dataclasses.replace(decision, client_id="a\nb", detail="c\r\nd").line()
+    assert event.line() == "refused sensor-7 from 127.0.0.1: NOT_AUTHENTICATED: the authorizer said no"
+    assert dataclasses.replace(event, client_id=None).line().startswith("refused a client from ")
+    assert "\n" not in dataclasses.replace(event, client_id="a\nb", detail="c\r\nd").line()
 
 
 @given(st.text(max_size=400))

@@ -1,4 +1,4 @@
-"""What the local endpoint on this computer knows about a refusal: its last decisions, and its devices.
+"""What the local endpoint on this computer knows about a refusal: its last events, and its devices.
 
 Like AWS, localcore tells a client nothing; but the owner of the state folder may ask.
 """
@@ -63,23 +63,23 @@ class LocalEndpoint:
         return ca.exists() and load_ca(ca) == roots
 
     def mark(self) -> None:
-        """Ignore the decisions made so far."""
-        self._before = {decision.get("connection_id") for decision in self._decisions()}
+        """Ignore the events made so far."""
+        self._before = {event.get("connection_id") for event in self._events()}
 
     def why(self, config: BoardConfig) -> Broken | None:
         """Return why the endpoint refused this client since the mark; None if it does not say."""
-        for decision in reversed(self._decisions()):
-            known = None if decision.get("connection_id") in self._before else _known(decision, config.client_id)
+        for event in reversed(self._events()):
+            known = None if event.get("connection_id") in self._before else _known(event, config.client_id)
             if known is not None:
                 code, detail = known
                 is_login = code == "not_authenticated"
                 return self._login(config) if is_login else Broken(code, f"the endpoint says: {detail}")
         return None
 
-    def _decisions(self) -> list[dict[str, Any]]:
+    def _events(self) -> list[dict[str, Any]]:
         try:
             with ControlClient(self._state) as control:
-                return control.decisions()
+                return control.events()
         except ControlError:
             return []
 
@@ -96,12 +96,12 @@ class LocalEndpoint:
         return Broken(_BY_LOGIN.get(reason, "not_authenticated"), f"the authorizer says: {reason}")
 
 
-def _known(decision: dict[str, Any], client_id: str) -> tuple[str, str] | None:
-    """Return the cause and the detail if a decision is a failure of this client, else None."""
-    reason, detail = decision.get("reason"), decision.get("detail")
-    if not isinstance(reason, str) or not isinstance(detail, str) or decision.get("outcome") == "accepted":
+def _known(event: dict[str, Any], client_id: str) -> tuple[str, str] | None:
+    """Return the cause and the detail if an event is a failure of this client, else None."""
+    reason, detail = event.get("reason"), event.get("detail")
+    if not isinstance(reason, str) or not isinstance(detail, str) or event.get("outcome") == "accepted":
         return None
-    if decision.get("client_id") not in {client_id, None}:
+    if event.get("client_id") not in {client_id, None}:
         return None
     by_detail = next((code for part, code in _BY_DETAIL.items() if part in detail), None)
     code = by_detail or _BY_REASON.get(reason)

@@ -18,13 +18,13 @@ from mqtt443_tools.support.posix import needs_posix
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 FIELDS = {
     "messages": ("received_at", "client_id", "topic", "qos", "retain", "payload"),
-    "decisions": ("time", "outcome", "reason", "detail", "client_id", "source", "connection_id"),
+    "events": ("time", "outcome", "reason", "detail", "client_id", "source", "connection_id"),
 }
 
 
 def export(
     *,
-    decisions: Annotated[bool, typer.Option("--decisions", help="Write decisions, not messages.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Write events, not messages.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV; default: one JSON object per line.")] = False,
     since: Annotated[str, typer.Option(help="How far back: a number with s, m, h or d.")] = "7d",
     state: StateOption = STATE,
@@ -40,7 +40,7 @@ def export(
     path = state / HISTORY_FILE
     if not path.exists():
         raise CommandError(f"{path} does not exist; `mqtt443 local --state {state}` writes it while it runs")
-    kind = "decisions" if decisions else "messages"
+    kind = "events" if events else "messages"
     history = History(path)
     try:
         rows = history.export(kind, time.time() - seconds)

@@ -23,7 +23,7 @@ RETRY_S = 1.0
 MAX_INCOMING = 10_000
 MAX_WAITING = 1000
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-MAX_DECISIONS = 500
+MAX_EVENTS = 500
 
 
 class Page:
@@ -35,7 +35,7 @@ class Page:
         self._bytes = 0
         self._dropped = 0
         self._state: dict[str, Any] = {}
-        self._decisions: deque[dict[str, Any]] = deque(maxlen=MAX_DECISIONS)
+        self._events: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)
 
     def add(self, messages: list[Message], dropped: int) -> None:
         """Let messages wait; the oldest make way, and are counted."""
@@ -48,10 +48,10 @@ class Page:
                 self._dropped += 1
         self.news.set()
 
-    def tell(self, state: dict[str, Any], decisions: list[dict[str, Any]]) -> None:
-        """Let the newest state and decisions wait."""
+    def tell(self, state: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        """Let the newest state and events wait."""
         self._state |= state
-        self._decisions.extend(decisions)
+        self._events.extend(events)
         self.news.set()
 
     def batch(self) -> dict[str, Any]:
@@ -60,11 +60,11 @@ class Page:
         batch = {
             "messages": list(self._messages),
             "dropped": self._dropped,
-            "decisions": list(self._decisions),
+            "events": list(self._events),
             **self._state,
         }
         self._messages.clear()
-        self._decisions.clear()
+        self._events.clear()
         self._bytes = self._dropped = 0
         self._state = {}
         return batch
@@ -139,30 +139,30 @@ class Feed:
             else:
                 logins = {login.get("connection"): login for login in status.logins}
                 fresh = []
-                for decision in status.decisions:
-                    if self._is_new(_key(decision)):
-                        fresh.append({**decision, "login": logins.get(decision.get("connection_id"))})
+                for event in status.events:
+                    if self._is_new(_key(event)):
+                        fresh.append({**event, "login": logins.get(event.get("connection_id"))})
                 faults = None if status.faults is None else list(status.faults)
                 self._change({"online": list(status.online), "problem": None, "faults": faults}, fresh)
             await asyncio.sleep(STATUS_S)
 
-    def _change(self, state: dict[str, Any], decisions: list[dict[str, Any]]) -> None:
-        if state == self._state and not decisions:
+    def _change(self, state: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        if state == self._state and not events:
             return
         news = {name: value for name, value in state.items() if value != self._state[name]}
         self._state = state
         for page in self._pages:
-            page.tell(news, decisions)
+            page.tell(news, events)
 
     def _is_new(self, key: tuple[object, ...]) -> bool:
         if key in self._known:
             return False
         self._known.add(key)
         self._order.append(key)
-        if len(self._order) > 2 * MAX_DECISIONS:
+        if len(self._order) > 2 * MAX_EVENTS:
             self._known.discard(self._order.popleft())
         return True
 
 
-def _key(decision: dict[str, Any]) -> tuple[object, ...]:
-    return (decision["time"], decision["connection_id"], decision["reason"], decision["detail"])
+def _key(event: dict[str, Any]) -> tuple[object, ...]:
+    return (event["time"], event["connection_id"], event["reason"], event["detail"])

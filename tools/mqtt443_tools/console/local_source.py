@@ -42,10 +42,10 @@ class LocalSource:
         with ControlClient(self._state) as control:
             online = control.clients()
         with ControlClient(self._state) as control:
-            decisions, logins = control.decisions_and_logins()
+            events, logins = control.events_and_logins()
         with ControlClient(self._state) as control:
             faults = control.faults()
-        return Status(online, decisions, logins, faults)
+        return Status(online, events, logins, faults)
 
     @property
     def fault_meanings(self) -> dict[str, str]:

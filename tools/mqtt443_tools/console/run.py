@@ -38,7 +38,7 @@ def run_local(state: Path, *, port: int, until_stdin_ends: bool = False) -> None
     try:
         with socket.create_server(("127.0.0.1", port)) as listener:
             access = Access(listener.getsockname()[1])
-            web = Web(source, Feed(source, history.decisions()), history, access)
+            web = Web(source, Feed(source, history.events()), history, access)
             asyncio.run(_serve(web, access, listener, until_stdin_ends=until_stdin_ends))
     except OSError as error:
         raise CommandError(f"cannot listen on port {port}: {os.strerror(error.errno or 0)}; try --port 0") from None

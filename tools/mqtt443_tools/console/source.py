@@ -19,13 +19,13 @@ class Status:
 
     Attributes:
         online: client ids that are connected.
-        decisions: the last ones, oldest first, with the fields of localcore's `Decision`.
+        events: the last ones, oldest first, with the fields of localcore's `Event`.
         logins: the last log lines of the authorizer as objects, oldest first.
         faults: those that are on, as localcore's `Faults.listed`; None if the endpoint has none to inject.
     """
 
     online: Sequence[str]
-    decisions: Sequence[dict[str, Any]]
+    events: Sequence[dict[str, Any]]
     logins: Sequence[dict[str, Any]]
     faults: Sequence[dict[str, Any]] | None = None
 

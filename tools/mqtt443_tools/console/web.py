@@ -108,7 +108,7 @@ class Web:
             "fault_meanings": self._source.fault_meanings,
             "last": self._history.last_of_each_client(),
             "messages": self._history.messages(limit=SNAPSHOT_MESSAGES),
-            "decisions": self._history.decisions(),
+            "events": self._history.events(),
         }
 
     async def _devices(self, _: Request) -> Response:

@@ -1,6 +1,6 @@
 """The command `mqtt443 local`: runs the local AWS IoT Core endpoint until it is told to stop.
 
-A thin shell over mqtt443_tools.localcore: decisions and the Lambda's log go to standard error, `ready ...` to standard
+A thin shell over mqtt443_tools.localcore: events and the Lambda's log go to standard error, `ready ...` to standard
 output.
 """
 
@@ -30,7 +30,7 @@ from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.posix import needs_posix
 
 if TYPE_CHECKING:
-    from mqtt443_tools.localcore.events import Decision
+    from mqtt443_tools.localcore.events import Event
     from mqtt443_tools.localcore.history_writer import HistoryWriter
     from mqtt443_tools.localcore.settings import Settings
 
@@ -190,7 +190,7 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
 
     Args:
         settings: of the endpoint.
-        console: gets a line for each decision, and the Lambda's log.
+        console: gets a line for each event, and the Lambda's log.
         code: folder with the authorizer's code.
         has_page: serve the live page in the browser.
 
@@ -210,11 +210,11 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
             logins.append(login)
         console.say(describe_log(line.rstrip()), style="dim")
 
-    def decide(decision: "Decision") -> None:
+    def on_event(event: "Event") -> None:
         if writer is not None:
-            writer.take_decision(decision)
-        at = time.strftime("%H:%M:%S", time.localtime(decision.time))
-        console.say(f"{at} {decision.line()}", style=STYLES[decision.outcome])
+            writer.take_event(event)
+        at = time.strftime("%H:%M:%S", time.localtime(event.time))
+        console.say(f"{at} {event.line()}", style=STYLES[event.outcome])
 
     def complain(odd: "sys.UnraisableHookArgs") -> None:
         log(f"{type(odd.exc_value).__name__} in a callback; only its connection was closed")
@@ -226,7 +226,7 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     registry = product_registry(settings, clock, log, code)
-    core = LocalCore(settings, registry, clock=clock, decide=decide, log=log, logins=logins)
+    core = LocalCore(settings, registry, clock=clock, on_event=on_event, log=log, logins=logins)
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(registry.close)
         cleanup.push_async_callback(core.stop)

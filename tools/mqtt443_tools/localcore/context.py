@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import Clock
-from mqtt443_tools.localcore.events import DecisionSink
+from mqtt443_tools.localcore.events import EventSink
 from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.connect import Admission
@@ -24,7 +24,7 @@ class Context:
     registry: AuthorizerRegistry
     admission: Admission
     broker: Broker
-    decide: DecisionSink
+    on_event: EventSink
     log: Callable[[str], None]
     faults: Faults
     services: ReservedServices = field(default_factory=NoServices)

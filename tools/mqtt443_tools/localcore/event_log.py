@@ -6,7 +6,7 @@ from typing import Any
 
 from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.drops import Drops
-from mqtt443_tools.localcore.events import Decision, DecisionSink, Outcome
+from mqtt443_tools.localcore.events import Event, EventSink, Outcome
 
 
 class EventLog:
@@ -21,7 +21,7 @@ class EventLog:
     about; it is emptied once a client is accepted, so that an idle connection does not keep it.
     """
 
-    def __init__(self, sink: DecisionSink, clock: Clock, source: str, connection_id: str) -> None:
+    def __init__(self, sink: EventSink, clock: Clock, source: str, connection_id: str) -> None:
         self.client_id: str | None = None
         self.transport: str | None = None
         self.facts: dict[str, Any] = {}
@@ -32,9 +32,9 @@ class EventLog:
         self._drops = Drops[str](clock, lambda reason, detail: self.write("dropped", reason, detail))
 
     def write(self, outcome: Outcome, reason: str, detail: str) -> None:
-        """Write one decision."""
+        """Write one event."""
         self._sink(
-            Decision(
+            Event(
                 time=self._clock.time(),
                 outcome=outcome,
                 reason=reason,
@@ -59,9 +59,9 @@ class EventLog:
 
 
 class BrokerLog:
-    """Decisions about clients that are not connected, or about nobody in particular."""
+    """Events about clients that are not connected, or about nobody in particular."""
 
-    def __init__(self, sink: DecisionSink, clock: Clock) -> None:
+    def __init__(self, sink: EventSink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
         self._drops = Drops[tuple[str | None, str]](clock, self._write)

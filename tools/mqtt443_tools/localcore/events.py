@@ -1,6 +1,6 @@
-"""What the endpoint decided about a client, and why, as data and as one line of text.
+"""What happened to a client at the endpoint, and why, as data and as one line of text.
 
-AWS tells a 3.1.1 client nothing: it only closes. So every decision goes to a sink, a callable that is passed in. Text
+AWS tells a 3.1.1 client nothing: it only closes. So every event goes to a sink, a callable that is passed in. Text
 from the network is escaped and cut here, and nothing here ever holds a secret. Printing is the caller's.
 """
 
@@ -18,8 +18,8 @@ dropped: a message was not delivered, the connection lives on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """One decision.
+class Event:
+    """One event.
 
     Args:
         time: unix seconds.
@@ -44,9 +44,9 @@ class Decision:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def line(self) -> str:
-        """Return the decision as one printable line."""
+        """Return the event as one printable line."""
         who = printable(self.client_id) if self.client_id else "a client"
         return f"{self.outcome} {who} from {self.source}: {self.reason}: {printable(self.detail)}"
 
 
-DecisionSink = Callable[[Decision], None]
+EventSink = Callable[[Event], None]

@@ -31,13 +31,13 @@ CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY, received_at REAL NOT NULL, client_id TEXT, topic TEXT NOT NULL,
     qos INTEGER NOT NULL, retain INTEGER NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS messages_of_client ON messages (client_id, id);
-CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, time REAL NOT NULL, decision TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL NOT NULL, event TEXT NOT NULL);
 """
 _COLUMNS = "received_at, client_id, topic, qos, retain, payload"
 
 
 class History:
-    """Messages and decisions on disk.
+    """Messages and events on disk.
 
     Args:
         path: the database; its folder exists.
@@ -73,13 +73,13 @@ class History:
         with self._lock:
             self._db.close()
 
-    def add(self, messages: Sequence[Row], decisions: Sequence[dict[str, Any]]) -> None:
+    def add(self, messages: Sequence[Row], events: Sequence[dict[str, Any]]) -> None:
         """Keep messages and events, and let go of the oldest beyond the bounds. Raises sqlite3.Error."""
         insert = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
-        texts = [(each["time"], json.dumps(each)) for each in decisions]
+        texts = [(each["time"], json.dumps(each)) for each in events]
         with self._lock, transaction(self._db):
             self._db.executemany(insert, messages)
-            self._db.executemany("INSERT INTO decisions (time, decision) VALUES (?, ?)", texts)
+            self._db.executemany("INSERT INTO events (time, event) VALUES (?, ?)", texts)
             self._adds += 1
             if self._adds % ADDS_BETWEEN_PRUNES == 0:
                 self._prune()
@@ -98,22 +98,22 @@ class History:
         with self._lock:
             return [_message(row) for row in self._db.execute(query)]
 
-    def decisions(self, limit: int = 500) -> list[dict[str, Any]]:
-        """Return the last decisions, oldest first."""
+    def events(self, limit: int = 500) -> list[dict[str, Any]]:
+        """Return the last events, oldest first."""
         with self._lock:
-            rows = self._db.execute("SELECT decision FROM decisions ORDER BY id DESC LIMIT ?", [limit]).fetchall()
+            rows = self._db.execute("SELECT event FROM events ORDER BY id DESC LIMIT ?", [limit]).fetchall()
         return [json.loads(row[0]) for row in reversed(rows)]
 
     def export(self, kind: str, since: float) -> Iterator[dict[str, Any]]:
-        """Yield all messages or decisions since a time, oldest first.
+        """Yield all messages or events since a time, oldest first.
 
         Args:
-            kind: "messages" or "decisions".
+            kind: "messages" or "events".
             since: Unix seconds.
         """
-        if kind == "decisions":
-            for (decision,) in self._db.execute("SELECT decision FROM decisions WHERE time >= ? ORDER BY id", [since]):
-                yield json.loads(decision)
+        if kind == "events":
+            for (event,) in self._db.execute("SELECT event FROM events WHERE time >= ? ORDER BY id", [since]):
+                yield json.loads(event)
             return
         query = f"SELECT {_COLUMNS} FROM messages WHERE received_at >= ? ORDER BY id"  # noqa: S608 - constants
         for row in self._db.execute(query, [since]):
@@ -124,10 +124,10 @@ class History:
         self._db.execute(
             "DELETE FROM messages WHERE id <= (SELECT MAX(id) FROM messages WHERE received_at < ?)", [oldest]
         )
-        self._db.execute("DELETE FROM decisions WHERE id <= (SELECT MAX(id) FROM decisions WHERE time < ?)", [oldest])
+        self._db.execute("DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events WHERE time < ?)", [oldest])
         while self._used_bytes() > self._max_bytes:
             deleted = 0
-            for table in ("messages", "decisions"):
+            for table in ("messages", "events"):
                 tenth = f"SELECT MIN(id) + (MAX(id) - MIN(id)) / 10 FROM {table}"  # noqa: S608 - constants
                 deleted += self._db.execute(f"DELETE FROM {table} WHERE id <= ({tenth})").rowcount  # noqa: S608
             if not deleted:

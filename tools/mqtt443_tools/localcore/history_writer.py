@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.history import HISTORY_FILE, History, Row
 from mqtt443_tools.localcore.mqtt.session import Message
 
@@ -34,7 +34,7 @@ class HistoryWriter:
         self._log = log
         self._rows: list[Row] = []
         self._bytes = 0
-        self._decisions: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
         self._lost = 0
 
     def take_message(self, message: Message) -> None:
@@ -54,25 +54,25 @@ class HistoryWriter:
             )
         )
 
-    def take_decision(self, decision: Decision) -> None:
+    def take_event(self, event: Event) -> None:
         """Keep an event, unless too many wait for the disk."""
-        if len(self._decisions) >= MAX_WAITING:
+        if len(self._events) >= MAX_WAITING:
             self._lost += 1
             return
-        logins = (login for login in self._logins if login.get("connection") == decision.connection_id)
-        self._decisions.append({**dataclasses.asdict(decision), "login": next(logins, None)})
+        logins = (login for login in self._logins if login.get("connection") == event.connection_id)
+        self._events.append({**dataclasses.asdict(event), "login": next(logins, None)})
 
     async def flush(self) -> None:
         """Write what waits."""
-        rows, decisions, lost = self._rows, self._decisions, self._lost
-        self._rows, self._decisions, self._bytes, self._lost = [], [], 0, 0
+        rows, events, lost = self._rows, self._events, self._lost
+        self._rows, self._events, self._bytes, self._lost = [], [], 0, 0
         if lost:
             self._log(f"history: {lost} messages and events came faster than the disk takes them, and are not kept")
-        if rows or decisions:
+        if rows or events:
             try:
-                await asyncio.to_thread(self._history.add, rows, decisions)
+                await asyncio.to_thread(self._history.add, rows, events)
             except sqlite3.Error as error:
-                self._log(f"history: {len(rows) + len(decisions)} messages and events are not kept: {error}")
+                self._log(f"history: {len(rows) + len(events)} messages and events are not kept: {error}")
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from typing import Any
 from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.localcore.clock import Clock, Handle
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 
 SEEN_FILE = "seen.json"
 MAX_CLIENTS = 10_000
@@ -71,14 +71,14 @@ class SeenClients:
         content = {client_id: asdict(seen) for client_id, seen in self._clients.items()}
         write_private(self._path, json.dumps(content).encode() + b"\n")
 
-    def note_decision(self, decision: Decision) -> None:
+    def note_event(self, event: Event) -> None:
         """Take notice of the begin and the end of a connection."""
-        if decision.client_id is None:
+        if event.client_id is None:
             return
-        if decision.transport is not None and decision.outcome == "accepted":
-            self._note(decision.client_id, decision.time, transport=decision.transport)
-        elif decision.outcome == "closed" and decision.client_id in self._clients:
-            self._note(decision.client_id, decision.time)
+        if event.transport is not None and event.outcome == "accepted":
+            self._note(event.client_id, event.time, transport=event.transport)
+        elif event.outcome == "closed" and event.client_id in self._clients:
+            self._note(event.client_id, event.time)
 
     def note_message(self, client_id: str | None, payload: bytes, at: float) -> None:
         """Take notice of a message."""

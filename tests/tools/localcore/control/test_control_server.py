@@ -101,7 +101,7 @@ def test_connection_can_be_cut(core: RunningCore) -> None:
         with asking(core, request) as answers:
             assert json.loads(answers.readline()) == {"disconnected": True}
         assert client.receive() is None
-    assert core.next_decision("closed").reason == "API_INITIATED_DISCONNECT"
+    assert core.next_event("closed").reason == "API_INITIATED_DISCONNECT"
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_no_endpoint_is_one_clear_error(tmp_path: Path) -> None:
         ControlClient(tmp_path)
 
 
-def test_last_decisions_can_be_asked_for(core: RunningCore) -> None:
+def test_last_events_can_be_asked_for(core: RunningCore) -> None:
     core.add_device("dev-1", username="u", password="p" * 12)
     with RawClient(core) as client:
         client.send(client_connect("dev-1", username="u", password=b"wrong"))
         assert client.receive() is None
-    core.next_decision("refused", "NOT_AUTHENTICATED")
+    core.next_event("refused", "NOT_AUTHENTICATED")
     with ControlClient(core.state) as control:
-        [decision] = control.decisions()
-    assert (decision["client_id"], decision["reason"]) == ("dev-1", "NOT_AUTHENTICATED")
-    assert "wrong" not in json.dumps(decision)
+        [event] = control.events()
+    assert (event["client_id"], event["reason"]) == ("dev-1", "NOT_AUTHENTICATED")
+    assert "wrong" not in json.dumps(event)

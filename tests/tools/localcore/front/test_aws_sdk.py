@@ -83,13 +83,13 @@ def test_sdk_connects_and_publishes(
         message = registered.next_message()
     assert (message.topic, message.payload, message.client_id) == (TOPIC, b"from the SDK", CLIENT_ID)
     protocol = {"direct": "MQTT, ", "websockets": "MQTT over WebSocket, "}[connect.protocol]  # type: ignore[attr-defined]
-    assert registered.next_decision("accepted").detail.startswith(protocol)
+    assert registered.next_event("accepted").detail.startswith(protocol)
     assert tunnel.asked == (["CONNECT localhost:443 HTTP/1.1"] if protocol == "MQTT, " else [])
 
 
 def test_sdk_names_an_authorizer(registered: RunningCore, connect: Callable[..., mqtt.Connection]) -> None:
     with connected(connect(auth_authorizer_name="mqtt443")):
-        assert "authorizer mqtt443" in registered.next_decision("accepted").detail
+        assert "authorizer mqtt443" in registered.next_event("accepted").detail
 
 
 def test_sdk_gets_its_commands(registered: RunningCore, connect: Callable[..., mqtt.Connection]) -> None:
@@ -112,5 +112,5 @@ def test_sdk_sees_a_hang_up_where_it_is_refused(
 ) -> None:
     with pytest.raises(AwsCrtError, match=r"UNEXPECTED_HANGUP|SOCKET_CLOSED|CONNECTION_CLOSED"):
         result(connect(password="wrong").connect())
-    assert registered.next_decision("refused").reason == "NOT_AUTHENTICATED"
+    assert registered.next_event("refused").reason == "NOT_AUTHENTICATED"
     assert registered.messages == []

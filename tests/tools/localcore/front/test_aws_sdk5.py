@@ -93,7 +93,7 @@ def test_the_sdk_learns_what_this_server_can_do(core: RunningCore, make: Callabl
     assert settings.server_keep_alive_sec == 1200
     assert not settings.subscription_identifiers_available
     assert not settings.rejoined_session
-    assert core.next_decision("accepted").detail.startswith("MQTT 5")
+    assert core.next_event("accepted").detail.startswith("MQTT 5")
 
 
 def test_the_sdk_publishes_and_gets_a_command_with_its_properties(core: RunningCore, make: Callable[..., Sdk]) -> None:
@@ -151,7 +151,7 @@ def test_the_sdk_is_told_why_it_is_refused(
         connack = result(sdk.refused).connack_packet
     assert connack.reason_code == mqtt5.ConnectReasonCode.NOT_AUTHORIZED
     assert connack.reason_string == f"the authorizer said no (isAuthenticated false): {cause}"
-    assert core.next_decision("refused").reason == "NOT_AUTHENTICATED"
+    assert core.next_event("refused").reason == "NOT_AUTHENTICATED"
 
 
 def test_the_sdk_is_told_what_its_policy_lacks(make: Callable[..., Sdk]) -> None:

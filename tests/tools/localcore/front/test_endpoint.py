@@ -44,7 +44,7 @@ def test_mqtt_with_alpn_and_sni_works_on_tls_1_2_and_1_3(registered: RunningCore
         assert tls.selected_alpn_protocol() == "mqtt"
         tls.sendall(PINGREQ)
         assert tls.recv(1) == b""
-    assert registered.next_decision("refused").reason == "CLIENT_ERROR"
+    assert registered.next_event("refused").reason == "CLIENT_ERROR"
 
 
 def test_old_tls_version_is_refused(core: RunningCore) -> None:
@@ -57,16 +57,16 @@ def test_old_tls_version_is_refused(core: RunningCore) -> None:
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         context.wrap_socket(raw, server_hostname="localhost")
-    assert core.next_decision("refused").reason == "TLS_ERROR"
+    assert core.next_event("refused").reason == "TLS_ERROR"
 
 
 @pytest.mark.parametrize(("sni", "said"), [("example.com", "'example.com'"), (None, "no SNI")])
 def test_wrong_or_missing_sni_gets_the_alert_and_is_logged(core: RunningCore, sni: str | None, said: str) -> None:
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
         RawClient(core, sni=sni)
-    decision = core.next_decision("refused")
-    assert decision.reason == "SNI_MISUSED"
-    assert said in decision.detail
+    event = core.next_event("refused")
+    assert event.reason == "SNI_MISUSED"
+    assert said in event.detail
 
 
 def test_name_is_compared_without_case(registered: RunningCore) -> None:
@@ -79,7 +79,7 @@ def test_alpn_for_client_certificates_is_refused(core: RunningCore, alpn: str) -
     with RawClient(core, alpn=[alpn]) as client:
         assert client.socket.selected_alpn_protocol() == alpn
         assert client.receive() is None
-    assert core.next_decision("refused").reason == "NO_CLIENT_CERTIFICATE"
+    assert core.next_event("refused").reason == "NO_CLIENT_CERTIFICATE"
 
 
 @pytest.mark.parametrize("alpn", [(), ("http/1.1",), ("mqttv5",)])
@@ -89,8 +89,8 @@ def test_raw_mqtt_without_alpn_is_refused_with_the_next_step_in_the_log(
     with RawClient(registered, alpn=alpn) as client:
         client.send(client_connect("dev-1", "dev-1", PASSWORD.encode()))
         assert client.receive() is None
-    decision = registered.next_decision("refused")
-    assert (decision.reason, "raw MQTT without ALPN: offer ALPN mqtt" in decision.detail) == ("NO_ALPN", True)
+    event = registered.next_event("refused")
+    assert (event.reason, "raw MQTT without ALPN: offer ALPN mqtt" in event.detail) == ("NO_ALPN", True)
 
 
 def test_mqtt_wins_where_a_client_offers_more(registered: RunningCore) -> None:
@@ -103,8 +103,8 @@ def test_plain_bytes_are_refused_and_explained(core: RunningCore) -> None:
         raw.sendall(client_connect("dev-1", "dev-1", PASSWORD.encode()))
         while raw.recv(1024):
             pass
-    decision = core.next_decision("refused")
-    assert (decision.reason, decision.detail) == ("TLS_ERROR", "these bytes are not TLS")
+    event = core.next_event("refused")
+    assert (event.reason, event.detail) == ("TLS_ERROR", "these bytes are not TLS")
 
 
 def test_client_that_does_not_trust_the_ca_is_explained(core: RunningCore) -> None:
@@ -114,7 +114,7 @@ def test_client_that_does_not_trust_the_ca_is_explained(core: RunningCore) -> No
         pytest.raises(ssl.SSLCertVerificationError),
     ):
         context.wrap_socket(raw, server_hostname="localhost")
-    assert "give it ca.pem" in core.next_decision("refused").detail
+    assert "give it ca.pem" in core.next_event("refused").detail
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_handshake_that_does_not_end_is_cut(tmp_path: Path) -> None:
         socket.create_connection((core.host, core.port), 20) as raw,
     ):
         assert raw.recv(1) == b""
-        assert "did not end in time" in core.next_decision("refused").detail
+        assert "did not end in time" in core.next_event("refused").detail
 
 
 def test_message_goes_from_one_client_to_another(core: RunningCore) -> None:
@@ -172,7 +172,7 @@ def test_bad_bytes_close_that_connection_and_no_other(registered: RunningCore, d
         assert bad.receive() is None
         good.send(PINGREQ)
         assert good.receive() == Pingresp()
-    assert registered.next_decision("refused").reason == "CLIENT_ERROR"
+    assert registered.next_event("refused").reason == "CLIENT_ERROR"
 
 
 def test_internal_error_closes_one_connection_and_logs_its_class(registered: RunningCore) -> None:
@@ -185,7 +185,7 @@ def test_internal_error_closes_one_connection_and_logs_its_class(registered: Run
         unlucky.send(client_publish("telemetry/dev-1", b"x"))
         assert unlucky.receive() is None
         assert good.connect() == Connack(0)
-    assert registered.next_decision("closed").detail == "internal error: KeyError"
+    assert registered.next_event("closed").detail == "internal error: KeyError"
     assert any("a bug" in entry for entry in registered.log)
 
 
@@ -200,9 +200,9 @@ def test_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
             publisher.connect("pub")
             for _ in range(200):  # 25 MB: far more than the kernel's buffers take
                 publisher.send(client_publish("news", bytes(128_000)))
-            decision = core.next_decision("closed")
-            assert (decision.client_id, decision.reason) == ("sub", "CONNECTION_LOST")
-            assert "does not read" in decision.detail
+            event = core.next_event("closed")
+            assert (event.client_id, event.reason) == ("sub", "CONNECTION_LOST")
+            assert "does not read" in event.detail
 
 
 def test_answer_does_not_wait_for_delivery_of_the_previous_one(registered: RunningCore) -> None:
@@ -223,7 +223,7 @@ def test_client_that_vanishes_is_noticed(registered: RunningCore) -> None:
     with RawClient(registered) as client:
         client.connect()
         client.socket.unwrap().close()
-    assert registered.next_decision("closed").reason == "CONNECTION_LOST"
+    assert registered.next_event("closed").reason == "CONNECTION_LOST"
 
 
 def test_stopping_closes_the_clients_and_leaves_nothing_behind(registered: RunningCore) -> None:
@@ -231,7 +231,7 @@ def test_stopping_closes_the_clients_and_leaves_nothing_behind(registered: Runni
         client.connect()
         registered.stop()
         assert client.receive() is None
-    assert registered.decisions[-1].reason == "SERVER_INITIATED_DISCONNECT"
+    assert registered.events[-1].reason == "SERVER_INITIATED_DISCONNECT"
     assert not (registered.state / "control.json").exists()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((registered.host, registered.port), 20)
@@ -244,7 +244,7 @@ def test_more_connections_than_allowed_are_closed_at_once(tmp_path: Path) -> Non
             client.connect()
             with pytest.raises((ConnectionError, ssl.SSLError)):
                 RawClient(core)
-        assert core.next_decision("refused").reason == "THROTTLED"
+        assert core.next_event("refused").reason == "THROTTLED"
 
 
 class TestDomainConfiguration:
@@ -271,7 +271,7 @@ class TestDomainConfiguration:
         for port, sni in ((core.domain_port, "localhost"), (core.port, self.NAME)):
             with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
                 RawClient(core, sni=sni, port=port)
-            assert core.next_decision("refused").reason == "SNI_MISUSED"
+            assert core.next_event("refused").reason == "SNI_MISUSED"
 
     def test_alpn_can_be_refused_there(self, tmp_path: Path) -> None:
         with (
@@ -279,7 +279,7 @@ class TestDomainConfiguration:
             RawClient(core, sni=self.NAME, port=core.domain_port) as client,
         ):
             assert client.receive() is None
-            assert core.next_decision("refused").reason == "ALPN"
+            assert core.next_event("refused").reason == "ALPN"
 
 
 def test_invalid_setting_is_refused_before_the_endpoint_listens(tmp_path: Path) -> None:

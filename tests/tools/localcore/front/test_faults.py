@@ -34,8 +34,8 @@ def test_wrong_certificate_ends_one_handshake_of_a_client_that_checks(registered
         control.switch_fault("dev-1", Fault.WRONG_CERTIFICATE, on=True)
     with pytest.raises(ssl.SSLCertVerificationError), RawClient(registered):
         pass
-    decision = registered.next_decision("refused", FAULT_INJECTED)
-    assert (decision.client_id, "does not trust this CA" in decision.detail) == ("dev-1", True)
+    event = registered.next_event("refused", FAULT_INJECTED)
+    assert (event.client_id, "does not trust this CA" in event.detail) == ("dev-1", True)
     with RawClient(registered) as client:
         client.connect("dev-1")
 
@@ -50,8 +50,8 @@ def test_client_that_accepts_the_wrong_certificate_is_told_of(registered: Runnin
         socket.create_connection((registered.host, registered.port), 20) as raw,
         context.wrap_socket(raw, server_hostname="localhost"),
     ):
-        decision = registered.next_decision("refused", FAULT_INJECTED)
-    assert "does not check" in decision.detail
+        event = registered.next_event("refused", FAULT_INJECTED)
+    assert "does not check" in event.detail
 
 
 def test_fault_that_needs_a_new_connection_ends_the_one_that_is_up(registered: RunningCore) -> None:
@@ -72,7 +72,7 @@ def test_stall_is_felt_by_a_connection_that_is_up_and_ends_with_the_fault(regist
         client.connect("dev-1")
         command(registered, "dev-1", "stall")
         client.send(client_publish("telemetry/dev-1", b"x", 1, packet_id=5))
-        registered.next_decision("dropped", FAULT_INJECTED)
+        registered.next_event("dropped", FAULT_INJECTED)
         assert registered.messages == []
         command(registered, "--off")
         assert client.receive() is not None

@@ -63,4 +63,4 @@ def test_device_connects_while_half_open_handshakes_fill_the_limit(tmp_path: Pat
             assert client.connect("device", password) == Connack(0)
             client.send(client_publish("telemetry/device", b"x", 1))
             assert client.receive() == Puback(1)
-        assert core.next_decision("refused", "THROTTLED").source == "127.0.0.2"
+        assert core.next_event("refused", "THROTTLED").source == "127.0.0.2"

@@ -90,7 +90,7 @@ class TestPublish:
         assert answer == (200, "OK")
         message = registered.next_message()
         assert (message.topic, message.payload, message.qos, message.client_id) == ("telemetry/dev-1", b"{}", 1, None)
-        assert registered.next_decision("accepted").reason == "HTTP_PUBLISH"
+        assert registered.next_event("accepted").reason == "HTTP_PUBLISH"
 
     def test_wrong_password_gets_403_and_nothing_through(self, registered: RunningCore) -> None:
         with https(registered) as connection:
@@ -99,15 +99,15 @@ class TestPublish:
             )
         assert (status, message) == (403, "Forbidden")
         assert registered.messages == []
-        decision = registered.next_decision("refused")
-        assert decision.reason == "NOT_AUTHENTICATED"
+        event = registered.next_event("refused")
+        assert event.reason == "NOT_AUTHENTICATED"
 
     def test_topic_that_the_policy_does_not_name_gets_403(self, registered: RunningCore) -> None:
         with https(registered) as connection:
             status, _ = ask(connection, "POST", "/topics/telemetry/other", b"x", Authorization=basic("dev-1", PASSWORD))
         assert status == 403
         assert registered.messages == []
-        assert "iot:Publish" in registered.next_decision("refused", "AUTHORIZATION_FAILURE").detail
+        assert "iot:Publish" in registered.next_event("refused", "AUTHORIZATION_FAILURE").detail
 
     def test_authorizer_gets_headers_and_query(self, scripted: RunningCore, function: InProcessFunction) -> None:
         with https(scripted) as connection:
@@ -149,7 +149,7 @@ class TestPublish:
         with https(scripted) as connection:
             assert ask(connection, method, target)[0] == status
         assert scripted.messages == []
-        assert scripted.next_decision("refused").reason == f"HTTP_{status}"
+        assert scripted.next_event("refused").reason == f"HTTP_{status}"
 
     @pytest.mark.parametrize(("method", "target", "allow"), [("GET", "/topics/t", "POST"), ("POST", "/mqtt", "GET")])
     def test_wrong_method_is_told_the_right_one(
@@ -164,7 +164,7 @@ class TestPublish:
         channel = DeafChannel()
         client: Any = channel
         peer = Peer(Endpoint("localhost", is_domain=False), "127.0.0.1", "localhost", "1")
-        event_log = EventLog(engine.decisions.append, engine.clock, "127.0.0.1", "1")
+        event_log = EventLog(engine.events.append, engine.clock, "127.0.0.1", "1")
         request = b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\n\r\n"
         engine.loop.run_until_complete(HttpConnection(client, peer, event_log, engine.context).run(request * 3))
         assert (channel.answers, channel.aborted) == (1, True)
@@ -199,7 +199,7 @@ class TestPublish:
     def test_silence_after_the_handshake_is_given_up(self, tmp_path: Path) -> None:
         with RunningCore(tmp_path / "state", http_timeout_s=1) as core, RawClient(core, alpn=[]) as client:
             assert client.read() == b""
-            assert core.next_decision("refused").reason == "NO_REQUEST"
+            assert core.next_event("refused").reason == "NO_REQUEST"
 
 
 class TestCaching:

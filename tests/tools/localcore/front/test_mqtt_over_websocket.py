@@ -77,7 +77,7 @@ def test_refused_connect_comes_after_101_and_closes(scripted: RunningCore, funct
         websocket.send(client_connect("dev-1"))
         with pytest.raises(ConnectionClosed):
             websocket.recv(20)
-    assert scripted.next_decision("refused").reason == "NOT_AUTHENTICATED"
+    assert scripted.next_event("refused").reason == "NOT_AUTHENTICATED"
 
 
 def test_text_frame_closes(scripted: RunningCore) -> None:
@@ -85,7 +85,7 @@ def test_text_frame_closes(scripted: RunningCore) -> None:
         websocket.send("mqtt")
         with pytest.raises(ConnectionClosed):
             websocket.recv(20)
-    assert "[MQTT-6.0.0-1]" in scripted.next_decision("refused").detail
+    assert "[MQTT-6.0.0-1]" in scripted.next_event("refused").detail
 
 
 @pytest.mark.parametrize("says_goodbye", [True, False])
@@ -95,8 +95,8 @@ def test_websocket_close_counts_as_disconnect_and_sends_no_will(scripted: Runnin
         websocket.recv(20)
         if not says_goodbye:
             websocket.socket.close()
-    decision = scripted.next_decision("closed")
-    assert decision.reason == ("CLIENT_INITIATED_DISCONNECT" if says_goodbye else "CONNECTION_LOST")
+    event = scripted.next_event("closed")
+    assert event.reason == ("CLIENT_INITIATED_DISCONNECT" if says_goodbye else "CONNECTION_LOST")
     scripted.stop()
     assert [message.payload for message in scripted.messages] == ([] if says_goodbye else [b"words"])
 

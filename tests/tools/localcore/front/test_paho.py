@@ -57,15 +57,15 @@ def test_script_gets_its_messages_through(registered: RunningCore) -> None:
 
 
 def refused(core: RunningCore, script: Script) -> str:
-    """Run a script that must be refused; the detail of the decision."""
+    """Run a script that must be refused; the detail of the event."""
     with script.running(core) as client:
         client.publish(TOPIC, "must not get through")
         assert script.ended.wait(WAIT_S)
     assert not script.connected.is_set(), "a client that AWS refuses sees no CONNACK"
     assert core.messages == []
-    decision = core.next_decision("refused")
-    assert decision.reason == "NOT_AUTHENTICATED"
-    return decision.line()
+    event = core.next_event("refused")
+    assert event.reason == "NOT_AUTHENTICATED"
+    return event.line()
 
 
 def test_wrong_password_gets_nothing_through(registered: RunningCore) -> None:
@@ -86,10 +86,10 @@ def test_another_topic_gets_nothing_through_and_closes(registered: RunningCore) 
         client.publish("telemetry/anotherName", "must not get through", qos=1)
         assert script.ended.wait(WAIT_S)
     assert registered.messages == []
-    decision = registered.next_decision("closed")
-    assert decision.reason == "AUTH_ERROR"
-    assert "iot:Publish" in decision.detail
-    assert "topic/telemetry/anotherName" in decision.detail
+    event = registered.next_event("closed")
+    assert event.reason == "AUTH_ERROR"
+    assert "iot:Publish" in event.detail
+    assert "topic/telemetry/anotherName" in event.detail
 
 
 def test_script_without_alpn_is_told_apart_from_http(registered: RunningCore) -> None:
@@ -100,9 +100,9 @@ def test_script_without_alpn_is_told_apart_from_http(registered: RunningCore) ->
     script.client.on_disconnect = lambda *_: script.ended.set()
     with script.running(registered):
         assert script.ended.wait(WAIT_S)
-    decision = registered.next_decision("refused")
-    assert decision.reason == "NO_ALPN"
-    assert "offer ALPN mqtt" in decision.detail
+    event = registered.next_event("refused")
+    assert event.reason == "NO_ALPN"
+    assert "offer ALPN mqtt" in event.detail
 
 
 def test_paho_over_websocket_needs_no_alpn_and_gets_its_commands(registered: RunningCore) -> None:
@@ -135,5 +135,5 @@ def test_paho_over_websocket_needs_no_alpn_and_gets_its_commands(registered: Run
         )
         assert received.wait(WAIT_S)
     assert [(message.topic, message.payload) for message in script.received] == [(f"commands/{CLIENT_ID}", b"blink")]
-    assert registered.next_decision("accepted").detail.startswith("MQTT over WebSocket")
-    assert registered.next_decision("closed").reason == "CLIENT_INITIATED_DISCONNECT"
+    assert registered.next_event("accepted").detail.startswith("MQTT over WebSocket")
+    assert registered.next_event("closed").reason == "CLIENT_INITIATED_DISCONNECT"

@@ -25,18 +25,18 @@ def refused(engine: Engine, connect: bytes, **peer: Any) -> tuple[list[Any], str
     client = engine.client(**peer)
     client.send(connect)
     assert client.closed
-    decision = engine.decisions[-1]
-    assert decision.outcome == "refused"
-    return client.take(), decision.reason, decision.detail
+    event = engine.events[-1]
+    assert event.outcome == "refused"
+    return client.take(), event.reason, event.detail
 
 
-def test_accepted_client_gets_connack_and_one_decision(engine: Engine) -> None:
+def test_accepted_client_gets_connack_and_one_event(engine: Engine) -> None:
     client = engine.client()
     client.send(client_connect("dev-1", keep_alive_s=60))
     assert client.take() == [Connack(0)]
-    (decision,) = engine.decisions
-    assert (decision.outcome, decision.reason, decision.client_id) == ("accepted", "CONNECTED", "dev-1")
-    assert decision.detail == "MQTT, authorizer test, keep alive 60 s, new session"
+    (event,) = engine.events
+    assert (event.outcome, event.reason, event.client_id) == ("accepted", "CONNECTED", "dev-1")
+    assert event.detail == "MQTT, authorizer test, keep alive 60 s, new session"
 
 
 def test_authorizer_gets_the_documented_event(engine: Engine) -> None:
@@ -47,7 +47,7 @@ def test_authorizer_gets_the_documented_event(engine: Engine) -> None:
         "tls": {"serverName": "localhost"},
         "mqtt": {"username": "user?x=y", "password": base64.b64encode(b"p\xff").decode(), "clientId": "dev-1"},
     }
-    assert event["connectionMetadata"]["id"] == engine.decisions[0].connection_id
+    assert event["connectionMetadata"]["id"] == engine.events[0].connection_id
 
 
 def test_client_that_the_authorizer_refuses_is_closed_without_connack(engine: Engine) -> None:
@@ -87,7 +87,7 @@ def test_empty_client_id_gets_one_where_the_setting_says_so(make_engine: MakeEng
     engine = make_engine(empty_client_id="assign")
     engine.connected("")
     assert "clientId" not in engine.function.events[0]["protocolData"]["mqtt"]
-    assert len(engine.decisions[0].client_id or "") == 32
+    assert len(engine.events[0].client_id or "") == 32
     received, _, detail = refused(engine, client_connect("", clean=False))
     assert received == [Connack(2)]
     assert "[MQTT-3.1.3-8]" in detail
@@ -119,7 +119,7 @@ def test_second_connect_closes(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_connect())
     assert client.closed
-    assert engine.decisions[-1].detail == "a second CONNECT [MQTT-3.1.0-2]"
+    assert engine.events[-1].detail == "a second CONNECT [MQTT-3.1.0-2]"
     assert engine.outcomes()[-1] == ("closed", "CLIENT_ERROR")
 
 
@@ -128,7 +128,7 @@ def test_packets_sent_right_behind_connect_are_handled_after_it(engine: Engine) 
     client.send(client_connect() + client_publish("telemetry/x", b"early") + PINGREQ)
     assert isinstance(client.take(2)[0], Connack)
     assert engine.payloads() == [b"early"]
-    assert engine.decisions[0].detail.endswith(
+    assert engine.events[0].detail.endswith(
         "new session; sent PUBLISH, PINGREQ before CONNACK, which AWS wants clients to wait for"
     )
 
@@ -192,7 +192,7 @@ def test_will_needs_permission_to_publish(
     client = engine.client()
     client.send(client_connect("dev-1", will=("last/words", b"bye", 0, retain)))
     assert client.take() == ([Connack(0)] if comes_in else [])
-    assert engine.decisions[-1].reason == ("CONNECTED" if comes_in else "AUTHORIZATION_FAILURE")
+    assert engine.events[-1].reason == ("CONNECTED" if comes_in else "AUTHORIZATION_FAILURE")
 
 
 class TestDomainConfiguration:

@@ -28,10 +28,10 @@ def refusal(engine: Engine, connect: bytes) -> tuple[int, str]:
     assert client.closed
     (answer,) = client.take(1)
     assert isinstance(answer, Connack5)
-    decision = engine.decisions[-1]
-    assert decision.outcome == "refused"
-    assert answer.found.get("ReasonString", decision.detail) == decision.detail
-    return answer.code, decision.detail
+    event = engine.events[-1]
+    assert event.outcome == "refused"
+    assert answer.found.get("ReasonString", event.detail) == event.detail
+    return answer.code, event.detail
 
 
 def test_connack_says_what_aws_can_do(engine: Engine) -> None:
@@ -47,7 +47,7 @@ def test_connack_says_what_aws_can_do(engine: Engine) -> None:
         "SharedSubscriptionAvailable": 1,
         "ServerKeepAlive": 60,
     }
-    assert engine.decisions[-1].detail == "MQTT 5, authorizer test, keep alive 60 s, new session"
+    assert engine.events[-1].detail == "MQTT 5, authorizer test, keep alive 60 s, new session"
 
 
 @pytest.mark.parametrize(("asked_s", "given_s"), [(0, 1200), (1, 30), (60, 60), (65535, 1200)])
@@ -68,7 +68,7 @@ def test_the_account_may_allow_sessions_of_seven_days(make_engine: MakeEngine) -
 
 def test_an_empty_client_id_is_assigned_one(engine: Engine) -> None:
     client_id = connack(engine, "").found["AssignedClientIdentifier"]
-    assert engine.decisions[-1].client_id == client_id
+    assert engine.events[-1].client_id == client_id
     assert len(client_id) == 32
     assert connack(engine, "").found["AssignedClientIdentifier"] != client_id
 
@@ -238,7 +238,7 @@ def test_the_reason_of_a_clients_disconnect_is_in_the_log(engine: Engine) -> Non
     client = engine.connected5()
     client.send(disconnect5(0x93, ReasonString="too much\n"))
     assert client.take() == []
-    assert engine.decisions[-1].line().endswith(r"DISCONNECT, reason code 0x93: too much\n")
+    assert engine.events[-1].line().endswith(r"DISCONNECT, reason code 0x93: too much\n")
 
 
 @pytest.mark.parametrize(("code", "sent"), [(None, False), (0x00, False), (0x04, True), (0x80, True)])

@@ -21,8 +21,8 @@ def off(engine: Engine) -> None:
 
 
 def last(engine: Engine) -> tuple[str, str, str | None]:
-    decision = engine.decisions[-1]
-    return decision.outcome, decision.reason, decision.client_id
+    event = engine.events[-1]
+    return event.outcome, event.reason, event.client_id
 
 
 def test_drop_cuts_at_a_publish_and_the_message_is_lost(engine: Engine) -> None:
@@ -33,7 +33,7 @@ def test_drop_cuts_at_a_publish_and_the_message_is_lost(engine: Engine) -> None:
     assert (client.closed, client.take(), other.take()) == (True, [], [Puback(7)])
     assert engine.payloads() == [b"y"]
     assert last(engine) == ("closed", FAULT_INJECTED, "dev-1")
-    assert "drop: " in engine.decisions[-1].detail
+    assert "drop: " in engine.events[-1].detail
 
 
 def test_refuse_closes_at_connect_without_asking_the_authorizer(engine: Engine) -> None:
@@ -81,7 +81,7 @@ def test_expired_session_is_not_present_and_its_subscriptions_are_gone(engine: E
     client = engine.client()
     client.send(client_connect("dev-1", clean=False))
     assert client.take() == [Connack(0, session_present=False)]
-    assert "fault expire-session" in engine.decisions[-1].detail
+    assert "fault expire-session" in engine.events[-1].detail
     engine.connected("other").send(client_publish("t", b"x"))
     assert client.take() == []
 

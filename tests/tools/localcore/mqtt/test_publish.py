@@ -9,9 +9,9 @@ from tests.support.mqtt.engine import Engine, EngineClient, MakeEngine, allow
 
 
 def closed_with(engine: Engine, client: EngineClient, reason: str, part: str) -> None:
-    assert client.closed, f"still open; decisions: {[d.line() for d in engine.decisions]}"
+    assert client.closed, f"still open; events: {[d.line() for d in engine.events]}"
     assert engine.outcomes()[-1] == ("closed", reason)
-    assert part in engine.decisions[-1].detail
+    assert part in engine.events[-1].detail
 
 
 def test_qos_0_gets_no_answer_and_qos_1_gets_puback(engine: Engine) -> None:
@@ -26,7 +26,7 @@ def test_topic_outside_the_policy_closes_and_delivers_nothing(engine: Engine) ->
     client = engine.connected("dev-1")
     client.send(client_publish("telemetry/dev-1", b"mine") + client_publish("telemetry/dev-2", b"not mine", 1))
     closed_with(engine, client, "AUTH_ERROR", "iot:Publish")
-    assert "topic/telemetry/dev-2" in engine.decisions[-1].detail
+    assert "topic/telemetry/dev-2" in engine.events[-1].detail
     assert client.take() == []
     assert engine.payloads() == [b"mine"]
 

@@ -50,7 +50,7 @@ def test_the_reason_string_has_room_for_the_longest_topic(engine: Engine) -> Non
     client = engine.connected5("dev-1", MaximumPacketSize=512)
     client.send(publish5("x" * 256, b"", 1))
     (answer,) = client.take(1)
-    assert answer.reason == engine.decisions[-1].detail
+    assert answer.reason == engine.events[-1].detail
     assert answer.reason.endswith("topic/" + "x" * 256)
 
 
@@ -103,7 +103,7 @@ def test_a_publish_over_a_limit_of_aws_gets_its_code(
     client.send(publish5(topic, payload, 1, **found))
     (answer,) = client.take(1)
     assert answer.code == code
-    assert answer.reason == engine.decisions[-1].detail
+    assert answer.reason == engine.events[-1].detail
     assert (client.closed, engine.messages) == (False, [])
 
 

@@ -21,7 +21,7 @@ def test_persistent_session_keeps_subscriptions_and_qos_1_messages(engine: Engin
     connack, received = back(engine)
     assert connack == Connack(0, session_present=True)
     assert received == [Got("t", b"one", 1, packet_id=1)]
-    assert engine.decisions[-1].detail.endswith("session present")
+    assert engine.events[-1].detail.endswith("session present")
 
 
 def test_clean_session_ends_with_its_connection(engine: Engine) -> None:
@@ -78,7 +78,7 @@ def test_queue_of_a_client_that_is_away_is_bounded(make_engine: MakeEngine) -> N
     publisher = engine.connected("pub")
     publisher.send(b"".join(client_publish("t", b"%d" % i, 1) for i in range(4)))
     assert engine.outcomes()[-1] == ("dropped", "QUEUE_FULL")
-    assert engine.decisions[-1].client_id == "sub"
+    assert engine.events[-1].client_id == "sub"
     client = engine.client()
     client.send(client_connect("sub", clean=False))
     assert client.payloads() == [b"0", b"1", b"2"]
@@ -154,7 +154,7 @@ def test_second_connection_with_the_same_client_id_takes_over(engine: Engine) ->
     assert old.closed
     assert not new.closed
     assert watcher.payloads() == [b"old"]
-    closed = next(d for d in engine.decisions if d.outcome == "closed")
+    closed = next(d for d in engine.events if d.outcome == "closed")
     assert (closed.reason, closed.client_id) == ("DUPLICATE_CLIENTID", "dev-1")
     new.send(client_publish("t", b"alive"))
     assert engine.payloads()[-1] == b"alive"

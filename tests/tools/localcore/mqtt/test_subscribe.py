@@ -67,7 +67,7 @@ def test_filter_outside_the_policy_closes_and_subscribes_to_nothing(engine: Engi
     assert client.closed
     assert client.take() == []
     assert engine.outcomes()[-1] == ("closed", "AUTH_ERROR")
-    assert "topicfilter/other" in engine.decisions[-1].detail
+    assert "topicfilter/other" in engine.events[-1].detail
     engine.function.allow(allow(("*", "*")))
     again = engine.connected("dev-1", clean=False)
     engine.connected("pub").send(client_publish("mine", b"x"))
@@ -98,7 +98,7 @@ def test_iot_receive_is_checked_at_every_delivery_and_refusals_are_logged(engine
     )
     assert client.payloads() == [b"1"]
     assert not client.closed
-    dropped = next(d for d in engine.decisions if d.outcome == "dropped")
+    dropped = next(d for d in engine.events if d.outcome == "dropped")
     assert (dropped.reason, dropped.client_id) == ("AUTHORIZATION_FAILURE", "sub")
     assert "iot:Receive" in dropped.detail
     assert "topic/secret/x" in dropped.detail
@@ -110,7 +110,7 @@ def test_nine_filters_in_one_subscribe_close(engine: Engine) -> None:
     assert client.take() == [Suback(1, (0,) * 8)]
     client.send(client_subscribe(*((f"u/{i}", 0) for i in range(9))))
     assert client.closed
-    assert "9 filters" in engine.decisions[-1].detail
+    assert "9 filters" in engine.events[-1].detail
 
 
 def test_ninth_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
@@ -167,7 +167,7 @@ def test_reserved_filter_closes_and_the_log_tells_whether_aws_serves_it(
     client = engine.connected()
     client.send(client_subscribe((topic_filter, 0)))
     assert client.closed
-    assert why in engine.decisions[-1].detail
+    assert why in engine.events[-1].detail
 
 
 def test_reserved_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> None:
@@ -196,7 +196,7 @@ def test_qos_0_beyond_100_messages_a_second_is_discarded(engine: Engine) -> None
     for name in "ab":
         engine.connected(name).send(b"".join(client_publish("t", b"x") for _ in range(75)))
     assert len(client.take()) == 100
-    assert engine.decisions[-1].client_id == "sub"
+    assert engine.events[-1].client_id == "sub"
     assert engine.outcomes()[-1] == ("dropped", "THROTTLED")
 
 

@@ -106,7 +106,7 @@ def test_refused_refresh_cuts_the_connection_and_sends_its_will(engine: Engine) 
         client.send(PINGREQ)
     assert client.closed
     assert engine.outcomes()[-1] == ("closed", "AUTH_ERROR")
-    assert "NOT_AUTHENTICATED" in engine.decisions[-1].detail
+    assert "NOT_AUTHENTICATED" in engine.events[-1].detail
     assert engine.payloads() == [b"words"]
 
 
@@ -131,7 +131,7 @@ def test_refresh_error_closes_one_connection_and_logs_its_class(engine: Engine) 
     engine.advance(600)
     assert client.closed
     assert other.closed
-    assert engine.decisions[-1].detail == "internal error: RuntimeError"
+    assert engine.events[-1].detail == "internal error: RuntimeError"
     assert any("RuntimeError: a bug" in line for line in engine.log)
 
 

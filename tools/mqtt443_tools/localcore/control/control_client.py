@@ -134,14 +134,14 @@ class ControlClient:
         if self._answer({"op": "save"}).get("saved") is not True:
             raise ControlError("the local endpoint did not do it")
 
-    def decisions(self) -> list[dict[str, Any]]:
-        """Return the last decisions, oldest first, each with the fields of `Decision`. Raises ControlError."""
-        return self.decisions_and_logins()[0]
+    def events(self) -> list[dict[str, Any]]:
+        """Return the last events, oldest first, each with the fields of `Event`. Raises ControlError."""
+        return self.events_and_logins()[0]
 
-    def decisions_and_logins(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the last decisions, and what the authorizer logged last, oldest first. Raises ControlError."""
-        answer = self._answer({"op": "decisions"})
-        return _objects(answer.get("decisions")), _objects(answer.get("logins"))
+    def events_and_logins(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the last events, and what the authorizer logged last, oldest first. Raises ControlError."""
+        answer = self._answer({"op": "events"})
+        return _objects(answer.get("events")), _objects(answer.get("logins"))
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the faults that are on: `client_id`, `fault` and `hits`. Raises ControlError."""

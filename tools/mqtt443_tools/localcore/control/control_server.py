@@ -22,7 +22,7 @@ from typing import Any
 
 from mqtt443_authorizer.files import write_private
 
-from mqtt443_tools.localcore.events import Decision
+from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, RECONNECTS, Fault, Faults
 from mqtt443_tools.localcore.jobs.iot_services import IotServices
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError
@@ -53,7 +53,7 @@ class ControlServer:
     - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
     - `{"op": "save"}`: one line `{"saved": true}`, when seen_clients.py's file is up to date.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
-    - `{"op": "decisions"}`: one line `{"decisions": [...]}`, the last ones, each with the fields of `Decision`, and
+    - `{"op": "events"}`: one line `{"events": [...]}`, the last ones, each with the fields of `Event`, and
       with `"logins": [...]`, the last log lines of the authorizer that are JSON objects.
     - `{"op": "faults"}`: one line `{"faults": [...]}`, as `Faults.listed` has them; with
       `"client_id": X, "fault": F, "on": true|false` after a fault was switched (off: F null stands for all of a client,
@@ -67,7 +67,7 @@ class ControlServer:
         state: Path,
         broker: Broker,
         max_waiting: int,
-        decisions: Sequence[Decision],
+        events: Sequence[Event],
         *,
         now: Callable[[], float],
         seen: SeenClients,
@@ -79,7 +79,7 @@ class ControlServer:
         self._broker = broker
         self._faults = faults
         self._max_waiting = max_waiting
-        self._decisions = decisions
+        self._events = events
         self._now = now
         self._seen = seen
         self._services = services
@@ -157,9 +157,9 @@ class ControlServer:
             case {"op": "disconnect", "client_id": str(client_id)}:
                 found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
                 writer.write(_line({"disconnected": found}))
-            case {"op": "decisions"}:
-                decisions = [dataclasses.asdict(decision) for decision in self._decisions]
-                writer.write(_line({"decisions": decisions, "logins": list(self._logins)}))
+            case {"op": "events"}:
+                events = [dataclasses.asdict(event) for event in self._events]
+                writer.write(_line({"events": events, "logins": list(self._logins)}))
             case {"op": "faults"}:
                 self._switch_fault(request)
                 writer.write(_line({"faults": self._faults.listed()}))
@@ -176,7 +176,7 @@ class ControlServer:
                 raise ControlRequestError("a client id and a fault are needed")
 
     def _switch_on(self, client_id: str, fault: Fault) -> None:
-        address = next((each.source for each in reversed(self._decisions) if each.client_id == client_id), None)
+        address = next((each.source for each in reversed(self._events) if each.client_id == client_id), None)
         self._faults.switch_on(client_id, fault, address)
         if fault in RECONNECTS:
             self._broker.disconnect(client_id, FAULT_INJECTED, f"{fault.value} begins with a new connection")

@@ -77,7 +77,7 @@ class Inbound:
         # asyncio does it for sockets that name their protocol alone. Without it a PUBACK waits for the one before.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._source_ip = transport.get_extra_info("peername", ("a client that has gone",))[0]
-        self._event_log = EventLog(context.decide, context.clock, self._source_ip, str(uuid.uuid4()))
+        self._event_log = EventLog(context.on_event, context.clock, self._source_ip, str(uuid.uuid4()))
         self._handshake = Handshake(transport.get_extra_info("sockname")[0])
         if not self._front.opened(self):
             self._refuse(

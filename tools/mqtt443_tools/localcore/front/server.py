@@ -24,7 +24,7 @@ from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.control.control_server import ControlServer
 from mqtt443_tools.localcore.endpoint_file import KnownEndpoint, remember
 from mqtt443_tools.localcore.event_log import BrokerLog
-from mqtt443_tools.localcore.events import Decision, DecisionSink
+from mqtt443_tools.localcore.events import Event, EventSink
 from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
 from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
@@ -42,7 +42,7 @@ BACKLOG = 128
 OTHER_FILES = 100
 """Open files that are no connections of clients: pipes of the authorizer, databases, watchers."""
 
-RECENT_DECISIONS = 100
+RECENT_EVENTS = 100
 
 
 class LocalCore:
@@ -52,8 +52,8 @@ class LocalCore:
         settings: all choices.
         registry: the authorizers; its owner closes it.
         clock: for everything but handshakes and HTTP requests.
-        decide: takes every decision.
-        log: takes lines that are no decision.
+        on_event: takes every event.
+        log: takes lines that are no event.
         leaf: what the server certificates are like.
         logins: what the authorizer logged last, for the control channel.
     """
@@ -64,7 +64,7 @@ class LocalCore:
         registry: AuthorizerRegistry,
         *,
         clock: Clock,
-        decide: DecisionSink,
+        on_event: EventSink,
         log: Callable[[str], None],
         leaf: LeafSpec = GOOD_LEAF,
         logins: Sequence[dict[str, Any]] = (),
@@ -73,7 +73,7 @@ class LocalCore:
         self.domain_port: int | None = None
         self._broker_log = BrokerLog(self._remember, clock)
         broker = Broker(settings, clock, self._broker_log.dropped)
-        self._recent: deque[Decision] = deque(maxlen=RECENT_DECISIONS)
+        self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
         admission = Admission(settings, clock)
         self.broker = broker
         self._settings = settings
@@ -83,7 +83,7 @@ class LocalCore:
             settings, clock, registry, admission, broker, self._remember, log, self.faults, self._services
         )
         self._leaf = leaf
-        self._decide = decide
+        self._on_event = on_event
         self._seen = SeenClients(settings.state, clock, log)
         broker.watch(lambda message: self._seen.note_message(message.client_id, message.payload, message.received_at))
         self._control = ControlServer(
@@ -170,7 +170,7 @@ class LocalCore:
     def _accept(self, endpoint: Endpoint, tls: ssl.SSLContext) -> asyncio.Protocol:
         return Inbound(self, endpoint, tls).tls
 
-    def _remember(self, decision: Decision) -> None:
-        self._recent.append(decision)
-        self._seen.note_decision(decision)
-        self._decide(decision)
+    def _remember(self, event: Event) -> None:
+        self._recent.append(event)
+        self._seen.note_event(event)
+        self._on_event(event)

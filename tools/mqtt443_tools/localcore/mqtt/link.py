@@ -27,7 +27,7 @@ class Link:
 
     Args:
         context: what all connections share.
-        event_log: takes the decisions about this one.
+        event_log: takes the events about this one.
         answers: in the client's version.
         session: of the client.
         access: what the client may do.

@@ -1,6 +1,6 @@
-/** Why a client was refused, and what to do about it, from a decision of the endpoint and the authorizer's log line. */
+/** Why a client was refused, and what to do about it, from an event of the endpoint and the authorizer's log line. */
 
-/** @typedef {import("./format.js").Decision} Decision */
+/** @typedef {import("./format.js").EndpointEvent} EndpointEvent */
 
 /** What the authorizer logs as its reason, and the cure; CLIENT_ID stands for the device's. */
 const BY_LOGIN = /** @type {Record<string, string>} */ ({
@@ -27,37 +27,37 @@ const BY_REASON = /** @type {Record<string, string>} */ ({
 
 /**
  * The reason in words.
- * @param {Decision} decision
+ * @param {EndpointEvent} event
  */
-export function cause(decision) {
-  const said = decision.outcome === "refused" ? decision.login?.reason : undefined;
-  return typeof said === "string" ? `${decision.reason}: ${said}` : `${decision.reason}: ${decision.detail}`;
+export function cause(event) {
+  const said = event.outcome === "refused" ? event.login?.reason : undefined;
+  return typeof said === "string" ? `${event.reason}: ${said}` : `${event.reason}: ${event.detail}`;
 }
 
 /**
  * What to do about it; an empty text if nothing.
- * @param {Decision} decision
+ * @param {EndpointEvent} event
  */
-export function cure(decision) {
-  if (decision.outcome === "accepted") return "";
-  const said = decision.outcome === "refused" ? decision.login?.reason : undefined;
-  const advice = (typeof said === "string" && BY_LOGIN[said]) || BY_REASON[decision.reason] || "";
-  return advice.replaceAll("CLIENT_ID", () => decision.client_id ?? "CLIENT_ID");
+export function cure(event) {
+  if (event.outcome === "accepted") return "";
+  const said = event.outcome === "refused" ? event.login?.reason : undefined;
+  const advice = (typeof said === "string" && BY_LOGIN[said]) || BY_REASON[event.reason] || "";
+  return advice.replaceAll("CLIENT_ID", () => event.client_id ?? "CLIENT_ID");
 }
 
 /**
  * The way of the connection, step by step: what is known of it, in order. What is longer than a line is marked as a block.
- * @param {Decision} decision
+ * @param {EndpointEvent} event
  * @returns {{name: string, text: string, isBlock: boolean}[]}
  */
-export function steps(decision) {
-  const { login, facts = {} } = decision;
+export function steps(event) {
+  const { login, facts = {} } = event;
   /** @type {{name: string, text: string, isBlock: boolean}[]} */
   const way = [];
   const add = (/** @type {string} */ name, /** @type {unknown} */ text, isBlock = false) => {
     if (text !== undefined && text !== null && text !== "") way.push({ name, text: String(text), isBlock });
   };
-  add("Connection", `from ${decision.source}${decision.connection_id ? `, ${decision.connection_id}` : ""}`);
+  add("Connection", `from ${event.source}${event.connection_id ? `, ${event.connection_id}` : ""}`);
   add("TLS", facts.tls && `${facts.tls}, ${facts.cipher}`);
   if ("sni" in facts) add("SNI", facts.sni ?? "none");
   if ("alpn" in facts) add("ALPN", facts.alpn === "mqtt" ? "mqtt: MQTT with custom authentication" : facts.alpn ?? "none: HTTP or MQTT over WebSocket");
@@ -66,19 +66,19 @@ export function steps(decision) {
   else if (login) add("Event to the authorizer", `protocols ${JSON.stringify(login.protocols)}, client id ${login.client_id}, user name ${login.username}`);
   add("Answer of the authorizer", [login && `${login.decision}: ${login.reason} (${login.duration_ms} ms)`, facts.answer].filter(Boolean).join("; "));
   add("Policy at CONNECT", facts.statement);
-  add("Decision of the endpoint", `${decision.outcome}: ${decision.reason}: ${decision.detail}`);
-  add("Missing statement, for policy.json of the authorizer", statement(decision), true);
+  add("Answer of the endpoint", `${event.outcome}: ${event.reason}: ${event.detail}`);
+  add("Missing statement, for policy.json of the authorizer", statement(event), true);
   return way;
 }
 
 /**
  * The policy statement that was missing, to paste into policy.json, with its placeholders; null if none was.
- * @param {Decision} decision
+ * @param {EndpointEvent} event
  */
-export function statement(decision) {
-  const found = /no statement allows (iot:\w+) on (arn:\S+?)[,;.]?(?:\s|$)/.exec(decision.detail);
-  if (!found || decision.outcome === "accepted") return null;
+export function statement(event) {
+  const found = /no statement allows (iot:\w+) on (arn:\S+?)[,;.]?(?:\s|$)/.exec(event.detail);
+  if (!found || event.outcome === "accepted") return null;
   const resource = found[2].replace(/^arn:[^:]+:iot:[^:]*:[^:]*:/, "<arn>:");
-  const levels = resource.split("/").map((level) => (level === decision.client_id ? "<client_id>" : level));
+  const levels = resource.split("/").map((level) => (level === event.client_id ? "<client_id>" : level));
   return JSON.stringify({ Effect: "Allow", Action: found[1], Resource: levels.join("/") }, null, 2);
 }

@@ -1,12 +1,12 @@
-/** One device: charts of its numeric readings, a command box, its actions, messages and decisions. */
+/** One device: charts of its numeric readings, a command box, its actions, messages and events. */
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { api } from "./live.js";
 import { confirmed, dialog, show } from "./actions.js";
-import { decisionElement } from "./decisions.js";
+import { eventElement } from "./events.js";
 import { h } from "./dom.js";
 import { readings, shownValue, visible } from "./format.js";
-import { decisions, devices, faultMeanings } from "./model.js";
+import { devices, events, faultMeanings } from "./model.js";
 import { rowElement } from "./messages.js";
 
 /** @typedef {import("./format.js").Message} Message */
@@ -53,8 +53,8 @@ export function openDevice(id, changed) {
     commandBox(id),
     faultBox(id),
     h("h3", {}, "Last messages"), last,
-    h("h3", {}, "Decisions"),
-    h("div", { class: "rows" }, ...decisions.filter((d) => d.client_id === id).slice(-10).reverse().map(decisionElement)));
+    h("h3", {}, "Events"),
+    h("div", { class: "rows" }, ...events.filter((d) => d.client_id === id).slice(-10).reverse().map(eventElement)));
   const plots = new Map();
   const draw = () => {
     if (!mine.isChanged || pause.checked || document.hidden) return;

@@ -3,7 +3,7 @@
 /**
  * @typedef {{topic: string, payload: string, qos: number, retain: boolean, client_id: string | null, received_at: number}} Message
  * @typedef {{time: number, outcome: string, reason: string, detail: string, client_id: string | null, source: string,
- *   connection_id: string, transport?: string | null, facts?: Record<string, any>, login?: Record<string, unknown> | null}} Decision
+ *   connection_id: string, transport?: string | null, facts?: Record<string, any>, login?: Record<string, unknown> | null}} EndpointEvent
  */
 
 const MAX_SHOWN = 16_384;

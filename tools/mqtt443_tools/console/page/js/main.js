@@ -1,15 +1,15 @@
 /** Starts the page: tabs, the live connection, and who gets what comes through it. */
 
 import { api, connect } from "./live.js";
-import * as decisionsView from "./decisions.js";
+import * as eventsView from "./events.js";
 import { drawFaults, take } from "./device.js";
 import * as devicesView from "./devices.js";
 import { byId } from "./dom.js";
 import { visible } from "./format.js";
 import * as messagesView from "./messages.js";
-import { addDecision, addMessage, devices, endHistory, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
+import { addEvent, addMessage, devices, endHistory, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
 
-const TABS = ["devices", "messages", "decisions"];
+const TABS = ["devices", "messages", "events"];
 
 /** @param {string} name */
 function select(name) {
@@ -19,7 +19,7 @@ function select(name) {
     tab.setAttribute("tabindex", each === name ? "0" : "-1");
     byId(each).hidden = each !== name;
   }
-  decisionsView.draw(true);
+  eventsView.draw(true);
 }
 
 /** @param {string} text @param {boolean} isProblem */
@@ -57,8 +57,8 @@ function receive(batch, isFirst) {
   }
   if (isFirst) endHistory();
   totals.dropped += batch.dropped ?? 0;
-  for (const decision of batch.decisions) addDecision(decision);
-  if (batch.decisions.length) decisionsView.draw();
+  for (const event of batch.events) addEvent(event);
+  if (batch.events.length) eventsView.draw();
   if (batch.online) setOnline(batch.online);
   if (batch.faults !== undefined) showFaults(batch.faults ?? []);
   if (batch.problem !== undefined) problem = batch.problem ?? "";
@@ -78,5 +78,5 @@ byId("tab-devices").parentElement?.addEventListener("keydown", (event) => {
 byId("faults-off").addEventListener("click", () => void api("fault", { client_id: null, fault: null, on: false }).catch((error) => say(visible(error.message), true)));
 devicesView.start();
 messagesView.start();
-decisionsView.start();
+eventsView.start();
 connect(receive, (up) => say(up ? problem || "live" : "the console does not answer; trying again", !up || problem !== ""));

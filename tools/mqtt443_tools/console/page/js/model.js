@@ -1,19 +1,19 @@
-/** What the page knows: devices, messages, decisions. Everything is bounded. */
+/** What the page knows: devices, messages, events. Everything is bounded. */
 
 import { readings } from "./format.js";
 
 /**
  * @typedef {import("./format.js").Message} Message
- * @typedef {import("./format.js").Decision} Decision
+ * @typedef {import("./format.js").EndpointEvent} EndpointEvent
  * @typedef {{client_id: string, fault: string, hits: number}} Fault
  * @typedef {{id: string, online: boolean, version: string, faults: Fault[], registered: boolean, enabled: boolean, username: string, lastSeen: number,
  *   values: Map<string, unknown>, series: Map<string, number[]>, link: Record<string, unknown> | null,
- *   accepted: Decision | null, problem: Decision | null, changed: boolean}} Device
+ *   accepted: EndpointEvent | null, problem: EndpointEvent | null, changed: boolean}} Device
  */
 
 export const MAX_MESSAGES = 2000;
 const MAX_MESSAGE_CHARS = 8 * 1024 * 1024;
-const MAX_DECISIONS = 500;
+const MAX_EVENTS = 500;
 const MAX_DEVICES = 5000;
 const MAX_READINGS = 24;
 const SPARK_POINTS = 40;
@@ -23,11 +23,11 @@ const NOT_READINGS = new Set(["time", "seq", "link", "errors", "request_id", "re
 export const devices = new Map();
 /** @type {Message[]} */
 export const messages = [];
-/** @type {Decision[]} */
-export const decisions = [];
+/** @type {EndpointEvent[]} */
+export const events = [];
 export const totals = { received: 0, dropped: 0 };
 let chars = 0;
-/** What tells one decision from another; a page may hear of one twice, from the history and live. @type {Set<string>} */
+/** What tells one event from another; a page may hear of one twice, from the history and live. @type {Set<string>} */
 const known = new Set();
 let newestOfHistory = 0;
 
@@ -53,7 +53,7 @@ export function reset() {
   devices.clear();
   known.clear();
   newestOfHistory = 0;
-  messages.length = decisions.length = totals.received = totals.dropped = chars = 0;
+  messages.length = events.length = totals.received = totals.dropped = chars = 0;
 }
 
 /** Note that the messages so far came from the history. */
@@ -99,28 +99,28 @@ export function noteReadings(message) {
   }
 }
 
-/** @param {Decision} decision */
-const keyOf = (decision) => JSON.stringify([decision.time, decision.connection_id, decision.client_id, decision.reason, decision.detail]);
+/** @param {EndpointEvent} event */
+const keyOf = (event) => JSON.stringify([event.time, event.connection_id, event.client_id, event.reason, event.detail]);
 
-/** @param {Decision} decision */
-export function addDecision(decision) {
-  const begun = decision.client_id === null ? null : devices.get(decision.client_id)?.accepted;
-  if (begun && decision !== begun && begun.connection_id === decision.connection_id) {
-    decision.facts = begun.facts; // how the connection came about is told when it is accepted
-    decision.login = begun.login;
+/** @param {EndpointEvent} event */
+export function addEvent(event) {
+  const begun = event.client_id === null ? null : devices.get(event.client_id)?.accepted;
+  if (begun && event !== begun && begun.connection_id === event.connection_id) {
+    event.facts = begun.facts; // how the connection came about is told when it is accepted
+    event.login = begun.login;
   }
-  const key = keyOf(decision);
+  const key = keyOf(event);
   if (known.has(key)) return;
   known.add(key);
-  decisions.push(decision);
-  if (decisions.length > MAX_DECISIONS) for (const old of decisions.splice(0, decisions.length - MAX_DECISIONS)) known.delete(keyOf(old));
-  const device = decision.client_id === null ? null : deviceOf(decision.client_id);
+  events.push(event);
+  if (events.length > MAX_EVENTS) for (const old of events.splice(0, events.length - MAX_EVENTS)) known.delete(keyOf(old));
+  const device = event.client_id === null ? null : deviceOf(event.client_id);
   if (!device) return;
   device.changed = true;
-  if (decision.outcome === "accepted") {
-    if (decision.reason === "CONNECTED") [device.accepted, device.problem] = [decision, null];
-  } else if (decision.reason !== "CLIENT_INITIATED_DISCONNECT" && !/^\d+ more/.test(decision.detail)) device.problem = decision;
-  device.lastSeen = Math.max(device.lastSeen, decision.time);
+  if (event.outcome === "accepted") {
+    if (event.reason === "CONNECTED") [device.accepted, device.problem] = [event, null];
+  } else if (event.reason !== "CLIENT_INITIATED_DISCONNECT" && !/^\d+ more/.test(event.detail)) device.problem = event;
+  device.lastSeen = Math.max(device.lastSeen, event.time);
 }
 
 /** @param {string[]} online client ids */

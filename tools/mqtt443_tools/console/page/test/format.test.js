@@ -36,9 +36,9 @@ const refused = (reason, detail, login = null) =>
   ({ time: 0, outcome: "refused", reason, detail, client_id: "a", source: "", connection_id: "", login });
 
 test("a wrong password is named, with the cure in the device's own name", () => {
-  const decision = refused("NOT_AUTHENTICATED", "no", { reason: "wrong password" });
-  assert.equal(cause(decision), "NOT_AUTHENTICATED: wrong password");
-  assert.match(cure(decision), /mqtt443 device rotate a /);
+  const event = refused("NOT_AUTHENTICATED", "no", { reason: "wrong password" });
+  assert.equal(cause(event), "NOT_AUTHENTICATED: wrong password");
+  assert.match(cure(event), /mqtt443 device rotate a /);
 });
 
 test("a missing statement can be pasted into the template", () => {
@@ -55,7 +55,7 @@ test("a missing statement holds for every device: its own client id becomes the 
 test("the way of a connection is told in its order, as far as it is known", () => {
   const facts = { sni: "localhost", alpn: "mqtt", tls: "TLSv1.3", cipher: "C", authorizer: "mqtt443", event: { protocols: ["tls"] }, answer: "no" };
   const names = steps({ ...refused("NOT_AUTHENTICATED", "no"), facts }).map(({ name }) => name);
-  assert.deepEqual(names, ["Connection", "TLS", "SNI", "ALPN", "Authorizer", "Event to the authorizer, without secrets", "Answer of the authorizer", "Decision of the endpoint"]);
-  assert.deepEqual(steps(refused("TLS_ERROR", "no")).map(({ name }) => name), ["Connection", "Decision of the endpoint"]);
+  assert.deepEqual(names, ["Connection", "TLS", "SNI", "ALPN", "Authorizer", "Event to the authorizer, without secrets", "Answer of the authorizer", "Answer of the endpoint"]);
+  assert.deepEqual(steps(refused("TLS_ERROR", "no")).map(({ name }) => name), ["Connection", "Answer of the endpoint"]);
   assert.equal(steps({ ...refused("SNI_MISUSED", "no"), facts: { sni: null } }).find(({ name }) => name === "SNI")?.text, "none");
 });
