@@ -1,9 +1,8 @@
 """Runs first at power-on: chooses the slot from which main.py loads the package mqtt443. Never replaced over the air.
 
-Without the file `slot`, as after a push, nothing is done. Else it holds SLOT STARTS WHY. SLOT is "a", the folder lib,
-where push puts the package, or "b", the folder slot_b. STARTS is how many starts the slot has left to connect and
-publish, "-" after it has done so, and "!" if the other slot has not; WHY is then the last error. docs/updates.md says
-more.
+Does nothing if the file `slot` is missing, as after a push. The file holds SLOT STARTS WHY. SLOT is "a" (the folder
+lib, which push fills) or "b" (the folder slot_b). STARTS is the number of starts that the slot has left to connect and
+publish, "-" once it has done so, "!" if the other slot failed; WHY is then the last error. See docs/updates.md.
 """
 
 import os
@@ -16,7 +15,7 @@ LIMIT_MS = 360000
 
 
 def read_slot():
-    """Return the three fields of the file `slot`; None if there is no file that makes sense."""
+    """Return the three fields of the file `slot`; None if the file is missing or invalid."""
     try:
         with open("slot") as file:
             fields = file.read().split(" ", 2)
@@ -37,7 +36,7 @@ def write_slot(slot, starts, why):
 
 
 def choose(slot, starts, why):
-    """Import the package from its slot; return what runs it on trial, None if it is trusted."""
+    """Import the package from its slot; return the function that runs it on trial, or None if it is trusted."""
     other = "b" if slot == "a" else "a"
     left = {"2": "1", "1": "0"}.get(starts)
     on_trial = left is not None and write_slot(slot, left, why)
@@ -45,7 +44,7 @@ def choose(slot, starts, why):
         starts = left
         from machine import WDT
 
-        WDT(timeout=LIMIT_MS)  # the package feeds it, or the board starts again
+        WDT(timeout=LIMIT_MS)  # unless the package feeds it, the board restarts
     elif left or starts == "0":  # also where flash is too full to count a start
         slot, starts = other, "!"
         write_slot(slot, starts, why)
@@ -75,7 +74,7 @@ def start_again(slot, starts, error=None):
 
 
 def make_trial(slot, starts):
-    """Return the function that runs the package on trial: whatever ends it but Ctrl-C, the board starts again."""
+    """Return the function that runs the package on trial; the board restarts whenever it ends, except by Ctrl-C."""
     ticks_ms = getattr(time, "ticks_ms", lambda: int(time.monotonic() * 1000))
     began = ticks_ms()
     passed = False

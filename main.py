@@ -1,11 +1,11 @@
 """Runs at power-on, after boot.py: the mqtt443 board program with config.json from this folder.
 
-It ends at the prompt with a line that says why: after Ctrl-C, in safe mode, where the config cannot be used. It resets
-the board only where that was asked for (reset_after, watchdog_s, deep_sleep, a command or job), and three crashes in a
-row end at the prompt, too. Never replaced over the air.
+It ends at the prompt and says why: after Ctrl-C, in safe mode, after three crashes in a row, or if the config cannot be
+used. It resets the board only when asked to (reset_after, watchdog_s, deep_sleep, a command or a job). Never replaced
+over the air.
 """
 
-on_trial = globals().get("trial")  # what boot.py left
+on_trial = globals().get("trial")  # set by boot.py
 if on_trial:
     on_trial()
 else:

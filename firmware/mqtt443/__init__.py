@@ -1,7 +1,7 @@
 """mqtt443: an ESP32 on AWS IoT Core with a user name and a password over port 443.
 
-The public names are `run`, `command`, `handlers`, those of `_PUBLIC`, and the error classes of `errors`. A name of
-`_PUBLIC` is loaded when it is first used: a board pays for what it uses.
+The public names are `run`, `command`, `handlers`, the names in `_PUBLIC`, and the error classes of `errors`. A name in
+`_PUBLIC` is loaded on first use, so a board pays only for what it uses.
 """
 
 from . import errors
@@ -40,7 +40,7 @@ def run(path="config.json", root="", stop=None, write=print):
     """Run the board with the config in the file root + path; main.py calls this.
 
     root: folder in front of file names. stop: a function; the loop ends when it returns True. write: takes one line of
-    the log. Returns True after a clean end. Returns False if the board must stay at its prompt; one log line says why.
+    the log. Returns True after a clean end. Returns False if the board must stay at its prompt; a log line says why.
     """
     app = None
     try:
@@ -50,12 +50,12 @@ def run(path="config.json", root="", stop=None, write=print):
             app = start(path, root, stop, write, handlers)
     except KeyboardInterrupt:
         write("stopped by Ctrl-C")
-    except Exception as e:  # such as a file of the package that is missing, or no memory
+    except Exception as e:  # such as a missing file of the package, or no memory
         write("the start failed (%s: %s); the board stays at its prompt" % (type(e).__name__, e))
     if app:
         try:
             app.run()
-        except MemoryError:  # too little for an ordered end
+        except MemoryError:  # too little for an orderly end
             from machine import reset
 
             reset()

@@ -8,7 +8,7 @@ alpn = None
 
 
 def const(value):
-    """Return value: CPython has no compile-time constants to make of it."""
+    """Return value: CPython has no compile-time constants."""
     return value
 
 
@@ -61,7 +61,7 @@ class phase:
 
 
 class Channel:
-    """A connected socket made non-blocking, as `_port.Channel` on MicroPython.
+    """A connected socket made non-blocking, like `_port.Channel` on MicroPython.
 
     sock: a TLS socket, or a plain one. raw: the socket below it, for MicroPython alone.
     """
@@ -74,18 +74,18 @@ class Channel:
         self._poll.register(sock, select.POLLIN)
 
     def readinto(self, view):
-        """Read what is there into view; return the count, 0 at the end, None if nothing is there now."""
+        """Read available bytes into view; return the count, 0 at the end, None if there are none yet."""
         return self._try(self.sock.recv_into, view)
 
     def write(self, view):
-        """Write what fits; return the count, None if nothing fits now."""
+        """Write as much as fits; return the count, None if nothing fits now."""
         return self._try(self.sock.send, view)
 
     def _try(self, call, view):
         self._wanted = 0
         try:
             return call(view)
-        except tls.SSLWantReadError:  # a write, too, waits for reading while the handshake runs
+        except tls.SSLWantReadError:  # during the handshake, a write waits for input as well
             self._wanted = select.POLLIN
         except (tls.SSLWantWriteError, BlockingIOError):
             pass
@@ -94,7 +94,7 @@ class Channel:
     def wait(self, event, timeout_ms):
         """Wait up to timeout_ms for READ or WRITE; return whether it came."""
         if event == select.POLLIN and hasattr(self.sock, "pending") and self.sock.pending():
-            return True  # decrypted already: poll() does not know of it
+            return True  # already decrypted, so poll() does not see it
         self._poll.modify(self.sock, self._wanted or event)
         return bool(self._poll.poll(timeout_ms))
 

@@ -19,9 +19,9 @@ if sys.implementation.name == "micropython":
 
     from micropython import const
 
-    # Modules that stay in memory once they are imported; `phase` unloads the others. `rare_errors` and `backoff` are
-    # imported at the first error that needs them, `own_readings` where there is no sensors.py, `flash_log` while
-    # readings wait on flash (the outbox unloads it).
+    # Modules that stay in memory once imported; `phase` unloads all others. `rare_errors` and `backoff` are imported at
+    # the first error that needs them, `own_readings` if there is no sensors.py, `flash_log` while readings wait on
+    # flash (the outbox unloads it).
     RESIDENT = (
         "_port",
         "errors",
@@ -50,7 +50,7 @@ if sys.implementation.name == "micropython":
         return names
 
     def unload(*names):
-        """Give back the memory of modules of this package; nothing that they define may be used any more."""
+        """Free the memory of these modules of the package; nothing that they define may be used afterwards."""
         for name in names:
             module = sys.modules.pop("mqtt443." + name)
             delattr(sys.modules["mqtt443"], name)
@@ -65,7 +65,7 @@ if sys.implementation.name == "micropython":
         if data and max(data) > 0x7F:
             for i in range(len(data) - 1):
                 pair = data[i] << 8 | data[i + 1]
-                # Longer than needed, surrogates, and beyond U+10FFFF.
+                # Overlong forms, surrogates, and code points beyond U+10FFFF.
                 if pair >= 0xC000 and (
                     pair < 0xC200
                     or 0xE000 <= pair < 0xE0A0
@@ -90,16 +90,15 @@ if sys.implementation.name == "micropython":
             unload(*[name for name in _on_demand() if name not in self._before])
 
     class Channel:
-        """A connected socket made non-blocking.
-
-        sock: a TLS or plain socket. raw: the socket below TLS, which the collector must not take.
+        """A connected socket made non-blocking. sock: a TLS or plain socket. raw: the socket below TLS, kept from the
+        garbage collector.
         """
 
         def __init__(self, sock, raw=None):
             self.sock = sock
             self._raw = raw
             sock.setblocking(False)
-            # Both return a count, 0 at the end, None if nothing is there or fits now.
+            # Both return a count, 0 at the end, None if nothing can be read or written now.
             self.readinto = sock.readinto
             self.write = sock.write
             # The system wakes us for the socket below TLS; MicroPython polls a TLS socket once a millisecond.
@@ -109,10 +108,11 @@ if sys.implementation.name == "micropython":
         def wait(self, event, timeout_ms):
             """Wait up to timeout_ms for READ or WRITE; return whether it came.
 
-            Wait for READ only after a read that found nothing: the socket below does not show what TLS has decrypted.
+            Wait for READ only after a read that returned None: the socket below does not show bytes that TLS has
+            decrypted.
             """
             poll = self._below
-            if event == WRITE:  # seldom, so nothing is kept for it
+            if event == WRITE:  # rare, so no poll object is kept
                 poll = select.poll()
                 poll.register(self.sock, WRITE)
             return bool(poll.poll(timeout_ms))
@@ -131,7 +131,7 @@ else:
 
 VERSION = "0.1.0"
 
-# A clock that is before this release is wrong. 2026-11-01 in unix seconds.
+# A clock set to before this release is wrong. 2026-11-01 in unix seconds.
 BUILD_DATE = 1793491200
 
 # Unix time at which the port's own clock reads 0: ESP32 counts from 2000, the unix port and CPython from 1970.

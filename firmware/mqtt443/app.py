@@ -1,4 +1,4 @@
-"""The board's main loop: connect, take a reading every interval, publish, and recover from every error.
+"""The board's main loop: connects, takes a reading every interval, publishes, and recovers from every error.
 
 `App` owns all state of a running board. What is rarely needed (connecting, commands, recovery, saving) lives in modules
 that are imported in a `phase()` and return what they found; only App assigns to its attributes. `boot` makes the App.
@@ -7,9 +7,9 @@ that are imported in a `phase()` and return what they found; only App assigns to
 from ._port import const, phase, random_below, sleep_ms, ticks_add, ticks_diff, ticks_ms, unix_time
 from .sender import Sender
 
-# Before deep sleep, how long a command that waited at the server may take to arrive.
+# How long to wait, before deep sleep, for a command that the server has kept.
 _LISTEN_MS = const(500)
-# The clock is set again after a day.
+# The clock is set once a day.
 _SYNC_AGAIN_MS = const(86400000)
 
 
@@ -44,10 +44,10 @@ class App:
     config: a `Config`. client: a `Client`. outbox: an `Outbox`. readings: a `Readings`. uptime: an `Uptime`.
     handlers: the user's functions by command name. root: folder in front of file names. cause: why the board started,
     for the next message, or None. restored: counters from before a reset, by name. interval_s: seconds between
-    readings, None for the config's. stop: a function; the loop ends when it returns True. feed: feeds the watchdog.
-    ticks, sleep, random, now: seams for the millisecond counter, for waiting (ms), for a random integer below a limit,
-    and for unix time in seconds. path: of config.json, behind root. trial_s: seconds that a config, files or a package
-    on trial have to get a message acknowledged; None if nothing is on trial.
+    readings, None for the one in the config. stop: a function; the loop ends when it returns True. feed: feeds the
+    watchdog. ticks, sleep, random, now: seams for the millisecond counter, for waiting (ms), for a random integer below
+    a limit, and for unix time in seconds. path: of config.json, behind root. trial_s: seconds that a config, files or a
+    package on trial have to get a message acknowledged; None if nothing is on trial.
     """
 
     PIECE_MS = 1000  # waits are cut into pieces, so that `stop` is asked at least once a second
@@ -91,13 +91,13 @@ class App:
         self.sleep = sleep
         self.random = random
         self.now = now
-        self.news = {"started": cause} if cause else {}  # what the next message tells once, by name
+        self.news = {"started": cause} if cause else {}  # reported once, in the next message, by name
         self.interval_ms = (interval_s or config.interval_s) * 1000
         self.next_reading_at = ticks()  # tick
-        # Tick before which there is no attempt to connect: a wait that deep sleep interrupted.
+        # No attempt to connect before this tick: the rest of a wait that deep sleep interrupted.
         self.retry_at = ticks_add(ticks(), restored.get("wait_s", 0) * 1000)
         self.connected_at_ms = None  # uptime at CONNACK; None while there is no connection
-        self.saved_at_ms = None  # uptime when readings last went to flash; None for never
+        self.saved_at_ms = None  # uptime when readings were last saved to flash; None for never
         self.next_sync_ms = 0  # uptime at which the clock is set again
         self.clock_ok = False  # the clock was set; None: a certificate contradicts it
         self.boot_ok = False  # this start no longer counts as a crash
@@ -139,7 +139,7 @@ class App:
                         self.shutdown = "out of memory"
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
-            drain = False  # Ctrl-C may have come between the bytes of a packet: nothing more can be read
+            drain = False  # Ctrl-C may have come in the middle of a packet, so nothing more can be read
         self._leave(drain)
 
     def log(self, text):
@@ -178,7 +178,7 @@ class App:
         self.failures = 0
 
     def step(self):
-        """Do what is due on an established connection, then wait for what comes next."""
+        """Do what is due on an established connection, then wait for input or the next task."""
         left_ms = min(self.take_reading_if_due(), self.PIECE_MS)
         again_ms = self.sender.pump()
         if again_ms is not None:
@@ -186,7 +186,7 @@ class App:
         left_ms = min(self.client.keep_alive(), left_ms)
         drained = self.config.deep_sleep and self.outbox.empty()
         came = self.client.wait(_LISTEN_MS if drained else left_ms)
-        # Progress: something came, or no answer is pending. A pending answer has its own deadline, which raises.
+        # Progress means that data arrived or no answer is pending. A pending answer has its own deadline, which raises.
         if came or not (self.outbox.in_flight or self.client.pinged):
             self.feed_watchdog()
         if drained and not came and self.shutdown is None and not self.jobs_waiting:
@@ -219,7 +219,7 @@ class App:
         return left_ms
 
     def _take_reading(self):
-        """Queue a reading and return its text; None, and one more message is counted as lost, without memory for it."""
+        """Queue a reading and return its text; without memory for it, count it as lost and return None."""
         failure = None
         for _ in range(2):
             try:
@@ -246,7 +246,7 @@ class App:
         if self.outbox.empty() or self.unreported > 99:
             older = " and %d older" % (self.unreported - 1) if self.unreported > 1 else ""
             end = min(len(payload), 200)
-            while end < len(payload) and payload[end] & 0xC0 == 0x80:  # not within a character
+            while end < len(payload) and payload[end] & 0xC0 == 0x80:  # never in the middle of a character
                 end -= 1
             self.log("%s %s%s" % (refusal or "published", payload[:end].decode(), older))
             self.unreported = 0
@@ -281,11 +281,11 @@ class App:
                 from .command_context import execute
 
                 self.refused, self.interval_ms, self.next_reading_at, self.shutdown = execute(self, message)
-        except MemoryError:  # a connection given up for it would bring the command again
+        except MemoryError:  # an error would end the connection, and the command would come again
             self.refused += 1
 
     def _recover(self, error):
-        """Log error, close, and wait as long as it calls for; readings go on meanwhile."""
+        """Log error, close, and wait as long as the error requires; readings continue meanwhile."""
         self.client.close()
         connected_ms = 0 if self.connected_at_ms is None else self.uptime.ms() - self.connected_at_ms
         self.connected_at_ms = None

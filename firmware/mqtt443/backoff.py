@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: full jitter, two ladders, and a reset only after a stable connection.
+"""How long to wait before the next attempt: full jitter, two ladders, which start over only after a stable connection.
 
 A network fault climbs a short ladder, a refusal a long one, because every refused attempt costs a Lambda call.
 The caller does the waiting.
@@ -6,7 +6,7 @@ The caller does the waiting.
 
 from ._port import const
 
-# AWS takes one CONNECT a second from a client id, and refuses the next (General Reference, AWS IoT Core).
+# AWS accepts one CONNECT per second and client id (General Reference, AWS IoT Core).
 LEAST_MS = const(1000)
 # Wide enough that a fleet whose links broke at the same instant does not return within the same second.
 NETWORK_FIRST_MS = const(5000)
@@ -34,8 +34,8 @@ class Backoff:
         """Return the wait before the next attempt, LEAST_MS to a ceiling, and double that ladder's ceiling.
 
         refused: whether the last attempt was refused (else it was a network fault). connected_ms: how long the
-        connection was up before it failed. Both ladders start again only after STABLE_MS: otherwise a server that
-        accepts and then closes would be asked again and again after the shortest wait.
+        connection was up before it failed. Both ladders start over only after STABLE_MS: otherwise a server that
+        accepts and then closes would get an attempt after every shortest wait.
         """
         if connected_ms >= STABLE_MS:
             self._reset()

@@ -1,7 +1,7 @@
 """From power-on to a running `App`, and back to the prompt.
 
 Counts starts, so that three crashes in a row end at the prompt (safe mode); reads config.json; makes the parts of the
-App. Imported on demand: no function that lives as long as the App may be made here.
+App. Imported on demand, so it must not define any function that lives as long as the App.
 """
 
 import gc
@@ -10,7 +10,7 @@ import os
 from . import errors
 from ._port import phase
 
-# At the prompt, the timeout of a watchdog that is running: an ESP32's watchdog cannot be disabled.
+# The timeout at the prompt of a watchdog that is running: an ESP32's watchdog cannot be disabled.
 _PROMPT_S = 3600
 
 # The config keys that the App reads; the others are needed only to make its parts, and are not kept.
@@ -21,7 +21,7 @@ RUNTIME_KEYS = (
 
 
 def start(path, root, stop, write, handlers):
-    """Return the `App` for the config in the file root + path; None, and a log line, if it must not run.
+    """Return the `App` for the config in the file root + path; None, after a log line, if it must not run.
 
     root: folder in front of file names. stop: a function that returns True to end the loop, or None. write: takes one
     line of the log. handlers: the user's functions by command name.
@@ -30,7 +30,7 @@ def start(path, root, stop, write, handlers):
 
     uptime = Uptime(write)
     log = uptime.log
-    # One part after the other: together they are more than a plain ESP32 can compile.
+    # One part after the other: a plain ESP32 has no memory to compile them together.
     with phase():
         reason, cause, restored, interval_s = count_start(root, log)
     candidate = trial_s = None
@@ -140,7 +140,7 @@ def count_start(root, log):
             counters[name] = count
     starts = counters.pop("starts")
     if code != 4 and "subscribed" in counters:
-        counters["subscribed"] &= 3  # the policy may have changed; a board that sleeps would be denied at each wake
+        counters["subscribed"] &= 3  # the policy may have changed; but a sleeping board would be denied at every wake
     what = None
     # ESP32 (modmachine.h): 1 power-on, also RESET and a brownout, 2 reset or panic, 3 watchdog, 4 deep sleep, 5 soft
     # reset; 0 for unknown.
@@ -159,7 +159,7 @@ def count_start(root, log):
         reason = "delete the file safe_mode"
     except OSError:
         if starts >= 3:
-            # Reported in the next message, too: there may be no one at the prompt.
+            # The next message reports it too: there may be nobody at the prompt.
             new = reason = "three crashes in a row; the last: " + what
     if reason:
         starts = -1  # so that the next reset tries again
@@ -213,7 +213,8 @@ def pin_held(pin):
 
 
 def start_watchdog(seconds):
-    """Start the watchdog, which resets the board after that many seconds without a feed; return what feeds it.
+    """Start the watchdog, which resets the board after that many seconds without a feed; return the function that feeds
+    it.
 
     With 0 seconds, or on a host, the function does nothing.
     """

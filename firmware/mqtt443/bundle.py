@@ -1,8 +1,9 @@
-"""Unpacks the bundle of a job onto flash, piece by piece, and takes it up where a reset ended it.
+"""Unpacks the bundle of a job onto flash, piece by piece, and resumes after a reset.
 
 A bundle is a sequence of files: a line of JSON, {"path": ..., "size": ..., "sha256": ...}, and the bytes of the file;
-{"path": ..., "delete": true} stands alone. The lines are kept as they came in the index. So the index and the staged
-files are the bundle as far as it has come, and nothing else says how far that is. Imported on demand by `job_files`.
+{"path": ..., "delete": true} stands alone. The index keeps the lines as they came. The index and the staged files
+together are the part of the bundle that has arrived; no other file records the progress. Imported on demand by
+`job_files`.
 """
 
 import binascii
@@ -18,13 +19,13 @@ _MAX_LINE_BYTES = const(256)
 _MAX_PATH_BYTES = const(96)
 _PIECE_BYTES = const(512)
 
-# In the root of a board, not for a job to write: names, also with anything behind a dot.
+# Names in the root of a board that a job must not write, with any extension.
 _OURS = ("boot.py", "main.py", "config.json", "push.json", "state", "outbox", "update", "slot", "slot_b", "safe_mode")
 _PACKAGE = "lib/mqtt443"
 
 
 class Spoiled(Exception):
-    """A file did not arrive as it was sent. Nothing of it is left on flash."""
+    """A file arrived damaged. It has been removed from flash."""
 
 
 class Bundle:
@@ -48,24 +49,24 @@ class Bundle:
     def _restart(self):
         self._hash = hashlib.sha256()
         self.done = 0  # bytes of the bundle that are on flash
-        self._line = b""  # the beginning of a line; the index gets it whole
-        self._left = 0  # bytes of the current file that are to come
+        self._line = b""  # the beginning of a line, which goes into the index when it is complete
+        self._left = 0  # bytes of the current file still to come
         self._count = 0  # lines so far
 
     @property
     def at(self):
-        """How many bytes of the bundle have come."""
+        """How many bytes of the bundle have arrived."""
         return self.done + len(self._line)
 
     def wipe(self):
-        """Remove what is staged."""
+        """Remove all staged files."""
         wipe_files(self.root)
         if self.package:
             wipe(self.root + self.package)
         self._restart()
 
     def open(self):
-        """Take up what is on flash."""
+        """Resume from the part that is on flash."""
         self._restart()
         if not exists(self.root + FOLDER):
             os.mkdir(self.root + FOLDER)
@@ -81,10 +82,10 @@ class Bundle:
                     if self._left:
                         self._take_up_file()
         except OSError:
-            pass  # nothing has come yet
+            pass  # nothing has arrived yet
 
     def feed(self, data):
-        """Take the next bytes. Raises Spoiled, Finished, OSError if flash refuses."""
+        """Take the next bytes. Raises Spoiled, Finished, or OSError if the flash fails."""
         data = memoryview(data)[: self.size - self.at]
         while len(data):
             if self._left:
@@ -112,7 +113,7 @@ class Bundle:
             data = data[len(piece) :]
 
     def check(self):
-        """Raise Finished unless the whole bundle is on flash as it was sent."""
+        """Raise Finished unless the whole bundle is on flash, undamaged."""
         if self._left or self._line or self.done != self.size:
             fail("bundle: it ends after %d of %d bytes", self.at, self.size)
         if binascii.hexlify(self._hash.digest()).decode() != self._sha256:
@@ -123,7 +124,7 @@ class Bundle:
         self.done += len(piece)
 
     def _begin(self, line, new=False):
-        """Read a line of the bundle. new: it is not in the index yet."""
+        """Parse a line of the bundle. new: it is not in the index yet."""
         try:
             entry = json.loads(line)
             path = entry["path"]
@@ -153,7 +154,7 @@ class Bundle:
         self._left = 0 if deleted else entry["size"]
 
     def _take_up_file(self):
-        """Count what is on flash of the current file."""
+        """Count the bytes of the current file that are on flash."""
         try:
             with open(self._path, "rb") as file:
                 while True:
@@ -168,7 +169,7 @@ class Bundle:
             self._check_file()
 
     def _check_file(self):
-        """Read the file back and compare; raise Spoiled if it is not as it was sent."""
+        """Read the file back and compare its hash; raise Spoiled if it differs."""
         found = hashlib.sha256()
         with open(self._path, "rb") as file:
             while True:
@@ -198,5 +199,5 @@ def _may_write(path):
     for name in _OURS:
         if parts[0] == name or parts[0].startswith(name + "."):
             return False
-    # MicroPython would import these in place of the package.
+    # MicroPython would import these instead of the package.
     return parts[0].split(".")[0] != "mqtt443" and not (path + "/").startswith((_PACKAGE + "/", _PACKAGE + "."))

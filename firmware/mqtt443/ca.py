@@ -1,7 +1,7 @@
-"""The CA file: one or several certificates, DER or PEM, taken apart into single DER certificates.
+"""The CA file: one or more certificates, DER or PEM, split into single DER certificates.
 
-PEM is decoded here because an mbedTLS built without PEM (stock boards before 1.29) takes DER only. Whether the
-certificates are any good is for TLS to say.
+PEM is decoded here because an mbedTLS built without PEM (stock boards before 1.29) takes DER only. TLS decides whether
+the certificates are valid.
 """
 
 import binascii
@@ -31,7 +31,7 @@ def load(path):
 
 
 def _from_pem(data):
-    """Return the DER of all certificates, one behind the other (RFC 7468)."""
+    """Return the DER of all certificates, concatenated (RFC 7468)."""
     parts = data.split(b"-----")
     der = b""
     while _BEGIN in parts:
@@ -41,7 +41,7 @@ def _from_pem(data):
 
 
 def _from_der(data):
-    """Split certificates that stand one behind the other, each a SEQUENCE (X.690 section 8.1.3)."""
+    """Split concatenated certificates, each a SEQUENCE (X.690 section 8.1.3)."""
     certificates = []
     while data:
         # 0x30 0x82 and two bytes of length: a certificate has over 255 bytes and under 64 KB.

@@ -1,9 +1,9 @@
 """umqtt's MQTTClient with deadlines, one write per packet, and errors that name the cause.
 
 It subclasses umqtt: ping, wait_msg and check_msg are umqtt's own, over `Packets`. connect, publish, subscribe and
-unsubscribe are rewritten, because umqtt's cannot be corrected from below (sockets made inside, one message in flight, a
-one-byte length, no deadline). Works with umqtt.simple 1.3.4 to 1.8.0. `sender` keeps a window of messages; `app`
-reconnects.
+unsubscribe are rewritten, because umqtt's cannot be corrected from below (they open their own socket, allow one message
+in flight, write a one-byte length and have no deadline). Works with umqtt.simple 1.3.4 to 1.8.0. `sender` keeps a
+window of messages; `app` reconnects.
 """
 
 import gc
@@ -17,9 +17,9 @@ from .transport import Transport
 
 _MAX_PAYLOAD_BYTES = const(131072)  # AWS General Reference, "AWS IoT Core endpoints and quotas"
 _PUBACK = const(0x40)
-# Of a PUBLISH, at most this much is neither topic nor payload: header, packet identifier, alias, expiry.
+# The most bytes of a PUBLISH besides topic and payload: header, packet identifier, alias, expiry.
 _AROUND = const(18)
-# Packets handled in one `wait`: a server that never stops sending must not keep the loop.
+# Packets handled in one `wait`: a server that never stops sending must not stall the loop.
 _MAX_PACKETS = const(100)
 _GOODBYE_MS = const(2000)
 
@@ -75,7 +75,7 @@ class Client(MQTTClient):
 
     @property
     def retained(self):
-        """Whether the message that the callback was given was retained [MQTT-3.3.1-8]."""
+        """Whether the message passed to the callback was retained [MQTT-3.3.1-8]."""
         return self.packets.retained()
 
     def connect(self, clean_session=None):
@@ -85,7 +85,7 @@ class Client(MQTTClient):
         MalformedPacket, and what opening the transport raises.
         """
         self.close()
-        gc.collect()  # a TLS connection needs the largest block the heap can give
+        gc.collect()  # a TLS connection needs the largest block that the heap has
         with phase():
             from .connection import connect
 
@@ -96,7 +96,7 @@ class Client(MQTTClient):
                 raise
 
     def deadline(self, step, timeout_ms=None):
-        """Give what follows timeout_ms (None: config.timeout_s); step names it in errors."""
+        """Give the next calls timeout_ms (None: config.timeout_s); step names them in errors."""
         self.packets.deadline(timeout_ms or self.timeout_ms, step)
 
     def require_connected(self):
@@ -107,7 +107,8 @@ class Client(MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish msg (str or bytes, up to 128 KB) to topic; with qos 1 wait for the PUBACK.
 
-        Raises PeerVanished if it does not come, PublishRefused, ConnectionLost, ValueError for what AWS never takes.
+        Raises PeerVanished if it does not come, PublishRefused, ConnectionLost, ValueError for messages that AWS never
+        accepts.
         """
         if qos not in (0, 1):
             raise ValueError("qos must be 0 or 1: AWS has no QoS 2")
@@ -136,7 +137,7 @@ class Client(MQTTClient):
             self.wait_msg()
 
     def fits(self, topic, msg):
-        """Return whether the server takes a PUBLISH as large as topic and msg (bytes) make it."""
+        """Return whether the server accepts a PUBLISH of the size of topic and msg (bytes)."""
         return len(topic) + len(msg) + _AROUND <= self.max_packet_bytes
 
     def next_pid(self):
@@ -191,7 +192,7 @@ class Client(MQTTClient):
             raise errors.timeout_error(errors.PeerVanished, step, self.timeout_ms // 1000)
 
     def wait_msg(self):
-        """Wait for one packet and handle it, as umqtt does; the deadline is that of the call it is part of."""
+        """Wait for one packet and handle it, as umqtt does; the deadline is the one of the surrounding call."""
         self.sock.skip()
         op = super().wait_msg()
         if op == _PUBACK:
@@ -206,11 +207,11 @@ class Client(MQTTClient):
         return op
 
     def check_msg(self):
-        """Handle one packet if a whole one is there; never waits for one. Returns as umqtt's does."""
+        """Handle one packet if a whole one has arrived; never wait for one. Returns the same as umqtt's."""
         return self._during("message", super().check_msg)
 
     def wait(self, timeout_ms):
-        """Wait up to timeout_ms for something from the server, and handle all that is there; return whether it came."""
+        """Wait up to timeout_ms for data from the server, and handle all of it; return whether any came."""
         self.require_connected()
         for count in range(_MAX_PACKETS):
             self.deadline("message")
@@ -220,10 +221,11 @@ class Client(MQTTClient):
         return True
 
     def keep_alive(self):
-        """Send PINGREQ if the server was silent for half the keep alive; return how many ms the next call may wait.
+        """Send PINGREQ if the server has been silent for half the keep alive; return how many ms the next call may
+        wait.
 
-        Sending (QoS 0) does not prove that the server is there, so it does not delay a ping. Raises PeerVanished if a
-        PINGRESP is overdue [MQTT-3.1.2-24], which umqtt does not notice.
+        Sending with QoS 0 does not prove that the server is alive, so it does not delay a ping. Raises PeerVanished if
+        a PINGRESP is overdue [MQTT-3.1.2-24], which umqtt does not notice.
         """
         self.require_connected()
         now = self.ticks()

@@ -1,7 +1,7 @@
-"""The board's clock: set from NTP, else over port 443, before any certificate is judged by it.
+"""The board's clock: set from NTP, else over port 443, before it is used to judge a certificate.
 
-Certificates are verified while the time is found, too: see `_over_443`. On a host without `machine.RTC` the clock
-belongs to the host and is only looked at. When to set it is `app`'s decision.
+Certificates are verified even while the time is being found: see `_over_443`. Without `machine.RTC` the clock belongs
+to the host and is only read. `app` decides when to set it.
 """
 
 import os
@@ -11,7 +11,7 @@ from . import errors
 from ._port import BUILD_DATE, calendar, const, ticks_add, ticks_diff, ticks_ms, unix_time
 from .http import read_head
 
-# Certificates of AWS endpoints live over a year: steps of 30 days cannot jump over one. Ten years of steps.
+# Certificates of AWS endpoints are valid for over a year, so steps of 30 days cannot skip one. Ten years of steps.
 _STEP_S = const(2592000)
 _STEPS = const(122)
 _NTP_TRIES = const(3)
@@ -40,7 +40,7 @@ def rtc_setter():
 def ntp(server, port=_NTP_PORT, urandom=os.urandom, ticks=ticks_ms):
     """Return unix seconds from an NTP server (RFC 5905). port, urandom, ticks: seams.
 
-    Raises OSError if it does not answer, ValueError for an answer that is refused.
+    Raises OSError if it does not answer, ValueError for an answer that fails the checks.
     """
     address = socket.getaddrinfo(server, port, 0, socket.SOCK_DGRAM)[0]
     left = _NTP_TRIES
@@ -48,7 +48,7 @@ def ntp(server, port=_NTP_PORT, urandom=os.urandom, ticks=ticks_ms):
         left -= 1
         sock = socket.socket(address[0], address[1], address[2])
         try:
-            sock.connect(address[-1])  # so that nothing but this server's datagrams come in
+            sock.connect(address[-1])  # so that only this server's datagrams come in
             # Version 4, mode client; a random transmit timestamp, which the server must send back.
             stamp = urandom(8)
             sock.send(b"\x23" + bytes(39) + stamp)
@@ -60,7 +60,7 @@ def ntp(server, port=_NTP_PORT, urandom=os.urandom, ticks=ticks_ms):
                     return _ntp_time(answer)
                 if ticks_diff(end, ticks()) <= 0:
                     raise OSError("no answer to this query")
-        except OSError:  # UDP: a lost packet is no news
+        except OSError:  # UDP: packets may be lost
             if not left:
                 raise
         finally:
@@ -68,7 +68,7 @@ def ntp(server, port=_NTP_PORT, urandom=os.urandom, ticks=ticks_ms):
 
 
 def _ntp_time(answer):
-    """Return unix seconds from an NTP answer, checked as RFC 5905 sections 7.3 and 7.4 say; else raise ValueError."""
+    """Return unix seconds from an NTP answer, checked by RFC 5905 sections 7.3 and 7.4; else raise ValueError."""
     mode = answer[0] & 7
     version = answer[0] >> 3 & 7
     stratum = answer[1]
@@ -118,14 +118,14 @@ def http_date(text):
 
 
 def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix_time, set_rtc=None, ask_ntp=ntp):
-    """Make the clock right enough for certificates, never earlier than BUILD_DATE.
+    """Set the clock accurately enough for certificates, never earlier than BUILD_DATE.
 
     server: NTP server, empty for none. host: of the endpoint. connect: opens a TLS stream to it for HTTP
-    (`Transport.connect_http`). log: takes a line. sure: the clock was set before and nothing speaks against it, so no
-    answer from NTP is no harm. doubted: a certificate speaks against the clock, so host is believed before NTP. now,
-    set_rtc, ask_ntp: seams (unix seconds; a setter or None; server -> unix seconds).
+    (`Transport.connect_http`). log: takes a line. sure: the clock was set before and nothing contradicts it, so a
+    missing answer from NTP does no harm. doubted: a certificate contradicts the clock, so host is believed before NTP.
+    now, set_rtc, ask_ntp: seams (unix seconds; a setter or None; server -> unix seconds).
 
-    Raises ClockError if the time cannot be found, and what the network raises on the way.
+    Raises ClockError if the time cannot be found, and errors of the network.
     """
     if set_rtc is None:
         if now() < BUILD_DATE:
@@ -136,7 +136,7 @@ def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix
         try:
             return _over_443(host, connect, log, set_rtc)
         except errors.ClockError as e:
-            failure = e  # the certificate may be what is wrong
+            failure = e  # the certificate may be at fault
     if server:
         try:
             set_rtc(_plausible(ask_ntp(server)))
@@ -153,9 +153,9 @@ def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix
 def _over_443(host, connect, log, set_rtc):
     """Find the time on a verified TLS connection.
 
-    The clock starts at the build date and goes 30 days ahead each time the certificate is not valid yet. The first
-    handshake that verifies names the exact time in the Date header. So the server is proven before it is believed; what
-    this cannot see is the stolen key of an old certificate that was valid after the build date.
+    The clock starts at the build date and goes 30 days ahead each time the certificate is not valid yet. Once a
+    handshake verifies, the Date header gives the exact time. So the server has proved its identity before it is
+    believed; the stolen key of an old certificate that was valid after the build date goes unnoticed.
     """
     seconds = BUILD_DATE - 1
     try:
@@ -178,7 +178,7 @@ def _over_443(host, connect, log, set_rtc):
 
 
 def _date(host, connect):
-    """Return the Date of host's answer in unix seconds, 0 if a server that is proven gives none."""
+    """Return the Date of host's answer in unix seconds, 0 if the verified server sends none."""
     stream = connect()
     try:
         stream.write(b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\nConnection: close\r\n\r\n")

@@ -1,7 +1,7 @@
-"""One command and the board: what it may ask for, and what then changes. Imported on demand.
+"""What a command may ask of the board, and what then changes. Imported on demand.
 
-`commands` knows the commands. A command only tells this context what it wants: a restart at once would come before the
-PUBACK of its command, and the command would then come again after every reset.
+`commands` knows the commands. A command only tells this context what it wants: an immediate restart would come before
+the PUBACK of its command, and the command would come again after every reset.
 """
 
 import json
@@ -10,17 +10,16 @@ from . import errors
 from ._port import VERSION, const, phase, ticks_add, timestamp
 from .readings import TOO_LARGE
 
-# A server that refuses SUBSCRIBE this often has nothing for this board on that topic; telemetry is worth more.
+# After this many refusals of SUBSCRIBE the board does without that topic; telemetry is worth more.
 _SUBSCRIBE_TRIES = const(2)
 _NOT_AUTHORIZED = const(0x87)  # reason code of MQTT 5
 
 
 def subscribe(app):
-    """Subscribe to this board's commands and jobs, as its config says; return (subscribed, error).
+    """Subscribe to this board's commands and jobs, if its config asks for them; return (subscribed, error).
 
-    app: an `App`. subscribed: its attribute of that name, as it is from now on: 1 for commands plus 2 for jobs, plus 4
-    for each time that the server denied commands, plus 16 for each time that it denied jobs. error: what ends the
-    connection, or None.
+    app: an `App`. subscribed: the new value of its attribute: 1 for commands plus 2 for jobs, plus 4 for each time that
+    the server denied commands, plus 16 for each time that it denied jobs. error: what ends the connection, or None.
     """
     config = app.config
     subscribed = app.subscribed & ~3
@@ -33,15 +32,15 @@ def subscribe(app):
         try:
             app.client.subscribe(topic % config.client_id, 1)
             subscribed |= bit
-            if bit == 1:  # jobs may still be denied when the board asks for one
+            if bit == 1:  # the server may still deny jobs when the board asks for one
                 subscribed &= ~12
         except OSError as e:
             if getattr(e, "code", None) == _NOT_AUTHORIZED and not isinstance(e, errors.ConnectionLost):
-                # With MQTT 5 the connection goes on without.
+                # With MQTT 5 the connection survives the refusal.
                 app.log("no %s: %s" % (what, e))
                 subscribed = subscribed & ~(3 * denial) | _SUBSCRIBE_TRIES * denial
                 continue
-            # AWS refuses by closing in order; a reset comes from the network.
+            # AWS refuses by an orderly close; a reset comes from the network.
             if getattr(e, "closed", False) or getattr(e, "is_refusal", False):
                 subscribed += denial
                 if subscribed // denial & 3 == _SUBSCRIBE_TRIES:
@@ -53,7 +52,7 @@ def subscribe(app):
 def execute(app, message):
     """Run the command in message (bytes); return (refused, interval_ms, next_reading_at, shutdown).
 
-    app: an `App`. The result holds its attributes of those names, as they are from now on.
+    app: an `App`. The result holds the new values of its attributes.
     """
     context = CommandContext(app)
     refused = app.refused
@@ -81,9 +80,9 @@ class CommandContext:
         self.shutdown = app.shutdown
 
     def answer(self, request_id, key, value):
-        """Publish a message of its own: value (that JSON can hold) under key.
+        """Publish value (that JSON can hold) under key, in a message of its own.
 
-        request_id: of the command, by which its sender knows the answer; None for a command without one.
+        request_id: of the command, so that its sender recognizes the answer; None for a command without one.
         Raises ValueError for an answer that is too large.
         """
         message = {"time": timestamp(self._app.now()), key: value}
@@ -95,7 +94,7 @@ class CommandContext:
         self._app.accept(payload)
 
     def set_interval(self, seconds):
-        """Take a reading every that many seconds, also after a restart; None: as config.json says."""
+        """Take a reading at this interval in seconds, after a restart too; None: the interval of config.json."""
         app = self._app
         with phase():
             from .storage import load_state, save_state
@@ -119,7 +118,7 @@ class CommandContext:
         self.shutdown = reason
 
     def report(self):
-        """Return what there is to know about this board, its secrets excepted."""
+        """Return a report on this board, without its secrets."""
         app = self._app
         facts = app.counters()
         facts["subscribed"] &= 3

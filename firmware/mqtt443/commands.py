@@ -14,11 +14,11 @@ def run(message, context):
     """Run the command in message (bytes as received); return a line for the log.
 
     context: a `CommandContext`. A command with a request_id is always answered, a refused one with the reason.
-    Raises ValueError with a short reason for whatever is refused: no JSON object with a command, an unknown name, an
-    argument out of range, a function that raises or returns what JSON cannot hold; and KeyboardInterrupt.
+    Raises ValueError with a short reason if it refuses: not a JSON object with a command, an unknown name, an argument
+    out of range, a function that raises or returns something that JSON cannot hold. Raises KeyboardInterrupt.
     """
     try:
-        # Decoded here: CPython's json would take UTF-16, too, and MicroPython's any bytes.
+        # Decoded here: CPython's json would accept UTF-16 too, and MicroPython's any bytes.
         order = json.loads(utf8(message))
         name = order.pop("command")
         request_id = order.pop("request_id", None)
@@ -57,7 +57,7 @@ def call(name, order, context):
     elif name in context.handlers:
         return _call(name, context.handlers[name], order, context.max_bytes)
     else:
-        # As repr: it comes from outside, and a terminal shows the log.
+        # As repr, because it comes from outside and a terminal shows the log.
         raise ValueError("no command %r" % name[:32])
     return None
 
@@ -75,5 +75,5 @@ def _call(name, function, order, most):
             if check_json(result, MAX_DEPTH, most) < 0:
                 raise ValueError(TOO_LARGE % most)
         return result
-    except BaseException as e:  # SystemExit, too: it would end the board's program
+    except BaseException as e:  # SystemExit too, which would end the board's program
         raise ValueError("%s raised %s" % (name, reason(e)))

@@ -1,11 +1,11 @@
-"""A checked config.json, as attributes. `config_schema` makes it and is then unloaded; a board keeps only this."""
+"""A validated config.json, as attributes. `config_schema` makes it and is then unloaded; a board keeps only this."""
 
 
 class Config:
     """One attribute per key of `config_schema.FIELDS`, None for what is absent; `wifi_ssid`, `wifi_password` for wifi.
 
-    `topic` and `will_topic` have the client id filled in. `mqtt_username` is the user name as CONNECT carries it, None
-    for none.
+    `topic` and `will_topic` have the client id filled in. `mqtt_username` is the user name as CONNECT carries it, or
+    None.
     """
 
     def __init__(self, values):

@@ -1,7 +1,7 @@
 """config.json: the only definition of its keys, and the check that turns it into a `config.Config`.
 
 `FIELDS` serves the validator, docs/config.md (a test compares them) and the host tools. `ca` checks the content of the
-CA file. A board unloads this module once the config is read.
+CA file. A board unloads this module after reading the config.
 """
 
 import json
@@ -56,7 +56,7 @@ FIELDS = (
     ("safe_pin", "int", None, 0, 48),
 )
 
-# Kinds of text that may hold ASCII letters, digits and these alone; others may hold all but control characters.
+# Kinds of text limited to ASCII letters, digits and these characters; others may hold all but control characters.
 _MORE = {
     "host": b"-.",
     # AWS IoT API reference, CreateAuthorizer and TestInvokeAuthorizer
@@ -69,8 +69,8 @@ _MORE = {
 def load(path="config.json", keep=False):
     """Return the `Config` in the file at path. Raises ConfigError, one line that says what to change.
 
-    keep: the board's own start. A valid file is copied to path + ".good"; the copy is used if path is missing or is not
-    JSON, as after a power cut. The attribute `notice` of the result is a log line about that, else None.
+    keep: for the board's own start. A valid file is copied to path + ".good"; the copy is used if path is missing or is
+    not JSON, as after a power cut. The result's attribute `notice` is then a log line about that, else None.
     """
     notice = kept = None
     good = path + ".good"
@@ -117,14 +117,14 @@ def _refuse(what, *values):
 
 
 def parse(data):
-    """Return what the JSON in data (bytes) says. Raises ConfigError."""
+    """Return the value of the JSON in data (bytes). Raises ConfigError."""
     with phase():
         from .json_syntax import check, without_mark
 
         data = without_mark(data)
         try:
             check(data)
-        except (ValueError, RuntimeError) as e:  # the latter: no stack for its depth
+        except (ValueError, RuntimeError) as e:  # RuntimeError: nested too deep for the stack
             _refuse("%s", e.args[0])
     try:
         return json.loads(data)
@@ -214,7 +214,7 @@ def _check_together(config):
     if _holds(config.token or "", "&?# "):
         _refuse("token must not hold & ? # or spaces")
     if config.watchdog_s:
-        # Connecting is four steps (TCP, TLS, upgrade, CONNACK) of up to timeout_s before there is progress to feed it.
+        # Connecting takes four steps (TCP, TLS, upgrade, CONNACK) of up to timeout_s each before any progress feeds it.
         config.watchdog_s = max(config.watchdog_s, 60, 5 * config.timeout_s)
     for key in ("topic", "will_topic"):
         topic = getattr(config, key)
@@ -226,7 +226,7 @@ def _check_together(config):
             slashes = topic.count("/")
             rule = None
             if topic[0] == "$":
-                # Basic Ingest: $aws/rules/NAME/ counts for nothing. No other $ topic takes a device's messages.
+                # Basic Ingest: $aws/rules/NAME/ does not count. No other $ topic accepts a device's messages.
                 slashes -= 3
                 if topic[:11] != "$aws/rules/":
                     rule = "start with $, AWS keeps those to itself"
@@ -246,10 +246,10 @@ def _holds(text, characters):
 
 
 def mqtt_username(config):
-    """Return the user name for CONNECT with the authorizer's parameters behind it; None if there is none at all.
+    """Return the user name for CONNECT, followed by the authorizer's parameters; None if there is neither.
 
-    AWS IoT developer guide, "Connecting to AWS IoT Core by using custom authentication". The same bytes as the official
-    SDK sends: the signature is percent-encoded unless it is already, the token is left alone.
+    AWS IoT developer guide, "Connecting to AWS IoT Core by using custom authentication". Sends the same bytes as the
+    official SDK: the signature is percent-encoded unless it already is, the token is left alone.
     """
     prefix = "&x-amz-customauthorizer-"
     parameters = ""
@@ -265,7 +265,7 @@ def mqtt_username(config):
 
 
 def quote(text):
-    """Return text percent-encoded as UTF-8, with letters, digits and -_.~/ as they are (RFC 3986 section 2.1)."""
+    """Return text percent-encoded as UTF-8, except letters, digits and -_.~/ (RFC 3986 section 2.1)."""
     quoted = bytearray()
     for b in text.encode():
         if _plain(b, b"-_.~/"):
@@ -276,7 +276,7 @@ def quote(text):
 
 
 def nearest(key):
-    """Return the name in FIELDS that differs from key by the fewest letters, in any order; "" if none is near."""
+    """Return the name in FIELDS that differs from key by the fewest letters, in any order; "" if none is close."""
     best = ""
     least = max(len(key) // 3, 1) + 1
     for field in FIELDS:

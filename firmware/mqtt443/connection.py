@@ -1,6 +1,6 @@
 """Opens connections: TCP, TLS over it (always verified), the WebSocket, CONNECT and SUBSCRIBE.
 
-Imported on demand for each attempt. What the connection carries afterwards is up to `stream`, `websocket`, `packets`.
+Imported on demand for each attempt. `stream`, `websocket` and `packets` carry the traffic afterwards.
 """
 
 import gc
@@ -76,7 +76,7 @@ def connect_tcp(host, port, timeout_ms, sockets=socket, ticks=ticks_ms):
         left_ms = ticks_diff(end, ticks()) // (len(addresses) - i)
         sock = sockets.socket(address[0], address[1], address[2])
         try:
-            # A deadline on the raw socket is right here only: once it hits a TLS socket, that one is dead.
+            # Only here may the raw socket have a deadline: one that passes under TLS breaks the TLS socket.
             sock.settimeout(max(left_ms, 1) / 1000)
             sock.connect(address[-1])
             return sock
@@ -92,10 +92,10 @@ def connect_tcp(host, port, timeout_ms, sockets=socket, ticks=ticks_ms):
 def wrap_tls(sock, context, host):
     """Return a Channel with TLS over the connected socket sock; SNI and the name to verify are host.
 
-    The handshake has not begun: it runs inside the first write, under that write's deadline.
+    The handshake runs later, inside the first write and under its deadline.
     """
     try:
-        # Blocking while it is wrapped: wrapping a non-blocking socket looks connected at once.
+        # Blocking while it is wrapped: a non-blocking socket would look connected at once.
         return Channel(context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=host), sock)
     except (OSError, ValueError, MemoryError) as e:
         sock.close()
@@ -134,8 +134,8 @@ def open_mqtt(transport):
 
 
 def check_alpn(stream, host):
-    """Raise NoAlpn if the server picked nothing of the ALPN that was sent on stream; call it after the first write."""
-    # Such a server does not break the handshake off, it only never understands MQTT.
+    """Raise NoAlpn if ALPN was sent on stream and the server picked no protocol; call it after the first write."""
+    # Such a server completes the handshake, but does not understand MQTT.
     if selected_alpn(stream.tls_socket()) != _ALPN:
         raise errors.NoAlpn("%s picked no ALPN protocol, so it will not speak MQTT" % host)
 
@@ -170,7 +170,7 @@ def connect(client, clean_session):
 
 
 def _connack(client, data):
-    """Return whether the CONNACK in data tells of a session; None if the server does not speak MQTT 5."""
+    """Return whether the CONNACK in data reports a session; None if the server does not speak MQTT 5."""
     if client.mqtt5:
         with phase():
             from .mqtt5 import connack
@@ -196,7 +196,7 @@ def _connack(client, data):
 
 
 def _connect_packet(client, clean_session):
-    """Return CONNECT for client (MQTT section 3.1). AWS accepts a user name without a password."""
+    """Return the CONNECT packet for client (MQTT section 3.1). AWS accepts a user name without a password."""
     will, user, password, keep_alive_s = client.lw_topic, client.user, client.pswd, client.keepalive
     if user is None and password is not None:
         user = b""  # [MQTT-3.1.2-22]: no password without a user name

@@ -1,6 +1,6 @@
 """Every error of this package, in one tree. `hints` has the likely cause and the next step for each.
 
-    Mqtt443Error                    an OSError, so code written for umqtt catches it
+    Mqtt443Error                    an OSError, so that code written for umqtt catches it
     +-- ConfigError                 config.json: which key, what is wrong, what to write
     +-- ClockError                  the clock cannot be set, or a certificate shows that it is wrong
     +-- OutOfMemory                 not enough memory for a TLS connection
@@ -12,7 +12,7 @@
     |   |   +-- HandshakeTimeout    silence during the TLS handshake
     |   |   +-- ConnackTimeout      silence after CONNECT (refusal)
     |   |   +-- PeerVanished        silence on an established connection
-    |   +-- ConnectionLost          closed or reset; `closed` is True if the server closed it in order, `code` is the
+    |   +-- ConnectionLost          closed or reset; `closed` is True if the server closed it cleanly, `code` is the
     |                               reason code if it said why (MQTT 5); some of those are refusals
     +-- TlsError                    the handshake failed
     |   +-- NoAlpn                  no ALPN here, or the server picked none (refusal)
@@ -30,10 +30,10 @@
         +-- SubscribeRefused        SUBACK with 0x80 or more, with MQTT 5 the reason code `code` (section 3.9.3)
         +-- PublishRefused          PUBACK with the reason code `code`, MQTT 5 alone (section 3.4.2.1)
 
-Only what breaks a link that worked is defined here. `rare_errors` has the others; it is loaded when one of them is
-first asked for, as `errors.NAME`, and stays.
+Only errors that break a working link are defined here. `rare_errors` has the others; it is loaded when one of them is
+first used, as `errors.NAME`, and stays.
 
-A refusal (`is_refusal`) would most likely repeat at once, so the reconnect loop waits longer after it.
+A refusal (`is_refusal`) would most likely repeat at once, so the reconnect loop waits longer.
 """
 
 
@@ -45,7 +45,7 @@ class Mqtt443Error(OSError):
 
     is_refusal = False
     doubts_clock = False  # the clock may be wrong
-    reset_helps = True  # a reset of the board may help, if the error stays
+    reset_helps = True  # a reset of the board may help if the error persists
     closed = False
     phase = None
     code = None
@@ -57,7 +57,7 @@ class Mqtt443Error(OSError):
             setattr(self, name, fact)
 
     def __str__(self):
-        # A board that works never loads these texts.
+        # A board without errors never loads these texts.
         from ._port import phase
 
         with phase():
@@ -99,7 +99,7 @@ class PeerVanished(Timeout):
 
 
 class ConnectionLost(NetworkError):
-    """The connection was closed or reset; `closed` is True if the server closed it in order.
+    """The connection was closed or reset; `closed` is True if the server closed it cleanly.
 
     With MQTT 5 the server may say why: `code` is its reason code, and `is_refusal` is True if it would most likely
     close the next connection for the same reason.

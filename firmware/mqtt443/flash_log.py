@@ -1,9 +1,9 @@
 """The outbox on flash: a log in a few files (segments); records are appended and read in order.
 
-A segment is deleted when all its records are done with. The read position is kept in RAM only, which spares the flash;
-so after a power cut the oldest segment, and no other, is read again from its beginning.
+A segment is deleted once all its records are done. To spare the flash, the read position is kept in RAM only; so after
+a power cut the oldest segment, and no other, is read again from its beginning.
 
-On littlefs an append is all or nothing. The checksums are for file systems that do not promise that (FAT) and for worn
+On littlefs an append is all or nothing. The checksums are for file systems without that promise (FAT) and for worn
 flash.
 """
 
@@ -20,11 +20,12 @@ _PIECE_BYTES = const(512)
 
 
 class Segments:
-    """The segments in folder, which is made when it is first written to.
+    """The segments in folder, which is created by the first write.
 
-    folder: a path without a slash at its end. max_bytes: the most that they take; the oldest makes room, whole, and its
-    records not yet read count as `dropped`. A record whose length or checksum is wrong ends its segment, which counts
-    as `corrupt`; one that does not fit into memory, as `dropped`. Whatever else is in the folder is left alone.
+    folder: a path without a slash at its end. max_bytes: their largest size in total; beyond it the oldest segment is
+    deleted, and its unread records count as `dropped`. A record whose length or checksum is wrong ends its segment,
+    which counts as `corrupt`; one that does not fit into memory counts as `dropped`. Other files in the folder are left
+    alone.
     """
 
     def __init__(self, folder, max_bytes):
@@ -45,10 +46,10 @@ class Segments:
                     self._sizes[number] = stat[6] if stat[0] & 0x8000 else _SEGMENT_BYTES
         except OSError:
             pass  # nothing was ever written
-        # Where reading stands.
+        # The read position.
         self._number = min(self._sizes) if self._sizes else 0
         self._at = 0
-        self._last = None  # the segment that was appended to, and so is known to be whole
+        self._last = None  # the segment that was appended to, and is therefore whole
 
     @property
     def empty(self):
@@ -59,11 +60,11 @@ class Segments:
         return "%s/%08d" % (self.folder, number)
 
     def append(self, records, sent=0):
-        """Append records, each (payload, when it expires in unix seconds or 0); return the segment of each.
+        """Append records, each (payload, its expiry in unix seconds or 0); return the segment of each.
 
-        sent: how many records, the first ones, are in flight already; reading, then at the end, continues after them.
-        Where flash takes only the first few, the list is that much shorter; raises OSError if it takes none, or if the
-        first one is larger than max_bytes. (On FAT a record that was not taken may come all the same after a restart.)
+        sent: how many of the first records are already in flight; reading, which is then at the end, continues after
+        them. If flash has room for only the first few, the list is that much shorter; raises OSError if it has room for
+        none, or if the first one is larger than max_bytes. (On FAT a record left out may still appear after a restart.)
         """
         numbers = []
         try:
@@ -75,7 +76,7 @@ class Segments:
         return numbers
 
     def _append(self, records, numbers, sent):
-        """Append to one segment as many of records as fit; len(numbers) of them are done already."""
+        """Append as many of records as fit to one segment; the first len(numbers) are already done."""
         done = len(numbers)
         length = _HEADER_BYTES + len(records[done][0])
         if length > self.max_bytes:
@@ -90,14 +91,14 @@ class Segments:
         try:
             os.mkdir(self.folder)
         except OSError:
-            pass  # it is there, or what follows says why not
-        # Never behind reading, which may have passed all that is there.
+            pass  # it exists, or the next call says why not
+        # Never before the read position, which may have passed all segments.
         number = max(0, self._number, *self._sizes)
         while True:
             size = self._sizes.get(number, 0)
             if not size or (size + length <= _SEGMENT_BYTES and self._whole(number)):
                 with open(self._path(number), "ab") as file:
-                    # What a failed append left behind, or was not listed: nothing may come after it.
+                    # The rest of a failed append, or a file that was not listed: nothing may follow it.
                     if file.seek(0, 2) == size:
                         behind = None
                         for payload, expires in records[done:]:
@@ -114,7 +115,7 @@ class Segments:
                                 behind = size
                         break
             number += 1
-        # Here it is closed, and so on flash.
+        # Now it is closed, and therefore on flash.
         self._sizes[number] = size
         self._last = number
         numbers.extend([number] * (done - len(numbers)))
@@ -136,14 +137,14 @@ class Segments:
         try:
             os.remove(self._path(number))
         except OSError:
-            pass  # it is read once more after the next start
+            pass  # it is read again after the next start
         del self._sizes[number]
         if self._number == number:
             self._number += 1
             self._at = 0
 
     def next(self):
-        """Return the next record as (payload, when it expires, its segment), None at the end."""
+        """Return the next record as (payload, its expiry, its segment), None at the end."""
         for number in sorted(self._sizes):
             record = self._read(number)
             while record and record[0] is None:
@@ -170,7 +171,7 @@ class Segments:
         return payload, expires, number
 
     def _record(self, number, at):
-        """Return (payload, when it expires, where it ends) of the record at `at`, None if there is no whole one.
+        """Return (payload, expiry, end) of the record at `at`, None if it is not whole.
 
         payload: None if it does not fit into memory.
         """
@@ -183,7 +184,7 @@ class Segments:
                     length, wanted, expires = struct.unpack(">III", head)
                     if at + length <= self._sizes[number]:
                         check = binascii.crc32(head[8:])
-                        # In pieces: rubbish may claim more than memory has.
+                        # In pieces: a damaged length may exceed the memory.
                         for left in range(length, 0, -_PIECE_BYTES):
                             check = binascii.crc32(file.read(min(left, _PIECE_BYTES)), check)
                         if check == wanted:
@@ -198,7 +199,7 @@ class Segments:
         return None
 
     def release(self, in_flight):
-        """Remove the segments that are read to their end and not in in_flight, a collection of numbers."""
+        """Remove the segments that were read to their end and are not in in_flight, a collection of numbers."""
         for number in sorted(self._sizes):
             if number > self._number or (number == self._number and self._at < self._sizes[number]):
                 return

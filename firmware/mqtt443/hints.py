@@ -1,12 +1,12 @@
 """What each error most likely means and what to do next; imported only when an error is shown.
 
-AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are all that a user at the board gets; with
-MQTT 5 it gives a reason code. The lists are short, because a board stores them.
+AWS IoT Core closes MQTT 3.1.1 connections without a reason, so these lists are all that a user at the board gets; MQTT
+5 has reason codes. The lists are short because the board stores them.
 """
 
-# One text, as each row of a dict costs more. A line: the error, or its code, then its text; @ is _LOG, ~ is _ALPN. 1 to
-# 5 are return codes of CONNACK (MQTT 3.1.1 table 3.1; 5 also for higher ones, as 7 that AWS once used), 0x.. are reason
-# codes of MQTT 5.
+# One text, because rows of a dict cost more. A line holds the error, or its code, then its text; @ is _LOG, ~ is _ALPN.
+# 1 to 5 are return codes of CONNACK (MQTT 3.1.1 table 3.1; 5 stands for higher ones too, such as the 7 that AWS once
+# used), 0x.. are reason codes of MQTT 5.
 _CAUSES = """
 ClockError Let UDP 123 through, or set ntp_server to one that answers
 OutOfMemory Free memory, close sockets
@@ -43,14 +43,14 @@ PublishRefused Policy lacks iot:Publish on topic; the reading is lost@
 0x97 A quota of AWS IoT Core is used up
 0x9f Too many connections at once, or more than one a second with this client_id
 """
-# For CONNACK, a reason code -> the return code of MQTT 3.1.1 that says the same.
+# For CONNACK: reason code -> the equivalent return code of MQTT 3.1.1.
 _AS_311 = {0x84: 1, 0x85: 2, 0x86: 4, 0x87: 5, 0x88: 3, 0x89: 3}
 _LOG = ". The authorizer's log (CloudWatch, mqtt443 local) says which"
 _ALPN = "no ALPN mqtt (transport tls needs a domain configuration)"
 
 
 def explain(error):
-    """Return what happened, and after a full stop what it most likely means; error is an Mqtt443Error."""
+    """Return what happened, followed by the most likely cause; error is an Mqtt443Error."""
     what = str(error.args[0])
     code = error.code
     row = type(error).__name__

@@ -9,8 +9,8 @@ _MAX_HEAD_BYTES = const(2048)
 def read_head(stream):
     """Read one response head from stream (RFC 9112 section 4).
 
-    Returns (status, headers): an int and a dict, names in lower case. Reads not one byte past the head, since a
-    WebSocket frame may follow. Raises ProtocolError for anything else, and for a head over 2,048 bytes.
+    Returns (status, headers): an int and a dict, names in lower case. Never reads past the head, because a WebSocket
+    frame may follow. Raises ProtocolError for anything else, and for a head over 2,048 bytes.
     """
     head = bytearray()
     while head[-4:] != b"\r\n\r\n":

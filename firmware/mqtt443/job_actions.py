@@ -1,6 +1,7 @@
-"""What each job asks for: checks its document and does what does not take a bundle. Imported on demand by `jobs`.
+"""The action of each job: checks its document, and carries out everything that needs no bundle. Imported on demand by
+`jobs`.
 
-A job that changes what the board runs goes on after a reset, on trial: see `trial`.
+A job that changes what the board runs continues after a reset, on trial: see `trial`.
 """
 
 import json
@@ -8,7 +9,7 @@ import json
 from ._port import VERSION, const, phase
 from .job_end import Finished, fail, refuse
 from .job_record import save
-from .slots import STARTS, forget_slot, read_slot, running_slot, write_slot
+from .slots import STARTS, clear_slot, read_slot, running_slot, write_slot
 
 _VERSION = const(1)
 # The members of each action's document, besides "mqtt443" and "action".
@@ -28,11 +29,11 @@ def carry_out(jobs, document, details):
     """Carry out a job that has just begun; raise Finished at its end.
 
     jobs: a `Jobs`. document: of the job. details: the status details of the execution.
-    Returns whether a bundle is to be fetched; if not, the board is to be reset for the job.
+    Returns True if a bundle must be fetched, False if the board must be reset for the job.
     """
     action = jobs.record["action"] = _action(document)
     if details.get("step"):
-        # The power failed before the record was on flash. Only what may be done twice is begun again.
+        # The power failed before the record was on flash. Only actions that may run twice are started again.
         if action == "restart":
             done()
         if action == "command":
@@ -58,7 +59,7 @@ def carry_out(jobs, document, details):
 
 
 def _action(document):
-    """Return the action of a document; raise Finished if it is not one that this board understands."""
+    """Return the action of a document; raise Finished if this board does not know it."""
     version = document.get("mqtt443") if isinstance(document, dict) else None
     if type(version) is not int or version != _VERSION:
         refuse("the job document is not of version %d", _VERSION)
@@ -74,7 +75,7 @@ def _action(document):
 
 
 def take_up(jobs):
-    """Go on with a job that this board has begun; returns as `carry_out`."""
+    """Resume a job that this board has begun; returns the same as `carry_out`."""
     record = jobs.record
     step = record.get("step")
     if step in ("restart", "done"):
@@ -93,7 +94,7 @@ def take_up(jobs):
 
 
 def install(jobs):
-    """Put the bundle that was fetched in place."""
+    """Install the bundle that was fetched."""
     if jobs.record["action"] == "package":
         _switch(jobs, "b" if running_slot() == "a" else "a")
     else:
@@ -109,7 +110,7 @@ def done(report=None):
 
 
 def _command(jobs, document):
-    """Run a command as if it had come on the board's topic of commands."""
+    """Run a command as if it had come on the board's command topic."""
     app = jobs.app
     name, arguments = document.get("name"), document.get("args", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
@@ -136,11 +137,11 @@ def _command(jobs, document):
 
 
 def _switch(jobs, slot):
-    """Let the next start take that slot, on trial."""
+    """Make the next start use that slot, on trial."""
     root = jobs.app.root
     jobs.secure()
     if read_slot(root)[1] == "!":
-        write_slot(root, running_slot(), "-")  # an earlier job has failed, not this one
+        write_slot(root, running_slot(), "-")  # the failure of an earlier job
     if jobs.record.get("step") != "switch":
         jobs.step("switch", slot=slot)
     write_slot(root, slot, STARTS)
@@ -148,13 +149,13 @@ def _switch(jobs, slot):
 
 
 def _switched(jobs):
-    """Say how the trial of a package ended."""
+    """Report how the trial of a package ended."""
     slot, starts, why = read_slot(jobs.app.root)
     wanted = jobs.record["slot"]
-    if slot == wanted and starts == "-":  # the power failed before the record said so
+    if slot == wanted and starts == "-":  # the power failed before the record was updated
         done()
     if slot == wanted and starts == STARTS:
-        forget_slot(jobs.app.root)
+        clear_slot(jobs.app.root)
         fail("the board's boot.py knows no slots; push once with the cable")
     if slot != wanted and starts == "!":
         fail("%s", why or jobs.record.get("reason") or "it did not connect and publish in two starts")

@@ -18,10 +18,10 @@ _MOST_S = const(3600)
 
 
 def prepare(app, document):
-    """Write the config that document asks for beside the old one; return the seconds that its trial may take.
+    """Write the config that document asks for beside the old one; return the time limit of its trial in seconds.
 
-    app: an `App`. Raises ConfigError for what the validator refuses, Finished for what cannot be changed over the air,
-    OSError if flash refuses.
+    app: an `App`. Raises ConfigError if the validator refuses it, Finished if a key cannot be changed over the air,
+    OSError if the flash fails.
     """
     within_s = document.get("within_s", _WITHIN_S)
     if type(within_s) is not int or not _LEAST_S <= within_s <= _MOST_S:
@@ -55,7 +55,7 @@ def prepare(app, document):
 
 
 def _current(path):
-    """Return the config in the file at path as JSON gives it; if it is torn, the last good one."""
+    """Return the parsed config in the file at path; if it is torn, the last good one."""
     try:
         with open(path, "rb") as file:
             return parse(file.read())
@@ -64,7 +64,7 @@ def _current(path):
 
 
 def _change(values, key, value=None):
-    """Set a key of the config to value; None removes it. Keys of wifi have a dot, as in docs/config.md."""
+    """Set a key of the config to value; None removes it. Keys of wifi contain a dot, as in docs/config.md."""
     if key[:5] == "wifi.":
         wifi = values.get("wifi")
         values["wifi"] = values = dict(wifi) if isinstance(wifi, dict) else {}

@@ -1,4 +1,4 @@
-"""How a job ends early: rejected for what its document asks, or failed for what happened. Imported on demand."""
+"""How a job ends early: rejected because of its document, or failed because of an error. Imported on demand."""
 
 
 class Finished(Exception):
@@ -6,7 +6,7 @@ class Finished(Exception):
 
 
 def refuse(what, *values):
-    """Raise Finished with REJECTED: the document asks for what this board does not do."""
+    """Raise Finished with REJECTED: the document asks for something that this board does not do."""
     raise Finished("REJECTED", {"reason": what % values})
 
 

@@ -1,8 +1,8 @@
 """The jobs `files` and `package`: fetch the bundle, unpack it, and put it in place after a reset.
 
 Imported on demand by `jobs`. A bundle is in the document itself, or in a stream (AWS IoT developer guide, "Using AWS
-IoT MQTT-based file delivery in devices"), from which the board asks for one block after the other. AWS sends each to
-who asked, without a subscription ("Reserved topics", MQTT-based file delivery).
+IoT MQTT-based file delivery in devices"), which the board requests block by block. AWS sends each block to the client
+that asked, without a subscription ("Reserved topics", MQTT-based file delivery).
 """
 
 import binascii
@@ -12,19 +12,19 @@ from ._port import const, phase
 from .bundle import Bundle, Spoiled
 from .job_end import fail, refuse
 
-# AWS takes blocks of 256 to 131,072 bytes; larger ones than this make nothing faster here.
+# AWS allows blocks of 256 to 131,072 bytes; blocks larger than this are no faster here.
 _LEAST_BLOCK_BYTES = const(256)
 _MOST_BLOCK_BYTES = const(4096)
-# What a packet with a block holds besides topic and Base64: its header, and the JSON around the block.
+# Bytes of a packet with a block besides topic and Base64: its header, and the JSON around the block.
 _AROUND_BYTES = const(100)
-_TRIES = const(5)  # of a block that does not come, and of a file that does not arrive as it was sent
+_TRIES = const(5)  # attempts, for a block that does not come and for a file that arrives damaged
 _REPORT_BYTES = const(16384)
 
 
 def fetch(jobs, document):
     """Bring the whole bundle of document onto flash: files to be swapped in, or the package into the other slot.
 
-    jobs: a `Jobs`. Raises Finished, OSError if flash refuses, and what the connection raises.
+    jobs: a `Jobs`. Raises Finished, OSError if the flash fails, and errors of the connection.
     """
     app = jobs.app
     record = jobs.record
@@ -84,7 +84,7 @@ def _block_bytes(app, stream):
 
 
 def _download(jobs, bundle, stream, block_bytes):
-    """Ask for one block after the other until the bundle has come."""
+    """Request block after block until the bundle is complete."""
     app = jobs.app
     topic = _topic(app, stream)
     jobs.expected = topic.encode()
@@ -100,7 +100,7 @@ def _download(jobs, bundle, stream, block_bytes):
         except MemoryError:
             if block_bytes == _LEAST_BLOCK_BYTES:
                 raise
-            block_bytes = _LEAST_BLOCK_BYTES  # slower, and finds room in a heap that is full of small pieces
+            block_bytes = _LEAST_BLOCK_BYTES  # slower, but fits into a fragmented heap
             app.log("blocks of %d bytes, for lack of memory" % block_bytes)
             continue
         if block is None or len(block) != expected:
@@ -117,9 +117,9 @@ def _download(jobs, bundle, stream, block_bytes):
 
 
 def _await(jobs, number, sizes):
-    """Return the bytes of that block, None if it does not come in time.
+    """Return the bytes of that block, None if it does not arrive in time.
 
-    sizes: what its member `l` may be: of a block as asked for, or of the last one, which is shorter.
+    sizes: the allowed values of its member `l`: the size of a full block, and of the last one, which is shorter.
     """
     while True:
         reply = jobs.wait(jobs.app.client.timeout_ms)
@@ -128,7 +128,7 @@ def _await(jobs, number, sizes):
         topic, values = reply
         if topic.endswith("/rejected/json"):
             fail("stream: %s %s", str(values.get("o"))[:32], str(values.get("m"))[:100])
-        # Another block: a repeated one, or one that comes late.
+        # Another block, repeated or late.
         if values.get("f") == 0 and values.get("l") in sizes and values.get("i") == number:
             try:
                 return binascii.a2b_base64(values.get("p"))

@@ -1,8 +1,8 @@
 """What the board keeps of the job in progress: the folder `update` on flash. Imported on demand.
 
-`storage` writes the record; beside it lies the index of a bundle. What a job stages lies beside what it will replace,
+`storage` writes the record; beside it lies the index of a bundle. Staged files lie beside the files that they replace,
 because littlefs moves a file between folders in two steps: after a power cut between them, it may show neither this
-file nor others before the first write (seen with MicroPython 1.26).
+file nor others until the first write (seen with MicroPython 1.26).
 """
 
 import json
@@ -15,29 +15,29 @@ FOLDER = "update"
 _RECORD = FOLDER + "/job"
 INDEX = FOLDER + "/index"
 
-# Behind the name of a file: a config on trial, a staged file, the file that was replaced.
+# Suffixes: a config on trial, a staged file, a file that was replaced.
 CANDIDATE = ".trial"
 STAGED = ".staged"
 REPLACED = ".replaced"
 
-# On flash for readings while a job restarts a board whose outbox_bytes is 0.
+# Flash for readings while a job restarts a board whose outbox_bytes is 0.
 OUTBOX_BYTES = const(65536)
 
 
 def outbox_bytes(root, on_trial):
-    """Return how much flash the outbox may use where outbox_bytes is 0.
+    """Return how much flash the outbox may use if outbox_bytes is 0.
 
-    Nothing, unless something is on trial or readings are on flash because of a job. on_trial: whether anything is.
+    None, unless something is on trial or a job has left readings on flash. on_trial: whether anything is on trial.
     """
     try:
-        os.rmdir(root + "outbox")  # only an empty one goes
+        os.rmdir(root + "outbox")  # removes it only if it is empty
     except OSError:
         pass
     return OUTBOX_BYTES if on_trial or exists(root + "outbox") else 0
 
 
 def exists(path):
-    """Return whether there is a file or folder at path."""
+    """Return whether a file or folder exists at path."""
     try:
         os.stat(path)
         return True
@@ -46,7 +46,7 @@ def exists(path):
 
 
 def wipe(path):
-    """Remove the file or folder at path, with all that is in it; nothing there is fine."""
+    """Remove the file or folder at path with all its contents, if it exists."""
     try:
         is_folder = os.stat(path)[0] & 0x4000
     except OSError:
@@ -67,15 +67,15 @@ def load(root):
 
 
 def save(root, record):
-    """Put record (a dict that JSON can hold) on flash. Raises OSError if flash refuses."""
+    """Write record (a dict that JSON can hold) to flash. Raises OSError if the flash fails."""
     if not exists(root + FOLDER):
         os.mkdir(root + FOLDER)
     storage.save_state(root + _RECORD, record)
 
 
-def forget(root, path):
-    """Remove the record, then all that belongs to it. path: of config.json, behind root."""
-    # First what `storage.read` would take for the record where that one is missing.
+def clear(root, path):
+    """Remove the record, then everything that belongs to it. path: of config.json, below root."""
+    # First the files that `storage.read` would use in place of a missing record.
     for suffix in (".old", ".new", ""):
         wipe(root + _RECORD + suffix)
     wipe(root + path + CANDIDATE)
@@ -105,7 +105,7 @@ def wipe_files(root):
 
 
 def make_folders(root, path):
-    """Make the folders that path needs."""
+    """Create the folders of path."""
     parts = path.split("/")
     for i in range(1, len(parts)):
         folder = root + "/".join(parts[:i])

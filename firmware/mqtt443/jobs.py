@@ -1,9 +1,9 @@
-"""AWS IoT Jobs over the board's one connection: starts what is pending, and reports how it went.
+"""AWS IoT Jobs over the board's one connection: starts pending jobs, and reports how they went.
 
 Imported on demand, after each connect and when the server announces a job. The App's own `step` does the waiting, so
-telemetry goes on meanwhile. AWS IoT developer guide, "Jobs device MQTT API operations": the server sends its answers to
-whoever asked, without a subscription. `job_actions` carries the jobs out, `job_files` fetches what is too large for a
-document, and `job_record` keeps what outlives a reset. docs/updates.md describes the documents.
+telemetry goes on meanwhile. AWS IoT developer guide, "Jobs device MQTT API operations": the server answers the client
+that asked, without a subscription. `job_actions` carries the jobs out, `job_files` fetches bundles too large for a
+document, and `job_record` keeps the state that survives a reset. docs/updates.md describes the documents.
 """
 
 import json
@@ -11,11 +11,11 @@ import json
 from . import errors
 from ._port import VERSION, const, phase, ticks_add, ticks_diff
 from .job_end import Finished, fail, refuse
-from .job_record import OUTBOX_BYTES, forget, load, save
+from .job_record import OUTBOX_BYTES, clear, load, save
 
-# Updates that may be refused in one look, as after a job that was cancelled meanwhile.
+# How many updates may be refused in one look, as after a job was cancelled meanwhile.
 _MAX_REFUSED = const(3)
-_MAX_DETAIL = const(1000)  # AWS takes 1,024 characters for each status detail
+_MAX_DETAIL = const(1000)  # AWS allows 1,024 characters for each status detail
 # What one denial adds to the App's `subscribed`; see `command_context.subscribe`.
 _DENIED = const(16)
 
@@ -25,13 +25,14 @@ class Unanswered(Exception):
 
 
 class Refused(Exception):
-    """The server refused an update: the execution was cancelled, or is of another version. args: a line for the log."""
+    """The server refused an update: the execution was cancelled, or its version has changed. args: a line for the
+    log."""
 
 
 def run(app):
     """End a trial, then carry out the pending jobs of this board; return whether to look again, which is False.
 
-    app: an `App`. Raises what the connection raises; the job is taken up after the next connect.
+    app: an `App`. Raises errors of the connection; the job resumes after the next connect.
     """
     if app.trial_end_ms is not None and not _acknowledged(app):
         return False  # interrupted
@@ -56,7 +57,7 @@ def run(app):
 
 
 def _acknowledged(app):
-    """Go on until the server has acknowledged a message, which ends a trial; return whether it has."""
+    """Run the App until the server has acknowledged a message, which ends a trial; return whether it has."""
     sender, note = app.sender, app.sender.on_sent
     acknowledged = []
 
@@ -83,17 +84,17 @@ def _acknowledged(app):
 
 
 class Jobs:
-    """One look for jobs. app: an `App`. `record` is what `trial` keeps of the job in progress, {} before."""
+    """One look for jobs. app: an `App`. `record` is the record of the job in progress, {} if there is none."""
 
     def __init__(self, app):
         self.app = app
         self.record = {}
-        self.expected = b""  # topics that begin with this are what `wait` waits for
+        self.expected = b""  # `wait` waits for topics that begin with this
         self.replies = []
         self._base = "$aws/things/%s/jobs/" % app.config.client_id
         self._notified = False
         self._name = None  # the job's id
-        self._version = 0  # of its execution, as the server counts
+        self._version = 0  # of its execution, as counted by the server
         self._token = app.random(1000000)
 
     def receive(self, topic, message):
@@ -106,7 +107,7 @@ class Jobs:
             self._notified = True
 
     def wait(self, timeout_ms):
-        """Wait up to timeout_ms for a reply; return (topic, values) of one that is JSON, None if none came."""
+        """Wait up to timeout_ms for a reply in JSON; return (topic, values), None if none came."""
         app = self.app
         end = ticks_add(app.ticks(), timeout_ms)
         while True:
@@ -154,11 +155,11 @@ class Jobs:
         self.record = load(app.root)
         execution = self._start_next()
         self._name = execution.get("jobId")
-        # A job may be given to a board again, with another number.
+        # A board may get the same job again, with another number.
         key = "%s#%s" % (self._name, execution.get("executionNumber"))
         if self.record.get("id") not in (None, key):
             app.log("job %s: not ours any more" % self.record["id"])
-            self._forget()
+            self._clear()
         if not self._name:
             return self._notified
         self._version = execution.get("versionNumber")
@@ -179,7 +180,7 @@ class Jobs:
         return not app.should_stop()
 
     def _act(self, key, execution):
-        """Carry the job out, or go on with it; raise Finished at its end."""
+        """Carry the job out, or resume it; raise Finished at its end."""
         document = execution.get("jobDocument")
         if document is None:
             refuse("the job document is larger than max_message_bytes")
@@ -202,12 +203,12 @@ class Jobs:
                 install(self)
 
     def _start_next(self):
-        """Return the pending execution as a dict, {} if there is none."""
+        """Return the next pending execution as a dict, {} if there is none."""
         app = self.app
         try:
             _, values = self.request("start-next", {})
         except MemoryError:
-            # The document was discarded as too large; without it the server still tells whose it is.
+            # The document was discarded as too large; ask for the execution without it.
             _, values = self.request("$next/get", {"includeJobDocument": False})
             execution = values.get("execution") or {}
             execution["jobDocument"] = None
@@ -220,7 +221,7 @@ class Jobs:
         return values.get("execution") or {}
 
     def step(self, step, **more):
-        """Tell the server that the job is in progress, then keep the step (and more) for after a reset."""
+        """Report the job as in progress, then save the step (and more) for after a reset."""
         self.report("IN_PROGRESS", {"step": step})
         self.record["step"] = step
         self.record.update(more)
@@ -235,7 +236,7 @@ class Jobs:
             fail("flash has no room for the readings that a restart would lose")
 
     def restart(self, step, **more):
-        """Go on after a reset, at that step."""
+        """Reset, and continue at that step."""
         self.secure()
         self.step(step, **more)
         self.reset()
@@ -253,7 +254,7 @@ class Jobs:
         if not accepted:
             code = answer.get("code")
             if code not in ("VersionMismatch", "RequestThrottled"):
-                self._forget()
+                self._clear()
             raise Refused("%s was refused (%s)" % (status, code))
         self._version += 1
 
@@ -262,7 +263,7 @@ class Jobs:
         reason = details.get("reason", "")
         app.log("job %s: %s %s" % (self._name, status, reason))
         self.report(status, details)
-        self._forget()
+        self._clear()
         with phase():
             from .slots import running_slot
 
@@ -270,6 +271,6 @@ class Jobs:
         app.news = {"version": VERSION, "slot": slot, "job": "%s %s" % (self._name, status)}
         app.next_reading_at = app.ticks()
 
-    def _forget(self):
-        forget(self.app.root, self.app.path)
+    def _clear(self):
+        clear(self.app.root, self.app.path)
         self.record = {}

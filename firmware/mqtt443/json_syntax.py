@@ -1,4 +1,4 @@
-"""Checks that bytes are one JSON text (RFC 8259): every parser of MicroPython takes much that is none.
+"""Checks that bytes are one JSON text (RFC 8259): MicroPython's parsers accept much that is not JSON.
 
 Imported on demand. The host's tools accept and refuse the same bytes; tests/support/config_bytes.py has the cases.
 """
@@ -12,7 +12,7 @@ _INVALID = "not valid JSON at line %d; check commas, quotes, brackets"
 
 
 def without_mark(data):
-    """Return data without the byte order mark at its start, if it has one; editors on Windows write it."""
+    """Return data without a byte order mark at its start, which editors on Windows write."""
     return data[3:] if data[:3] == b"\xef\xbb\xbf" else data
 
 
@@ -41,7 +41,7 @@ def _skip(data, at):
 
 
 def _expect(data, at, mark):
-    """Return what follows mark, one byte, at `at`."""
+    """Return the position after mark, one byte, at `at`."""
     if data[at : at + 1] != mark:
         _refuse(data, at)
     return at + 1

@@ -18,8 +18,9 @@ _RETAIN_AVAILABLE = const(0x25)
 _USER = const(0x26)
 _PACKET_SIZE = const(0x27)
 
-# What a server may send in which packet. Not here because our CONNECT asks for none of it: authentication, response
-# information, topic aliases from the server, and subscription identifiers, which AWS does not have either.
+# The properties that a server may send in each packet. Left out because our CONNECT does not ask for them:
+# authentication, response information, topic aliases from the server, and subscription identifiers, which AWS lacks
+# too.
 _OF_CONNACK = b"\x11\x12\x13\x1c\x1f\x21\x22\x24\x25\x26\x27\x28\x29\x2a"
 _OF_PUBLISH = b"\x01\x02\x03\x08\x09\x26"
 _OF_ACK = b"\x1f\x26"
@@ -29,15 +30,15 @@ _OF_DISCONNECT = b"\x1c\x1f\x26"
 _SESSION_S = const(604800)
 
 _SUCCESS = const(0)
-_NO_SUBSCRIBERS = const(0x10)  # a success, too
+_NO_SUBSCRIBERS = const(0x10)  # also a success
 _NO_SUBSCRIPTION = const(0x11)  # likewise
 _ERROR = const(0x80)
 _UNSUPPORTED_VERSION = const(0x84)
 _MAX_REASON = const(200)  # characters shown of a reason string
 # After a DISCONNECT with one of these, the next attempt may well succeed: busy or going down (0x88, 0x89, 0x8B), keep
-# alive timeout, connection rate, maximum connect time. All others would come again.
+# alive timeout, connection rate, maximum connect time. All others would repeat.
 _PASSING = b"\x88\x89\x8b\x8d\x9f\xa0"
-# These say nothing: as with 3.1.1, it is a refusal if it comes soon after connecting.
+# These give no cause: as with 3.1.1, they are a refusal if they come soon after connecting.
 _UNTOLD = b"\x00\x80\x98"
 
 
@@ -46,10 +47,10 @@ def _malformed(what, *values):
 
 
 def _properties(data, at, allowed):
-    """Return (values by identifier, where they end) for the properties at data[at] (section 2.2.2).
+    """Return (values by identifier, end position) of the properties at data[at] (section 2.2.2).
 
-    data: a packet from at least there to its end. allowed: identifiers. A number is an int, text is bytes; of user
-    properties only the last is kept. Raises MalformedPacket.
+    data: the rest of a packet. allowed: identifiers. A number is an int, text is bytes; only the last user property is
+    kept. Raises MalformedPacket.
     """
     size = shift = 0
     while True:
@@ -95,7 +96,7 @@ def _properties(data, at, allowed):
 
 
 def _whole(data, at, allowed):
-    """Return the properties at data[at], which must be its end; none at all are no properties."""
+    """Return the properties at data[at], which must end with data; nothing there means no properties."""
     if at == len(data):
         return {}
     values, end = _properties(data, at, allowed)
@@ -116,7 +117,7 @@ def connect_properties(client, clean_session):
 
 
 def connack(data):
-    """Check the CONNACK in data, from its flags on (section 3.2); return (session present, properties).
+    """Check the CONNACK in data, which begins at its flags (section 3.2); return (session present, properties).
 
     Returns None if the server does not speak MQTT 5. Raises ConnectRefused, MalformedPacket.
     """
@@ -141,12 +142,12 @@ def connack(data):
 
 
 def publish_properties(data):
-    """Check the properties that data, the rest of a PUBLISH, begins with; return their size. Raises MalformedPacket."""
+    """Check the properties at the start of data, the rest of a PUBLISH; return their size. Raises MalformedPacket."""
     return _properties(data, 0, _OF_PUBLISH)[1]
 
 
 def check(first, data):
-    """Check a PUBACK or DISCONNECT with that first byte, whose body is data; return None or a PublishRefused.
+    """Check a PUBACK or DISCONNECT with that first byte and the body data; return None or a PublishRefused.
 
     Raises ConnectionLost for a DISCONNECT, MalformedPacket.
     """
@@ -156,7 +157,7 @@ def check(first, data):
 
 
 def _puback(data):
-    """Return None or the PublishRefused of the PUBACK in data, from its packet identifier on (section 3.4)."""
+    """Return None or the PublishRefused of the PUBACK in data, which begins at its packet identifier (section 3.4)."""
     code = data[2]
     values = _whole(data, 3, _OF_ACK)
     if code >= _ERROR:
@@ -167,7 +168,8 @@ def _puback(data):
 
 
 def suback(data):
-    """Check the SUBACK or UNSUBACK in data, from its packet identifier on (sections 3.9, 3.11); return its code.
+    """Check the SUBACK or UNSUBACK in data, which begins at its packet identifier (sections 3.9, 3.11); return its
+    code.
 
     Raises SubscribeRefused, MalformedPacket.
     """
@@ -183,9 +185,9 @@ def suback(data):
 
 
 def _disconnected(data):
-    """Return the error for the DISCONNECT in data, from its reason code on (section 3.14).
+    """Return the error for the DISCONNECT in data, which begins at its reason code (section 3.14).
 
-    Its `is_refusal` says how long the next attempt has to wait. Raises MalformedPacket.
+    Its `is_refusal` decides how long the next attempt waits. Raises MalformedPacket.
     """
     code = data[0] if len(data) else _SUCCESS
     values = _whole(data, 1, _OF_DISCONNECT) if len(data) else {}

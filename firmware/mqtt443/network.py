@@ -1,7 +1,7 @@
 """Brings up the network before each connection: Wi-Fi, and the clock when it is due. `app` decides when.
 
-The radio is restarted only when it is at fault: when it is off, when it does not find its network again by itself, or
-when it says that it is connected and hears nothing. Its status is reported but decides nothing.
+The radio is restarted only if it is at fault: if it is off, does not find its network again by itself, or claims to be
+connected but hears nothing. Its status is reported but not used for decisions.
 """
 
 import socket
@@ -9,7 +9,7 @@ import socket
 from . import errors
 from ._port import const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms
 
-# After this many failures in a row, a radio that says it is connected must prove it.
+# After this many failures in a row, a radio that claims to be connected must prove it.
 _DISTRUST = const(3)
 _JOIN_MS = const(20000)
 # A driver that lost its access point finds it again by itself, usually sooner than after a restart.
@@ -34,7 +34,7 @@ def up(app, sync):
             from .clock import rtc_setter, set_clock
 
             def connect():
-                app.feed()  # finding the time may take many connections
+                app.feed()  # it may take many connections to find the time
                 return app.client.transport.connect_http()
 
             set_clock(
@@ -46,9 +46,9 @@ def up(app, sync):
 def join(network, ssid, password, *, distrust=False, hears=None, sleep=sleep_ms, ticks=ticks_ms):
     """Return once the board has an address; at once if it has one.
 
-    network: the module. ssid, password: of the config. distrust: nothing got through lately, so a radio that says it
-    is connected must prove it. hears: seam, as `_hears`. sleep, ticks: seams, milliseconds.
-    Raises WifiError with the last reason that the driver gave.
+    network: the module. ssid, password: of the config. distrust: nothing got through lately, so a radio that claims to
+    be connected must prove it. hears: seam, as `_hears`. sleep, ticks: seams, milliseconds. Raises WifiError with the
+    last reason that the driver gave.
     """
     wlan = network.WLAN(network.STA_IF)
     restart_ms = _JOIN_MS  # restart the radio when this much time is left

@@ -1,16 +1,16 @@
-"""What waits to be published: in memory while the link is up, on flash when it is not.
+"""The queue of messages to publish: in memory while the link is up, on flash while it is down.
 
-A message leaves when it is acknowledged, when its time to live is over, or as the oldest when there is no room; the
-last two are counted. `flash_log` stores it on flash; `sender` sends it, `app` decides when it is saved.
+A message leaves the queue when it is acknowledged, when its time to live is over, or when it is the oldest and there is
+no room; the last two are counted. `flash_log` stores it on flash, `sender` sends it, `app` decides when to save it.
 """
 
 from ._port import BUILD_DATE, const, unix_time, unload
 
-# What may wait in memory alone, in bytes of payload; more goes to flash, or displaces the oldest.
+# Bytes of payload that may wait in memory alone; more goes to flash, or displaces the oldest.
 RAM_BYTES = const(4096)
 
-# Fields of an entry: payload (bytes), when it expires (unix seconds, 0 for never), its segment on flash (None for
-# none); the sender's: packet identifier, tick at which it was sent (None for not on this connection).
+# Fields of an entry: payload (bytes), expiry (unix seconds, 0 for never), its segment on flash or None; set by the
+# sender: packet identifier, tick at which it was sent (None: not on this connection).
 PAYLOAD = const(0)
 EXPIRES = const(1)
 _SEGMENT = const(2)
@@ -21,15 +21,15 @@ SENT = const(4)
 class Outbox:
     """A queue of payloads, first in, first out.
 
-    folder: where segments lie. max_bytes: the most that they take on flash; 0 for none. log: takes a line.
+    folder: of the segments. max_bytes: their largest size on flash; 0 for none. log: takes a line.
     now: seam, unix seconds.
     """
 
     def __init__(self, folder, max_bytes, log, now=unix_time):
-        self.in_flight = []  # entries that were sent and are not acknowledged, oldest first
+        self.in_flight = []  # entries sent but not yet acknowledged, oldest first
         self.dropped = 0
         self.expired = 0
-        self._ram = []  # entries that were never sent, all younger than what is on flash
+        self._ram = []  # entries that were never sent, all newer than those on flash
         self._ram_bytes = 0
         self.folder = folder
         self.max_bytes = max_bytes
@@ -42,7 +42,7 @@ class Outbox:
             self._close()
 
     def _open(self):
-        """Load what is on flash; this costs memory, so an outbox with nothing on flash unloads it again."""
+        """Load `flash_log`; it costs memory, so an outbox with nothing on flash unloads it again."""
         if self._segments is None:
             from .flash_log import Segments
 
@@ -79,7 +79,7 @@ class Outbox:
         return entry
 
     def save(self):
-        """Write to flash what is only in memory; return whether everything is on flash now."""
+        """Write all entries that are only in memory to flash; return whether everything is on flash now."""
         if not self.max_bytes:
             return False
         held = [entry for entry in self.in_flight if entry[_SEGMENT] is None]
@@ -102,11 +102,11 @@ class Outbox:
         return not self.unsaved()
 
     def unsaved(self):
-        """Return whether something is only in memory."""
+        """Return whether any entry is only in memory."""
         return bool(self._ram) or any(entry[_SEGMENT] is None for entry in self.in_flight)
 
     def next(self):
-        """Return the next entry to send, which is in `in_flight` from then on; None if there is none."""
+        """Move the next entry to send into `in_flight` and return it; None if there is none."""
         while True:
             if self._segments is not None:
                 record = self._segments.next()
@@ -140,5 +140,5 @@ class Outbox:
         self._close()
 
     def empty(self):
-        """Return whether nothing waits, neither in memory nor on flash nor for its PUBACK."""
+        """Return whether nothing is waiting: in memory, on flash, or for its PUBACK."""
         return not self.in_flight and not self._ram and self._segments is None

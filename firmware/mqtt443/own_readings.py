@@ -1,10 +1,10 @@
-"""What a board without sensors.py measures: itself. Stays in memory only where there is no sensors.py."""
+"""The board's readings of itself, used if there is no sensors.py. Stays in memory only then."""
 
 import gc
 
 
 def own_readings(uptime_ms):
-    """Return the board's own readings, functions by name: those that this chip and interpreter have.
+    """Return the board's own readings, as functions by name: those that this chip and interpreter support.
 
     uptime_ms: a function.
     """

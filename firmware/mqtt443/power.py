@@ -1,12 +1,12 @@
 """How the loop ends: DISCONNECT, readings saved, then a reset or deep sleep. Also clears the count of crashes.
 
-Imported on demand. `boot.count_start` reads what is left here.
+Imported on demand. `boot.count_start` reads what this module saves.
 """
 
 from . import storage
 from ._port import const, ticks_diff
 
-# How long messages in flight may take to be acknowledged before an ordered end.
+# How long an orderly end waits for messages in flight to be acknowledged.
 _DRAIN_MS = const(2000)
 _DRAIN_PIECE_MS = const(100)
 
@@ -14,7 +14,7 @@ _DRAIN_PIECE_MS = const(100)
 def leave(app, drain):
     """Disconnect and save what is left; then reset or sleep if the loop ended for that.
 
-    app: an `App`. drain: first wait up to 2 s for the PUBACKs of what is in flight.
+    app: an `App`. drain: first wait up to 2 s for the PUBACKs of messages in flight.
     """
     if app.connected_at_ms is not None:
         try:
@@ -26,7 +26,7 @@ def leave(app, drain):
             app.client.packets.discard_output()
             app.client.disconnect()
             app.log("disconnected")
-        except Exception as e:  # whatever it is: the readings must still be saved
+        except Exception as e:  # any error: the readings must still be saved
             app.log("disconnect: %s" % e)
     app.outbox.save()
     if app.shutdown is None:
@@ -46,10 +46,10 @@ def leave(app, drain):
 
 
 def reset(root, cause, counters, log):
-    """Reset the board; `boot.count_start` finds cause and counters again.
+    """Reset the board; `boot.count_start` restores cause and counters.
 
     root: folder in front of file names. cause: a text; None saves nothing. counters: whole numbers by name.
-    Does not return on a board, whatever fails on the way (the log names it). Returns False where no reset exists.
+    Does not return on a board, even if a step fails (the log names it). Returns False where no reset exists.
     """
     try:
         from machine import reset
@@ -61,7 +61,7 @@ def reset(root, cause, counters, log):
             values = storage.load_state(root + "state", log)
             values["cause"] = cause
             storage.save_state(root + "state", values)
-        except Exception as e:  # lack of memory may be the reason for the reset
+        except Exception as e:  # the reason for the reset may be a lack of memory
             log("state: %s" % e)
     reset()
     return True
@@ -86,7 +86,7 @@ def _remember(counters):
     try:
         storage.remember(counters)
     except Exception:
-        pass  # a board that does not reset is stuck; one that does not sleep empties its battery
+        pass  # a board that does not reset is stuck; one that does not sleep drains its battery
 
 
 def mark_boot_ok():

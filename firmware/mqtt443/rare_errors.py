@@ -1,4 +1,4 @@
-"""The errors that a board in good order never raises; a part of `errors`, which has the tree and the rules."""
+"""The errors that a healthy board never raises; a part of `errors`, which has the tree and the rules."""
 
 from .errors import Mqtt443Error, Timeout
 

@@ -8,7 +8,7 @@ from ._port import utf8
 def member(errors, left):
     """Return the member as JSON text, in up to left bytes.
 
-    errors: a list of (name, why), or None for a failure that is only counted. name: what the user's code gave as one.
+    errors: a list of (name, why), with None for a failure that is only counted. name: as given by the user's code.
     """
     text = ""
     more = 0

@@ -1,8 +1,8 @@
-"""What a board measures, as the JSON of one message; a sensor that fails is named in it and stops nothing else.
+"""The readings of a board as the JSON of one message, which names each failed sensor; the others are not affected.
 
-The user's `sensors.py` has a function `read() -> dict`. A value may be a function: it is called by itself, so that
-one sensor's exception costs that reading alone. Without the file the board reports on itself. `reason` and
-`check_json` are the fence around all code of the user, for commands, too.
+The user's `sensors.py` has a function `read() -> dict`. A value may be a function: it is called separately, so that one
+sensor's exception costs only its own reading. Without the file the board reports on itself. `reason` and `check_json`
+contain all errors of the user's code, in commands too.
 """
 
 import json
@@ -13,14 +13,14 @@ MAX_DEPTH = const(5)
 _RESERVED = ("time", "seq", "link", "errors")
 TOO_LARGE = "does not fit: a message has %d bytes at most (max_payload_bytes)"
 _MOST_ERRORS = const(24)
-_ERRORS_BYTES = const(256)  # of each message, kept free for the names of readings that failed
+_ERRORS_BYTES = const(256)  # of each message, reserved for the names of failed readings
 
 
 class Readings:
     """Makes the payloads.
 
-    read: a function -> dict of names to values or functions. link: a function -> dict that JSON can hold, of what there
-    is to tell about the link. now: seam, unix seconds. seq: number of the last message; the next has one more.
+    read: a function -> dict of names to values or functions. link: a function -> dict that JSON can hold, news about
+    the link. now: seam, unix seconds. seq: number of the last message.
     max_bytes: of one payload, 1024 or more. failure: instead of read, why sensors.py cannot be used.
     """
 
@@ -33,13 +33,13 @@ class Readings:
         self.seq = seq
 
     def payload(self, failure=None):
-        """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, link if there is something
-        to tell of it, and errors if there are any. failure: why there are no readings in this one.
+        """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, link if there is news, and
+        errors if there are any. failure: why this message has no readings.
 
-        Never raises for what a sensor does, nor for what does not fit into max_bytes or into memory.
+        Never raises, whatever a sensor does, and whether or not the readings fit into max_bytes and memory.
         """
         self.seq += 1
-        # Put together by hand: a dict has no order on MicroPython, and a person reads this.
+        # Put together by hand: a dict has no order on MicroPython, and people read this.
         head = '{"time": "%s", "seq": %d' % (timestamp(self.now()), self.seq)
         link = self.link()
         tail = ', "link": %s}' % json.dumps(link) if link else "}"
@@ -63,7 +63,7 @@ class Readings:
         return "".join(parts)
 
     def _measure(self, parts, errors, left):
-        """Append each reading to parts, as JSON in up to left bytes in all, or (name, why) to errors if it fails."""
+        """Append each reading to parts, as JSON of up to left bytes in total, or (name, why) to errors if it fails."""
         values = self.read()
         if not isinstance(values, dict):
             raise ValueError("read() must return a dict")
@@ -90,22 +90,22 @@ class Readings:
 
 
 def reason(error):
-    """Return what the user's code raised, as text for a message; raise KeyboardInterrupt again."""
+    """Return an exception of the user's code as text for a message; raise KeyboardInterrupt again."""
     if isinstance(error, KeyboardInterrupt):
         raise error
     name = type(error).__name__
     try:
         return utf8(("%s: %s" % (name, error)).encode())[:100]
-    except BaseException as e:  # its text fails as well
+    except BaseException as e:  # its text raises as well
         if isinstance(e, KeyboardInterrupt):
             raise
         return name
 
 
 def check_json(value, depth, left):
-    """Return left less a lower bound of the bytes that value takes as JSON; below 0, it does not fit.
+    """Return left minus a lower bound of the size of value as JSON; below 0, it does not fit.
 
-    Raises ValueError for what JSON (RFC 8259) cannot hold; MicroPython's json writes it all the same.
+    Raises ValueError for values that JSON (RFC 8259) cannot hold; MicroPython's json writes them anyway.
     """
     if left < 0:
         return left
@@ -116,7 +116,7 @@ def check_json(value, depth, left):
     if kind is str:
         left -= len(value) + 2
         if left >= 0:
-            utf8(value.encode())  # MicroPython takes any bytes from a source file
+            utf8(value.encode())  # MicroPython accepts any bytes in a source file
         return left
     if kind in (dict, list, tuple):
         left -= 2

@@ -1,6 +1,6 @@
 """Words for the reason codes with which a server refuses (MQTT Version 5.0, section 2.4). Imported on demand."""
 
-# One text, as each row of a dict costs more. Those of QoS 2 and of AUTH cannot come.
+# One text, because rows of a dict cost more. The codes of QoS 2 and of AUTH cannot occur.
 _WORDS = """
 00 normal disconnection
 80 unspecified error

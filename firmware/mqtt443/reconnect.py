@@ -1,6 +1,6 @@
 """What follows an error: how long to wait, whether the board resets or sleeps, and the wait itself.
 
-Imported on demand. It reads the App and returns what changes; the App assigns it.
+Imported on demand. It reads the App and returns the changes, which the App assigns.
 """
 
 from ._port import const, phase
@@ -14,12 +14,13 @@ def plan(app, error, connected_ms):
     """Log error and return (wait_ms, backoff, clock_ok, failures, shutdown).
 
     app: an `App`. error: what ended an attempt, or a connection that was up for connected_ms. wait_ms: how long to wait
-    before the next attempt. The others are the App's attributes of those names, as they are from now on.
+    before the next attempt. The others are new values of the App's attributes.
     """
     clock_ok = None if getattr(error, "doubts_clock", False) else app.clock_ok
-    # An error that is not ours is a mistake in the program, or no memory: a board in the field goes on, later.
+    # An error that is not ours is a mistake in the program, or a lack of memory: a board in the field tries again,
+    # later.
     refused = getattr(error, "is_refusal", True)
-    # A server that accepts and soon closes in order refuses what the board does (AWS: the policy is too small).
+    # A server that accepts, then soon closes cleanly, refuses what the board does (AWS: the policy does not allow it).
     if getattr(error, "closed", False) and connected_ms < STABLE_MS:
         refused = True
     text = "%s: %s" % (type(error).__name__, error)
@@ -40,7 +41,7 @@ def plan(app, error, connected_ms):
 
             failed(app.root, text)
         shutdown = "trial failed; " + text[:100]
-    # A reset cannot help where the server answers and refuses.
+    # A reset cannot help if the server answers and refuses.
     elif getattr(error, "reset_helps", True) and failures == app.config.reset_after:
         shutdown = "%d failures; %s" % (failures, text[:100])
         failures = 0
@@ -54,10 +55,10 @@ def plan(app, error, connected_ms):
 
 
 def wait(app, wait_ms):
-    """Wait wait_ms, or until the App should stop; readings go on. Return the App's saved_at_ms, as it is from now on.
+    """Wait wait_ms, or until the App should stop; readings continue. Return the new value of the App's saved_at_ms.
 
-    app: an `App`. A board that sleeps instead does not wait here: it takes its reading and wakes for the next one, and
-    connects at the first wake after wait_ms.
+    app: an `App`. A board with deep sleep does not wait here: it wakes for each reading, and connects at the first wake
+    after wait_ms.
     """
     if app.shutdown == app.SLEEP:
         app.take_reading_if_due()

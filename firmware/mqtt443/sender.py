@@ -1,33 +1,33 @@
-"""Sends what the outbox holds: QoS 1 in a window, packed into records, at the pace that AWS allows.
+"""Sends the messages of the outbox: QoS 1 in a window, packed into TLS records, at the rate that AWS allows.
 
-A message that was not acknowledged is sent again after a reconnect, in the old order: with DUP and its packet
-identifier where the server kept the session, afresh where it did not [MQTT-4.4.0-1].
+An unacknowledged message is sent again after a reconnect, in the same order: with DUP and its old packet identifier if
+the server kept the session, as a new message if it did not [MQTT-4.4.0-1].
 """
 
 from . import errors
 from ._port import const, phase, ticks_add, ticks_diff, ticks_ms
 from .outbox import EXPIRES, PAYLOAD, PID, SENT
 
-# AWS takes 100 publishes a second from a connection and discards the rest (General Reference, "AWS IoT Core protocol
-# quotas"). The second that counts is the one in which they arrive; 5 ms allow for rounding. Acknowledged messages are
-# counted in pairs, which takes half the memory.
+# AWS accepts 100 publishes per second on a connection and discards the rest (General Reference, "AWS IoT Core protocol
+# quotas"). It counts when they arrive, so 5 ms allow for rounding. Acknowledged messages are counted in pairs, to halve
+# the memory.
 _A_SECOND = const(100)
 _SECOND_MS = const(1005)
 _PAIRS = const(50)
-# With QoS 0 nothing shows when messages arrived: one may travel this much longer than another.
+# With QoS 0 nothing shows when a message arrived: one may take this much longer than another.
 _UNTOLD_MS = const(100)
 _DUP = const(8)
 _TOO_LARGE = const(0x95)  # reason code "Packet too large" (MQTT 5 section 2.4)
-# AWS keeps no message for longer (General Reference, AWS IoT Core: message expiry of up to 604,800 s).
+# AWS keeps messages no longer than this (General Reference, AWS IoT Core: message expiry of up to 604,800 s).
 _MAX_EXPIRY_S = const(604800)
 
 
 class Sender:
     """Moves messages from an outbox to a client.
 
-    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window is how many may wait for their PUBACK, if
-    the server allows as many. on_sent: called with the payload of each message that the server has acknowledged, and
-    with None, or the PublishRefused if it refused the message. ticks: seam, a millisecond counter.
+    client: a `Client`. outbox: an `Outbox`. config: a `Config`; its window limits how many may wait for their PUBACK,
+    unless the server allows fewer. on_sent: called with the payload of each message that the server has acknowledged,
+    and with None, or the PublishRefused if it refused the message. ticks: seam, a millisecond counter.
     """
 
     def __init__(self, client, outbox, config, on_sent, ticks=ticks_ms):
@@ -35,18 +35,18 @@ class Sender:
         self.outbox = outbox
         self.topic = config.topic.encode()
         self.config = config
-        self.qos = config.qos  # this and the next as the server allows them
+        self.qos = config.qos  # this and the next: as limited by the server
         self.window = config.window
         self.timeout_ms = config.timeout_s * 1000
         self.on_sent = on_sent
         self.ticks = ticks
-        # Ticks of the last acknowledged pairs, the oldest at _at; and whether half of one more pair is there.
+        # Ticks of the last acknowledged pairs, the oldest at _at; and whether half of the next pair is acknowledged.
         self._ticks = [ticks_add(ticks(), -2000)] * _PAIRS
         self._at = 0
         self._half = 0
         self._least_ms = self.timeout_ms if self.qos else -_UNTOLD_MS  # the shortest round trip so far
         self._flags = 0
-        self._sent = 0  # how many of the messages in flight, the first ones, were sent on this connection
+        self._sent = 0  # how many of the first messages in flight were sent on this connection
         client.on_puback = self._acknowledged
 
     def begin(self, session):
@@ -61,7 +61,8 @@ class Sender:
             entry[SENT] = None
 
     def pump(self):
-        """Send what may be sent now; return how many ms this may wait if nothing comes in, None for any time.
+        """Send as much as allowed now; return how many ms the next call may wait if nothing comes in, None for no
+        limit.
 
         Raises PeerVanished if a PUBACK is overdue, and what sending raises.
         """
@@ -73,21 +74,21 @@ class Sender:
             if left_ms <= 0:
                 raise errors.timeout_error(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
         while self._sent < self.window:
-            # Besides the messages whose arrival is unknown, this many pairs may fall within a second.
+            # How many pairs may fall within a second, besides the messages whose arrival is unknown.
             pairs = (_A_SECOND - 1 - self._sent - self._half) // 2
             if pairs < 0:
                 break
-            # The last pair that may not: it had arrived when its PUBACK left, and what is sent now travels, too. Both
-            # ways take at least the shortest round trip, which need not be waited for.
+            # The last pair that may not: it had arrived when its PUBACK left, and new messages travel too. Both ways
+            # take at least the shortest round trip, so that much need not be waited.
             wait_ms = _SECOND_MS - self._least_ms - ticks_diff(now, self._ticks[self._at - 1 - pairs])
-            # A larger value means that the pair is days old and the counter has wrapped since.
+            # A larger value means that the pair is days old and the counter has since wrapped.
             if 0 < wait_ms <= _SECOND_MS + _UNTOLD_MS:
                 left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
                 break
             entry = in_flight[self._sent] if self._sent < len(in_flight) else self.outbox.next()
             if entry is None:
                 break
-            self._sent += 1  # first: Ctrl-C may come in between, and must not make a message go twice
+            self._sent += 1  # first, so that Ctrl-C in between cannot send a message twice
             self._queue(entry, now)
         self.client.flush()
         if not self.qos:

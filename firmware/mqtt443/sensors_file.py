@@ -4,20 +4,20 @@ from .readings import reason
 
 
 def load():
-    """Return (read, failure): the function `read` of sensors.py on the board's root, or why there is none.
+    """Return (read, failure): the function `read` of sensors.py in the board's root, or why it cannot be used.
 
-    failure: a text if the file cannot be imported or has no `read`. Both are None if there is no such file.
-    Raises KeyboardInterrupt, and nothing else, whatever the file does.
+    failure: a text if the file cannot be imported or has no `read`. Both are None if the file does not exist.
+    Raises only KeyboardInterrupt, whatever the file does.
     """
     try:
         import sensors
 
         return sensors.read, None
-    except BaseException as e:  # SystemExit, too
+    except BaseException as e:  # also SystemExit
         why = reason(e)
         if isinstance(e, SyntaxError) and _marked():
             why = "sensors.py begins with a byte order mark; save it as UTF-8 without one"
-        # Only the file's own absence is no error; a module that it misses is one.
+        # It is no error if the file is missing, but one if a module that it imports is.
         return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else why
 
 

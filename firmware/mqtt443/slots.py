@@ -1,24 +1,24 @@
-"""The slots of the package: which one runs, and what boot.py is told by the file `slot`. Imported on demand."""
+"""The slots of the package: which one runs, and what the file `slot` tells boot.py. Imported on demand."""
 
 import os
 import sys
 
-# Where each slot's package is; push puts it into the first one.
+# The folder of each slot; push fills the first one.
 SLOTS = {"a": "lib", "b": "slot_b"}
 
-# A package on trial gets this many starts, which boot.py counts.
+# A package on trial gets this many starts, counted by boot.py.
 STARTS = "2"
 
 _FILE = "slot"
 
 
 def running_slot():
-    """Return the slot of the package that runs, "a" or "b"."""
+    """Return the slot of the running package, "a" or "b"."""
     return "b" if SLOTS["b"] in str(sys.modules["mqtt443"].__path__) else "a"
 
 
 def read_slot(root):
-    """Return (slot, starts, why) of the file `slot`, as boot.py describes it; ("a", "-", "") without one."""
+    """Return (slot, starts, why) of the file `slot`, which boot.py describes; ("a", "-", "") if it is missing."""
     try:
         with open(root + _FILE) as file:
             slot, starts, why = file.read().split(" ", 2)
@@ -28,12 +28,12 @@ def read_slot(root):
 
 
 def write_slot(root, slot, starts):
-    """Let the next start take that slot; starts: how many a trial has, or "-" for a slot that is trusted."""
+    """Make the next start use that slot; starts: how many the trial has, or "-" for a trusted slot."""
     with open(root + _FILE + ".new", "w") as file:
         file.write("%s %s " % (slot, starts))
     os.rename(root + _FILE + ".new", root + _FILE)
 
 
-def forget_slot(root):
-    """Let the slot that push fills be the only one."""
+def clear_slot(root):
+    """Use only the slot that push fills."""
     os.remove(root + _FILE)

@@ -1,27 +1,27 @@
-"""What the board keeps: files that a power cut cannot spoil, the state file, and RTC memory.
+"""What the board stores: files that a power cut cannot damage, the state file, and RTC memory.
 
-A file is written beside the old one, carries a checksum, and its previous version stays. littlefs makes the change of a
-file all or nothing when the file is closed; the checksum covers what does not (FAT, worn flash). RTC memory survives
-resets and deep sleep and costs no flash, but holds random bytes after a power cut, so it has a checksum, too.
+A file is written beside the old one, has a checksum, and its previous version is kept. On littlefs, closing a file
+commits it all or nothing; the checksum covers file systems that do not (FAT) and worn flash. RTC memory survives resets
+and deep sleep and costs no flash, but holds random bytes after a power cut, so it has a checksum as well.
 """
 
 import binascii
 import json
 import os
 
-_TRAILER_BYTES = 9  # a line end, and the CRC-32 of what is before it in hexadecimal
+_TRAILER_BYTES = 9  # a line end, and the CRC-32 of everything before it in hexadecimal
 
 
 def write(path, data):
     """Make data (bytes) the content of path: path + ".new" is written, path becomes path + ".old".
 
-    Raises OSError if the flash refuses; what `read` returns is then as it was, or data.
+    Raises OSError if the flash fails; `read` then returns the old content or data.
     """
     new = path + ".new"
     try:
         os.stat(path)
     except OSError:
-        _rename(new, path)  # a cut between the two renames: it is the newest, and must not be written over
+        _rename(new, path)  # after a cut between the two renames it is the newest, and must not be overwritten
     with open(new, "wb") as file:
         file.write(data)
         file.write(_trailer(data))
@@ -32,9 +32,9 @@ def write(path, data):
 
 
 def read(path):
-    """Return (data, notice): the newest complete version, None if there is none.
+    """Return (data, notice): data is the newest complete version, None if there is none.
 
-    notice: None if that is path itself, or if no version ever existed; else a log line that says where data was found.
+    notice: None if that is path itself or if no version ever existed; else a log line that says where data was found.
     """
     notice = None
     # The newest first: a cut between the two renames leaves .new and .old alone.
@@ -43,7 +43,7 @@ def read(path):
             with open(name, "rb") as file:
                 notice = path + " is torn, and so is every other version"
                 data = file.read()
-        except (OSError, MemoryError):  # what fills the memory was not written here
+        except (OSError, MemoryError):  # a file that fills the memory is not ours
             continue
         whole = data[:-_TRAILER_BYTES]
         if data[-_TRAILER_BYTES:] == _trailer(whole):
@@ -63,7 +63,7 @@ def _trailer(data):
 
 
 def load_state(path, log):
-    """Return the dict in the state file at path, {} if there is none that is whole. log: takes a line."""
+    """Return the dict in the state file at path, {} if no version is whole. log: takes a line."""
     data, notice = read(path)
     if notice:
         log(notice)
@@ -71,7 +71,7 @@ def load_state(path, log):
 
 
 def save_state(path, values):
-    """Make values (a dict that JSON can hold) the state file at path. Raises OSError if flash refuses."""
+    """Write values (a dict that JSON can hold) to the state file at path. Raises OSError if the flash fails."""
     write(path, json.dumps(values).encode())
 
 
@@ -83,7 +83,7 @@ def recall():
 
 
 def remember(values):
-    """Make values (a dict that JSON can hold in 2,044 bytes) the content of RTC memory, where there is one.
+    """Write values (a dict that JSON can hold in 2,044 bytes) to RTC memory, if the chip has it.
 
     Raises ValueError for more.
     """

@@ -25,7 +25,7 @@ class Stream:
         self._end = ticks()
 
     def deadline(self, timeout_ms, step):
-        """Give all that follows, until the next call, timeout_ms from now; step names it ("CONNACK")."""
+        """Set a deadline timeout_ms from now for everything until the next call; step names it ("CONNACK")."""
         self.phase = step
         self._seconds = timeout_ms // 1000
         self._end = ticks_add(self.ticks(), timeout_ms)
@@ -49,12 +49,13 @@ class Stream:
             return fault(error, self.host, self.handshaking)
 
     def readinto(self, view):
-        """Read at least one byte into view (not empty); return the count, or None if not blocking and none is there.
+        """Read at least one byte into view (not empty); return the count, or None if not blocking and none is
+        available.
 
         Raises ConnectionLost at the end of the stream, Timeout past the deadline.
         """
         while True:
-            left_ms = self._left_ms()  # also while bytes come: a byte now and then is no answer
+            left_ms = self._left_ms()  # even while bytes come: a byte now and then is not an answer
             try:
                 n = self.channel.readinto(view)
             except (OSError, ValueError, MemoryError) as e:
@@ -98,11 +99,11 @@ class Stream:
         self.handshaking = False
 
     def poll(self, timeout_ms):
-        """Wait up to timeout_ms for something to read, after a read that found nothing; return whether it came."""
+        """Wait up to timeout_ms for something to read, after a read that returned None; return whether it came."""
         return self.channel.wait(READ, timeout_ms)
 
     def tls_socket(self):
-        """Return the TLS socket itself, for what TLS negotiated."""
+        """Return the TLS socket, which knows what TLS negotiated."""
         if self.handshaking:
             raise errors.TlsError("no handshake yet")
         return self.channel.sock

@@ -1,4 +1,4 @@
-"""Turns what sockets and TLS raise into this package's errors.
+"""Turns errors of sockets and TLS into this package's errors.
 
 Texts and numbers differ between mbedTLS 2.28, 3.6, OpenSSL and the chips; only this file knows them. Imported when
 something fails.
@@ -14,8 +14,8 @@ from ._port import timestamp, unix_time
 # cipher 0x6180, PEM 0x1180. MPI's 0x0010 stands in the low bits below another code (RSA 0x4310).
 _ALLOC_FAILED = (0xFE, 0x51, 0x7F, 0x9B, 0xA3, 0xC3, 0x23)
 
-# The error, what the certificate is, and TLS's words for it, mbedTLS's and OpenSSL's. In this order, since a clock that
-# is behind makes the other checks fail too.
+# The error, what is wrong with the certificate, and the words of mbedTLS and OpenSSL for it. In this order, because a
+# clock that is behind makes the other checks fail too.
 _CERTIFICATE = (
     ("ClockError", "is not valid yet, so this board's clock is behind", ("in the future", "not yet valid")),
     ("WrongCa", "has a root that is not in the ca file", ("not correctly signed", "issuer certificate", "self-signed")),
@@ -46,11 +46,11 @@ def heap_report():
 
 
 def errno_name(error):
-    """Return the errno name of an OSError ("ECONNRESET"), or its text where it has none."""
+    """Return the errno name of an OSError ("ECONNRESET"), or its text if it has none."""
     number = error.args[0] if error.args else None
-    # CPython's ssl numbers its errors by itself.
+    # CPython's ssl has numbers of its own.
     if isinstance(number, int) and type(error).__name__[:3] != "SSL":
-        # mbedTLS 3.6 gives them negative after the handshake; numbers differ from chip to chip, names do not.
+        # mbedTLS 3.6 negates them after the handshake; numbers differ from chip to chip, names do not.
         name = errno.errorcode.get(abs(number))
         if name:
             return name
@@ -58,7 +58,7 @@ def errno_name(error):
 
 
 def fault(error, host, handshaking):
-    """Return the error to raise for what a socket of host raised, before or after the end of the handshake.
+    """Return the error to raise for an error of a socket to host, during or after the handshake.
 
     error: None for the end of the stream.
     """

@@ -29,16 +29,16 @@ class Transport:
         self.context = context or new_context(self.path, self.name == "alpn")
 
     def connect_http(self):
-        """Return a Stream over TLS for HTTP, its handshake to be done by the first write.
+        """Return a Stream over TLS for HTTP, whose first write does the handshake.
 
-        Without ALPN mqtt, which would lead to MQTT; with the same verification.
+        Without ALPN mqtt, which would select MQTT; with the same verification.
         """
         from .connection import new_context, open_tls
 
         return open_tls(self, new_context(self.path) if self.name == "alpn" else self.context)
 
     def open(self):
-        """Return a stream that takes MQTT packets: TLS, and for wss the upgrade.
+        """Return a stream for MQTT packets: TLS, plus the upgrade for wss.
 
         Raises the errors of `stream`, and of `websocket` for wss.
         """

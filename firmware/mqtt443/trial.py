@@ -1,8 +1,8 @@
-"""The trial of a new config, new files or a new package: kept, or taken back.
+"""The trial of a new config, new files or a new package, which ends in keeping or reverting them.
 
-Imported on demand. What is new is kept once the server has acknowledged a message; until then the old state can return,
-whatever happens. `job_record` says what lies where; the board's boot.py chooses the package's slot and counts its
-starts, since a package on trial may not even get here.
+Imported on demand. The change is kept once the server has acknowledged a message; until then the board can always
+return to the old state. `job_record` documents the files; the board's boot.py chooses the package's slot and counts its
+starts, because a package on trial may not even get here.
 """
 
 import os
@@ -11,17 +11,17 @@ from ._port import const
 from .job_record import CANDIDATE, REPLACED, STAGED, entries, exists, load, save, wipe
 from .slots import read_slot, running_slot, write_slot
 
-# A config or files get this many starts, a power cut or a watchdog reset included.
+# A config or files get this many starts, including those after a power cut or a watchdog reset.
 _STARTS = const(2)
 # How long one start of a new package may take to connect and publish; boot.py gives it a little more.
 _PACKAGE_S = const(300)
 
 
 def begin(root):
-    """Take up at a start what a job left behind; return (candidate, trial_s).
+    """Resume, at a start, the work that a job left; return (candidate, trial_s).
 
-    root: folder in front of file names. candidate: the name of a config.json on trial, else None. trial_s: the seconds
-    that what is on trial has from now on, None if nothing is.
+    root: folder in front of file names. candidate: the name of a config.json on trial, else None. trial_s: how many
+    seconds the trial may take from now on, None if nothing is on trial.
     """
     record = load(root)
     step = record.get("step")
@@ -49,7 +49,7 @@ def begin(root):
 
 
 def passed(root):
-    """Keep what is on trial: a message was acknowledged. Raises OSError if flash refuses."""
+    """Keep what is on trial, after a message was acknowledged. Raises OSError if the flash fails."""
     record = load(root)
     if record["step"] == "switch":
         write_slot(root, record["slot"], "-")
@@ -65,7 +65,8 @@ def _end(root, record):
 
 
 def failed(root, reason):
-    """Bring the old config or files back; return whether they are. A package has a second start, which boot.py counts.
+    """Restore the old config or files; return whether that was done. A package has a second start, which boot.py
+    counts.
 
     reason: a text for the job.
     """
@@ -86,7 +87,7 @@ def failed(root, reason):
 
 
 def swap(root):
-    """Put the staged files in place and the old ones aside; may be repeated from any point at which it ended."""
+    """Move the old files aside and the staged ones into place; safe to repeat after an interruption at any point."""
     for entry in entries(root):
         path = root + entry["path"]
         new = path + STAGED
@@ -98,7 +99,7 @@ def swap(root):
 
 
 def _revert(root, record):
-    """Undo `swap`; may be repeated, too."""
+    """Undo `swap`; safe to repeat as well."""
     for entry in entries(root):
         path = root + entry["path"]
         new = path + STAGED

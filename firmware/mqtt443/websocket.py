@@ -1,8 +1,8 @@
 """A WebSocket client (RFC 6455) over a Stream, with the Stream's own interface, for MQTT in binary frames.
 
-Masking and the frames that a server sends all day are here; `ws_control` has the rare ones, `ws_handshake` the request
-before them. Incoming payload is passed on as it arrives; the length that a frame's header claims is never allocated.
-Extensions are neither offered nor accepted.
+Masking and the common frames are here; `ws_control` has the rare ones, `ws_handshake` the upgrade request. Incoming
+payload is passed on as it arrives; the length that a frame's header claims is never allocated. Extensions are neither
+offered nor accepted.
 """
 
 import os
@@ -15,7 +15,7 @@ _MAX_HEADER_BYTES = const(10)  # 2, 8 of length; a server does not mask
 
 
 class WebSocket:
-    """MQTT over WebSocket on a stream that is upgraded; write, readinto and the rest are as the Stream's.
+    """MQTT over WebSocket on an upgraded stream, with the same methods as the Stream.
 
     stream: a `Stream`. urandom: seam, count -> random bytes.
     """
@@ -30,13 +30,13 @@ class WebSocket:
         self._header = bytearray(_MAX_HEADER_BYTES)
         self.have = 0
         self.left = 0
-        self.control = None  # a control frame, of which self.have bytes are there
-        self.in_message = False  # a message is begun and its last fragment has not come
+        self.control = None  # a control frame, of which self.have bytes have arrived
+        self.in_message = False  # a message has begun and its last fragment has not arrived
 
     def send(self, buf, start, end):
         """Send buf[start:end] as one masked binary frame, in one write.
 
-        The frame is made in place: what stands there is masked, and the 14 bytes in front of start are overwritten.
+        The frame is made in place: the data is masked, and the 14 bytes in front of start are overwritten.
         """
         self.send_frame(_BINARY, buf, start, end)
 
@@ -46,7 +46,7 @@ class WebSocket:
         # Fresh for each frame (RFC 6455 section 5.3).
         mask = self.urandom(4)
         m0, m1, m2, m3 = mask
-        # Four at a time with the key in locals: a third faster than an index into the key, and nothing is allocated.
+        # Four bytes at a time with the key in locals: a third faster than indexing the key, with nothing allocated.
         while at + 4 <= end:
             frame[at] ^= m0
             frame[at + 1] ^= m1

@@ -1,4 +1,4 @@
-"""The frames of a WebSocket that are rare: control frames, fragments, long ones, and what RFC 6455 forbids.
+"""The rare frames of a WebSocket: control frames, fragments, long frames, and frames that RFC 6455 forbids.
 
 Imported on demand.
 """
@@ -18,10 +18,10 @@ _CONTROL_AT = const(6)  # the header of the answer goes in front: 2, 4 of mask
 
 
 def begin(websocket, first, second, extended):
-    """Check a frame's header and tell websocket, a `WebSocket`, what follows.
+    """Check a frame's header and set up websocket, a `WebSocket`, for what follows.
 
     first, second: its first two bytes. extended: the length behind them, if there is one.
-    Raises WebSocketError for what RFC 6455 forbids.
+    Raises WebSocketError for frames that RFC 6455 forbids.
     """
     opcode = first & 0x0F
     length = second & 0x7F
@@ -49,7 +49,7 @@ def begin(websocket, first, second, extended):
 
 
 def answer(websocket, control):
-    """Answer a control frame that is whole; control: as `begin` made it.
+    """Answer a complete control frame; control: as made by `begin`.
 
     Raises ConnectionLost for a close frame, WebSocketError for a bad one.
     """

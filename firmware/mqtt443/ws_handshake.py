@@ -1,4 +1,5 @@
-"""The HTTP request that turns a TLS stream into a WebSocket for MQTT (RFC 6455, 4.1). `websocket` has the frames.
+"""The HTTP request that upgrades a TLS stream to a WebSocket for MQTT (RFC 6455 section 4.1). `websocket` has the
+frames.
 
 A board unloads this module once it is connected.
 """
@@ -19,7 +20,7 @@ def upgrade(stream, host, port=443, urandom=os.urandom):
     host, port: of the endpoint, for the Host header. urandom: seam, count -> random bytes.
 
     Raises UpgradeRefused for a status other than 101, WebSocketError for a 101 that does not answer this request, and
-    what the stream raises.
+    errors of the stream.
     """
     key = binascii.b2a_base64(urandom(16)).strip()
     if port != 443:
