@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from mqtt443_tools.localcore.localcore_errors import SettingError
 
 T = TypeVar("T")
 
@@ -39,3 +41,16 @@ def guard(default: T, why: str, *, low: float = 0) -> T:
 def choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
     """Choose where AWS does not say."""
     return _field("undocumented", default, why, choices=choices, low=low)
+
+
+def check_field(field: dataclasses.Field[Any], value: object) -> None:
+    """Check that a value is among the choices, or in the range, of its field. Raises SettingError."""
+    choices, low = field.metadata["choices"], field.metadata["low"]
+    if choices and value not in choices:
+        raise SettingError(f"{field.name}={value!r}: must be one of {', '.join(map(str, choices))}")
+    if low is not None and (not isinstance(value, (int, float)) or value < low):
+        raise SettingError(f"{field.name}={value!r}: must be a number, at least {low:g}")
+    if (high := field.metadata["high"]) is not None and isinstance(value, (int, float)) and value > high:
+        raise SettingError(f"{field.name}={value!r}: must be at most {high:g}")
+    if field.name.endswith("port") and (not isinstance(value, int) or not 0 <= value <= 65535):
+        raise SettingError(f"{field.name}={value!r}: must be a port, 0 to 65535")

@@ -10,7 +10,7 @@ Four kinds of field, told apart by `metadata["kind"]`:
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
 Not settings, because only one behaviour is emulated: a will is checked against the policy at CONNECT, not again when it
-is sent; shadows and the rules engine do not exist here; 512 KB/s throughput is not held. Over WebSocket the authorizer
+is sent; the rules engine does not exist here; 512 KB/s throughput is not held. Over WebSocket the authorizer
 is asked when CONNECT has come, since credentials can be in it: a refusal comes after the 101 and is a close. HTTP
 header names reach the authorizer as the client wrote them. What AWS leaves open about
 choosing and asking authorizers is in `auth.authorizer.AuthorizerRules`.
@@ -22,10 +22,10 @@ import dataclasses
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mqtt443_tools.localcore.localcore_errors import SettingError
-from mqtt443_tools.localcore.setting_fields import choice, guard, limit, place
+from mqtt443_tools.localcore.setting_fields import check_field, choice, guard, limit, place
 from mqtt443_tools.support.paths import STATE
 
 PACKET_IDS = 0xFFFF
@@ -91,6 +91,8 @@ class Settings:
     websocket_lifetime_s: int = limit(86_400, "longest life of a WebSocket connection", low=1)
     max_retained: int = limit(500_000, "topics with a retained message")
     retained_rate_per_s: int = limit(1, "retained messages stored per topic; 0 is no limit")
+    max_shadow_bytes: int = limit(8192, "state of a shadow, as compact JSON and without metadata")
+    shadow_requests_per_s: int = limit(20, "requests to the shadows of a Thing; the excess is rejected; 0: no limit")
 
     refusal: Literal["close", "connack"] = choice(
         "close",
@@ -206,6 +208,18 @@ class Settings:
         "tolerate", "ALPN `mqtt` offered to a domain configuration that needs none", "tolerate", "refuse"
     )
     http_refused_status: int = choice(403, "status of an HTTP publish that authorizer or policy refuses", 403, 401)
+    shadow_depth: int = choice(
+        6,
+        "levels of nesting in each section of a shadow, itself included: 6 in the error message, 8 in the quotas",
+        6,
+        8,
+    )
+    shadow_things: Literal["any", "registered"] = choice(
+        "any",
+        "Things that can have a shadow: in the field AWS asks for no Thing; with `registered`, others get 404",
+        "any",
+        "registered",
+    )
     connect_timeout_s: int = choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
 
     handshake_timeout_s: int = guard(10, "time for a TLS handshake", low=1)
@@ -226,6 +240,7 @@ class Settings:
         "with 1,000 for an account",
         low=1,
     )
+    max_shadows: int = guard(20_000, "shadows, and versions of deleted ones, the oldest of which give way")
     job_minute_s: int = guard(60, "seconds between two batches of a job's rollout: a minute at AWS", low=1)
     environment_idle_s: int = guard(
         300, "an execution environment without a call ends after this time, as AWS's do after some minutes", low=1
@@ -234,7 +249,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            self._check(field, getattr(self, field.name))
+            check_field(field, getattr(self, field.name))
         for name in (*self.names, self.domain_name):
             if name is not None and not HOST_NAME.fullmatch(name):
                 raise SettingError(f"{name!r} is not a host name")
@@ -248,18 +263,6 @@ class Settings:
             raise SettingError(f"account={self.account}: must be 12 digits")
         if self.max_in_flight > PACKET_IDS:
             raise SettingError(f"max_in_flight={self.max_in_flight}: there are {PACKET_IDS} packet identifiers")
-
-    @staticmethod
-    def _check(field: dataclasses.Field[Any], value: object) -> None:
-        choices, low = field.metadata["choices"], field.metadata["low"]
-        if choices and value not in choices:
-            raise SettingError(f"{field.name}={value!r}: must be one of {', '.join(map(str, choices))}")
-        if low is not None and (not isinstance(value, (int, float)) or value < low):
-            raise SettingError(f"{field.name}={value!r}: must be a number, at least {low:g}")
-        if (high := field.metadata["high"]) is not None and isinstance(value, (int, float)) and value > high:
-            raise SettingError(f"{field.name}={value!r}: must be at most {high:g}")
-        if field.name.endswith("port") and (not isinstance(value, int) or not 0 <= value <= 65535):
-            raise SettingError(f"{field.name}={value!r}: must be a port, 0 to 65535")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,20 +16,21 @@ from mqtt443_tools.localcore.settings import Settings
 from tests.support.mqtt.manual_clock import ManualClock
 
 ARN = "arn:aws:iot:eu-west-1:123456789012"
-MODEL = botocore.session.get_session().get_service_model("iot")
-SHAPES = {xform_name(name): MODEL.operation_model(name) for name in MODEL.operation_names}
+MODELS = [botocore.session.get_session().get_service_model(name) for name in ("iot", "iot-data")]
+SHAPES = {xform_name(name): model.operation_model(name) for model in MODELS for name in model.operation_names}
 EVERYTHING = {"thresholdPercentage": 100.0, "minNumberOfExecutedThings": 10**6}
 
 
 class Account:
     """The services without an endpoint around them."""
 
-    def __init__(self, state: Path, clock: ManualClock | None = None) -> None:
+    def __init__(self, state: Path, clock: ManualClock | None = None, **settings: Any) -> None:
         self.state = state
         state.mkdir(mode=0o700, exist_ok=True)
         self.clock = clock or ManualClock()
         self.published: list[tuple[str, Any]] = []
-        self.services = IotServices(Settings(state=state), self.clock, self._publish)
+        self.log: list[str] = []
+        self.services = IotServices(Settings(state=state, **settings), self.clock, self._publish, self.log.append)
         self.services.start()
 
     def _publish(self, topic: str, payload: bytes) -> None:

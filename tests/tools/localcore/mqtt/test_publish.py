@@ -75,7 +75,7 @@ def test_reserved_topic_closes_and_basic_ingest_is_taken(engine: Engine) -> None
     ("topic", "what"),
     [
         ("$aws/rules/keep", "Basic Ingest without a topic behind the rule"),
-        ("$aws/things/x/shadow/name/config/update", "device shadows"),
+        ("$aws/things/x/defender/metrics/json", "Device Defender"),
         ("$aws/certificates/create/json", "fleet provisioning"),
     ],
 )

@@ -155,7 +155,7 @@ def test_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None:
     ("topic_filter", "why"),
     [
         ("$aws/#", "$aws/# is reserved"),
-        ("$aws/things/dev-1/shadow/update/delta", "(device shadows), localcore does not"),
+        ("$aws/things/dev-1/shadow", "$aws/things/dev-1/shadow is reserved"),
         ("$aws/things/dev-1/defender/metrics/json/accepted", "(Device Defender), localcore does not"),
         ("$aws/events/job/+/completed", "(events), localcore does not"),
         ("$aws/commands/things/dev-1/#", "(remote commands), localcore does not"),

@@ -28,6 +28,7 @@ from mqtt443_tools.localcore.jobs.iot_services import IotServices
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError
 from mqtt443_tools.localcore.localcore_errors import ControlRequestError, FaultError, TopicError
 from mqtt443_tools.localcore.mqtt.broker import Broker
+from mqtt443_tools.localcore.mqtt.publish import route
 from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.topics import check_filter, check_topic, matches
 from mqtt443_tools.localcore.seen_clients import SeenClients
@@ -48,7 +49,8 @@ class ControlServer:
     - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`, and if wanted `"qos"` (0 or 1;
       default 1) and `"retain"` (default false): publishes; one line
       `{"published": true}`, then as `watch`, which begins before the publish, so that no answer is missed.
-    - `{"op": "iot", "operation": "create_job", "parameters": {...}}`: a call of the control plane, with boto3's names;
+    - `{"op": "iot", "operation": "create_job", "parameters": {...}}`: a call of the control plane, or of the data plane
+      about a shadow, whose `payload` is text; with boto3's names;
       one line `{"answer": {...}}`, or `{"refused": {"code": C, "message": M}}` with the name of an exception.
     - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
     - `{"op": "save"}`: one line `{"saved": true}`, when seen_clients.py's file is up to date.
@@ -207,7 +209,7 @@ class ControlServer:
         try:
             if message is not None:
                 writer.write(_line({"published": True}))
-                self._broker.publish(message)
+                route(message, self._broker, self._services)
             while not gone.done():
                 await news.wait()
                 news.clear()

@@ -28,7 +28,7 @@ from mqtt443_tools.localcore.front.http_request import HttpRequest, RequestParse
 from mqtt443_tools.localcore.front.mqtt_driver import MqttDriver
 from mqtt443_tools.localcore.front.websocket import WebSocketFrames, negotiate
 from mqtt443_tools.localcore.localcore_errors import HttpError, PublishRefusedError, Refused
-from mqtt443_tools.localcore.mqtt.publish import check_publish
+from mqtt443_tools.localcore.mqtt.publish import check_publish, route
 from mqtt443_tools.localcore.mqtt.session import Message
 
 TOPICS = "/topics/"
@@ -141,7 +141,8 @@ class HttpConnection:
             raise HttpError(HTTPStatus.BAD_REQUEST, refused.detail) from None
         self._event_log.write("accepted", "HTTP_PUBLISH", f"authorizer {grant.authorizer.name}, topic {topic}")
         now = self._context.clock.time()
-        self._context.broker.publish(Message(topic, request.body, int(qos), retain == "true", None, now))
+        message = Message(topic, request.body, int(qos), retain == "true", None, now)
+        route(message, self._context.broker, self._context.services)
         return "OK"
 
     async def _grant(self, request: HttpRequest) -> Grant:

@@ -77,7 +77,7 @@ class LocalCore:
         admission = Admission(settings, clock)
         self.broker = broker
         self._settings = settings
-        self._services = IotServices(settings, clock, broker.announce)
+        self._services = IotServices(settings, clock, broker.announce, log)
         self.faults = Faults(clock)
         self.context = Context(
             settings, clock, registry, admission, broker, self._remember, log, self.faults, self._services

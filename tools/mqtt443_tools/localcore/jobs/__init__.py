@@ -1,1 +1,1 @@
-"""AWS IoT Jobs, MQTT-based file delivery, and the registry of Things."""
+"""AWS IoT Jobs, MQTT-based file delivery, device shadows, and the registry of Things."""

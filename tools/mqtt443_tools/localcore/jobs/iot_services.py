@@ -1,12 +1,12 @@
 """The services behind the reserved topics: routes what a device publishes, and what a command asks for, to them.
 
-The broker asks this module about a `$aws` topic, and knows nothing else of jobs and streams. AWS sends the answer to a
-request to the device that made it, subscribed or not (Developer Guide, "Jobs device MQTT API operations").
+The broker asks this module about a `$aws` topic, and knows nothing else of jobs, streams and shadows. AWS sends the
+answer about a job to the device that asked, subscribed or not (Developer Guide, "Jobs device MQTT API operations"); the
+answer about a shadow goes to the subscribers of its topic, whoever asked.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,8 +15,10 @@ from typing import Any
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.jobs.job_control import JobControl
 from mqtt443_tools.localcore.jobs.jobs_database import JOBS_FILE, open_jobs_database
-from mqtt443_tools.localcore.jobs.request_fields import MAX_TOKEN_BYTES, parse_json
+from mqtt443_tools.localcore.jobs.request_fields import MAX_TOKEN_BYTES, compact_json, parse_json
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError, invalid
+from mqtt443_tools.localcore.jobs.shadow_topics import SHADOW_REQUEST, ShadowTopics
+from mqtt443_tools.localcore.jobs.shadows import Shadows
 from mqtt443_tools.localcore.jobs.streams import Streams
 from mqtt443_tools.localcore.jobs.thing_registry import Params, ThingRegistry
 from mqtt443_tools.localcore.settings import Settings
@@ -25,11 +27,15 @@ JOB_TOPIC = re.compile(
     r"\$aws/things/([a-zA-Z0-9:_-]{1,128})/jobs/(?:(get|start-next)|(\$next|[a-zA-Z0-9_-]{1,64})/(get|update))"
 )
 STREAM_TOPIC = re.compile(r"\$aws/things/([a-zA-Z0-9:_-]{1,128})/streams/([a-zA-Z0-9_-]{1,128})/(describe|get)/json")
-SERVED = re.compile(r"\$aws/things/[^/]+/(jobs|streams)/.+")
+DIRECT = re.compile(r"\$aws/things/[^/]+/(jobs|streams)/.+")
+"""What only the client that asks gets an answer to."""
+
+SERVED = re.compile(r"\$aws/things/[^/]+/(jobs|streams|shadow)/.+")
 CONTROL_CALLS = (
     "create_thing", "describe_thing", "create_thing_group", "add_thing_to_thing_group", "delete_thing_group",
     "create_job", "describe_job", "get_job_document", "describe_job_execution", "list_job_executions_for_job",
     "list_jobs", "cancel_job", "create_stream", "describe_stream", "delete_stream",
+    "get_thing_shadow", "update_thing_shadow", "delete_thing_shadow", "list_named_shadows_for_thing",
 )  # fmt: skip
 
 Answer = tuple[str, bytes]
@@ -37,18 +43,22 @@ Answer = tuple[str, bytes]
 
 
 class IotServices:
-    """Jobs, streams and Things of one endpoint.
+    """Jobs, streams, Things and shadows of one endpoint.
 
     Args:
         settings: of the endpoint.
         clock: for times and timers.
         publish: publishes a message of the services to its subscribers.
+        log: told of a shadow that cannot be stored.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, publish: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, publish: Callable[[str, bytes], None], log: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._publish = publish
+        self._log = log
         self._timer: Handle | None = None
         self._database: sqlite3.Connection | None = None
 
@@ -61,7 +71,9 @@ class IotServices:
             database, registry, prefix, now=now, minute_s=self._settings.job_minute_s, on_changed=self._notify
         )
         self._streams = Streams(database, prefix, now)
-        owners = (registry, self._jobs, self._streams)
+        shadows = Shadows(database, self._settings, self._clock, self._publish)
+        self._shadow_topics = ShadowTopics(shadows, self._publish, self._log)
+        owners = (registry, self._jobs, self._streams, shadows)
         self._calls: dict[str, Callable[[Params], Params]] = {
             name: getattr(owner, name) for owner in owners for name in CONTROL_CALLS if hasattr(owner, name)
         }
@@ -76,11 +88,22 @@ class IotServices:
             self._database.close()
 
     def serves(self, topic: str) -> bool:
-        """Return whether a reserved topic or filter belongs to one of the services."""
+        """Return whether a filter belongs to one of the services."""
         return SERVED.fullmatch(topic) is not None
 
+    def takes(self, topic: str) -> bool:
+        """Return whether clients may publish on a reserved topic."""
+        return DIRECT.fullmatch(topic) is not None or self.shows(topic)
+
+    def shows(self, topic: str) -> bool:
+        """Return whether subscribers of a topic see the requests there: AWS's list of reserved topics lets them."""
+        return SHADOW_REQUEST.fullmatch(topic) is not None
+
     def request(self, topic: str, payload: bytes) -> list[Answer]:
-        """Take what a device published on a reserved topic; return the answers for it."""
+        """Take what a device published on a reserved topic; return the answers for it alone."""
+        if (found := SHADOW_REQUEST.fullmatch(topic)) is not None:
+            self._shadow_topics.request(found, payload)
+            return []
         if (found := JOB_TOPIC.fullmatch(topic)) is not None:
             answers = [self._job_answer(topic, found, payload)]
             self._set_timer()
@@ -130,14 +153,14 @@ class IotServices:
                 raise invalid(f"c: must be text of at most {MAX_TOKEN_BYTES} bytes")
             said = {} if token is None else {"c": token}
             if verb == "describe":
-                yield f"{base}/description/json", _compact(said | self._streams.describe(stream_id, request))
+                yield f"{base}/description/json", compact_json(said | self._streams.describe(stream_id, request))
                 return
             for block in self._streams.blocks(stream_id, request):
-                yield f"{base}/data/json", _compact(said | block)
+                yield f"{base}/data/json", compact_json(said | block)
         except ServiceError as error:
             token = request.get("c")
             said = {"c": token} if isinstance(token, str) and len(token) <= MAX_TOKEN_BYTES else {}
-            yield f"{base}/rejected/json", _compact({"o": error.code, "m": error.message} | said)
+            yield f"{base}/rejected/json", compact_json({"o": error.code, "m": error.message} | said)
 
     def _notify(self, thing: str, next_changed: bool) -> None:
         """Tell a device that its list of pending jobs, or the next of them, is another one."""
@@ -152,7 +175,7 @@ class IotServices:
 
     def _encode(self, answer: dict[str, Any], token: object) -> bytes:
         said = {"clientToken": token} if isinstance(token, str) and len(token) <= MAX_TOKEN_BYTES else {}
-        return _compact(said | {"timestamp": int(self._clock.time())} | answer)
+        return compact_json(said | {"timestamp": int(self._clock.time())} | answer)
 
     def _run_due(self) -> None:
         self._timer = None
@@ -174,7 +197,3 @@ def _token(request: Params) -> str | None:
     if token is not None and (not isinstance(token, str) or not 0 < len(token.encode()) <= MAX_TOKEN_BYTES):
         raise invalid(f"clientToken: must be text of 1 to {MAX_TOKEN_BYTES} bytes")
     return token
-
-
-def _compact(answer: dict[str, Any]) -> bytes:
-    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()

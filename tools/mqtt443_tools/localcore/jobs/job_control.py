@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from mqtt443_authorizer.database import transaction
 
 from mqtt443_tools.localcore.jobs.executions import MINUTE_S, Executions
-from mqtt443_tools.localcore.jobs.request_fields import JOB_ID, flag, text, whole
+from mqtt443_tools.localcore.jobs.request_fields import JOB_ID, flag, load_json, text, whole
 from mqtt443_tools.localcore.jobs.rollout import aborts, check_abort, check_rollout, rate_per_minute
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError, already_exists, invalid, not_found
 from mqtt443_tools.localcore.jobs.thing_registry import Params, ThingRegistry
@@ -72,7 +72,7 @@ class JobControl:
         if not isinstance(document, str) or len(document.encode()) > MAX_DOCUMENT_BYTES:
             raise invalid(f"document: must be text of at most {MAX_DOCUMENT_BYTES:,} bytes")
         try:
-            json.loads(document)
+            load_json(document)
         except (ValueError, RecursionError):
             raise invalid("document: must be JSON") from None
         if params.get("targetSelection", "SNAPSHOT") != "SNAPSHOT":

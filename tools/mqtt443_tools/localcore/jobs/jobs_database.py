@@ -1,6 +1,6 @@
-"""The tables of jobs, streams and Things, in one SQLite file of the state folder.
+"""The tables of jobs, streams, Things and shadows, in one SQLite file of the state folder.
 
-Triggers count a job's executions by status, so that nothing ever has to count them.
+Triggers count a job's executions by status, and the shadows, so that nothing ever has to count them.
 """
 
 from __future__ import annotations
@@ -52,26 +52,40 @@ CREATE TABLE stream_files (
     PRIMARY KEY (stream_id, file_id)) WITHOUT ROWID;
 """
 
+_SHADOW_TABLES = """
+CREATE TABLE shadows (
+    thing TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, state TEXT, metadata TEXT,
+    deleted_at REAL, PRIMARY KEY (thing, name)) WITHOUT ROWID;
+CREATE INDEX shadows_by_deletion ON shadows (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE TABLE shadow_count (rows INTEGER NOT NULL);
+INSERT INTO shadow_count VALUES (0);
+CREATE TRIGGER shadows_added AFTER INSERT ON shadows BEGIN UPDATE shadow_count SET rows = rows + 1; END;
+CREATE TRIGGER shadows_removed AFTER DELETE ON shadows BEGIN UPDATE shadow_count SET rows = rows - 1; END;
+"""
 
-def _create(connection: sqlite3.Connection) -> None:
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
     statement = ""
-    for line in _TABLES.splitlines():  # executescript() would commit the migration's transaction
+    for line in statements.splitlines():  # executescript() would commit the migration's transaction
         statement += line + "\n"
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""
 
 
+def _create(connection: sqlite3.Connection) -> None:
+    _run(connection, _TABLES)
+
+
+def _add_shadows(connection: sqlite3.Connection) -> None:
+    _run(connection, _SHADOW_TABLES)
+
+
+_MIGRATIONS = (_create, _add_shadows)
+
+
 def open_jobs_database(path: Path) -> sqlite3.Connection:
     """Open the file, and create it if it is missing. Raises what `open_database` does."""
-    connection = open_database(path, [_create])
+    connection = open_database(path, _MIGRATIONS)
     connection.row_factory = sqlite3.Row
-    return connection
-
-
-def memory_database() -> sqlite3.Connection:
-    """Return a database that lives as long as its connection."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    _create(connection)
     return connection

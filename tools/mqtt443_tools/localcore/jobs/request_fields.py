@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +21,37 @@ MAX_DETAIL_CHARACTERS = 1024
 MAX_TOKEN_BYTES = 64
 
 
+def load_json(text: str) -> Any:
+    """Parse JSON that can be written again as JSON in UTF-8.
+
+    Python's parser also takes NaN, numbers beyond a double, and halves of surrogate pairs. Raises ValueError, or
+    RecursionError for deep nesting.
+    """
+    value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+    compact_json(value)
+    return value
+
+
+def compact_json(value: Any) -> bytes:
+    """Return a value as compact JSON. Raises ValueError for what is no JSON in UTF-8."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"a number of {len(text)} digits is beyond a double")
+    return number
+
+
 def parse_json(payload: bytes) -> dict[str, Any]:
     """Parse the payload of an MQTT request. Raises ServiceError."""
     try:
-        request = json.loads(payload)
+        request = load_json(payload.decode())
     except (ValueError, RecursionError):
         raise ServiceError("InvalidJson", "The request is not valid UTF-8-encoded JSON.") from None
     if not isinstance(request, dict):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.localcore_errors import PublishRefusedError, TopicError
+from mqtt443_tools.localcore.mqtt.broker import Broker
 from mqtt443_tools.localcore.mqtt.properties import Properties
 from mqtt443_tools.localcore.mqtt.reason_codes import ReasonCode
 from mqtt443_tools.localcore.mqtt.reserved import ReservedServices, explain_reserved
+from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.topics import check_topic, is_basic_ingest, is_reserved
 from mqtt443_tools.localcore.settings import Settings
 
@@ -35,7 +37,7 @@ def check_publish(
     verdict = access.publish(topic, retain=retain)
     if not verdict.allowed:
         raise PublishRefusedError("policy", verdict.explanation, ReasonCode.NOT_AUTHORIZED)
-    if is_reserved(topic) and (retain or not (is_basic_ingest(topic) or services.serves(topic))):
+    if is_reserved(topic) and (retain or not (is_basic_ingest(topic) or services.takes(topic))):
         raise PublishRefusedError("reserved", explain_reserved(topic), ReasonCode.TOPIC_NAME_INVALID)
 
 
@@ -63,3 +65,15 @@ def check_properties(found: Properties, settings: Settings) -> None:
         except TopicError as error:
             code = ReasonCode.PROTOCOL_ERROR if error.malformed else ReasonCode.TOPIC_NAME_INVALID
             raise PublishRefusedError("topic", f"response topic: {error}", code) from None
+
+
+def route(message: Message, broker: Broker, services: ReservedServices) -> None:
+    """Hand an accepted message of no MQTT client to the subscribers, or to the service behind its topic.
+
+    Answers that only a client would get go nowhere.
+    """
+    is_request = services.takes(message.topic)
+    if not is_request or services.shows(message.topic):
+        broker.publish(message)
+    if is_request:
+        services.request(message.topic, message.payload)

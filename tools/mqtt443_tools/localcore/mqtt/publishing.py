@@ -61,13 +61,14 @@ class Publishing:
         except PublishRefusedError as refused:
             self._refuse(packet, refused)
             return
-        is_request = packet.topic[0] == "$" and link.context.services.serves(packet.topic)
-        if not is_request:
+        services = link.context.services
+        is_request = packet.topic[0] == "$" and services.takes(packet.topic)
+        if not is_request or services.shows(packet.topic):
             link.context.broker.publish(Message.of(packet, link.session.client_id, link.context.clock.time()))
         if packet.packet_id is not None:
             self._acknowledge(packet.packet_id, packet.topic)
         if is_request:
-            for topic, payload in link.context.services.request(packet.topic, packet.payload):
+            for topic, payload in services.request(packet.topic, packet.payload):
                 link.context.broker.answer(link.session.client_id, topic, payload)
 
     def _acknowledge(self, packet_id: int, topic: str) -> None:

@@ -14,10 +14,16 @@ class ReservedServices(Protocol):
     """The services behind the reserved topics, as the broker sees them."""
 
     def serves(self, topic: str) -> bool:
-        """Return whether a reserved topic or filter belongs to one of them."""
+        """Return whether a reserved filter belongs to one of them."""
+
+    def takes(self, topic: str) -> bool:
+        """Return whether clients may publish on a reserved topic."""
+
+    def shows(self, topic: str) -> bool:
+        """Return whether what a client publishes there goes to subscribers too."""
 
     def request(self, topic: str, payload: bytes) -> Sequence[tuple[str, bytes]]:
-        """Take what a client published there; return the answers for it, each a topic and a payload."""
+        """Take what a client published there; return the answers for it alone, each a topic and a payload."""
 
 
 class NoServices:
@@ -27,6 +33,8 @@ class NoServices:
         """Serve nothing."""
         return False
 
+    takes = shows = serves
+
     def request(self, topic: str, payload: bytes) -> Sequence[tuple[str, bytes]]:  # noqa: ARG002
         """Answer nothing."""
         return ()
@@ -35,7 +43,6 @@ class NoServices:
 SERVED_BY_AWS = (
     (re.compile(r"\$aws/things/[^/]+/jobs(/|$)"), "jobs"),
     (re.compile(r"\$aws/things/[^/]+/streams(/|$)"), "file streams"),
-    (re.compile(r"\$aws/things/[^/]+/shadow(/|$)"), "device shadows"),
     (re.compile(r"\$aws/things/[^/]+/defender(/|$)"), "Device Defender"),
     (re.compile(r"\$aws/events/presence(/|$)"), "presence events"),
     (re.compile(r"\$aws/events(/|$)"), "events"),
@@ -47,6 +54,7 @@ SERVED_BY_AWS = (
 )
 
 
+SHADOW = re.compile(r"\$aws/things/[^/]+/shadow(/|$)")
 PRESENCE_FILTER = re.compile(r"\$aws/events/presence/.+")
 
 
@@ -59,6 +67,8 @@ def explain_reserved(topic: str) -> str:
     """Say why a `$` topic or filter is refused: AWS serves it and localcore does not, or AWS keeps it for itself."""
     if is_presence_filter(topic):
         return f"{topic} is reserved: lifecycle events are for subscribers alone"
+    if SHADOW.match(topic):
+        return f"{topic} is reserved: publish shadow requests on get, update or delete; the rest is for subscribers"
     for pattern, what in SERVED_BY_AWS:
         if pattern.match(topic):
             return f"AWS serves {topic} ({what}), localcore does not"
