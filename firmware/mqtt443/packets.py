@@ -175,7 +175,8 @@ class Packets:
 
         Raises MalformedPacket for what a server may not send, and what the stream raises.
         """
-        if self._at == self._limit and not self._fill():
+        # umqtt asks for 0 bytes of an empty payload: they are there, and the next packet may be long in coming.
+        if n and self._at == self._limit and not self._fill():
             return None
         at = self._at
         if at + n > self._limit:

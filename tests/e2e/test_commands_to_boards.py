@@ -162,8 +162,9 @@ def test_refused_commands_are_counted_and_stop_nothing(endpoint: RunningCore, tm
     folder = tmp_path / f"refused-{compiled}"
     with living(endpoint, folder, compiled=compiled, sensors=HANDLERS, **QUIET) as board:
         board.wait_for_more(1)
-        for command in REFUSED:
+        for count, command in enumerate(REFUSED, 1):
             board.send(command)
+            board.wait_for_lines("command refused: ", count)  # with no other packet behind it
         board.send({"command": "send_now"})
         board.wait_for_more(1)
         assert board.readings[-1]["link"] == {"refused": len(REFUSED)}

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.authorizer.test_event_fuzz import NAMES, places, right_login, with_changes
 from tests.faults.conftest import Form
+from tests.faults.mutations import mutated
 from tests.support.aws.logins import Desk, device, event
 from tests.support.mqtt.client import (
     client_connect,
@@ -74,25 +75,6 @@ def test_mutated_events_are_never_wrongly_allowed(form: Form) -> None:
         json.dumps(line)
         allowed += answer["isAuthenticated"]
     assert 0 < allowed < count, "mutations that change everything, or nothing, find nothing"
-
-
-def mutated(source: random.Random, packet: bytes) -> bytes:
-    """A packet with up to three bytes flipped, inserted, removed or repeated; many are left as they are."""
-    data = bytearray(packet)
-    for _ in range(source.choice((0,) * 14 + (1, 1, 2, 3))):
-        at = source.randrange(len(data) + 1)
-        kind = source.randrange(5)
-        if kind == 0 and data:
-            data[min(at, len(data) - 1)] ^= 1 << source.randrange(8)
-        elif kind == 1:
-            data[at:at] = source.randbytes(source.randrange(1, 4))
-        elif kind == 2:
-            del data[at : at + source.randrange(1, 4)]
-        elif kind == 3:
-            data[at:at] = data[at : at + source.randrange(1, 20)]
-        elif data:
-            data[min(at, len(data) - 1)] = source.choice((0, 1, 0x7F, 0x80, 0xFF))
-    return bytes(data)
 
 
 def packets(source: random.Random, version: int, client_id: str) -> list[bytes]:

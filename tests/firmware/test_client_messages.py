@@ -114,6 +114,17 @@ def test_check_msg_never_blocks_on_half_a_message() -> None:
     assert wire.writes == [b"\x40\x02\0\7"]
 
 
+def test_empty_message_is_delivered_without_waiting_for_the_next_packet() -> None:
+    client, wire = connected(b"\x30\x03\0\1t")
+    got: list[bytes] = []
+    client.set_callback(lambda _, msg: got.append(msg))
+    client.wait(1000)
+    wire.incoming.append(b"\x32\x05\0\1t\0\7")
+    client.wait(1000)
+    assert got == [b"", b""]
+    assert wire.writes == [b"\x40\x02\0\7"]
+
+
 def test_acknowledgement_that_nobody_waits_for_is_dropped() -> None:
     client, _ = connected(b"\x40\x02\0\7", b"\x90\x03\0\1\0", b"\x30\x04\0\1tx")
     got: list[bytes] = []
