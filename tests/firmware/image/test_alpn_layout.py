@@ -1,4 +1,4 @@
-"""A MicroPython that lays its tls objects out in another way: played by changing words of real ones."""
+"""A MicroPython whose tls objects have another layout: emulated by changing words of real ones."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The board definitions, read by MicroPython's own build files; ESP-IDF itself is played, for it is not here."""
+"""The board definitions, read by MicroPython's own build files; ESP-IDF itself, which is not here, is emulated."""
 
 import json
 import re
@@ -110,7 +110,7 @@ def test_board_has_the_stock_boards_chip_and_a_name_of_its_own(tree: Path, chip:
 
 
 def read_manifest(tree: Path, library: Path, manifest: Path) -> dict[str, Path]:
-    """Evaluate a manifest; micropython-lib, which Debian leaves out, is played by empty packages."""
+    """Evaluate a manifest; micropython-lib, which Debian leaves out, is emulated by empty packages."""
     required = [tree / "ports" / "esp32" / "boards" / "manifest.py", ROOT / "firmware" / "manifest.py"]
     for name in {name for file in required for name in re.findall(r'require\("(\S+)"\)', file.read_text())}:
         package = library / "micropython" / name

@@ -1,4 +1,4 @@
-"""The way to a flashed image: the build script with its tools played, and that page, script and workflow agree."""
+"""The path to a flashed image: the build script with its tools emulated; page, script and workflow agree."""
 
 import os
 import re

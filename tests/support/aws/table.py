@@ -1,4 +1,4 @@
-"""A DynamoDB table as the authorizer needs it, played by moto."""
+"""A DynamoDB table as the authorizer needs it, emulated by moto."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
