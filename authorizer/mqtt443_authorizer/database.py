@@ -43,7 +43,10 @@ def open_database(
         sqlite3.Error: the file is not a database, or cannot be changed.
     """
     make_private_folder(path.parent)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    # Closing any descriptor of a database drops the locks that this process has on it (sqlite.org, "How To Corrupt An
+    # SQLite Database File", 2.2), so an existing one is not opened here.
+    if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise StoreError(f"{path}: other users can access it: chmod 600 {path}")
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +154,14 @@ def test_failed_step_of_the_schema_changes_nothing(path: Path) -> None:
     connection = open_database(path, [])
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
+
+
+def test_second_connection_of_a_process_leaves_the_locks_of_the_first(path: Path) -> None:
+    """Without its locks, the next process that closes the file takes itself for the last, and deletes the WAL."""
+    first = SqliteStore(path)
+    first.add(device("a", "a"))
+    SqliteStore(path).all()
+    program = "import sys, sqlite3; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM devices'); c.close()"
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    assert path.with_name(path.name + "-wal").exists()
+    assert [each.client_id for each in first.all()] == ["a"]

@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.localcore.jobs.jobs_database import JOBS_FILE, open_jobs_database
 
 from tests.support.board.interpreters import need
 from tests.support.board.virtual import Board
@@ -153,3 +154,61 @@ def test_secret_value_is_read_from_standard_input_and_not_shown(endpoint: Runnin
     assert done.returncode == 0, done.stderr
     assert "wifi.password=***" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def left(core: RunningCore) -> dict[str, int]:
+    """Count what is left of jobs in the endpoint."""
+    with closing(open_jobs_database(core.state / JOBS_FILE)) as database:
+        return {
+            table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("jobs", "executions", "streams", "stream_files", "objects", "thing_groups")
+        }
+
+
+NOTHING = {"streams": 0, "stream_files": 0, "objects": 0, "thing_groups": 0}
+
+
+def test_stream_and_object_are_removed_when_a_job_has_ended_or_was_cancelled(
+    endpoint: RunningCore, fleet: Fleet, tmp_path: Path
+) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(1000))
+    sent = ("--file", f"{tmp_path / 'a.bin'}:lib/a.bin")
+    endpoint.add_device("absent")
+    begun = json.loads(update(endpoint, "absent", *sent, "--follow", "0", "--json").stdout)
+    assert left(endpoint) == {**NOTHING, "jobs": 1, "executions": 1, "streams": 1, "stream_files": 1, "objects": 1}
+    update(endpoint, "--cancel", begun["job"])
+    assert left(endpoint) == {**NOTHING, "jobs": 1, "executions": 1}
+    fleet.add("hall-1")
+    done = update(endpoint, "hall-1", *sent)
+    assert done.returncode == 0, done.stderr
+    assert left(endpoint) == {**NOTHING, "jobs": 2, "executions": 2}
+
+
+def test_group_of_a_large_fleet_is_removed_after_its_job(endpoint: RunningCore) -> None:
+    names = [f"hall-{number}" for number in range(101)]
+    for name in names:
+        endpoint.add_device(name)
+    begun = json.loads(update(endpoint, *names, "--restart", "--follow", "0", "--yes", "--json").stdout)
+    assert left(endpoint)["thing_groups"] == 1
+    update(endpoint, "--cancel", begun["job"])
+    assert left(endpoint)["thing_groups"] == 0
+
+
+def test_job_with_a_secret_is_deleted_when_it_has_ended(endpoint: RunningCore) -> None:
+    endpoint.add_device("hall-1")
+    secret = "hunter2-hunter2"
+    begun = update(endpoint, "hall-1", "--config", "wifi.password=-", "--follow", "0", "--json", input=f"{secret}\n")
+    cancelled = update(endpoint, "--cancel", json.loads(begun.stdout)["job"])
+    assert "was deleted, because its document held a secret" in cancelled.stderr
+    assert left(endpoint) == {**NOTHING, "jobs": 0, "executions": 0}
+    endpoint.stop()
+    kept = [path for path in endpoint.state.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert kept == []
+
+
+def test_those_who_look_on_do_not_see_job_documents(endpoint: RunningCore, fleet: Fleet) -> None:
+    fleet.add("hall-1")
+    assert update(endpoint, "hall-1", "--config", "interval_s=7").returncode == 0
+    topics = {message.topic for message in endpoint.messages}
+    assert "$aws/things/hall-1/jobs/notify" in topics
+    assert not any(b"interval_s" in message.payload for message in endpoint.messages if message.topic[0] == "$")

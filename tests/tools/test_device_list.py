@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.cli import app
+from mqtt443_tools.device.registration import rotate
 from mqtt443_tools.localcore import seen_clients
+from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.seen_clients import SEEN_FILE, SeenClients, last_seen
 from typer.testing import CliRunner
@@ -137,3 +141,12 @@ def test_terminal_of_80_columns_shows_everything(core_with_devices: RunningCore)
 def test_nobody_is_connected_to_an_endpoint_that_does_not_run(core_with_devices: RunningCore) -> None:
     core_with_devices.stop()
     assert devices(core_with_devices, "--online") == {}
+
+
+def test_password_of_the_last_login_is_kept(core: RunningCore) -> None:
+    password = core.add_device("hall-1")
+    rotate(SqliteStore(core.state / DEVICES_FILE), "hall-1", now=time.time())
+    with RawClient(core) as board:
+        assert board.connect("hall-1", password=password).code == 0
+        listed(core)  # has the endpoint write what it saw
+    assert last_seen(core.state)["hall-1"].secret == 1

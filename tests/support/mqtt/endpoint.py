@@ -19,6 +19,7 @@ from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import add_device
 from mqtt443_tools.localcore.auth.account import AUTHORIZER_NAME, DEVICES_FILE, product_authorizer
 from mqtt443_tools.localcore.auth.authorizer import Authorizer
+from mqtt443_tools.localcore.auth.login_log import parse_login
 from mqtt443_tools.localcore.auth.registry import AuthorizerRegistry
 from mqtt443_tools.localcore.clock import SystemClock
 from mqtt443_tools.localcore.events import Event
@@ -164,7 +165,7 @@ class RunningCore:
     async def _start(self) -> tuple[LocalCore, AuthorizerRegistry]:
         clock = self._clock or SystemClock(asyncio.get_running_loop())
         if self._authorizers is None:
-            authorizers = [product_authorizer(self.settings, self.log.append, CODE)]
+            authorizers = [product_authorizer(self.settings, self._take_log, CODE)]
             assert authorizers[0].name == AUTHORIZER_NAME
         else:
             authorizers = list(self._authorizers)
@@ -179,6 +180,11 @@ class RunningCore:
     async def _stop(self) -> None:
         await self._core.stop()
         await self._registry.close()
+
+    def _take_log(self, line: str) -> None:
+        self.log.append(line)
+        if (login := parse_login(line)) is not None:
+            self._core.note_login(login)
 
     def _on_event(self, event: Event) -> None:
         self.events.append(event)

@@ -18,15 +18,20 @@ from mqtt443_tools.cloud.aws_jobs import PREFIX, AwsJobs
 from mqtt443_tools.cloud.deployed_policy import policy_without_updates
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.lambda_zip import build, key
+from mqtt443_tools.update.end_job import clean_up
+from mqtt443_tools.update.follow_job import JobState
 from mqtt443_tools.update.job_documents import Update
 from mqtt443_tools.update.start_job import Rollout, start_job
 
 from tests.support.aws.account import STACK, Cloud
-from tests.support.aws.stubs import ACCOUNT
+from tests.support.aws.stubs import ACCOUNT, Refuse
 from tests.tools.cloud.test_deploy import parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")  # what moto has not got
 BUNDLE = bytes(range(256)) * 4
+JOB = "update-20261127T200000-0123ab"
+FILES_DOCUMENT = {"mqtt443": 1, "action": "files", "bundle": {"stream": JOB}}
+ENDED = JobState("COMPLETED", {"done": 1}, "")
 
 
 def outputs(cloud: Cloud) -> dict[str, str]:
@@ -65,6 +70,10 @@ def calls(cloud: Cloud) -> Iterator[dict[str, dict[str, Any]]]:
 
     play("create_job", {})
     play("create_stream", {})
+    play("delete_stream", {})
+    play("delete_thing_group", {})
+    play("delete_job", {})
+    play("get_job_document", {"document": json.dumps(FILES_DOCUMENT)})
     yield made
 
 
@@ -125,6 +134,43 @@ def test_job_with_files_gets_things_an_object_a_stream_and_its_role(
     assert job["targets"] == [f"arn:aws:iot:eu-west-1:{ACCOUNT}:thing/dev-{number}" for number in (1, 2)]
     assert json.loads(job["document"])["bundle"]["stream"] == stream["streamId"]
     assert job["abortConfig"]["criteriaList"][0]["minNumberOfExecutedThings"] == 1
+
+
+def objects(cloud: Cloud) -> list[str]:
+    found = cloud.client("s3").list_objects_v2(Bucket=outputs(cloud)["UpdatesBucket"], Prefix=PREFIX)
+    return [each["Key"] for each in found.get("Contents", [])]
+
+
+def test_what_a_job_needed_is_removed_when_it_has_ended(cloud: Cloud, calls: dict[str, dict[str, Any]]) -> None:
+    cloud.deploy()
+    service = AwsJobs(cloud.aws, STACK)
+    service.store(f"{JOB}.bundle", BUNDLE)
+    assert not clean_up(service, JOB, JobState("IN_PROGRESS", {"waiting": 1}, ""))
+    assert not clean_up(service, "somebody-else-s", ENDED)
+    assert calls == {}
+    assert not clean_up(service, JOB, ENDED)
+    assert calls["delete_stream"] == {"streamId": JOB}
+    assert calls["delete_thing_group"] == {"thingGroupName": JOB}
+    assert "delete_job" not in calls
+    assert objects(cloud) == []
+
+
+def test_job_whose_document_holds_a_secret_is_deleted(cloud: Cloud, calls: dict[str, dict[str, Any]]) -> None:
+    cloud.deploy()
+    document = {"mqtt443": 1, "action": "config", "set": {"wifi.password": "hunter2"}}
+    cloud.answers.on("iot", "get_job_document", {"document": json.dumps(document)})
+    assert clean_up(AwsJobs(cloud.aws, STACK), JOB, ENDED)
+    assert calls["delete_job"] == {"jobId": JOB}
+    assert "delete_stream" not in calls
+
+
+def test_object_and_stream_go_where_the_job_cannot_be_made(cloud: Cloud, calls: dict[str, dict[str, Any]]) -> None:
+    cloud.deploy()
+    cloud.answers.on("iot", "create_job", Refuse("LimitExceededException", "too many jobs"))
+    with pytest.raises(CommandError, match="too many jobs"):
+        start(cloud, BUNDLE, "dev-1")
+    assert calls["delete_stream"] == {"streamId": "update-1"}
+    assert objects(cloud) == []
 
 
 def test_files_for_a_stack_without_updates_are_refused_before_a_job_exists(

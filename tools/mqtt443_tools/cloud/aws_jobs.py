@@ -55,6 +55,16 @@ class AwsJobs:
         )
         return place
 
+    def discard(self, name: str) -> None:
+        """See JobService."""
+        self._aws.call(
+            "s3",
+            "delete_object",
+            Bucket=self._output("UpdatesBucket"),
+            Key=PREFIX + name,
+            ExpectedBucketOwner=self._aws.account,
+        )
+
     def role_arn(self) -> str:
         """See JobService: the role of the stack."""
         return self._output("StreamsRoleArn")

@@ -31,6 +31,7 @@ from mqtt443_tools.support.posix import needs_posix
 
 if TYPE_CHECKING:
     from mqtt443_tools.localcore.events import Event
+    from mqtt443_tools.localcore.front.server import LocalCore
     from mqtt443_tools.localcore.history_writer import HistoryWriter
     from mqtt443_tools.localcore.settings import Settings
 
@@ -199,15 +200,18 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
     """
     from mqtt443_tools.localcore.auth.account import product_registry  # noqa: PLC0415
     from mqtt443_tools.localcore.clock import SystemClock  # noqa: PLC0415
-    from mqtt443_tools.localcore.front.server import LocalCore  # noqa: PLC0415
+    from mqtt443_tools.localcore.front.server import LocalCore as Core  # noqa: PLC0415
     from mqtt443_tools.localcore.history_writer import writing_history  # noqa: PLC0415
 
     logins: deque[dict[str, Any]] = deque(maxlen=RECENT_LOGINS)
     writer: HistoryWriter | None = None
+    core: LocalCore | None = None
 
     def log(line: str) -> None:
         if (login := parse_login(line)) is not None:
             logins.append(login)
+            if core is not None:
+                core.note_login(login)
         console.say(describe_log(line.rstrip()), style="dim")
 
     def on_event(event: "Event") -> None:
@@ -226,7 +230,7 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     registry = product_registry(settings, clock, log, code)
-    core = LocalCore(settings, registry, clock=clock, on_event=on_event, log=log, logins=logins)
+    core = Core(settings, registry, clock=clock, on_event=on_event, log=log, logins=logins)
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(registry.close)
         cleanup.push_async_callback(core.stop)

@@ -35,12 +35,16 @@ class Seen:
         transport: alpn, wss or tls.
         version: of mqtt443 on the board, from its last report.
         failures: connections that failed, as the board counts them.
+        secret: which of its passwords it logged in with last: 0 is the newest, 1 the one before.
+        secret_at: unix seconds of that login.
     """
 
     at: float
     transport: str | None = None
     version: str | None = None
     failures: int | None = None
+    secret: int | None = None
+    secret_at: float | None = None
 
 
 class SeenClients:
@@ -80,6 +84,12 @@ class SeenClients:
         elif event.outcome == "closed" and event.client_id in self._clients:
             self._note(event.client_id, event.time)
 
+    def note_login(self, login: Mapping[str, Any], at: float) -> None:
+        """Take notice of a decision that the authorizer logged."""
+        match login:
+            case {"decision": "allow", "client_id": str(client_id), "secret": int(secret)}:
+                self._note(client_id, at, secret=secret, secret_at=at)
+
     def note_message(self, client_id: str | None, payload: bytes, at: float) -> None:
         """Take notice of a message."""
         if client_id is None:
@@ -118,7 +128,9 @@ def _checked(values: Mapping[str, Any]) -> Seen:
     texts = seen.transport, seen.version
     if type(seen.at) not in {int, float} or any(text is not None and not isinstance(text, str) for text in texts):
         raise ValueError("not what was kept")
-    if seen.failures is not None and type(seen.failures) is not int:
+    if any(number is not None and type(number) is not int for number in (seen.failures, seen.secret)):
+        raise ValueError("not what was kept")
+    if seen.secret_at is not None and type(seen.secret_at) not in {int, float}:
         raise ValueError("not what was kept")
     return seen
 

@@ -1,5 +1,6 @@
 """Options that several commands have, each defined once."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -27,3 +28,9 @@ SecondsOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Answer every question with yes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def place_options(state: Path, stack: str | None, region: str | None, profile: str | None) -> str:
+    """Return the options, with a space before each, that lead another command to the same place."""
+    given = (("--stack", stack), ("--region", region), ("--profile", profile)) if stack else (("--state", str(state)),)
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in given if value)

@@ -90,7 +90,7 @@ def config_update(texts: Iterable[str], delete: Iterable[str], within_s: int | N
     members: dict[str, Any] = {"set": values} if values else {}
     members |= {"delete": removed} if removed else {}
     members |= {} if within_s is None else {"within_s": within_s}
-    shown = [f"{key}={'***' if _is_secret(key) else json.dumps(value)}" for key, value in values.items()]
+    shown = [f"{key}={'***' if is_secret(key) else json.dumps(value)}" for key, value in values.items()]
     return Update("config", members, "config: " + ", ".join([*shown, *(f"{key}=default" for key in removed)]))
 
 
@@ -106,8 +106,9 @@ def _check_key(key: str) -> None:
         raise UsageError(f"{key} cannot be changed this way: {_NEVER[key]}")
 
 
-def _is_secret(key: str) -> bool:
-    return _FIELDS[key][1] == "secret"
+def is_secret(key: str) -> bool:
+    """Return whether the value of a key of config.json is a secret."""
+    return key in _FIELDS and _FIELDS[key][1] == "secret"
 
 
 def _value(key: str, text: str) -> object:

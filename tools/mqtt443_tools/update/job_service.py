@@ -27,5 +27,8 @@ class JobService(Protocol):
     def store(self, name: str, content: bytes) -> dict[str, str]:
         """Store an object for a stream; return its `bucket` and `key`."""
 
+    def discard(self, name: str) -> None:
+        """Remove such an object; harmless if there is none."""
+
     def role_arn(self) -> str:
         """Return the role with which AWS IoT reads such objects."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.update.end_job import object_name
 from mqtt443_tools.update.job_documents import Update
 from mqtt443_tools.update.job_service import JobService
 
@@ -95,9 +96,9 @@ def start_job(
         progress: called with the number of prepared Things and of all.
 
     Raises:
-        CommandError: a call failed; nothing reaches a board then, and a group or stream that was created is removed.
+        CommandError: a call failed; nothing reaches a board then, and what was created is removed.
     """
-    undo: list[tuple[str, dict[str, Any]]] = []
+    undo: list[Callable[[], object]] = []
     try:
         targets = _targets(service, job_id, client_ids, progress, undo)
         if update.needs_stream():
@@ -112,8 +113,8 @@ def start_job(
             **rollout.parameters(),
         )
     except (CommandError, KeyboardInterrupt):
-        for operation, parameters in reversed(undo):
-            service.find(operation, **parameters)
+        for each in reversed(undo):
+            each()
         raise
 
 
@@ -122,12 +123,12 @@ def _targets(
     job_id: str,
     client_ids: Sequence[str],
     progress: Callable[[int, int], None],
-    undo: list[tuple[str, dict[str, Any]]],
+    undo: list[Callable[[], object]],
 ) -> list[str]:
     grouped = len(client_ids) > MAX_TARGETS
     if grouped:
         service.call("create_thing_group", thingGroupName=job_id)
-        undo.append(("delete_thing_group", {"thingGroupName": job_id}))
+        undo.append(lambda: service.find("delete_thing_group", thingGroupName=job_id))
 
     def prepare(client_id: str) -> str:
         if service.find("describe_thing", thingName=client_id) is None:
@@ -144,8 +145,10 @@ def _targets(
     return [service.arn("thinggroup", job_id)] if grouped else arns
 
 
-def _create_stream(service: JobService, job_id: str, update: Update, undo: list[tuple[str, dict[str, Any]]]) -> None:
-    place = service.store(f"{job_id}.bundle", update.bundle)
+def _create_stream(service: JobService, job_id: str, update: Update, undo: list[Callable[[], object]]) -> None:
+    name = object_name(job_id)
+    place = service.store(name, update.bundle)
+    undo.append(lambda: service.discard(name))
     service.call(
         "create_stream",
         streamId=job_id,
@@ -153,4 +156,4 @@ def _create_stream(service: JobService, job_id: str, update: Update, undo: list[
         files=[{"fileId": 0, "s3Location": place}],
         roleArn=service.role_arn(),
     )
-    undo.append(("delete_stream", {"streamId": job_id}))
+    undo.append(lambda: service.find("delete_stream", streamId=job_id))

@@ -20,10 +20,12 @@ from mqtt443_tools.support.options import (
     StackOption,
     StateOption,
     YesOption,
+    place_options,
 )
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
 from mqtt443_tools.update.boards import choose_devices, files_update, package_update, sensors_update
+from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import BAD, JobState, follow, job_state, results
 from mqtt443_tools.update.job_documents import Update, config_update, secret_keys
 from mqtt443_tools.update.job_service import JobService
@@ -105,7 +107,7 @@ def update(
     Example: mqtt443 update my-board --config interval_s=30
     """
     console = Console(to_stderr=as_json, yes=yes)
-    where = f" --stack {stack}" if stack else f" --state {state}"
+    where = place_options(state, stack, region, profile)
     kinds = [config or unset, sensors, package, file or delete, restart]
     asked = sum(map(bool, kinds))
     if status or cancel:
@@ -115,7 +117,7 @@ def update(
             if cancel:
                 _cancel(service, cancel)
             job_id = status or cancel or ""
-            _show(service, job_id, job_state(service, job_id), console, as_json=as_json)
+            _conclude(service, job_id, job_state(service, job_id), console, where, as_json=as_json)
         return
     if asked != 1:
         raise UsageError(
@@ -155,7 +157,7 @@ def update(
                 f"the job goes on; see it with `{again}`, end it with `{again.replace('--status', '--cancel')}`"
             )
             raise
-        _show(service, job_id, ended, console, as_json=as_json)
+        _conclude(service, job_id, ended, console, where, as_json=as_json)
 
 
 def _with_secrets(texts: list[str], console: Console) -> list[str]:
@@ -180,6 +182,20 @@ def _cancel(service: JobService, job_id: str) -> None:
     if job_state(service, job_id).status == "COMPLETED":
         raise CommandError(f"job {job_id} has ended; there is nothing to cancel")
     service.call("cancel_job", jobId=job_id, comment="cancelled with mqtt443 update", force=True)
+
+
+def _conclude(
+    service: JobService, job_id: str, state: JobState, console: Console, where: str, *, as_json: bool
+) -> None:
+    """Print what became of a job, and remove what it no longer needs; raises CommandError as `_show` does."""
+    try:
+        _show(service, job_id, state, console, as_json=as_json)
+    finally:
+        try:
+            if clean_up(service, job_id, state):
+                console.warn(f"job {job_id} was deleted, because its document held a secret")
+        except CommandError as error:
+            console.warn(f"{error}; to remove what is left of the job: mqtt443 update --status {job_id}{where}")
 
 
 def _show(service: JobService, job_id: str, state: JobState, console: Console, *, as_json: bool) -> None:

@@ -97,6 +97,23 @@ def test_cancel_with_force_ends_what_is_in_progress(account: Account) -> None:
     assert account.ask("jobs/job-1/update", {"status": "SUCCEEDED"})[1]["code"] == "InvalidStateTransition"
 
 
+def test_deleted_job_leaves_nothing_and_its_devices_take_the_next_one(account: Account) -> None:
+    account.job("job-1", "dev-1", "dev-2", jobExecutionsRolloutConfig={"maximumPerMinute": 1})
+    account.job("job-2")
+    with pytest.raises(ServiceError, match="cancel it first") as refused:
+        account.call("delete_job", jobId="job-1")
+    assert refused.value.exception == "InvalidStateTransitionException"
+    account.call("delete_job", jobId="job-1", force=True)
+    assert account.published[-1][1]["execution"]["jobId"] == "job-2"
+    with pytest.raises(ServiceError, match="job-1 cannot be found"):
+        account.call("describe_job", jobId="job-1")
+    account.clock.advance(3600)
+    assert account.ask("jobs/start-next", {}, "dev-2")[1].get("execution") is None
+    account.ask("jobs/job-2/update", {"status": "SUCCEEDED"})
+    account.call("delete_job", jobId="job-2")
+    assert account.call("list_jobs")["jobs"] == []
+
+
 def test_list_of_executions_comes_in_pages(account: Account) -> None:
     things = fleet(account, 7)
     account.call("create_job", jobId="job-1", targets=[f"{ARN}:thinggroup/fleet"], document="{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mqtt443_authorizer.errors import AuthorizerError
 
 from mqtt443_tools.localcore.control.control_client import ControlClient, ControlError, IotRefused
 from mqtt443_tools.localcore.jobs.jobs_database import JOBS_FILE, open_jobs_database
-from mqtt443_tools.localcore.jobs.streams import store_object
+from mqtt443_tools.localcore.jobs.streams import remove_object, store_object
 from mqtt443_tools.localcore.settings import Settings
 
 BUCKET = "mqtt443-updates"
@@ -56,17 +57,24 @@ class LocalJobs:
 
     def store(self, name: str, content: bytes) -> dict[str, str]:
         """See JobService: the emulated bucket is in the state folder."""
-        try:
-            database = open_jobs_database(self._state / JOBS_FILE)
-            try:
-                store_object(database, BUCKET, name, content)
-            finally:
-                database.close()
-        except (OSError, sqlite3.Error, AuthorizerError, ValueError) as error:
-            raise ControlError(f"{self._state / JOBS_FILE}: {error}") from error
+        with self._database() as database:
+            store_object(database, BUCKET, name, content)
         return {"bucket": BUCKET, "key": name}
+
+    def discard(self, name: str) -> None:
+        """See JobService."""
+        with self._database() as database:
+            remove_object(database, BUCKET, name)
 
     def role_arn(self) -> str:
         """See JobService: nothing checks it here."""
         account = self._arn_prefix.rpartition(":")[2]
         return f"arn:aws:iam::{account}:role/mqtt443-streams"
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(open_jobs_database(self._state / JOBS_FILE)) as database:
+                yield database
+        except (OSError, sqlite3.Error, AuthorizerError, ValueError) as error:
+            raise ControlError(f"{self._state / JOBS_FILE}: {error}") from error

@@ -13,7 +13,7 @@ import functools
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,10 @@ class LocalCore:
     def ca_path(self) -> Path:
         """The CA certificate (PEM) that clients must trust."""
         return self._settings.state.resolve() / CA_FILE
+
+    def note_login(self, login: Mapping[str, Any]) -> None:
+        """Take notice of a decision that an authorizer logged, see `parse_login`."""
+        self._seen.note_login(login, self.context.clock.time())
 
     async def start(self) -> None:
         """Listen. Raises StateFolderError, CertificateError, or OSError for a port that cannot be had."""

@@ -142,6 +142,13 @@ class Executions:
                 self._end(row, status)
         return len(rows)
 
+    def forget(self, job: int) -> None:
+        """Delete a job with its executions, and tell the devices that had one pending."""
+        rows = self._db.execute("SELECT DISTINCT thing FROM executions WHERE job = ?", (job,)).fetchall()
+        with self._changing(*(row["thing"] for row in rows)):
+            for table, column in (("executions", "job"), ("counts", "job"), ("waiting", "job"), ("jobs", "number")):
+                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (job,))  # noqa: S608 - constants
+
     def end_due(self) -> None:
         """End the executions whose time is over (in progress, or at a step), at most MAX_PENDING of them."""
         rows = self._db.execute(

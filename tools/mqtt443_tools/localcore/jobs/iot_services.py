@@ -34,7 +34,7 @@ SERVED = re.compile(r"\$aws/things/[^/]+/(jobs|streams|shadow)/.+")
 CONTROL_CALLS = (
     "create_thing", "describe_thing", "create_thing_group", "add_thing_to_thing_group", "delete_thing_group",
     "create_job", "describe_job", "get_job_document", "describe_job_execution", "list_job_executions_for_job",
-    "list_jobs", "cancel_job", "create_stream", "describe_stream", "delete_stream",
+    "list_jobs", "cancel_job", "delete_job", "create_stream", "describe_stream", "delete_stream",
     "get_thing_shadow", "update_thing_shadow", "delete_thing_shadow", "list_named_shadows_for_thing",
 )  # fmt: skip
 

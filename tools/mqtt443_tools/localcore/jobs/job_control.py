@@ -194,6 +194,14 @@ class JobControl:
         self._cancel(row, force=force, reason=params.get("reasonCode"), comment=params.get("comment"))
         return {"jobArn": self._arn(row["job_id"]), "jobId": row["job_id"]}
 
+    def delete_job(self, params: Params) -> Params:
+        """DeleteJob: the job and its executions, and with `force` also while it runs; a device can no longer report."""
+        row, force = self._get(params), flag(params, "force")
+        if row["status"] not in {"COMPLETED", "CANCELED"} and not force:
+            raise ServiceError("InvalidStateTransition", f"Job {row['job_id']} is {row['status']}: cancel it first.")
+        self.executions.forget(row["number"])
+        return {}
+
     def release_due(self) -> None:
         """Give each job whose minute has come to its next batch of targets."""
         rows = self._db.execute("SELECT * FROM jobs WHERE release_at <= ?", (self._now(),)).fetchall()

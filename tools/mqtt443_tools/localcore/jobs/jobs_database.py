@@ -88,4 +88,5 @@ def open_jobs_database(path: Path) -> sqlite3.Connection:
     """Open the file, and create it if it is missing. Raises what `open_database` does."""
     connection = open_database(path, _MIGRATIONS)
     connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA secure_delete=ON")  # a deleted job document may have held a password
     return connection

@@ -175,3 +175,8 @@ def store_object(database: sqlite3.Connection, bucket: str, name: str, content: 
         raise ValueError(f"{name} has {len(content):,} bytes; the limit is {MAX_FILE_BYTES:,}")
     with transaction(database):
         database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (bucket, name, content))
+
+
+def remove_object(database: sqlite3.Connection, bucket: str, name: str) -> None:
+    """Remove an object from the emulated bucket; harmless if there is none."""
+    database.execute("DELETE FROM objects WHERE bucket = ? AND name = ?", (bucket, name))

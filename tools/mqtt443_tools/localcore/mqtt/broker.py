@@ -15,6 +15,7 @@ from typing import Protocol
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED, Version
 from mqtt443_tools.localcore.mqtt.presence import Presence
+from mqtt443_tools.localcore.mqtt.reserved import is_job_document
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, Message, Session
 from mqtt443_tools.localcore.mqtt.shared import SharedGroup, SharedSubscriptions
@@ -186,7 +187,7 @@ class Broker:
             connection.deliver(message, min(qos, message.qos))
 
     def watch(self, callback: Callable[[Message], None]) -> Callable[[], None]:
-        """Have every published message given to `callback`; return the call that ends it."""
+        """Have published messages given to `callback`, except job documents; return the call that ends it."""
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
@@ -197,8 +198,9 @@ class Broker:
             return
         if message.retain and (problem := self.retained.store(message)) is not None:
             self._on_drop(message.client_id, "THROTTLED", f"not retained: {problem}", message.topic)
-        for watcher in list(self._watchers):
-            watcher(message)
+        if not is_job_document(message.topic):
+            for watcher in list(self._watchers):
+                watcher(message)
         # A subscription that is there already gets the message with RETAIN 0 [MQTT-3.3.1-9], unless it asked otherwise.
         live = dataclasses.replace(message, retain=False) if message.retain else message
         for session, options in self.subscriptions.match(message.topic):

@@ -63,6 +63,14 @@ def is_presence_filter(topic_filter: str) -> bool:
     return PRESENCE_FILTER.fullmatch(topic_filter) is not None
 
 
+JOB_DOCUMENT = re.compile(r"\$aws/things/[^/]+/jobs/notify-next")
+
+
+def is_job_document(topic: str) -> bool:
+    """Tell whether messages on a topic carry job documents, which may hold a password."""
+    return topic[0] == "$" and JOB_DOCUMENT.fullmatch(topic) is not None
+
+
 def explain_reserved(topic: str) -> str:
     """Say why a `$` topic or filter is refused: AWS serves it and localcore does not, or AWS keeps it for itself."""
     if is_presence_filter(topic):
