@@ -1,4 +1,4 @@
-"""Job executions, as a device sees them: what is pending, what comes next, and how it goes.
+"""Job executions as seen by a device: which are pending, which is next, and how they proceed.
 
 AWS IoT Developer Guide, "Jobs device MQTT API operations". Times are Unix seconds.
 """
@@ -18,7 +18,7 @@ from mqtt443_tools.localcore.jobs.rollout import TERMINAL
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError, invalid, not_found
 
 MAX_PENDING = 250
-"""Executions of one thing that a list names."""
+"""The most executions of one Thing in a list."""
 MINUTE_S = 60
 _STATUSES = ("IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED")
 _JOINED = "SELECT e.*, j.job_id, j.document, j.request FROM executions e JOIN jobs j ON j.number = e.job"
@@ -33,8 +33,8 @@ class Executions:
     Args:
         database: see `jobs_database`.
         now: returns Unix seconds.
-        on_ended: called with the number of a job, executions of which have ended.
-        on_changed: called after a change with the name of a Thing, and whether another execution is its next one now.
+        on_ended: called with the number of a job when executions of it have ended.
+        on_changed: called after a change with the name of a Thing, and whether its next execution is now another one.
     """
 
     def __init__(
@@ -58,7 +58,9 @@ class Executions:
         }
 
     def start_next(self, thing: str, request: Mapping[str, Any]) -> Found:
-        """StartNextPendingJobExecution: the next one is in progress now; no `execution` if there is none."""
+        """StartNextPendingJobExecution: starts the next execution and returns it; `execution` is absent if there is
+        none.
+        """
         reported, minutes = details(request), step_minutes(request)
         with self._changing(thing):
             row = self._next(thing)
@@ -72,7 +74,7 @@ class Executions:
         return {"execution": self.shown(row)}
 
     def describe(self, thing: str, job_id: str, request: Mapping[str, Any]) -> Found:
-        """DescribeJobExecution; the id `$next` is that of the next pending one, if there is one."""
+        """DescribeJobExecution; the id `$next` stands for the next pending one, if any."""
         with_document = flag(request, "includeJobDocument", default=True)
         number = whole(request, "executionNumber", 1, 2**31 - 1)
         if job_id == "$next":
@@ -84,7 +86,7 @@ class Executions:
         return {"execution": self.shown(row, with_document=with_document)}
 
     def update(self, thing: str, job_id: str, request: Mapping[str, Any]) -> Found:
-        """UpdateJobExecution: the status that the device reports, if the execution is of the version it expects."""
+        """UpdateJobExecution: stores the status that the device reports, if the execution has the expected version."""
         status, expected = request.get("status"), _version(request)
         if status not in _STATUSES:
             raise invalid(f"status: must be one of {', '.join(_STATUSES)}")
@@ -120,7 +122,7 @@ class Executions:
         self._ended.add(row["job"])
 
     def add(self, job: int, things: Sequence[str]) -> None:
-        """Queue executions for Things, each of which waits for one."""
+        """Queue executions for Things that are waiting for one."""
         now = self._now()
         with self._changing(*things):
             self._db.executemany(
@@ -131,7 +133,7 @@ class Executions:
             self._db.executemany("DELETE FROM waiting WHERE job = ? AND thing = ?", [(job, thing) for thing in things])
 
     def end_all(self, job: int, found: Sequence[str], status: str, *, limit: int = -1) -> int:
-        """End the executions of a job that have one of the statuses `found`; return how many those were."""
+        """End the executions of a job that have one of the statuses `found`; return how many."""
         marks = ", ".join("?" * len(found))
         rows = self._db.execute(
             f"{_JOINED} WHERE e.job = ? AND e.status IN ({marks}) LIMIT ?",
@@ -150,7 +152,7 @@ class Executions:
                 self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (job,))  # noqa: S608 - constants
 
     def end_due(self) -> None:
-        """End the executions whose time is over (in progress, or at a step), at most MAX_PENDING of them."""
+        """End the executions that have timed out (in progress, or at a step), at most MAX_PENDING of them."""
         rows = self._db.execute(
             f"{_JOINED} WHERE e.timeout_at <= ? UNION {_JOINED} WHERE e.step_at <= ? LIMIT ?",
             (self._now(), self._now(), MAX_PENDING),
@@ -160,7 +162,7 @@ class Executions:
                 self._end(row, "TIMED_OUT")
 
     def next_due(self) -> float | None:
-        """Return when the next execution's time is over, None if none has a limit."""
+        """Return when the next execution times out, None if none has a limit."""
         due = self._db.execute(
             "SELECT MIN(timeout_at) FROM executions WHERE timeout_at IS NOT NULL"
             " UNION ALL SELECT MIN(step_at) FROM executions WHERE step_at IS NOT NULL"
@@ -168,7 +170,7 @@ class Executions:
         return min((each[0] for each in due if each[0] is not None), default=None)
 
     def next_execution(self, thing: str) -> Found:
-        """Return the next pending execution as a notification shows it, {} if there is none."""
+        """Return the next pending execution in the form of a notification, {} if there is none."""
         row = self._next(thing)
         return {} if row is None else self.shown(row)
 
@@ -231,7 +233,7 @@ class Executions:
 
     @contextmanager
     def _changing(self, *things: str) -> Iterator[None]:
-        """Change executions of these Things, and report those whose list of pending executions changed."""
+        """Change executions of these Things, and report the Things whose list of pending executions changed."""
         before = {thing: self._mark(thing) for thing in things}
         with transaction(self._db):
             yield
@@ -242,7 +244,7 @@ class Executions:
             self._on_ended(self._ended.pop())
 
     def _mark(self, thing: str) -> tuple[int | None, int, int]:
-        """Return the next execution, and two values that differ when the list of pending ones differs."""
+        """Return the next execution, and two values that change whenever the list of pending ones changes."""
         row = self._next(thing)
         (last,) = self._db.execute(
             "SELECT MAX(number) FROM executions WHERE thing = ? AND status = 'QUEUED'", (thing,)

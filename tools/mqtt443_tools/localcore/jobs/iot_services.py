@@ -1,4 +1,4 @@
-"""The services behind the reserved topics: routes what a device publishes, and what a command asks for, to them.
+"""The services behind the reserved topics: passes publishes of devices and calls of commands to them.
 
 The broker asks this module about a `$aws` topic, and knows nothing else of jobs, streams and shadows. AWS sends the
 answer about a job to the device that asked, subscribed or not (Developer Guide, "Jobs device MQTT API operations"); the
@@ -63,7 +63,7 @@ class IotServices:
         self._database: sqlite3.Connection | None = None
 
     def start(self) -> None:
-        """Open the database, do what became due meanwhile, and set the timer. Raises StoreError or OSError."""
+        """Open the database, catch up on due work, and set the timer. Raises StoreError or OSError."""
         database = self._database = open_jobs_database(self._settings.state / JOBS_FILE)
         prefix, now = self._settings.arn_prefix, self._clock.time
         registry = ThingRegistry(database, prefix)
@@ -163,7 +163,7 @@ class IotServices:
             yield f"{base}/rejected/json", compact_json({"o": error.code, "m": error.message} | said)
 
     def _notify(self, thing: str, next_changed: bool) -> None:
-        """Tell a device that its list of pending jobs, or the next of them, is another one."""
+        """Notify a device that its list of pending jobs, or the next one of them, has changed."""
         executions = self._jobs.executions
         pending = executions.pending(thing, {})
         by_status = {"IN_PROGRESS": pending["inProgressJobs"], "QUEUED": pending["queuedJobs"]}
@@ -183,7 +183,7 @@ class IotServices:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Come back when the next batch or the next end of a time is due."""
+        """Set the timer for the next batch or the next timeout."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

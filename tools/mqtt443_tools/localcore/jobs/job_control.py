@@ -64,7 +64,7 @@ class JobControl:
         self.executions = Executions(database, now, self._settle, on_changed)
 
     def create_job(self, params: Params) -> Params:
-        """CreateJob, for a snapshot of its targets; the first batch gets it at once."""
+        """CreateJob, for a snapshot of its targets; the first batch starts at once."""
         job_id, document = text(params, "jobId", JOB_ID), params.get("document")
         for name in _IGNORED:
             if params.get(name):
@@ -186,7 +186,7 @@ class JobControl:
         }
 
     def cancel_job(self, params: Params) -> Params:
-        """CancelJob: what waits is canceled; with `force`, what is in progress too."""
+        """CancelJob: cancels waiting executions; with `force`, also those in progress."""
         row = self._get(params)
         force = flag(params, "force")
         if row["status"] in {"COMPLETED", "CANCELED"} and not force:
@@ -203,7 +203,7 @@ class JobControl:
         return {}
 
     def release_due(self) -> None:
-        """Give each job whose minute has come to its next batch of targets."""
+        """Release the next batch of targets of each job that is due."""
         rows = self._db.execute("SELECT * FROM jobs WHERE release_at <= ?", (self._now(),)).fetchall()
         for row in rows:
             rollout = json.loads(row["request"]).get("jobExecutionsRolloutConfig") or {}
@@ -219,18 +219,18 @@ class JobControl:
                 self._settle(row["number"])
 
     def next_due(self) -> float | None:
-        """Return when a batch or the end of an execution's time is due, None if neither is."""
+        """Return when the next batch or timeout is due, None if there is none."""
         (release,) = self._db.execute("SELECT MIN(release_at) FROM jobs WHERE release_at IS NOT NULL").fetchone()
         due = (release, self.executions.next_due())
         return min((each for each in due if each is not None), default=None)
 
     def run_due(self) -> None:
-        """Do what is due."""
+        """Release batches and end executions that are due."""
         self.executions.end_due()
         self.release_due()
 
     def _settle(self, number: int) -> None:
-        """Cancel a job whose failures are too many, and complete one that has nothing left to do."""
+        """Cancel a job that has too many failures, and complete one that has nothing left to do."""
         row = self._db.execute("SELECT * FROM jobs WHERE number = ?", (number,)).fetchone()
         counts = self._counts(number)
         if row["status"] == "IN_PROGRESS" and aborts(json.loads(row["request"]).get("abortConfig") or {}, counts):

@@ -11,7 +11,7 @@ from pathlib import Path
 from mqtt443_authorizer.database import open_database
 
 JOBS_FILE = "jobs.sqlite"
-"""Beside the devices and not among them: the schema of that file belongs to the authorizer."""
+"""Not in the database of devices, because the authorizer owns its schema."""
 
 _TABLES = """
 CREATE TABLE things (name TEXT PRIMARY KEY, id TEXT NOT NULL, attributes TEXT NOT NULL) WITHOUT ROWID;
@@ -85,7 +85,7 @@ _MIGRATIONS = (_create, _add_shadows)
 
 
 def open_jobs_database(path: Path) -> sqlite3.Connection:
-    """Open the file, and create it if it is missing. Raises what `open_database` does."""
+    """Open the file, and create it if it is missing. Raises the errors of `open_database`."""
     connection = open_database(path, _MIGRATIONS)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA secure_delete=ON")  # a deleted job document may have held a password

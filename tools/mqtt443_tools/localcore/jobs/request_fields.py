@@ -1,4 +1,4 @@
-"""Reads the fields of a request of a device or a command: type, range, and a message that names the field."""
+"""Reads the fields of a request from a device or a command: checks type and range, and names the field in errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a job reaches its targets, and when its failures end it (Developer Guide, "How job configurations work")."""
+"""How fast a job reaches its targets, and when failures abort it (Developer Guide, "How job configurations work")."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_abort(abort: Mapping[str, Any]) -> None:
 def rate_per_minute(rollout: Mapping[str, Any], counts: Mapping[str, int]) -> int:
     """Return how many targets are notified in the minute that begins now.
 
-    The rate is multiplied by the increment factor each time another `rateIncreaseCriteria` of Things is reached.
+    The rate is multiplied by the increment factor each time the `rateIncreaseCriteria` are met again.
     """
     limit: int = rollout.get("maximumPerMinute", MAX_PER_MINUTE)
     exponential = rollout.get("exponentialRate")
@@ -70,9 +70,9 @@ def rate_per_minute(rollout: Mapping[str, Any], counts: Mapping[str, int]) -> in
 
 
 def aborts(abort: Mapping[str, Any], counts: Mapping[str, int]) -> bool:
-    """Tell whether a job's failures end it.
+    """Return whether a job's failures abort it.
 
-    AWS names "executed things" and does not define them: here they are the executions that have ended.
+    AWS speaks of "executed things" without a definition: here they are the executions that have ended.
     """
     ended = sum(counts.get(status, 0) for status in TERMINAL)
     for each in abort.get("criteriaList", ()):

@@ -1,4 +1,4 @@
-"""The errors of the services, with AWS's names; each door shows them in its own way."""
+"""The errors of the services, with AWS's names; MQTT and the control calls each report them in their own form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ServiceError(LocalcoreError):
     """A request that a service refuses.
 
     Attributes:
-        code: as the MQTT API names it, such as `VersionMismatch` (Developer Guide, "AWS IoT jobs API operations").
+        code: the name in the MQTT API, such as `VersionMismatch` (Developer Guide, "AWS IoT jobs API operations").
         message: one line.
         state: the execution's state, for `VersionMismatch` and `InvalidStateTransition`.
     """
@@ -24,7 +24,7 @@ class ServiceError(LocalcoreError):
 
     @property
     def exception(self) -> str:
-        """The name of the exception that the control plane has for it."""
+        """The name of the control plane's exception for it."""
         return {"VersionMismatch": "VersionConflict"}.get(self.code, self.code) + "Exception"
 
 

@@ -1,7 +1,7 @@
 """MQTT-based file delivery: streams of files, which devices read in blocks.
 
-AWS IoT Developer Guide, "MQTT-based file delivery"; API Reference, "CreateStream". Where the guide says nothing: a
-block beyond the end of a file is left out, and a bitmap counts from the offset.
+AWS IoT Developer Guide, "MQTT-based file delivery"; API Reference, "CreateStream". The guide leaves open what happens
+to a block beyond the end of a file (it is left out here) and where a bitmap starts (at the offset here).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Found = dict[str, Any]
 
 
 class Streams:
-    """The streams of the account, with files that are objects of an emulated bucket.
+    """The streams of the account, whose files are objects in an emulated bucket.
 
     Args:
         database: see `jobs_database`.
@@ -101,7 +101,7 @@ class Streams:
         return {"s": row["version"], "d": row["description"] or "", "r": files}
 
     def blocks(self, stream_id: str, request: Mapping[str, Any]) -> Iterator[Found]:
-        """Return the blocks that a GetStream request asks for, one message each. Raises ServiceError before the first.
+        """Return the blocks of a GetStream request, one message each. Raises ServiceError before the first.
 
         `l` is the length of a block, `o` the first block, `n` the number of blocks, `b` a bitmap in hexadecimal.
         """

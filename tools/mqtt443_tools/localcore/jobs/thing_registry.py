@@ -1,4 +1,4 @@
-"""Things and Thing groups: the names that a job can have for targets (IoT API Reference, "CreateThing" and others)."""
+"""Things and Thing groups, the possible targets of a job (IoT API Reference, "CreateThing" and others)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ThingRegistry:
         self._arn_prefix = arn_prefix
 
     def create_thing(self, params: Params) -> Params:
-        """CreateThing: the same call again is no error if it changes nothing."""
+        """CreateThing: repeating the same call is not an error."""
         name = text(params, "thingName", NAME)
         attributes = json.dumps(params.get("attributePayload", {}).get("attributes", {}), sort_keys=True)
         row = self._thing(name)
@@ -67,7 +67,7 @@ class ThingRegistry:
         return {}
 
     def delete_thing_group(self, params: Params) -> Params:
-        """DeleteThingGroup: no error for one that does not exist."""
+        """DeleteThingGroup: not an error if the group does not exist."""
         name = text(params, "thingGroupName", NAME)
         self._db.execute("DELETE FROM group_things WHERE group_name = ?", (name,))
         self._db.execute("DELETE FROM thing_groups WHERE name = ?", (name,))
@@ -78,7 +78,7 @@ class ThingRegistry:
         return f"{self._arn_prefix}:thing/{name}"
 
     def things_of(self, targets: list[str]) -> list[str]:
-        """Return the Things behind the ARNs of a job's targets, each once. Raises ServiceError."""
+        """Return the Things that the ARNs of a job's targets stand for, each once. Raises ServiceError."""
         found: dict[str, None] = {}
         for target in targets:
             kind, _, name = target.removeprefix(f"{self._arn_prefix}:").partition("/")

@@ -29,7 +29,7 @@ class AcceptedClient:
 
     Args:
         connect: its CONNECT.
-        link: what the parts of its connection share.
+        link: the state that the parts of its connection share.
     """
 
     __slots__ = ("_delivery", "_publishing", "_subscribing", "_will", "link")
@@ -51,12 +51,12 @@ class AcceptedClient:
         )
 
     def resume(self) -> None:
-        """Send what is waiting in its session."""
+        """Send the messages waiting in its session."""
         self._delivery.resume()
         self.link.context.broker.send_shared(self.link.session, tuple(self.link.session.subscriptions))
 
     def deliver(self, message: Message, qos: int) -> None:
-        """Send a message of the broker."""
+        """Send a message from the broker."""
         self._delivery.deliver(message, qos)
 
     def close(self, *, send_will: bool) -> tuple[Message | None, int]:
@@ -68,7 +68,7 @@ class AcceptedClient:
         return will, self._will.properties.will_delay_s or 0
 
     def handle(self, packet: Packet) -> None:
-        """Take a packet that came after CONNECT."""
+        """Handle a packet that came after CONNECT."""
         match packet:
             case Publish():
                 self._publishing.receive(packet)
@@ -94,7 +94,7 @@ class AcceptedClient:
                 self.link.end("CLIENT_ERROR", packet.detail, code=packet.reason_code)
 
     def _disconnected(self, packet: Disconnect) -> None:
-        """Take a DISCONNECT [MQTT-3.14.4-3]: the will goes with it, unless MQTT 5 asks for it to be sent."""
+        """Handle a DISCONNECT [MQTT-3.14.4-3]: it discards the will, unless it asks for it to be sent (MQTT 5)."""
         expiry_s = packet.properties.session_expiry_s
         if expiry_s is not None:
             if expiry_s and not self.link.session.expiry_s:

@@ -1,7 +1,6 @@
-"""The message broker: which sessions exist, who is connected under which client id, who gets a message.
+"""The message broker: keeps the sessions, knows which client ids are connected, and routes messages.
 
-No I/O and no policy: connections come with their own judgement of what they may receive. One account, as at AWS: all
-listeners share one broker.
+No I/O and no policy: each connection decides what it may receive. As in an AWS account, all listeners share one broker.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from mqtt443_tools.localcore.settings import Settings
 
 
 class Connected(Protocol):
-    """What the broker needs of a connection."""
+    """A connection, as the broker sees it."""
 
     def deliver(self, message: Message, qos: int) -> None:
         """Send a message at QoS 0 or 1."""
@@ -40,7 +39,7 @@ class Broker:
 
     Args:
         choose: picks the member of a group that gets a message.
-        on_drop: told (client id, reason, detail, topic) about a message that somebody does not get.
+        on_drop: called with (client id, reason, detail, topic) for each message that a client does not get.
     """
 
     def __init__(
@@ -69,17 +68,17 @@ class Broker:
     def attach(
         self, connection: Connected, client_id: str, *, clean: bool, expiry_s: int, version: Version = 4
     ) -> tuple[Session, bool]:
-        """Connect a client; a connection that has the client id already is cut [MQTT-3.1.4-2].
+        """Connect a client; another connection with the same client id is closed [MQTT-3.1.4-2].
 
         Args:
             connection: the new connection.
             client_id: of the client.
-            clean: whether an earlier session ends now; one of the other version always does.
-            expiry_s: how long the session is to outlive this connection.
+            clean: whether an earlier session ends now; a session of the other version always does.
+            expiry_s: how long the session outlives this connection.
             version: of the client.
 
         Returns:
-            The session and whether it was there before: session present [MQTT-3.2.2-1] [MQTT-3.2.2-2].
+            The session, and whether it existed before: session present [MQTT-3.2.2-1] [MQTT-3.2.2-2].
         """
         self.disconnect(client_id, "DUPLICATE_CLIENTID", "another connection came with the same client id")
         if (expiry := self._expiries.pop(client_id, None)) is not None:
@@ -97,9 +96,9 @@ class Broker:
         return session, present
 
     def detach(self, client_id: str, will: Message | None, *, will_delay_s: int = 0) -> None:
-        """Take a client off; its session ends now or after its expiry. Then its will is published, or after its delay.
+        """Disconnect a client; its session ends now or after its expiry. Its will is published now or after its delay.
 
-        A will is published with the end of the session at the latest (MQTT 5, clause 3.1.3.2.2).
+        A will is published when the session ends, at the latest (MQTT 5, clause 3.1.3.2.2).
         """
         session = self._sessions[client_id]
         del self._connections[client_id]
@@ -113,11 +112,11 @@ class Broker:
                 self._wills.publish(client_id)
 
     def connected(self) -> list[str]:
-        """Return the client ids that are connected."""
+        """Return the connected client ids."""
         return list(self._connections)
 
     def disconnect(self, client_id: str, reason: str, detail: str) -> bool:
-        """End the connection of a client id; return whether there was one."""
+        """Close the connection of a client id; return whether it had one."""
         connection = self._connections.get(client_id)
         if connection is None:
             return False
@@ -125,7 +124,7 @@ class Broker:
         return True
 
     def close(self, reason: str, detail: str) -> None:
-        """End all connections; what waits for its time is called off."""
+        """Close all connections, and cancel delayed wills and expiries."""
         for client_id in list(self._connections):
             self.disconnect(client_id, reason, detail)
         for expiry in self._expiries.values():
@@ -149,11 +148,11 @@ class Broker:
             self._routing = False
 
     def announce(self, topic: str, payload: bytes) -> None:
-        """Publish a message of a service behind a reserved topic."""
+        """Publish a message from a service behind a reserved topic."""
         self.publish(Message(topic, payload, 1, False, None, self._clock.time()))
 
     def answer(self, client_id: str, topic: str, payload: bytes) -> None:
-        """Send the answer of such a service to the client that asked, and to no other, subscribed or not."""
+        """Send the answer of such a service only to the client that asked, subscribed or not."""
         session, connection = self._sessions.get(client_id), self._connections.get(client_id)
         if session is None or connection is None:
             return
@@ -169,11 +168,11 @@ class Broker:
             self.subscriptions.add(session, topic_filter, options)
 
     def unsubscribe(self, session: Session, topic_filter: str) -> None:
-        """Unsubscribe a session from a filter; does nothing where it has none [MQTT-3.10.4-5]."""
+        """Unsubscribe a session from a filter; does nothing if it is not subscribed [MQTT-3.10.4-5]."""
         (self.shared if is_shared(topic_filter) else self.subscriptions).remove(session, topic_filter)
 
     def send_shared(self, session: Session, filters: Iterable[str]) -> None:
-        """Send what waits in those groups that a session, now connected, is a member of."""
+        """Send the messages waiting in the groups that a newly connected session is a member of."""
         for topic_filter in filters:
             group = self.shared.groups.get(topic_filter)
             if group is not None and group.queue and session.client_id in group.members:
@@ -181,13 +180,13 @@ class Broker:
                     self.publish(message)
 
     def send_retained(self, client_id: str, topic_filter: str, qos: int) -> None:
-        """Send a connected client the retained message of a filter that names its topic exactly, if there is one."""
+        """Send a connected client the retained message, if any, of the topic that a filter names exactly."""
         message = self.retained.for_filter(topic_filter)
         if message is not None and (connection := self._connections.get(client_id)) is not None:
             connection.deliver(message, min(qos, message.qos))
 
     def watch(self, callback: Callable[[Message], None]) -> Callable[[], None]:
-        """Have published messages given to `callback`, except job documents; return the call that ends it."""
+        """Pass published messages to `callback`, except job documents; return the function that ends this."""
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
@@ -201,7 +200,7 @@ class Broker:
         if not is_job_document(message.topic):
             for watcher in list(self._watchers):
                 watcher(message)
-        # A subscription that is there already gets the message with RETAIN 0 [MQTT-3.3.1-9], unless it asked otherwise.
+        # An existing subscription gets the message with RETAIN 0 [MQTT-3.3.1-9], unless it asked otherwise.
         live = dataclasses.replace(message, retain=False) if message.retain else message
         for session, options in self.subscriptions.match(message.topic):
             if options & NO_LOCAL and session.client_id == message.client_id:
@@ -219,7 +218,7 @@ class Broker:
             self._on_drop(session.client_id, "QUEUE_FULL", f"{TOO_MANY_WAIT}, topic {message.topic}", message.topic)
 
     def _hand_to_one(self, group: SharedGroup, message: Message) -> None:
-        """Deliver to a member that is connected; without one, a QoS 1 message waits if it may."""
+        """Deliver to a connected member; if there is none, a QoS 1 message waits if it may."""
         online = [member for member in group.members.values() if member[0].client_id in self._connections]
         if online:
             session, options = self._choose(online)

@@ -11,19 +11,19 @@ from mqtt443_tools.localcore.settings import Settings
 
 
 def session_expiry_s(connect: Connect, settings: Settings) -> int:
-    """Return how long a session outlives its connection; in 3.1.1 the account's time or not at all."""
+    """Return how long a session outlives its connection; in 3.1.1 the account's setting or 0."""
     if connect.version == 4:
         return 0 if connect.clean_session else settings.session_expiry_s
     return min(connect.properties.session_expiry_s or 0, settings.session_expiry_s)
 
 
 def window(connect: Connect, settings: Settings) -> int:
-    """Return how many QoS 1 messages the client takes before it acknowledges one."""
+    """Return how many unacknowledged QoS 1 messages the client accepts."""
     return min(connect.properties.receive_maximum or settings.max_in_flight, settings.max_in_flight)
 
 
 def outbound_for(connect: Connect, settings: Settings, clock: Clock) -> Outbound:
-    """Return the encoder of messages to a client."""
+    """Return the encoder for messages to a client."""
     if connect.version == 4:
         return OUTBOUND_311
     asked = connect.properties

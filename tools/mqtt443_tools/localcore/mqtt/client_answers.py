@@ -16,7 +16,7 @@ from mqtt443_tools.localcore.settings import Settings
 from mqtt443_tools.support.printable import printable
 
 MAX_REASON_CHARS = 450
-"""Room for the longest topic in the resource that a policy lacks; fits into the smallest packet size, 512 bytes."""
+"""Enough for the longest topic in a missing resource; fits into the smallest packet size, 512 bytes."""
 
 
 class Answers(Protocol):
@@ -56,14 +56,14 @@ class Answers311:
         return encoder.connack(0, session_present=session_present)
 
     def refuse(self, code: int, detail: str) -> bytes | None:  # noqa: ARG002 - no room for it
-        """CONNACK with a return code, where 3.1.1 demands it or the settings want it."""
+        """CONNACK with a return code, if 3.1.1 requires one or the settings ask for it."""
         return_code = CONNACK_311.get(ReasonCode(code))
         if return_code is None or not (self._says_refusals or code in ALWAYS_IN_311):
             return None
         return encoder.connack(return_code)
 
     def puback(self, packet_id: int, code: int = ReasonCode.SUCCESS, detail: str = "") -> bytes | None:  # noqa: ARG002
-        """PUBACK; there is none for a refusal."""
+        """PUBACK; a refusal gets none."""
         return encoder.puback(packet_id) if code < ReasonCode.UNSPECIFIED_ERROR else None
 
     def suback(self, packet_id: int, codes: Sequence[int], detail: str) -> bytes:  # noqa: ARG002
@@ -80,10 +80,10 @@ class Answers311:
 
 
 class Answers5:
-    """MQTT 5: a reason code everywhere, and a reason string where settings, client and packet size allow one.
+    """MQTT 5: a reason code in every answer, and a reason string if settings, client and packet size allow it.
 
     Args:
-        asked: the properties of the client's CONNECT; without them, where CONNECT was malformed.
+        asked: the properties of the client's CONNECT; none if it was malformed.
     """
 
     version: Version = 5
@@ -95,7 +95,7 @@ class Answers5:
         self._max_bytes = asked.maximum_packet_bytes
 
     def accept(self, *, session_present: bool, found: Properties) -> bytes:
-        """CONNACK 0 with what this server can do."""
+        """CONNACK 0 with the server's capabilities."""
         return encoder.connack(0, session_present=session_present, found=found)
 
     def refuse(self, code: int, detail: str) -> bytes | None:

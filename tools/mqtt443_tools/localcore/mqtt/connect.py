@@ -1,6 +1,6 @@
-"""May this CONNECT come in? Client id, will, authorizer, policy and rate, in this order.
+"""Admission of a CONNECT: checks client id, will, authorizer, policy and rate, in this order.
 
-Refuses what AWS refuses; how a refusal looks to the client, and everything after CONNACK, is the connection's business.
+Refuses what AWS refuses; the connection decides how the refusal looks to the client, and does everything after CONNACK.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIN_CLIENT_PACKET_BYTES = 512
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Admitted:
-    """A client that may come in: its client id (assigned, if it sent none), and what it may do."""
+    """An admitted client: its client id (assigned if it sent none), and its permissions."""
 
     client_id: str
     access: Access
@@ -43,7 +43,7 @@ class Admission:
         self._rates: dict[str, RateWindow] = {}  # by client id, the one that connected last at the end
 
     def request(self, connect: Connect, peer: Peer) -> Request:
-        """Check a CONNECT and return what the authorizer is asked. Raises AdmissionRefusedError."""
+        """Check a CONNECT and return the request to the authorizer. Raises AdmissionRefusedError."""
         self._check_client_id(connect)
         self._check_properties(connect)
         if connect.will is not None:
@@ -61,7 +61,7 @@ class Admission:
         )
 
     def admit(self, connect: Connect, peer: Peer, grant: Grant) -> Admitted:
-        """Judge a CONNECT by what the authorizer granted. Raises AdmissionRefusedError."""
+        """Check a CONNECT against the authorizer's grant. Raises AdmissionRefusedError."""
         client_id = connect.client_id or uuid.uuid4().hex
         access = Access(grant, self._settings.arn_prefix, client_id, peer.source_ip, peer.server_name)
         self._check_policy(access, client_id, connect.will)
@@ -123,7 +123,8 @@ class Admission:
     def _check_rate(self, client_id: str) -> None:
         rate = self._rates.pop(client_id, None) or RateWindow(self._settings.connect_rate_per_s, self._clock)
         self._rates[client_id] = rate
-        # The idle ones are at the front; each is removed once, so a CONNECT costs the same however many clients exist.
+        # Idle clients are at the front, and each is removed once, so the cost of a CONNECT does not grow with the
+        # clients.
         while (oldest := next(iter(self._rates))) != client_id and self._rates[oldest].idle():
             del self._rates[oldest]
         if not rate.take():

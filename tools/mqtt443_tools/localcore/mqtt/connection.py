@@ -2,7 +2,7 @@
 
 Sans-I/O: bytes come in through `receive`; bytes and requests go out through a `Driver`; time comes from the clock.
 Nothing here waits: the driver asks the authorizer and answers with `granted`, `not_granted`, `refreshed` or
-`not_refreshed`. `connect` is the gate, `accepted` serves a client that came in, `client_answers` speaks its version,
+`not_refreshed`. `connect` admits or refuses a client, `accepted` serves it, `client_answers` speaks its version,
 `timers` end a connection that is silent or too old.
 """
 
@@ -32,27 +32,27 @@ from mqtt443_tools.localcore.mqtt.session import Message
 from mqtt443_tools.localcore.mqtt.timers import Timers, effective_keep_alive_s
 
 GONE = ("CLIENT_INITIATED_DISCONNECT", "CONNECTION_LOST", FAULT_INJECTED)
-"""Ends after which the client hears nothing more, unless a reason code is given."""
+"""Reasons for a close without DISCONNECT, unless a reason code is given."""
 
 
 class Driver(Protocol):
-    """What carries out what a connection asks for."""
+    """Carries out the requests of a connection."""
 
     def send(self, data: bytes) -> bool:
-        """Send a packet; False means that the client does not read and the connection was aborted."""
+        """Send a packet; False means that the connection was aborted because the client does not read."""
 
     def authorize(self, request: Request) -> None:
         """Ask the authorizer about a CONNECT; answer with `granted` or `not_granted`."""
 
     def refresh(self, grant: Grant) -> None:
-        """Ask the authorizer again for a connection that is up; answer with `refreshed` or `not_refreshed`."""
+        """Ask the authorizer again for an established connection; answer with `refreshed` or `not_refreshed`."""
 
     def close(self) -> None:
-        """Close, after what was sent; what was asked of the authorizer is no longer wanted."""
+        """Close once everything is sent; pending requests to the authorizer are cancelled."""
 
 
 class MqttConnection:
-    """One connection; `open` turns False when it has ended, whoever ended it."""
+    """One connection; `open` turns False when it ends, whichever side ends it."""
 
     def __init__(self, driver: Driver, peer: Peer, event_log: EventLog, context: Context) -> None:
         self.open = True
@@ -71,15 +71,15 @@ class MqttConnection:
         self._authorizing: Connect | None = None  # the CONNECT that the authorizer is asked about
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the client and act on the packets that they complete.
+        """Process bytes from the client, and act on each packet that they complete.
 
-        Packets behind a CONNECT wait until the authorizer has answered.
+        Packets that follow a CONNECT wait until the authorizer has answered.
         """
         self._waiting.extend(self._parser.feed(data))
         self._process()
 
     def granted(self, grant: Grant) -> None:
-        """Go on with a CONNECT that the authorizer let in."""
+        """Continue with a CONNECT that the authorizer accepted."""
         connect = self._end_authorizing()
         if connect is None:
             return
@@ -98,7 +98,7 @@ class MqttConnection:
             self._process()
 
     def not_granted(self, refused: Refused) -> None:
-        """Refuse a CONNECT that the authorizer did not let in."""
+        """Refuse a CONNECT that the authorizer refused."""
         connect = self._end_authorizing()
         if connect is not None:
             said = None if refused.said is None else f"{refused.detail}: {refused.said}"
@@ -106,7 +106,7 @@ class MqttConnection:
             self._context.broker.presence.connect_failed(connect.client_id, self._peer, "")
 
     def refreshed(self, grant: Grant) -> None:
-        """Take the new policy of a connection that is up; it may end the connection."""
+        """Apply the new policy of an established connection, which may end it."""
         if self._up is None or not self.open:
             return
         access = self._up.link.access
@@ -118,11 +118,11 @@ class MqttConnection:
             self._timers.refreshed(grant)
 
     def not_refreshed(self, refused: Refused) -> None:
-        """End a connection that the authorizer no longer lets in."""
+        """End a connection that the authorizer no longer accepts."""
         self.end("AUTH_ERROR", f"refresh: {refused.reason}: {refused.detail}")
 
     def deliver(self, message: Message, qos: int) -> None:
-        """Send a message of the broker."""
+        """Send a message from the broker."""
         if self._up is not None and self.open:
             self._up.deliver(message, qos)
 
@@ -135,8 +135,8 @@ class MqttConnection:
             reason: AWS's word for it.
             detail: one line, without secrets.
             code: MQTT 5 reason code; None: that of the reason.
-            said: what the client hears instead of the detail.
-            send_will: False where the client said goodbye.
+            said: the text for the client, instead of the detail.
+            send_will: False if the client sent DISCONNECT.
         """
         if not self.open:
             return
@@ -154,7 +154,7 @@ class MqttConnection:
             self._context.broker.presence.disconnected(self._present, reason)
 
     def fail(self, error: Exception) -> None:
-        """End this connection, and no other, for an error of the endpoint itself."""
+        """End this connection, but no other, because of an internal error of the endpoint."""
         self._context.log("".join(traceback.format_exception(error)))
         self.end("SERVER_ERROR", f"internal error: {type(error).__name__}")
 
@@ -181,7 +181,7 @@ class MqttConnection:
                 self._up.handle(packet)
 
     def _first(self, packet: Packet) -> None:
-        """Take the packet that must be CONNECT [MQTT-3.1.0-1]."""
+        """Handle the first packet, which must be CONNECT [MQTT-3.1.0-1]."""
         self._timers.connect_came()
         if isinstance(packet, Malformed):
             if self._parser.version == 5:
@@ -206,7 +206,7 @@ class MqttConnection:
                 self._driver.authorize(request)
 
     def _end_authorizing(self) -> Connect | None:
-        """Return the CONNECT that waited for the authorizer; None if the connection has ended meanwhile."""
+        """Return the CONNECT that was waiting for the authorizer; None if the connection has ended meanwhile."""
         connect, self._authorizing = self._authorizing, None
         return connect if self.open else None
 

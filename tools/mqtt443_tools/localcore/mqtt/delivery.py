@@ -1,6 +1,6 @@
-"""Messages from the broker to one connected client: QoS, window, rates, redelivery, iot:Receive.
+"""Delivery from the broker to one connected client: QoS, window, rates, redelivery, iot:Receive.
 
-Everything that AWS bounds on the way out is bounded here; the session holds what waits and what is on its way.
+Applies all of AWS's limits on outgoing messages; the session holds the messages that are waiting or in flight.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from mqtt443_tools.localcore.settings import Settings
 
 
 class Delivery:
-    """The way out to one connection.
+    """Delivers messages to one connection.
 
     Args:
         session: the client's session.
         outbound: encodes messages for the client's version.
         window: how many QoS 1 messages may be unacknowledged.
         send: writes bytes to the client.
-        may_receive: tells whether the policy allows iot:Receive on a topic; checked at every delivery.
-        on_drop: told (reason, detail, topic) about a message that is not delivered.
+        may_receive: returns whether the policy allows iot:Receive on a topic; checked at every delivery.
+        on_drop: called with (reason, detail, topic) for each message that is not delivered.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class Delivery:
         self._pump_timer: Handle | None = None
         self._retry_timer: Handle | None = None
         self._closed = False
-        self._unsent: list[int] = []  # what is in flight since an earlier connection and not sent on this one
+        self._unsent: list[int] = []  # in flight since an earlier connection, and not sent on this one
 
     def resume(self) -> None:
-        """Send again what was not acknowledged before the client went away [MQTT-4.4.0-1], then what is stored."""
+        """Resend the unacknowledged messages of earlier connections [MQTT-4.4.0-1], then send the stored ones."""
         for packet_id, entry in self._session.in_flight.items():
-            entry.sent_at = self._clock.now()  # the wait for its PUBACK begins anew with the connection
+            entry.sent_at = self._clock.now()  # the wait for its PUBACK starts over with the connection
             self._unsent.append(packet_id)
         self.pump()
         self._arm_retry()
 
     def deliver(self, message: Message, qos: int) -> None:
-        """Deliver a message at a QoS of 0 or 1; QoS 1 waits its turn behind what is stored."""
+        """Deliver a message at QoS 0 or 1; QoS 1 waits its turn behind stored messages."""
         if qos == 0:
             if not self._may_receive(message.topic):
                 return
@@ -80,12 +80,12 @@ class Delivery:
             self._on_drop("QUEUE_FULL", f"{TOO_MANY_WAIT}, topic {message.topic}", message.topic)
 
     def acknowledge(self, packet_id: int) -> None:
-        """Take a PUBACK; one for a message that is not in flight is ignored."""
+        """Handle a PUBACK; it is ignored if its message is not in flight."""
         if self._session.in_flight.pop(packet_id, None) is not None:
             self.pump()
 
     def pump(self) -> None:
-        """Send what waits, as far as window and rates allow."""
+        """Send waiting messages, as far as window and rates allow."""
         session = self._session
         while self._unsent and len(session.in_flight) - len(self._unsent) < self._window and not self._closed:
             packet_id = self._unsent.pop(0)
@@ -104,7 +104,7 @@ class Delivery:
                 self._send_first(message)
 
     def close(self) -> None:
-        """Stop; what is not acknowledged stays in the session."""
+        """Stop; unacknowledged messages stay in the session."""
         self._closed = True
         for timer in (self._pump_timer, self._retry_timer):
             if timer is not None:
@@ -141,7 +141,7 @@ class Delivery:
         )
 
     def _too_large(self, message: Message) -> None:
-        """Not sent, as if it had been [MQTT5-3.1.2-25]."""
+        """Drop a message as if it had been sent [MQTT5-3.1.2-25]."""
         self._on_drop(
             "PACKET_TOO_LARGE", f"over the client's maximum packet size, topic {message.topic}", message.topic
         )
@@ -157,9 +157,9 @@ class Delivery:
             self._retry_timer = self._clock.call_later(oldest + self._settings.retry_s - self._clock.now(), self._retry)
 
     def _retry(self) -> None:
-        """Deal with what waits for its PUBACK for too long: send it again in 3.1.1, as AWS does, drop it in MQTT 5.
+        """Handle overdue PUBACKs: resend the message in 3.1.1, as AWS does, drop it in MQTT 5.
 
-        MQTT 5 sends nothing twice on one connection [MQTT5-4.4.0-1]; AWS drops it after the same time (General
+        MQTT 5 sends nothing twice on one connection [MQTT5-4.4.0-1]; AWS drops the message after the same time (General
         Reference, "Maximum retry interval for delivering QoS 1 messages").
         """
         self._retry_timer = None

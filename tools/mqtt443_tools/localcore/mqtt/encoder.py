@@ -1,6 +1,7 @@
-"""MQTT packets to the client as bytes, in both versions. No I/O, no policy.
+"""Encodes MQTT packets to the client, in both versions. No I/O, no policy.
 
-What 3.1.1 has no field for (reason codes of PUBACK and UNSUBACK, properties, DISCONNECT) is left to `client_answers`.
+`client_answers` decides about everything that 3.1.1 cannot express (reason codes of PUBACK and UNSUBACK, properties,
+DISCONNECT).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def _packet(packet_type: int, body: bytes) -> bytes:
 
 
 def connack(code: int, *, session_present: bool = False, found: Properties | None = None) -> bytes:
-    """Encode a CONNACK; with `found`, of MQTT 5."""
+    """Encode a CONNACK; for MQTT 5 if `found` is given."""
     body = bytes((session_present, code))
     return _packet(types.CONNACK, body if found is None else body + properties.encode(found))
 
@@ -37,25 +38,25 @@ def publish(packet: Publish, version: Version = 4) -> bytes:
 
 
 def puback(packet_id: int, code: int = 0, found: Properties = NONE) -> bytes:
-    """Encode a PUBACK; a code or properties make it one of MQTT 5."""
-    if not code and found is NONE:  # needs no reason code in MQTT 5 either (clause 3.4.2.1)
+    """Encode a PUBACK; for MQTT 5 if it has a code or properties."""
+    if not code and found is NONE:  # MQTT 5 may omit the reason code too (clause 3.4.2.1)
         return bytes((types.PUBACK << 4, 2)) + packet_id.to_bytes(2, "big")
     block = b"" if found is NONE else properties.encode(found)
     return _packet(types.PUBACK, packet_id.to_bytes(2, "big") + bytes((code,)) + block)
 
 
 def suback(packet_id: int, codes: Sequence[int], found: Properties | None = None) -> bytes:
-    """Encode a SUBACK, with `codes` in the order of the filters; with `found`, of MQTT 5."""
+    """Encode a SUBACK, with `codes` in the order of the filters; for MQTT 5 if `found` is given."""
     block = b"" if found is None else properties.encode(found)
     return _packet(types.SUBACK, packet_id.to_bytes(2, "big") + block + bytes(codes))
 
 
 def unsuback(packet_id: int, codes: Sequence[int] = (), found: Properties | None = None) -> bytes:
-    """Encode an UNSUBACK; with `found`, of MQTT 5."""
+    """Encode an UNSUBACK; for MQTT 5 if `found` is given."""
     body = packet_id.to_bytes(2, "big")
     return _packet(types.UNSUBACK, body if found is None else body + properties.encode(found) + bytes(codes))
 
 
 def disconnect(code: int, found: Properties = NONE) -> bytes:
-    """Encode a DISCONNECT of MQTT 5; servers send none in 3.1.1."""
+    """Encode a DISCONNECT of MQTT 5; a 3.1.1 server sends none."""
     return _packet(types.DISCONNECT, bytes((code,)) if found is NONE else bytes((code,)) + properties.encode(found))

@@ -6,7 +6,7 @@ from mqtt443_tools.localcore.localcore_errors import MalformedPacketError
 
 
 class Body:
-    """Reads the body of one packet from front to back; every method raises MalformedPacketError where it ends early."""
+    """Reads the body of one packet from front to back; every method raises MalformedPacketError if it ends early."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -46,7 +46,7 @@ class Body:
         raise MalformedPacketError(f"the {what} takes more than four bytes (MQTT 5, clause 1.5.5)")
 
     def section(self, length: int, what: str) -> Body:
-        """Read this many bytes as a body of their own."""
+        """Read this many bytes as a separate body."""
         return Body(self._take(length, what))
 
     def binary(self, what: str) -> bytes:
@@ -57,7 +57,7 @@ class Body:
         """Read a UTF-8 string (section 1.5.3).
 
         Ill-formed UTF-8, surrogates included, closes the connection [MQTT-1.5.3-1], and so does U+0000 [MQTT-1.5.3-2].
-        A byte order mark stays where it is [MQTT-1.5.3-3].
+        A byte order mark is kept [MQTT-1.5.3-3].
         """
         try:
             text = self.binary(what).decode("utf-8")
@@ -79,7 +79,7 @@ class Body:
         return value
 
     def rest(self) -> bytes:
-        """Read all that is left."""
+        """Read the rest."""
         return self._take(self.left, "payload")
 
     def _take(self, count: int, what: str) -> bytes:
@@ -92,7 +92,7 @@ class Body:
 
 
 def encode_length(length: int) -> bytes:
-    """Encode a remaining length, or another variable byte integer, 0..268,435,455."""
+    """Encode a remaining length or another variable byte integer, 0..268,435,455."""
     out = bytearray()
     while True:
         length, low = divmod(length, 128)

@@ -1,4 +1,4 @@
-"""What the parts of one accepted connection share: its session, its permissions, and how to answer or close."""
+"""The state that the parts of one accepted connection share: session, permissions, and how to answer or close."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class End(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One accepted connection, as its parts see it.
+    """One accepted connection, as seen by its parts.
 
     Args:
-        context: what all connections share.
+        context: the state that all connections share.
         event_log: takes the events about this one.
         answers: in the client's version.
         session: of the client.
@@ -45,10 +45,10 @@ class Link:
 
     @property
     def settings(self) -> Settings:
-        """The choices of this endpoint."""
+        """The settings of this endpoint."""
         return self.context.settings
 
     @property
     def is_5(self) -> bool:
-        """Tell whether the client speaks MQTT 5."""
+        """Return whether the client speaks MQTT 5."""
         return self.answers.version == 5

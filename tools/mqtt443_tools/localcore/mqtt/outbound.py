@@ -1,4 +1,4 @@
-"""PUBLISH packets to one client: encoded for its version, with what it asked for in its CONNECT."""
+"""PUBLISH packets to one client, encoded for its version and as its CONNECT asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Outbound(Protocol):
     """Encodes messages for one client."""
 
     def encode(self, message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
-        """Return the PUBLISH for a message, or None if the client takes no packet of this size."""
+        """Return the PUBLISH for a message, or None if it is too large for the client."""
 
 
 class SharedOutbound:
@@ -25,9 +25,9 @@ class SharedOutbound:
 
     def __init__(self, version: Version) -> None:
         self._version: Version = version
-        self._message: Message | None = None  # the last one: what is kept of it below is good for it alone
+        self._message: Message | None = None  # the last one; the parts kept below are valid for it alone
         self._packet = b""  # with QoS 0
-        self._prefix = b""  # with QoS 1: what is before the packet identifier, and what is behind it
+        self._prefix = b""  # with QoS 1: the bytes before and after the packet identifier
         self._suffix = b""
 
     def encode(self, message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
@@ -59,11 +59,11 @@ _PLAIN_5 = SharedOutbound(5)
 
 
 class Outbound5:
-    """MQTT 5: with properties, the rest of the message's life, and topic aliases.
+    """MQTT 5: with properties, the remaining expiry interval, and topic aliases.
 
     Args:
-        max_aliases: how many topic aliases the client takes and this server uses; the first topics get them.
-        max_packet_bytes: largest packet that the client takes, None: any.
+        max_aliases: how many topic aliases client and server allow; the first topics get them.
+        max_packet_bytes: largest packet that the client accepts; None: no limit.
     """
 
     def __init__(self, clock: Clock, *, max_aliases: int, max_packet_bytes: int | None) -> None:
@@ -73,7 +73,7 @@ class Outbound5:
         self._aliases: dict[str, int] = {}
 
     def encode(self, message: Message, qos: int, packet_id: int | None = None, *, dup: bool = False) -> bytes | None:
-        """Return the PUBLISH for a message, or None if it is larger than the client takes [MQTT5-3.1.2-24]."""
+        """Return the PUBLISH for a message, or None if it is too large for the client [MQTT5-3.1.2-24]."""
         if not self._max_aliases and message.expires_at is None:
             return self._fitting(_PLAIN_5.encode(message, qos, packet_id, dup=dup))
         topic, alias = message.topic, self._aliases.get(message.topic)

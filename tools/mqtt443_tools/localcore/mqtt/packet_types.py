@@ -5,4 +5,4 @@ SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 8, 9, 
 AUTH = 15  # MQTT 5 only
 
 WILL = 16
-"""No packet: stands for the properties of a will, which have a block of their own in CONNECT."""
+"""Not a packet type: stands for the properties of a will, which have their own block in CONNECT."""

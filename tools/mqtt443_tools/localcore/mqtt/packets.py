@@ -1,6 +1,6 @@
-"""MQTT control packets as data: what a client sends, and what is sent to it, in both versions.
+"""MQTT control packets as data, from and to a client, in both versions.
 
-`parser` makes them from bytes, `encoder` makes bytes of them. Fields that only MQTT 5 has keep their defaults in 3.1.1.
+`parser` makes them from bytes, `encoder` turns them into bytes. In 3.1.1, fields of MQTT 5 keep their defaults.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Qos2Flow:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Bytes that are no packet, with the MQTT 5 reason code for them."""
+    """Bytes that are not a valid packet, with their MQTT 5 reason code."""
 
     detail: str
     reason_code: int = ReasonCode.MALFORMED_PACKET

@@ -1,8 +1,8 @@
-"""Bytes from a client to MQTT packets, in both versions. No I/O, no policy.
+"""Parses a client's bytes into MQTT packets, in both versions. No I/O, no policy.
 
-The parser holds at most one packet, refuses one that is too large from its header on, and never raises: what it cannot
-accept comes out as a `Malformed`, in order, after the packets before it. Whether a well-formed packet is allowed here
-(topics, QoS 2, order) is decided by the connection. Clauses are those of MQTT 3.1.1; `MQTT5-` marks the others.
+The parser holds at most one packet, refuses a packet that is too large as soon as it sees the header, and never raises:
+an unacceptable packet comes out as a `Malformed`, after the packets before it. The connection decides whether a
+well-formed packet is allowed (topics, QoS 2, order). Clauses are those of MQTT 3.1.1; `MQTT5-` marks the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FROM_CLIENT = {
     *(types.SUBSCRIBE, types.UNSUBSCRIBE, types.PINGREQ, types.DISCONNECT),
 }
 FIXED_FLAGS = {types.PUBREL: 0b0010, types.SUBSCRIBE: 0b0010, types.UNSUBSCRIBE: 0b0010}
-"""Flags that the fixed header must carry [MQTT-2.2.2-1]; 0 for the others, but PUBLISH, where they mean something."""
+"""Flags that the fixed header must carry [MQTT-2.2.2-1]; all other types have 0, except PUBLISH, whose flags vary."""
 
 CLIENT_DISCONNECT_CODES = {0x00, 0x04, *range(0x80, 0x84), 0x90, *range(0x93, 0x9A)}
 """Reason codes that a client may send in DISCONNECT (MQTT 5, table 3-10)."""
@@ -45,10 +45,10 @@ class Parser:
     """Cuts a stream of bytes into packets.
 
     Args:
-        max_packet_bytes: longest packet body to accept; no more than this and one chunk is ever held.
+        max_packet_bytes: longest packet body to accept; the parser never holds more than this plus one chunk.
 
     Attributes:
-        version: of the client, known from the protocol level of its CONNECT on, even if the rest is malformed.
+        version: of the client; known once the protocol level of its CONNECT is read, even if the rest is malformed.
     """
 
     def __init__(self, max_packet_bytes: int) -> None:
@@ -59,11 +59,11 @@ class Parser:
 
     @property
     def buffered(self) -> int:
-        """Bytes held of a packet that is not complete."""
+        """Bytes of an incomplete packet."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Packet]:
-        """Take bytes; return the packets they complete. After a Malformed, everything is ignored."""
+        """Process bytes; return the packets that they complete. After a Malformed, everything is ignored."""
         packets: list[Packet] = []
         if self._broken:
             return packets
@@ -82,7 +82,7 @@ class Parser:
         return packets
 
     def _frame(self, start: int) -> tuple[int, int, int] | None:
-        """Return (first byte, start of the body, its end) of the packet at `start`, or None if it is not all here."""
+        """Return (first byte, start of the body, its end) of the packet at `start`, or None if it is incomplete."""
         if start >= len(self._buffer):
             return None
         first_byte = self._buffer[start]
@@ -149,7 +149,7 @@ class Parser:
         return Connect(client_id, bool(flags & 0x02), keep_alive_s, username, password, will, self.version, found)
 
     def _read_version(self, body: Body) -> None:
-        """Read protocol name and level; versions before and after ours are refused in a form that they understand."""
+        """Read protocol name and level; other versions are refused in a form that they understand."""
         name, level = body.string("protocol name"), body.byte("protocol level")
         if name != "MQTT" and (name, level) != ("MQIsdp", 3):
             raise MalformedPacketError(f"protocol name {name[:16]!r}, not MQTT [MQTT-3.1.2-1]")
@@ -203,7 +203,7 @@ def _publish(flags: int, body: Body, version: Version) -> Publish:
 
 
 def _reason(body: Body, packet_type: int, version: Version) -> tuple[int, Properties]:
-    """Read what MQTT 5 lets follow the packet identifier: a reason code, then properties."""
+    """Read the optional fields that MQTT 5 allows after the packet identifier: a reason code, then properties."""
     code = body.byte("reason code") if version == 5 and body.left else ReasonCode.SUCCESS
     return code, properties.decode(body, packet_type) if version == 5 and body.left else NONE
 

@@ -1,6 +1,6 @@
-"""Lifecycle events: who connected, disconnected, or could not (Developer Guide, "Lifecycle events").
+"""Lifecycle events: clients that connected, failed to connect, or disconnected (Developer Guide, "Lifecycle events").
 
-They go to whoever may subscribe to `$aws/events/presence/...`; the default policy of a device does not allow that.
+They go to clients that may subscribe to `$aws/events/presence/...`; the default policy of a device does not allow that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mqtt443_tools.localcore.auth.peer import Peer
 from mqtt443_tools.localcore.clock import Clock
 
 FORGET_S = 3600
-"""The version number of a client that is away for so long begins at 0 again."""
+"""After this time without a connection, a client's version number starts at 0 again."""
 
 REASONS = frozenset(
     {
@@ -22,12 +22,12 @@ REASONS = frozenset(
         *("API_INITIATED_DISCONNECT", "THROTTLED", "WEBSOCKET_TTL_EXPIRATION", "CUSTOMAUTH_TTL_EXPIRATION"),
     }
 )
-"""AWS's disconnect reasons; an end for any other reason is a SERVER_ERROR."""
+"""AWS's disconnect reasons; all others become SERVER_ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A connection whose `connected` was published."""
+    """A connection whose `connected` event was published."""
 
     client_id: str
     session_id: str
@@ -49,7 +49,7 @@ class Presence:
         self._gone: dict[str, tuple[int, float]] = {}  # last version and when, by client id, the oldest first
 
     def connected(self, client_id: str, peer: Peer, principal_id: str) -> Present:
-        """Tell that a client has connected."""
+        """Publish that a client has connected."""
         version, ended_at = self._gone.pop(client_id, (-1, self._clock.now()))
         if self._clock.now() - ended_at >= FORGET_S:
             version = -1
@@ -58,7 +58,7 @@ class Presence:
         return present
 
     def disconnected(self, present: Present, reason: str) -> None:
-        """Tell that a connection has ended, and why."""
+        """Publish that a connection has ended, and why."""
         now = self._clock.now()
         while self._gone and now - next(iter(self._gone.values()))[1] >= FORGET_S:
             del self._gone[next(iter(self._gone))]
@@ -72,14 +72,14 @@ class Presence:
         )
 
     def connect_failed(self, client_id: str, peer: Peer, principal_id: str) -> None:
-        """Tell that a client was not authorized to connect; `principal_id` is empty where nobody vouched for it."""
+        """Publish that a client was not authorized to connect; `principal_id` is empty if no authorizer named one."""
         failed = Present(client_id, peer.connection_id, principal_id, 0)
         self._announce(failed, "connect_failed", connectFailureReason="AUTHORIZATION_FAILED", ipAddress=peer.source_ip)
 
     def _announce(self, present: Present, event: str, **more: object) -> None:
         client_id = present.client_id
         if not client_id or "#" in client_id or "+" in client_id or "/" in client_id:
-            return  # AWS names # and +; a client id with a slash would make a topic of another shape
+            return  # AWS names # and +; a slash in the client id would add a level to the topic
         payload = {
             "clientId": client_id,
             "timestamp": int(self._clock.time() * 1000),

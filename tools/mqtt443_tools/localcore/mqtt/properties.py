@@ -1,6 +1,6 @@
-"""MQTT 5 properties: which exist, in which packets, and their bytes (clause 2.2.2.2). No I/O, no policy.
+"""MQTT 5 properties: their identifiers, packets and encoding (clause 2.2.2.2). No I/O, no policy.
 
-The fields of `Properties` are the table of the standard. What a property means is left to the packet that carries it.
+The fields of `Properties` are the table of the standard. What a property means depends on its packet.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _property(number: int, kind: Kind, *packets: int, allowed: tuple[int, int] |
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:
-    """The properties of one packet; None where one is absent. Times are in seconds."""
+    """The properties of one packet; None if absent. Times are in seconds."""
 
     payload_format: int | None = _property(0x01, Kind.BYTE, PUBLISH, WILL, allowed=FLAG)
     message_expiry_s: int | None = _property(0x02, Kind.FOUR, PUBLISH, WILL)
@@ -113,7 +113,7 @@ _WRITE: dict[Kind, Callable[[Any], bytes]] = {
 
 
 def decode(body: Body, packet: int) -> Properties:
-    """Read the properties that come next in a packet.
+    """Read the next properties in a packet.
 
     Args:
         body: of the packet, at the property length.
@@ -121,7 +121,7 @@ def decode(body: Body, packet: int) -> Properties:
 
     Raises:
         MalformedPacketError: a property is unknown, misplaced, cut off or ill-formed (0x81), comes twice, or has a
-            value that it must not have (0x82).
+            forbidden value (0x82).
     """
     length = body.variable("property length")
     if not length:

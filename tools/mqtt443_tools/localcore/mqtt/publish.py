@@ -1,4 +1,4 @@
-"""May this message be published? One answer for MQTT and HTTP; how a refusal looks is theirs."""
+"""Decides whether a message may be published. MQTT and HTTP share the rules; each reports a refusal in its own way."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAX_CONTENT_TYPE_BYTES, MAX_PROPERTY_BYTES = 256, 8192
 def check_publish(
     topic: str, payload_bytes: int, *, retain: bool, access: Access, settings: Settings, services: ReservedServices
 ) -> None:
-    """Judge a publish against limits and policy. Raises PublishRefusedError.
+    """Check a publish against limits and policy. Raises PublishRefusedError.
 
-    A retained message on a `$` topic is not kept at AWS, so it is refused like any other use of a reserved topic.
+    AWS does not retain messages on a `$` topic, so they are refused like any other use of a reserved topic.
     """
     try:
         check_topic(topic, max_bytes=settings.max_topic_bytes, max_slashes=settings.max_topic_slashes)
@@ -42,7 +42,7 @@ def check_publish(
 
 
 def check_properties(found: Properties, settings: Settings) -> None:
-    """Judge the properties of a publish or a will against limits. Raises PublishRefusedError."""
+    """Check the properties of a publish or a will against limits. Raises PublishRefusedError."""
     sizes = (
         ("content type", len((found.content_type or "").encode()), MAX_CONTENT_TYPE_BYTES),
         ("correlation data", len(found.correlation_data or b""), MAX_PROPERTY_BYTES),

@@ -27,10 +27,10 @@ class Publishing:
         self._is_5 = link.is_5
         self._rate = RateWindow(link.settings.publish_rate_per_s, link.context.clock)
         self._aliases: dict[int, str] = {}
-        self._unanswered: set[int] = set()  # packet identifiers of MQTT 5 that got no PUBACK, a window's worth at most
+        self._unanswered: set[int] = set()  # packet identifiers of MQTT 5 without a PUBACK so far, at most a window
 
     def receive(self, packet: Publish) -> None:
-        """Take a PUBLISH: route it, or refuse it as the settings and the version require."""
+        """Handle a PUBLISH: route it, or refuse it as the settings and the version require."""
         link, settings = self._link, self._settings
         if self._is_5:
             resolved = self._resolve(packet)
@@ -79,7 +79,7 @@ class Publishing:
             self._link.send(self._link.answers.puback(packet_id))
 
     def _suffers(self, packet: Publish) -> bool:
-        """Commit the fault of this client that concerns its publishes; False if it has none."""
+        """Apply a fault of this client to a publish; return False if none is on."""
         client_id = self._link.session.client_id
         if self._faults.hits(client_id, Fault.DROP):
             self._link.end(
@@ -93,7 +93,7 @@ class Publishing:
         return True
 
     def _resolve(self, packet: Publish) -> Publish | None:
-        """Replace a topic alias by its topic (MQTT 5, clause 3.3.2.3.4); None if that closed the connection."""
+        """Replace a topic alias with its topic (MQTT 5, clause 3.3.2.3.4); None if that closed the connection."""
         alias = packet.properties.topic_alias
         if alias is None:
             if packet.topic:
@@ -114,7 +114,7 @@ class Publishing:
         return None
 
     def _may_use(self, packet_id: int | None) -> bool:
-        """Tell whether a client of MQTT 5 may send with this packet identifier, and answer if it may not."""
+        """Return whether an MQTT 5 client may use this packet identifier; answer if it may not."""
         link, unanswered = self._link, self._unanswered
         if packet_id is None or not unanswered:
             return True
@@ -122,7 +122,7 @@ class Publishing:
             detail = f"packet identifier {packet_id} has had no PUBACK yet"
             link.event_log.dropped("CLIENT_ERROR", detail)
             link.send(link.answers.puback(packet_id, ReasonCode.PACKET_IDENTIFIER_IN_USE, detail))
-            unanswered.discard(packet_id)  # the PUBACK sets it free, refusal or not (MQTT 5, clause 2.2.1)
+            unanswered.discard(packet_id)  # any PUBACK frees it, even a refusal (MQTT 5, clause 2.2.1)
             return False
         if len(unanswered) >= link.settings.max_in_flight:
             detail = f"over {link.settings.max_in_flight} publishes without PUBACK"
@@ -131,7 +131,7 @@ class Publishing:
         return True
 
     def _throttled(self, packet: Publish, reason: str, detail: str) -> None:
-        """Discard; QoS 1 gets no PUBACK, so that the client can send it again, or 0x97 in MQTT 5 if so set."""
+        """Discard; QoS 1 gets no PUBACK, so that the client can resend, or 0x97 in MQTT 5 if the setting says so."""
         link = self._link
         link.event_log.dropped(reason, detail, packet.topic)
         if packet.packet_id is not None and self._is_5:

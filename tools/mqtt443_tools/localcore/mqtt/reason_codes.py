@@ -1,7 +1,7 @@
-"""MQTT 5 reason codes, by the names of clause 2.4, and what takes their place in MQTT 3.1.1.
+"""MQTT 5 reason codes, named as in clause 2.4, and their counterparts in MQTT 3.1.1.
 
-AWS's tables are in the Developer Guide, "MQTT reason codes"; they say of themselves that they are not complete. Codes
-that AWS does not list are marked; no page says what AWS sends in their place.
+AWS's tables are in the Developer Guide, "MQTT reason codes"; AWS says that they are not complete. Codes that AWS does
+not list are marked; no page says what AWS sends instead.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ReasonCode(IntEnum):
-    """Why a packet was accepted or not; from 0x80 on it was not."""
+    """Why a packet was accepted or refused; 0x80 and above are refusals."""
 
     SUCCESS = 0x00
     GRANTED_QOS_1 = 0x01
@@ -52,10 +52,10 @@ CONNACK_311 = {
     ReasonCode.BAD_USER_NAME_OR_PASSWORD: 5,
     ReasonCode.NOT_AUTHORIZED: 5,
 }
-"""CONNACK return codes (MQTT 3.1.1, table 3.1). Of a refused login it is code 5 here, whatever MQTT 5 clients get."""
+"""CONNACK return codes (MQTT 3.1.1, table 3.1). A refused login gets code 5, whatever MQTT 5 clients get."""
 
 ALWAYS_IN_311 = {ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID}
-"""Codes that MQTT 3.1.1 demands before the close [MQTT-3.1.2-2] [MQTT-3.1.3-8]."""
+"""Codes that MQTT 3.1.1 requires before the close [MQTT-3.1.2-2] [MQTT-3.1.3-8]."""
 
 DISCONNECT_CODES = {
     "DUPLICATE_CLIENTID": ReasonCode.SESSION_TAKEN_OVER,
@@ -69,4 +69,4 @@ DISCONNECT_CODES = {
     "CUSTOMAUTH_TTL_EXPIRATION": ReasonCode.MAXIMUM_CONNECT_TIME,
     "WEBSOCKET_TTL_EXPIRATION": ReasonCode.MAXIMUM_CONNECT_TIME,
 }
-"""The code of DISCONNECT for each of AWS's disconnect reasons, where no narrower code is known."""
+"""The DISCONNECT code for each of AWS's disconnect reasons, unless a more specific one is known."""

@@ -26,7 +26,7 @@ class RetainedMessages:
         self._bytes = 0
 
     def store(self, message: Message) -> str | None:
-        """Keep a message in place of the topic's last one; an empty payload deletes it [MQTT-3.3.1-10].
+        """Replace the topic's retained message; an empty payload deletes it [MQTT-3.3.1-10].
 
         Returns None, or why it was not kept.
         """
@@ -50,7 +50,7 @@ class RetainedMessages:
         return None
 
     def for_filter(self, topic_filter: str) -> Message | None:
-        """Return the retained message for a filter that is a topic; a wildcard never finds one."""
+        """Return the retained message for a filter without wildcards; None for a filter with wildcards."""
         entry = self._entries.get(topic_filter)
         if entry is not None and entry.message.expired(self._clock.time()):
             del self._entries[topic_filter]

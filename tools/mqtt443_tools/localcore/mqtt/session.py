@@ -1,7 +1,7 @@
 """Messages, and the state that belongs to a client id rather than to a connection (MQTT 3.1.1 section 3.1.2.4).
 
-Subscriptions, QoS 1 messages that wait, QoS 1 messages that are on their way. Sending is `delivery`'s, deciding who
-gets a session is the broker's.
+A session has subscriptions, waiting QoS 1 messages, and QoS 1 messages in flight. `delivery` sends them; the broker
+decides who gets a session.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mqtt443_tools.localcore.settings import Settings
 TOO_MANY_WAIT = "too many QoS 1 messages wait for the client"
 
 MIN_MESSAGE_EXPIRY_S, MAX_MESSAGE_EXPIRY_S = 1, 604_800
-"""Bounds that AWS puts on a message expiry interval (Developer Guide, "MQTT", "Message expiry")."""
+"""AWS's limits for a message expiry interval (Developer Guide, "MQTT", "Message expiry")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Message:
         retain: as the publisher set it; a subscriber sees it only on a retained copy.
         client_id: who published it; None for an HTTP publish.
         received_at: unix seconds.
-        properties: what MQTT 5 passes on to subscribers: payload format, content type, response topic, correlation
+        properties: those passed on to MQTT 5 subscribers: payload format, content type, response topic, correlation
             data, user properties.
-        shared: the shared filter that a member of its group gets it for.
+        shared: the shared filter through which a member of its group gets it.
         expires_at: unix seconds from which it is no longer delivered; None: it does not expire.
     """
 
@@ -45,7 +45,7 @@ class Message:
 
     @classmethod
     def of(cls, packet: Publish | Will, client_id: str | None, now: float) -> Message:
-        """Make a message of what a client published or left as its will, at `now` (unix seconds)."""
+        """Make a message from a client's publish or will, at `now` (unix seconds)."""
         found, expires_at = packet.properties, None
         if found is NONE:
             return cls(packet.topic, packet.payload, packet.qos, packet.retain, client_id, now)
@@ -61,13 +61,13 @@ class Message:
         return cls(packet.topic, packet.payload, packet.qos, packet.retain, client_id, now, found, expires_at)
 
     def expired(self, now: float) -> bool:
-        """Tell whether its message expiry interval has passed."""
+        """Return whether its message expiry interval has passed."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(slots=True)
 class Queued:
-    """A QoS 1 message that waits; `stored` means that the client was away when it came."""
+    """A waiting QoS 1 message; `stored` means that it came while the client was away."""
 
     message: Message
     stored: bool
@@ -75,7 +75,7 @@ class Queued:
 
 @dataclass(slots=True)
 class InFlight:
-    """A QoS 1 message that was sent and is not acknowledged; `sent_at` is the clock's seconds."""
+    """A QoS 1 message that was sent but not acknowledged; `sent_at` is in seconds of the clock."""
 
     message: Message
     sent_at: float
@@ -100,7 +100,7 @@ class Session:
     last_packet_id: int = 0
 
     def enqueue(self, message: Message, *, stored: bool, settings: Settings) -> bool:
-        """Add a QoS 1 message at the end; return False where the queue is full and it was dropped."""
+        """Add a QoS 1 message to the queue; return False if the queue was full and it was dropped."""
         size = self.queued_bytes + len(message.payload)
         if len(self.queue) >= settings.max_queued_messages or size > settings.max_queued_bytes:
             return False
@@ -109,7 +109,7 @@ class Session:
         return True
 
     def dequeue(self) -> Message:
-        """Take the first message that waits."""
+        """Remove the first waiting message and return it."""
         message = self.queue.popleft().message
         self.queued_bytes -= len(message.payload)
         return message

@@ -20,7 +20,7 @@ class SharedGroup:
     """The subscribers of one shared filter.
 
     Args:
-        client_id: the whole filter, `$share/NAME/FILTER`; it stands where the tree of subscriptions has a client id.
+        client_id: the whole filter, `$share/NAME/FILTER`, used as the client id in the tree of subscriptions.
     """
 
     client_id: str
@@ -31,11 +31,11 @@ class SharedGroup:
 
     @property
     def stores(self) -> bool:
-        """Tell whether messages may wait: a member has a session that outlives its connection."""
+        """Return whether messages may wait, that is, whether a member has a persistent session."""
         return any(session.expiry_s for session, _ in self.members.values())
 
     def enqueue(self, message: Message, settings: Settings) -> bool:
-        """Have a QoS 1 message wait; return False where the queue is full."""
+        """Queue a QoS 1 message; return False if the queue is full."""
         size = self.queued_bytes + len(message.payload)
         if len(self.queue) >= settings.max_queued_messages or size > settings.max_queued_bytes:
             return False
@@ -67,7 +67,7 @@ class SharedSubscriptions:
         return group
 
     def remove(self, session: Session, topic_filter: str) -> None:
-        """Take a session out of a group; the last one ends the group and what waits in it."""
+        """Remove a session from a group; without members, the group and its waiting messages are deleted."""
         if session.subscriptions.pop(topic_filter, None) is None:
             return
         group = self.groups[topic_filter]

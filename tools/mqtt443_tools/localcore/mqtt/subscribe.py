@@ -33,7 +33,7 @@ class FilterVerdict(NamedTuple):
 
     @property
     def refused(self) -> bool:
-        """Tell whether the filter is refused."""
+        """Return whether the filter is refused."""
         return self.code >= ReasonCode.UNSPECIFIED_ERROR
 
 
@@ -46,7 +46,7 @@ class Subscribing:
         self._link = link
 
     def subscribe(self, packet: Subscribe) -> None:
-        """Take a SUBSCRIBE: all of it is judged before any of it counts."""
+        """Handle a SUBSCRIBE: all filters are checked before any of them takes effect."""
         link = self._link
         if packet.properties.subscription_identifier is not None:
             detail = "a subscription identifier, which AWS does not support"
@@ -82,7 +82,7 @@ class Subscribing:
             link.context.broker.send_retained(link.session.client_id, topic_filter, qos)  # RETAIN 1 [MQTT-3.3.1-8]
 
     def unsubscribe(self, packet: Unsubscribe) -> None:
-        """Take an UNSUBSCRIBE; it is answered also for what was not subscribed [MQTT-3.10.4-5]."""
+        """Handle an UNSUBSCRIBE; filters without a subscription are answered too [MQTT-3.10.4-5]."""
         link = self._link
         codes: list[int] = []
         details = []
@@ -103,9 +103,9 @@ class Subscribing:
         link.send(link.answers.unsuback(packet.packet_id, codes, "; ".join(details)))
 
     def _judge(self, filters: Sequence[tuple[str, int]]) -> list[FilterVerdict] | None:
-        """Return the answers in the order of the filters, or None if there must be no SUBACK.
+        """Return the answers in the order of the filters, or None if no SUBACK may be sent.
 
-        Raises SubscribeRefusedError where the connection must be closed.
+        Raises SubscribeRefusedError if the connection must be closed.
         """
         link, settings = self._link, self._link.settings
         over = f"{len(filters)} filters in a SUBSCRIBE, the limit is {settings.max_filters}"
@@ -134,7 +134,7 @@ class Subscribing:
         return verdicts
 
     def _over_quota(self, topic_filter: str, subscribed: set[str]) -> str | None:
-        """Say which quota has no room for another subscription."""
+        """Return which quota leaves no room for another subscription."""
         settings, groups = self._link.settings, self._link.context.broker.shared.groups
         if len(subscribed) >= settings.max_subscriptions:
             return f"over {settings.max_subscriptions} subscriptions of one connection"
@@ -174,7 +174,7 @@ class Subscribing:
         return None
 
     def _refused(self, reason: str, detail: str, code: ReasonCode, *, closes_311: bool) -> FilterVerdict:
-        """Return the refusal of a filter, or raise SubscribeRefusedError where it closes a client of this version."""
+        """Return the refusal of a filter; raise SubscribeRefusedError if it closes the connection in this version."""
         closes = self._link.settings.mqtt5_refused_subscribe == "disconnect" if self._link.is_5 else closes_311
         if closes:
             raise SubscribeRefusedError(reason, detail, code)

@@ -1,7 +1,7 @@
-"""Who subscribed to what, as a tree by topic level: finding the subscribers of a topic costs by its matches.
+"""All subscriptions in a tree of topic levels, so that the cost of a publish depends on its matches.
 
 For a topic of L levels, `match` visits at most 2^L nodes of the tree and in practice a few, however many sessions and
-filters exist. `add` and `remove` cost by the levels of their filter.
+filters exist. The cost of `add` and `remove` depends on the levels of the filter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mqtt443_tools.localcore.mqtt.topics import is_reserved
 
 
 class Subscriber(Protocol):
-    """Who can subscribe: a session, or a group of them."""
+    """A subscriber: a session, or a group of them."""
 
     client_id: str
     subscriptions: dict[str, int]
@@ -59,7 +59,7 @@ class Subscriptions(Generic[S]):
         session.subscriptions[topic_filter] = options
 
     def remove(self, session: S, topic_filter: str) -> None:
-        """Unsubscribe a session from a filter; does nothing where it has none [MQTT-3.10.4-5]."""
+        """Unsubscribe a session from a filter; does nothing if it is not subscribed [MQTT-3.10.4-5]."""
         if session.subscriptions.pop(topic_filter, None) is None:
             return
         path = [self._root]
@@ -73,14 +73,14 @@ class Subscriptions(Generic[S]):
             del parent.children[level]
 
     def remove_all(self, session: S) -> None:
-        """Unsubscribe a session that ends from everything."""
+        """Unsubscribe an ending session from everything."""
         for topic_filter in list(session.subscriptions):
             self.remove(session, topic_filter)
 
     def match(self, topic: str) -> list[tuple[S, int]]:
         """Return the sessions whose filters match a topic, each once, at its highest QoS [MQTT-3.3.5-1].
 
-        Of several options, No Local holds only if all have it, Retain As Published if one has it.
+        If several filters match, No Local holds only if all have it, Retain As Published if any has it.
 
         `#` takes one level or more, as at AWS (Developer Guide, "MQTT"). A filter that begins with a wildcard matches
         no topic that begins with `$` [MQTT-4.7.2-1].

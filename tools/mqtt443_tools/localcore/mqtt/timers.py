@@ -1,4 +1,4 @@
-"""The ends that time puts to a connection: keep alive, refresh of the policy, TTL of the grant, life of a WebSocket."""
+"""The time limits of a connection: keep alive, refresh of the policy, TTL of the grant, lifetime of a WebSocket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mqtt443_tools.localcore.settings import Settings
 
 
 def effective_keep_alive_s(asked_s: int, settings: Settings) -> int:
-    """Return the keep alive that AWS honours: 0 and too long become the longest, too short the shortest."""
+    """Return the keep alive that AWS applies: 0 and too long become the maximum, too short the minimum."""
     if asked_s == 0:
         return settings.keep_alive_max_s
     return min(max(asked_s, settings.keep_alive_min_s), settings.keep_alive_max_s)
@@ -20,7 +20,7 @@ class Timers:
     """The timers of one connection.
 
     Args:
-        on_end: told (reason, detail) when the connection must end.
+        on_end: called with (reason, detail) when the connection must end.
         on_refresh: called when the authorizer must be asked again.
     """
 
@@ -46,11 +46,11 @@ class Timers:
         self._at("connect", limit_s, lambda: self._on_end("CONNECT_TIMEOUT", f"no CONNECT within {limit_s} s"))
 
     def connect_came(self) -> None:
-        """End that wait."""
+        """End the wait for CONNECT."""
         self._cancel("connect")
 
     def start(self, keep_alive_s: int, grant: Grant, *, over_websocket: bool) -> None:
-        """Begin all timers of a connection that is up. `keep_alive_s` is as the client asked for it."""
+        """Start all timers of an established connection. `keep_alive_s` is the value that the client sent."""
         self._keep_alive_s = effective_keep_alive_s(keep_alive_s, self._settings)
         self.heard()
         self._arm_keep_alive()
@@ -62,7 +62,7 @@ class Timers:
         self._at("refresh", grant.refresh_after_s, lambda: self._first_refresh(started_at))
 
     def heard(self) -> None:
-        """Note that a packet came."""
+        """Note the arrival of a packet."""
         self._heard_at = self._clock.now()
 
     def refreshed(self, grant: Grant) -> None:
@@ -83,7 +83,7 @@ class Timers:
             self._on_refresh()
 
     def _arm_keep_alive(self) -> None:
-        """Look again when one and a half keep alives could be over [MQTT-3.1.2-24]."""
+        """Check again when one and a half keep alives could be over [MQTT-3.1.2-24]."""
         limit_s = 1.5 * self._keep_alive_s
         silent_s = self._clock.now() - self._heard_at
         if silent_s >= limit_s:

@@ -1,7 +1,7 @@
-"""Topic names and topic filters as AWS IoT Core takes them.
+"""Topic names and topic filters, by the rules of AWS IoT Core.
 
 MQTT 3.1.1 section 4.7 with AWS's differences: `a/#` does not match `a`; 256 bytes and 7 slashes at most; the prefix
-`$aws/rules/<rule>/` (Basic Ingest) does not count. Who may use a topic is the policy's business.
+`$aws/rules/<rule>/` (Basic Ingest) does not count. The policy decides who may use a topic.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ MAX_SHARE_NAME_BYTES = 128
 
 
 def is_reserved(topic: str) -> bool:
-    """Tell whether a topic or filter begins with `$`: AWS keeps those for itself."""
+    """Return whether a topic or filter begins with `$`, which AWS reserves."""
     return topic.startswith("$")
 
 
 def is_basic_ingest(topic: str) -> bool:
-    """Tell whether a topic goes straight to a rule (`$aws/rules/<rule>/<topic>`), past the message broker."""
+    """Return whether a topic bypasses the broker and goes straight to a rule (`$aws/rules/<rule>/<topic>`)."""
     return BASIC_INGEST.match(topic) is not None
 
 
 def is_shared(topic_filter: str) -> bool:
-    """Tell whether a filter is a shared subscription, `$share/NAME/FILTER`."""
+    """Return whether a filter is a shared subscription, `$share/NAME/FILTER`."""
     return topic_filter.startswith(SHARE)
 
 
@@ -38,7 +38,7 @@ def split_share(topic_filter: str) -> tuple[str, str]:
 
 
 def has_wildcard(topic_filter: str) -> bool:
-    """Tell whether a valid filter has a wildcard, so that it gets no retained messages at AWS."""
+    """Return whether a valid filter has a wildcard; AWS sends it no retained messages."""
     return "+" in topic_filter or "#" in topic_filter
 
 
@@ -50,7 +50,7 @@ def check_topic(topic: str, *, max_bytes: int = 256, max_slashes: int = 7) -> No
 
 
 def check_filter(topic_filter: str, *, max_bytes: int = 256, max_slashes: int = 7) -> None:
-    """Check a topic filter of a SUBSCRIBE; the beginning of a shared one does not count. Raises TopicError."""
+    """Check a topic filter of a SUBSCRIBE; the `$share/NAME/` of a shared one does not count. Raises TopicError."""
     if is_shared(topic_filter):
         name, topic_filter = split_share(topic_filter)
         if not name or "+" in name or "#" in name:
@@ -78,7 +78,7 @@ def _check_size(topic: str, max_bytes: int, max_slashes: int) -> None:
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """Tell whether a valid filter matches a valid topic, at AWS.
+    """Return whether a valid filter matches a valid topic at AWS.
 
     `#` takes one level or more, so `a/#` matches `a/` and `a/b` but not `a` (Developer Guide, "MQTT"). A filter that
     begins with a wildcard matches no topic that begins with `$` [MQTT-4.7.2-1].

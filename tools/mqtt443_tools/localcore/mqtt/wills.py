@@ -1,4 +1,4 @@
-"""Delayed wills: an MQTT 5 client may ask for a delay, so that a short break is not announced (clause 3.1.3.2.2)."""
+"""Delayed wills: an MQTT 5 client may ask for a delay, so that short breaks go unannounced (clause 3.1.3.2.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mqtt443_tools.localcore.mqtt.session import Message
 
 
 class DelayedWills:
-    """The wills of clients that are gone, at most one for a client id.
+    """The pending wills of disconnected clients, at most one for each client id.
 
     Args:
         publish: called with each will that is due.
@@ -34,7 +34,7 @@ class DelayedWills:
         return will
 
     def publish(self, client_id: str) -> None:
-        """Publish a client's will now, if one waits."""
+        """Publish a client's pending will now, if it has one."""
         will = self.cancel(client_id)
         if will is not None:
             now = self._clock.time()
