@@ -1,7 +1,7 @@
-"""The time seam of the local endpoint: keep alive, refresh, TTL, session expiry and deadlines all go through it.
+"""The time seam of the local endpoint, used for keep alive, refresh, TTL, session expiry and deadlines.
 
-Tests bring a clock that is advanced by hand. TLS handshakes and HTTP requests wait with asyncio's own time-out, and
-the five seconds of a Lambda are real time: their callers set these deadlines.
+Tests pass in a clock that they advance by hand. TLS handshakes, HTTP requests and the five seconds of a Lambda use real
+time: their callers set these deadlines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all connections of one local endpoint share."""
+"""The state that all connections of one local endpoint share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mqtt443_tools.localcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The account behind every listener. `log` receives lines that are not events, such as a traceback."""
+    """The account behind all listeners. `log` receives lines that are not events, such as a traceback."""
 
     settings: Settings
     clock: Clock

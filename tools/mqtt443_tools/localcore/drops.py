@@ -1,4 +1,4 @@
-"""Counts dropped messages, so that a flood takes one log line a second and none goes uncounted."""
+"""Counts dropped messages, so that a flood costs one log line per second and every drop is counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mqtt443_tools.localcore.clock import Clock, Handle
 
 FLUSH_S = 1.0
 MAX_TOPICS = 8
-"""Topics that one line names; the others are counted."""
+"""How many topics one line names; the others are counted."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -37,7 +37,7 @@ class _Tally:
 
 
 class Drops(Generic[K]):
-    """Writes the first drop of each kind at once, and the number of later ones every second and at the close.
+    """Logs the first drop of each kind at once, and the number of later ones every second and at the close.
 
     Args:
         clock: for the second.
@@ -47,10 +47,10 @@ class Drops(Generic[K]):
     def __init__(self, clock: Clock, write: Callable[[K, str], None]) -> None:
         self._clock = clock
         self._write = write
-        self._tallies: dict[K, _Tally] = {}  # only of kinds that were dropped within the last second
+        self._tallies: dict[K, _Tally] = {}  # only kinds with drops within the last second
 
     def add(self, kind: K, detail: str, topic: str | None) -> None:
-        """Count a drop; `topic` is that of the message or the filter, if there is one."""
+        """Count a drop; `topic` is the topic of the message, or the filter, if there is one."""
         tally = self._tallies.get(kind)
         if tally is None:
             self._tallies[kind] = _Tally(self._clock.call_later(FLUSH_S, lambda: self._flush(kind)))
@@ -59,7 +59,7 @@ class Drops(Generic[K]):
             tally.add(topic)
 
     def close(self) -> None:
-        """Write what was counted and not written yet."""
+        """Write the counts that are not written yet."""
         for kind, tally in list(self._tallies.items()):
             tally.timer.cancel()
             if tally.count:

@@ -34,7 +34,7 @@ def remember(state: Path, endpoint: KnownEndpoint) -> None:
 
 
 def known_endpoint(state: Path) -> KnownEndpoint | None:
-    """Return what was last kept in a state folder; None if there is nothing usable."""
+    """Return the address last stored in a state folder; None if there is no usable one."""
     try:
         with (state / ENDPOINT_FILE).open("rb") as file:
             content = file.read(MAX_BYTES + 1)

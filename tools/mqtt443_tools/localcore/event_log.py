@@ -1,4 +1,4 @@
-"""Writes the events of one connection, and limits the lines about dropped messages to a readable number."""
+"""Writes the events of one connection, and summarizes dropped messages in a readable number of lines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class EventLog:
         source: the peer's address.
         connection_id: a UUID.
 
-    `client_id` is set once it is known, `transport` once MQTT is accepted. `facts` says how the connection came
-    about; it is emptied once a client is accepted, so that an idle connection does not keep it.
+    `client_id` is set once it is known, `transport` once MQTT is accepted. `facts` describes how the connection came
+    about; it is emptied once a client is accepted, to save memory.
     """
 
     def __init__(self, sink: EventSink, clock: Clock, source: str, connection_id: str) -> None:
@@ -50,7 +50,7 @@ class EventLog:
             self.facts = {}
 
     def dropped(self, reason: str, detail: str, topic: str | None = None) -> None:
-        """Write that a message or a filter was dropped: the first at once, then how many more, see `Drops`."""
+        """Log that a message or a filter was dropped: the first at once, the others as a number, see `Drops`."""
         self._drops.add(reason, detail, topic)
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class EventLog:
 
 
 class BrokerLog:
-    """Events about clients that are not connected, or about nobody in particular."""
+    """Events about clients that are not connected, or about no particular client."""
 
     def __init__(self, sink: EventSink, clock: Clock) -> None:
         self._sink = sink

@@ -1,7 +1,7 @@
 """What happened to a client at the endpoint, and why, as data and as one line of text.
 
-AWS tells a 3.1.1 client nothing: it only closes. So every event goes to a sink, a callable that is passed in. Text
-from the network is escaped and cut here, and nothing here ever holds a secret. Printing is the caller's.
+AWS gives a 3.1.1 client no reason: it only closes. So every event goes to a sink, a callable that is passed in and
+decides how to print it. Text from the network is escaped and truncated here, and an event never holds a secret.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Literal
 from mqtt443_tools.support.printable import printable
 
 Outcome = Literal["accepted", "refused", "closed", "dropped"]
-"""accepted: a connection or request came through; refused: it did not; closed: a connection that was up ended;
-dropped: a message was not delivered, the connection lives on."""
+"""accepted: a connection or request was let in; refused: it was not; closed: an established connection ended; dropped:
+a message was not delivered, the connection continues."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,13 @@ class Event:
     Args:
         time: unix seconds.
         outcome: what happened.
-        reason: AWS's own word where it has one (Developer Guide, "Connection.AuthNError" and "Lifecycle events").
+        reason: AWS's own word if it has one (Developer Guide, "Connection.AuthNError" and "Lifecycle events").
         detail: one line for people; never a secret.
         client_id: MQTT client id, if one is known.
         source: address of the peer.
         connection_id: identifier of the connection, as the authorizer sees it.
         transport: alpn, wss or tls, once MQTT is accepted.
-        facts: what is known of how the connection came about, up to and including its acceptance; JSON values, bounded.
+        facts: how the connection came about, up to and including its acceptance; JSON values, bounded.
     """
 
     time: float

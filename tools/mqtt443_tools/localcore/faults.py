@@ -1,8 +1,8 @@
-"""Faults that the endpoint commits on purpose, so that a device can be tested against a bad network and a bad cloud.
+"""Faults that the endpoint injects on purpose, to test a device against a bad network and a bad cloud.
 
 A fault is switched on for one client id and stays on until it is switched off, except `wrong-certificate`, which serves
-one handshake. The place that can commit a fault asks `Faults.hits`; while no fault is on, `active` is False, and asking
-costs next to nothing. Each time a fault acts, an event with the reason FAULT_INJECTED says so.
+one handshake. Code that can inject a fault asks `Faults.hits`; while no fault is on, `active` is False, and asking
+costs next to nothing. Each time a fault acts, an event with the reason FAULT_INJECTED reports it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ THROTTLE_S = 5.0
 
 
 class Fault(StrEnum):
-    """What can be done to a client."""
+    """The faults that a client can suffer."""
 
     DROP = "drop"
     STALL = "stall"
@@ -44,7 +44,7 @@ MEANING = {
     Fault.WRONG_CERTIFICATE: "show a certificate of an unknown CA in the next handshake from the device's address",
 }
 RECONNECTS = {Fault.REFUSE, Fault.CLOSE_AFTER_CONNACK, Fault.EXPIRE_SESSION, Fault.WRONG_CERTIFICATE}
-"""Faults that act on a new connection, so a connection that is up has to end first."""
+"""Faults that act on a new connection, so an established one must end first."""
 
 
 @dataclass(slots=True)
@@ -71,11 +71,11 @@ class Faults:
         self._waiting: dict[str, list[Callable[[], None]]] = {}
 
     def switch_on(self, client_id: str, fault: Fault, address: str | None = None) -> None:
-        """Switch a fault on; one that is on stays as it is.
+        """Switch a fault on; does nothing if it is already on.
 
         Args:
             client_id: the client that suffers it.
-            fault: what to do to it.
+            fault: the fault to inject.
             address: where the client connects from, for `wrong-certificate`; None: any address.
 
         Raises:
@@ -113,7 +113,7 @@ class Faults:
         return True
 
     def wrong_certificate_for(self, address: str) -> str | None:
-        """Return the client id that the next handshake from an address has a wrong certificate for; then it is off."""
+        """Return the client id whose `wrong-certificate` applies to an address's handshake; switch it off."""
         for client_id, on in self._on.items():
             found = on.get(Fault.WRONG_CERTIFICATE)
             if found is not None and found.address in {None, address}:
@@ -126,7 +126,7 @@ class Faults:
         self._waiting.setdefault(client_id, []).append(resume)
 
     def forget(self, client_id: str, resume: Callable[[], None]) -> None:
-        """Take back a `when_resumed`; harmless if it was called."""
+        """Undo a `when_resumed`; harmless if it was called."""
         waiting = self._waiting.get(client_id, [])
         if resume in waiting:
             waiting.remove(resume)

@@ -1,6 +1,6 @@
 """The last messages and events of a local endpoint in one SQLite file, bounded in size and age.
 
-The endpoint alone writes it, whether a console is open or not; the console and `mqtt443 export` read it.
+Only the endpoint writes it, whether or not a console is open; the console and `mqtt443 export` read it.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class History:
 
     Args:
         path: the database; its folder exists.
-        max_bytes: the oldest entries go when the entries take more than this.
-        max_age_s: the oldest entries go after this many seconds.
+        max_bytes: the oldest entries are deleted when all take more than this.
+        max_age_s: entries are deleted after this many seconds.
         now: Unix seconds.
 
     Raises:
@@ -64,7 +64,7 @@ class History:
         self._lock = threading.Lock()
         try:
             self._db = open_database(path, [_create])
-            self._db.execute("PRAGMA synchronous=NORMAL")  # a power failure may cost the last second, not the file
+            self._db.execute("PRAGMA synchronous=NORMAL")  # a power failure may lose the last second, but not the file
         except (OSError, sqlite3.Error, StoreError) as error:
             raise CommandError(f"{path}: {error}: delete the file; it holds only the history") from None
 
@@ -74,7 +74,7 @@ class History:
             self._db.close()
 
     def add(self, messages: Sequence[Row], events: Sequence[dict[str, Any]]) -> None:
-        """Keep messages and events, and let go of the oldest beyond the bounds. Raises sqlite3.Error."""
+        """Store messages and events, and delete the oldest beyond the bounds. Raises sqlite3.Error."""
         insert = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
         texts = [(each["time"], json.dumps(each)) for each in events]
         with self._lock, transaction(self._db):
@@ -134,7 +134,7 @@ class History:
                 return
 
     def _used_bytes(self) -> int:
-        """Return the bytes of the pages in use; the file itself never shrinks, but its free pages are used again."""
+        """Return the bytes of the pages in use; the file itself never shrinks, but reuses its free pages."""
         pages, free, size = (
             self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )

@@ -1,4 +1,4 @@
-"""Writes what an endpoint sees into its history, in a thread, so that no client waits for the disk."""
+"""Writes an endpoint's messages and events into its history, in a thread, so that no client waits for the disk."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 
 
 class HistoryWriter:
-    """What waits to be written.
+    """The queue of entries to write.
 
     Args:
-        history: where it goes.
-        logins: what the authorizer logged last; an event is kept with the login of its connection.
-        log: told of what could not be kept.
+        history: their destination.
+        logins: the authorizer's last log entries; an event is stored with the login of its connection.
+        log: called with a line about entries that could not be stored.
     """
 
     def __init__(self, history: History, logins: Sequence[dict[str, Any]], log: Callable[[str], None]) -> None:
@@ -38,7 +38,7 @@ class HistoryWriter:
         self._lost = 0
 
     def take_message(self, message: Message) -> None:
-        """Keep a message, unless too many wait for the disk."""
+        """Store a message, unless too many are waiting for the disk."""
         if len(self._rows) >= MAX_WAITING or self._bytes + len(message.payload) > MAX_WAITING_BYTES:
             self._lost += 1
             return
@@ -55,7 +55,7 @@ class HistoryWriter:
         )
 
     def take_event(self, event: Event) -> None:
-        """Keep an event, unless too many wait for the disk."""
+        """Store an event, unless too many are waiting for the disk."""
         if len(self._events) >= MAX_WAITING:
             self._lost += 1
             return
@@ -63,7 +63,7 @@ class HistoryWriter:
         self._events.append({**dataclasses.asdict(event), "login": next(logins, None)})
 
     async def flush(self) -> None:
-        """Write what waits."""
+        """Write the waiting entries."""
         rows, events, lost = self._rows, self._events, self._lost
         self._rows, self._events, self._bytes, self._lost = [], [], 0, 0
         if lost:

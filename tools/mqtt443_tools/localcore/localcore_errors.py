@@ -40,7 +40,7 @@ Kind = Literal["timeout", "throttled", "exit", "import", "exception", "answer", 
 
 
 class LocalcoreError(Exception):
-    """Base class of the local endpoint's own errors."""
+    """Base class of the local endpoint's errors."""
 
 
 class SettingError(LocalcoreError, ValueError):
@@ -57,7 +57,7 @@ class Refused(LocalcoreError):
     Attributes:
         reason: AWS's word for it.
         detail: one line that says what was wrong, without secrets.
-        said: what the authorizer logged about it, if it logs its decisions.
+        said: the authorizer's log entry about it, if it logs its decisions.
         authorizer: name of the authorizer that was asked; None if none was.
     """
 
@@ -84,7 +84,7 @@ class FunctionError(LocalcoreError):
 
 
 class PolicyError(LocalcoreError, ValueError):
-    """A policy document that AWS IoT would not take; the message names the place and the rule."""
+    """A policy document that AWS IoT would not accept; the message names the place and the rule."""
 
 
 class TopicError(LocalcoreError, ValueError):
@@ -112,7 +112,7 @@ class MalformedPacketError(LocalcoreError):
 
 
 class AdmissionRefusedError(LocalcoreError):
-    """A CONNECT that does not come in.
+    """A CONNECT that is refused.
 
     Attributes:
         reason: AWS's word for it.

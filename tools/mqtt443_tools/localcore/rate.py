@@ -31,7 +31,7 @@ class RateWindow:
         return not self._taken or self._taken[-1] + 1 <= self._clock.now()
 
     def take(self) -> bool:
-        """Count an event if it is allowed now; return whether it is."""
+        """Count an event and return True if it is allowed now; else return False."""
         if self.wait_s() > 0:
             return False
         if self._per_s:

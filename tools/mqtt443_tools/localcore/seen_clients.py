@@ -1,7 +1,7 @@
-"""What a local endpoint last saw of each client, kept in the state folder after it stops.
+"""When and how a local endpoint last saw each client, kept in the state folder after it stops.
 
-Only clients that the authorizer let in count, so that no stranger fills the list. Version, transport and failures are
-what the board says of itself in a `report` and under `link` (docs/commands.md, docs/reliability.md).
+Only clients that the authorizer accepted are listed, so that others cannot fill the list. The board itself reports
+version, transport and failures, in a `report` and under `link` (docs/commands.md, docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Seen:
     """One client.
 
     Attributes:
-        at: unix seconds of its last message, or of the begin or end of its connection.
+        at: unix seconds of its last message, or of the start or end of its connection.
         transport: alpn, wss or tls.
         version: of mqtt443 on the board, from its last report.
-        failures: connections that failed, as the board counts them.
-        secret: which of its passwords it logged in with last: 0 is the newest, 1 the one before.
+        failures: failed connections, as counted by the board.
+        secret: which of its passwords it last logged in with: 0 is the newest, 1 the one before.
         secret_at: unix seconds of that login.
     """
 
@@ -53,7 +53,7 @@ class SeenClients:
     Args:
         state: the state folder.
         clock: of the endpoint; a change is saved within SAVE_S.
-        log: told of a file that cannot be written.
+        log: called with a line if the file cannot be written.
     """
 
     def __init__(self, state: Path, clock: Clock, log: Callable[[str], None]) -> None:
@@ -64,7 +64,7 @@ class SeenClients:
         self._saving: Handle | None = None
 
     def load(self) -> None:
-        """Take over what the endpoint before this one saw."""
+        """Load the list of the previous endpoint."""
         self._clients.update(last_seen(self._path.parent))
 
     def save(self) -> None:
@@ -76,7 +76,7 @@ class SeenClients:
         write_private(self._path, json.dumps(content).encode() + b"\n")
 
     def note_event(self, event: Event) -> None:
-        """Take notice of the begin and the end of a connection."""
+        """Note the start and the end of a connection."""
         if event.client_id is None:
             return
         if event.transport is not None and event.outcome == "accepted":
@@ -91,7 +91,7 @@ class SeenClients:
                 self._note(client_id, at, secret=secret, secret_at=at)
 
     def note_message(self, client_id: str | None, payload: bytes, at: float) -> None:
-        """Take notice of a message."""
+        """Note a message."""
         if client_id is None:
             return
         said = _said(payload) if b'"link"' in payload or b'"report"' in payload else {}
@@ -106,7 +106,7 @@ class SeenClients:
             self._saving = self._clock.call_later(SAVE_S, self.keep)
 
     def keep(self) -> None:
-        """Write the file, or log why that fails; nothing but the list of devices needs it."""
+        """Write the file, or log why that fails; only the list of devices needs it."""
         try:
             self.save()
         except OSError as error:
@@ -114,7 +114,7 @@ class SeenClients:
 
 
 def last_seen(state: Path) -> dict[str, Seen]:
-    """Return what is kept in a state folder, by client id; nothing if there is no usable file."""
+    """Return the clients stored in a state folder, by client id; empty if there is no usable file."""
     try:
         with (state / SEEN_FILE).open("rb") as file:
             content = file.read(MAX_FILE_BYTES)
@@ -136,7 +136,7 @@ def _checked(values: Mapping[str, Any]) -> Seen:
 
 
 def _said(payload: bytes) -> dict[str, Any]:
-    """Return what a board says of itself in a message, as fields of `Seen`."""
+    """Return a board's report about itself in a message, as fields of `Seen`."""
     try:
         values = json.loads(payload) if len(payload) <= MAX_PARSED_BYTES else {}
     except (ValueError, RecursionError):

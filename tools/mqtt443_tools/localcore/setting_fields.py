@@ -39,7 +39,7 @@ def guard(default: T, why: str, *, low: float = 0) -> T:
 
 
 def choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
-    """Choose where AWS does not say."""
+    """Choose a behaviour that AWS does not document."""
     return _field("undocumented", default, why, choices=choices, low=low)
 
 

@@ -4,16 +4,16 @@ Four kinds of field, told apart by `metadata["kind"]`:
 
 - `place`: where this endpoint lives;
 - `limit`: a quota that AWS documents (General Reference, "AWS IoT Core endpoints and quotas");
-- `undocumented`: AWS does not say (or its pages differ), so it is a choice here, and `metadata["why"]` says why;
+- `undocumented`: AWS does not say, or its pages differ, so localcore chooses, and `metadata["why"]` gives the reason;
 - `guard`: protects this machine; AWS has something of the kind, but not this number.
 
 The documentation is made from these fields; the command line sets them by name (`--set qos2=ignore`).
 
 Not settings, because only one behaviour is emulated: a will is checked against the policy at CONNECT, not again when it
-is sent; the rules engine does not exist here; 512 KB/s throughput is not held. Over WebSocket the authorizer
-is asked when CONNECT has come, since credentials can be in it: a refusal comes after the 101 and is a close. HTTP
-header names reach the authorizer as the client wrote them. What AWS leaves open about
-choosing and asking authorizers is in `auth.authorizer.AuthorizerRules`.
+is sent; the rules engine does not exist here; the throughput limit of 512 KB/s is not enforced. Over WebSocket the
+authorizer is asked when CONNECT arrives, because it may hold the credentials: a refusal comes after the 101, as a
+close. HTTP header names reach the authorizer as the client wrote them. What AWS leaves open about choosing and asking
+authorizers is in `auth.authorizer.AuthorizerRules`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HOST_NAME = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of one local endpoint. Raises SettingError where a value does not fit its field."""
+    """Settings of one local endpoint. Raises SettingError if a value does not fit its field."""
 
     name: str = place("localhost", "the endpoint's host name: SNI must be exactly this")
     also: str | None = place(

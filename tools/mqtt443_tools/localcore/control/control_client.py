@@ -1,4 +1,4 @@
-"""The client's side of the control channel (`control.py`), for commands: blocking, with a deadline for every wait."""
+"""The client side of the control channel (`control_server.py`): blocking, with a deadline for every wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 1024 * 1024
 
 
 class ControlError(CommandError):
-    """An endpoint seems to run, but does not do what it was asked for."""
+    """An endpoint seems to run, but did not carry out a request."""
 
 
 class IotRefused(ControlError):
@@ -52,7 +52,7 @@ class ControlClient:
             if type(port) is not int or not 0 < port < 65536 or not isinstance(self._token, str):
                 raise ControlError(f"{state / CONTROL_FILE}: no port and token in it")
             self._socket = socket.create_connection(("127.0.0.1", port), ANSWER_S)
-        except (FileNotFoundError, ConnectionRefusedError):  # where it crashed, its file is still there
+        except (FileNotFoundError, ConnectionRefusedError):  # after a crash, its file still exists
             raise NotRunning(f"no localcore runs on {state}; start one with: mqtt443 local --state {state}") from None
         except OSError as error:
             raise ControlError(f"the local endpoint did not answer: {error.strerror or type(error).__name__}") from None
@@ -63,22 +63,22 @@ class ControlClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # the endpoint may have gone
+        with suppress(OSError):  # the endpoint may have stopped
             self._socket.shutdown(socket.SHUT_RDWR)  # ends a `watch` in another thread
         self._socket.close()
 
     def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
-        """Yield messages and `{"dropped": N}` until the endpoint ends or `deadline` (by the clock) has come."""
+        """Yield messages and `{"dropped": N}` until the endpoint stops or the `deadline` of the clock passes."""
         try:
             self._ask({"op": "watch", "filter": topic_filter})
             yield from self._messages(deadline)
-        except OSError:  # a reset: the endpoint has gone
+        except OSError:  # a reset: the endpoint has stopped
             return
 
     def publish(
         self, topic: str, payload: bytes, topic_filter: str, deadline: float, *, qos: int = 1, retain: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """Publish; return what `watch` would yield from just before that moment on. Raises ControlError."""
+        """Publish; return what `watch` would yield, starting just before the publish. Raises ControlError."""
         encoded = base64.b64encode(payload).decode()
         request = {
             "op": "publish",
@@ -93,7 +93,7 @@ class ControlClient:
         return self._messages(deadline)
 
     def _messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
-        """Yield what comes, until the endpoint ends or `deadline` has come."""
+        """Yield messages until the endpoint stops or the `deadline` passes."""
         try:
             while (line := self._line(deadline)).endswith(b"\n"):
                 message = _parse(line)
@@ -102,18 +102,18 @@ class ControlClient:
                 if not _is_message(message):
                     raise ControlError("what the local endpoint says is not a message")
                 yield message
-        except OSError:  # TimeoutError is one: the deadline; a reset: the endpoint has gone
+        except OSError:  # TimeoutError is an OSError: the deadline; a reset: the endpoint has stopped
             return
 
     def disconnect(self, client_id: str) -> bool:
-        """Cut a device's connection; returns whether there was one. Raises ControlError if it may still be up."""
+        """Close a device's connection; return whether it had one. Raises ControlError if it may still be connected."""
         disconnected = self._answer({"op": "disconnect", "client_id": client_id}).get("disconnected")
         if not isinstance(disconnected, bool):
             raise ControlError("the local endpoint did not do it")
         return disconnected
 
     def clients(self) -> list[str]:
-        """Return the client ids that are connected. Raises ControlError."""
+        """Return the connected client ids. Raises ControlError."""
         clients = self._answer({"op": "clients"}).get("clients")
         if not isinstance(clients, list) or not all(isinstance(each, str) for each in clients):
             raise ControlError("the local endpoint did not do it")
@@ -130,7 +130,7 @@ class ControlClient:
         return found
 
     def save(self) -> None:
-        """Let the endpoint write what it has seen of its clients. Raises ControlError."""
+        """Make the endpoint save its list of seen clients. Raises ControlError."""
         if self._answer({"op": "save"}).get("saved") is not True:
             raise ControlError("the local endpoint did not do it")
 
@@ -139,7 +139,7 @@ class ControlClient:
         return self.events_and_logins()[0]
 
     def events_and_logins(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the last events, and what the authorizer logged last, oldest first. Raises ControlError."""
+        """Return the last events and the authorizer's last log entries, oldest first. Raises ControlError."""
         answer = self._answer({"op": "events"})
         return _objects(answer.get("events")), _objects(answer.get("logins"))
 
@@ -151,9 +151,9 @@ class ControlClient:
         """Switch a fault on or off.
 
         Args:
-            client_id: the client that suffers it; None, only to switch off: all clients.
-            fault: what to do to it; None, only to switch off: all of its faults.
-            on: whether it is on from now on.
+            client_id: the client that suffers it; None for all clients, only to switch off.
+            fault: the fault; None for all of the client's faults, only to switch off.
+            on: True to switch on, False to switch off.
 
         Returns:
             The faults that are on now, as `faults`.
@@ -181,9 +181,9 @@ class ControlClient:
         self._socket.sendall(json.dumps({"token": self._token, **request}).encode() + b"\n")
 
     def _line(self, deadline: float | None) -> bytes:
-        """Return the next line with its line feed, or without one what came before the end of the stream.
+        """Return the next line with its line feed; at the end of the stream, the rest without one.
 
-        Raises TimeoutError at the deadline, OSError for a connection that breaks, ControlError for an endless line.
+        Raises TimeoutError at the deadline, OSError if the connection breaks, ControlError for an endless line.
         """
         while (end := self._buffer.find(b"\n") + 1) == 0:
             left_s = None if deadline is None else deadline - self._clock()
@@ -203,10 +203,10 @@ class ControlClient:
 
 
 def disconnect_live(state: Path, client_id: str, clock: Callable[[], float] = time.monotonic) -> bool:
-    """Ask the local endpoint to cut the connection of a client id; waits at most a few seconds.
+    """Ask the local endpoint to close the connection of a client id; wait a few seconds at most.
 
-    Returns whether there was such a connection; False too if no endpoint runs there. Raises ControlError if it runs,
-    but the connection may still be up.
+    Returns whether there was such a connection; also False if no endpoint runs. Raises ControlError if one runs, but
+    the connection may still be open.
     """
     try:
         with ControlClient(state, clock) as control:

@@ -1,7 +1,7 @@
-"""The control channel: other commands watch messages and cut connections of a running endpoint through it.
+"""The control channel, through which other commands watch messages and close connections of a running endpoint.
 
-JSON lines over TCP on loopback. `control.json` in the state folder (mode 0600) holds port, token and process id; who
-can read it may ask. The first line from a client says what it wants; see `ControlServer`.
+JSON lines over TCP on loopback. `control.json` in the state folder (mode 0600) holds port, token and process id;
+whoever can read it may send requests. The first line from a client is its request; see `ControlServer`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ControlServer:
     - `{"op": "iot", "operation": "create_job", "parameters": {...}}`: a call of the control plane, or of the data plane
       about a shadow, whose `payload` is text; with boto3's names;
       one line `{"answer": {...}}`, or `{"refused": {"code": C, "message": M}}` with the name of an exception.
-    - `{"op": "clients"}`: one line `{"clients": [...]}`, the client ids that are connected.
+    - `{"op": "clients"}`: one line `{"clients": [...]}`, the connected client ids.
     - `{"op": "save"}`: one line `{"saved": true}`, when seen_clients.py's file is up to date.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
     - `{"op": "events"}`: one line `{"events": [...]}`, the last ones, each with the fields of `Event`, and
@@ -100,7 +100,7 @@ class ControlServer:
         self._is_announced = True
 
     async def stop(self) -> None:
-        """Remove the control file, stop listening, let the clients go."""
+        """Remove the control file, stop listening, and disconnect the clients."""
         if self._is_announced:
             self._file.unlink(missing_ok=True)
         if self._server is not None:
@@ -203,7 +203,7 @@ class ControlServer:
                 waiting.append(message)
                 news.set()
 
-        gone = asyncio.get_running_loop().create_task(reader.read(1))  # a watcher has nothing more to say
+        gone = asyncio.get_running_loop().create_task(reader.read(1))  # a watcher sends nothing more
         gone.add_done_callback(lambda _: news.set())
         unwatch = self._broker.watch(take)
         try:

@@ -1,4 +1,4 @@
-"""AWS IoT Jobs of a running local endpoint, for `mqtt443 update`: the calls go over its control channel."""
+"""AWS IoT Jobs of a running local endpoint, for `mqtt443 update`, called over its control channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUCKET = "mqtt443-updates"
 
 
 class LocalJobs:
-    """A `JobService` on the endpoint that runs on a state folder. Raises what `ControlClient` does."""
+    """A `JobService` of the endpoint that runs on a state folder. Raises the errors of `ControlClient`."""
 
     poll_s = 0.5
 
@@ -67,7 +67,7 @@ class LocalJobs:
             remove_object(database, BUCKET, name)
 
     def role_arn(self) -> str:
-        """See JobService: nothing checks it here."""
+        """See JobService: the local endpoint does not check it."""
         account = self._arn_prefix.rpartition(":")[2]
         return f"arn:aws:iam::{account}:role/mqtt443-streams"
 

@@ -1,7 +1,7 @@
 """The CA of the local endpoint, kept in its state folder, and the server certificates it signs at each start.
 
-trustme creates them. The files of the CA have mode 0600 from their first byte; the key of a server is never kept in a
-file.
+trustme creates them. The files of the CA have mode 0600 from their first byte; the key of a server is never written to
+a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CertificateError(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class LeafSpec:
-    """Properties of a server certificate; tests ask for one that a client must refuse.
+    """Properties of a server certificate; tests ask for certificates that a client must refuse.
 
     Args:
         key: `ecdsa` is P-256, `rsa` is RSA 2048.

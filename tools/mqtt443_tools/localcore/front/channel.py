@@ -1,4 +1,4 @@
-"""One TLS connection as the endpoint uses it: bytes to a consumer or to a reader, and bounded writes."""
+"""One TLS connection: passes bytes to a consumer or a reader, and bounds what it has to send."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Protocol
 from mqtt443_tools.support.tls_connection import TlsConnection
 
 MAX_UNREAD_BYTES = 64 * 1024
-"""Nothing more is taken from the network while this much waits for `read`."""
+"""While this many bytes wait for `read`, no more are read from the network."""
 
 
 class Consumer(Protocol):
-    """What takes the bytes of a connection as they come."""
+    """Receives the bytes of a connection as they arrive."""
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, at least one."""
 
     def connection_ended(self) -> None:
-        """Take note that nothing more will come; called once."""
+        """Called once, when no more bytes will come."""
 
 
 class Channel:
-    """One TLS connection. What is sent within one turn of the event loop leaves in one write.
+    """One TLS connection. All data sent within one turn of the event loop leaves in one write.
 
-    A write is a TLS record and a system call, which cost more than the packets in them: fifty PUBACKs for fifty
-    publishes that came together go back together.
+    A write costs a TLS record and a system call, more than the packets in it: fifty PUBACKs for fifty publishes that
+    came together leave together.
 
-    What comes goes to a consumer, once there is one, and until then waits for `read`.
+    Incoming bytes go to the consumer, if there is one, and else wait for `read`.
 
     Args:
         tls: the connection.
-        max_buffer_bytes: if more than this waits for a client, the client does not read and is cut.
+        max_buffer_bytes: a client with more than this waiting for it does not read, and is disconnected.
     """
 
     __slots__ = ("_consumer", "_ended", "_max_buffer_bytes", "_pending", "_pending_bytes", "_tls", "_unread", "_waiter")
@@ -57,7 +57,7 @@ class Channel:
         self._wake()
 
     def end(self) -> None:
-        """Take note that the connection has ended; a consumer is told unless it did that itself."""
+        """Note the end of the connection; tell the consumer, unless it ended the connection itself."""
         if self._ended:
             return
         self._ended = True
@@ -67,7 +67,7 @@ class Channel:
             self._consumer.connection_ended()
 
     def consume(self, consumer: Consumer) -> None:
-        """Hand everything over to a consumer: what waits, and all that comes."""
+        """Pass all bytes to a consumer, including those already waiting."""
         self._consumer = consumer
         unread, self._unread = self._unread, b""
         if unread:
@@ -77,7 +77,7 @@ class Channel:
             consumer.connection_ended()
 
     async def read(self) -> bytes:
-        """Return what came, or nothing at the end of the stream, clean or not."""
+        """Return the bytes that arrived, or nothing at the end of the stream, clean or not."""
         while not self._unread and not self._ended:
             await self._wait()
         unread, self._unread = self._unread, b""
@@ -86,11 +86,11 @@ class Channel:
         return unread
 
     def pause(self) -> None:
-        """Take nothing more from the client until `resume`."""
+        """Stop reading from the client until `resume`."""
         self._tls.pause_reading()
 
     def resume(self) -> None:
-        """Take bytes from the client again, unless it does not read what it is sent."""
+        """Read from the client again, unless it does not read its own input."""
         if not self._tls.is_paused:
             self._tls.resume_reading()
 
@@ -115,12 +115,12 @@ class Channel:
             await self._wait()
 
     def close(self) -> None:
-        """Close after what was sent; a peer that does not take part is cut."""
+        """Close once everything is sent; a peer that does not cooperate is cut off."""
         self._flush()
         self._tls.close()
 
     def abort(self) -> None:
-        """Cut the connection; what still waits is not sent."""
+        """Abort the connection; waiting bytes are not sent."""
         self._clear_pending()
         self._ended = True
         self._wake()

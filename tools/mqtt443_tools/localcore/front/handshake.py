@@ -1,4 +1,4 @@
-"""Explains in one line why a TLS handshake failed, for the person who sets up the board."""
+"""Explains in one line why a TLS handshake failed, for those who set up the board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNOWN = {
 
 
 def explain_failure(error: OSError, handshake: Handshake, name: str) -> tuple[str, str]:
-    """Return AWS's reason, or ours if it has none, and the line. `name` is the name of the endpoint."""
+    """Return AWS's reason, or ours if AWS has none, and the explanation. `name` is the name of the endpoint."""
     if handshake.name_refused:
         asked = f"the client asked for {handshake.name!r}" if handshake.name is not None else "the client sent no SNI"
         return "SNI_MISUSED", f"{asked}, this endpoint is {name!r}"

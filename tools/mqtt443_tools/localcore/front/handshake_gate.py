@@ -1,7 +1,7 @@
-"""Limits the TLS handshakes in progress, so that a flood of half-open ones costs little and locks no device out.
+"""Limits the TLS handshakes in progress, so that a flood of half-open ones costs little and does not lock devices out.
 
-At a limit, the oldest handshake is ended: that of the new client's address or, for the total limit, of the address
-with the most handshakes in progress. A device at another address than the flood keeps its time for the handshake.
+At a limit, the oldest handshake is ended: of the new client's address or, for the total limit, of the address with the
+most handshakes in progress. A device at an address without a flood keeps its full time for the handshake.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HandshakeGate:
         return self._count
 
     def begin(self, address: str, end: Callable[[], None]) -> Callable[[], None]:
-        """Count a handshake; return the call that takes it off again, harmless the second time.
+        """Count a handshake; return the function that removes it, which may be called twice.
 
         Args:
             address: of the client.
@@ -38,7 +38,7 @@ class HandshakeGate:
         if len(self._in_progress.get(address, ())) >= self._per_address:
             self._end_oldest(address)
         elif self._count >= self._in_all:
-            # At most `in_all` addresses are looked at, however many clients there are.
+            # This looks at `in_all` addresses at most, however many clients there are.
             self._end_oldest(max(self._in_progress, key=lambda known: len(self._in_progress[known])))
         key = object()
         self._in_progress.setdefault(address, {})[key] = end

@@ -1,7 +1,7 @@
 """The HTTP side of the default endpoint: `/mqtt` upgrades to MQTT over WebSocket, `POST /topics/<topic>` publishes.
 
-Developer Guide, "HTTPS" and "Custom authentication and authorization". Every answer has a Date, by which boards set
-their clocks where only port 443 is open. Parsing is in `http_request.py`.
+Developer Guide, "HTTPS" and "Custom authentication and authorization". Every answer has a Date, from which boards set
+their clocks if only port 443 is open. Parsing is in `http_request.py`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from mqtt443_tools.localcore.mqtt.session import Message
 
 TOPICS = "/topics/"
 UNRELATED = frozenset({"content-length", "content-type"})
-"""Headers that may differ between two requests that share a cached grant: they carry no credential."""
+"""Headers without credentials, which may differ between requests that share a cached grant."""
 
 _Credentials = tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
 
 
 class HttpConnection:
-    """One connection of the HTTP front end, with as many requests as the client sends."""
+    """One connection of the HTTP front end, with any number of requests."""
 
     def __init__(self, channel: Channel, peer: Peer, event_log: EventLog, context: Context) -> None:
         self._channel = channel
@@ -53,7 +53,7 @@ class HttpConnection:
         """Serve requests until one side ends; `first` is what the client sent first.
 
         Returns:
-            Whether the connection goes on, as MQTT over WebSocket.
+            Whether the connection continues as MQTT over WebSocket.
         """
         data: bytes = first
         while True:
@@ -104,7 +104,7 @@ class HttpConnection:
         peer = dataclasses.replace(self._peer, http_headers=request.headers, http_query=request.query)
         frames = WebSocketFrames(self._context.settings.max_packet_bytes)
         driver = MqttDriver(self._channel, peer, self._event_log, self._context, frames)
-        if rest := self._parser.rest():  # frames that came right behind the request
+        if rest := self._parser.rest():  # frames that followed the request immediately
             driver.data_received(rest)
         self._channel.consume(driver)
 
@@ -146,7 +146,7 @@ class HttpConnection:
         return "OK"
 
     async def _grant(self, request: HttpRequest) -> Grant:
-        """Ask the authorizer: for each request, unless it lets its answer be kept for this connection."""
+        """Ask the authorizer: for each request, unless it allows caching for this connection."""
         credentials = _credentials(request)
         if self._cached is not None and self._cached[0] == credentials and self._is_fresh(self._cached[1]):
             return self._cached[1]
@@ -188,7 +188,7 @@ class HttpConnection:
 
 
 def _credentials(request: HttpRequest) -> _Credentials:
-    """Return all of a request that an authorizer may have judged it by."""
+    """Return all parts of a request that an authorizer may have based its answer on."""
     headers = {(k.lower(), v) for k, v in request.headers.items() if k.lower() not in UNRELATED}
     query = {(k, v) for k, v in parse_qsl(request.query[1:], keep_blank_values=True) if k not in {"qos", "retain"}}
     return frozenset(headers), frozenset(query)

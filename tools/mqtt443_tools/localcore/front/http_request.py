@@ -1,7 +1,7 @@
 """HTTP/1.1 requests from a stream of bytes: heads parsed by the `websockets` library, bodies by Content-Length.
 
-That library's Request reads no body, so the Content-Length lines are kept from it and read here. Chunked bodies are
-refused (411). Routing and answers are `http.py`'s.
+That library's Request reads no body, so the Content-Length lines are removed for it and parsed here. Chunked bodies are
+refused (411). `http.py` routes and answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONTENT_LENGTH = re.compile(rb"[0-9]{1,10}")
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A whole request: the head as the library gives it, and the body."""
+    """A whole request: the library's head, and the body."""
 
     head: Request
     body: bytes
@@ -51,7 +51,7 @@ class HttpRequest:
 
     @property
     def keeps_alive(self) -> bool:
-        """Tell whether the client may send another request on the connection (RFC 9112 section 9.3)."""
+        """Return whether the client may send another request on the connection (RFC 9112 section 9.3)."""
         options = ",".join(self.head.headers.get_all("Connection")).lower()
         return self.head.protocol == "HTTP/1.1" and "close" not in options
 
@@ -65,9 +65,9 @@ class RequestParser:
         self._parsing: Generator[None, None, HttpRequest] | None = None
 
     def feed(self, data: bytes) -> HttpRequest | None:
-        """Take bytes (none to go on with what is there); return the next request if it is complete.
+        """Process bytes (none: those already buffered); return the next request if it is complete.
 
-        Raises HttpError for a request that must be refused; the stream cannot be used after that.
+        Raises HttpError for a request that must be refused; the stream is unusable afterwards.
         """
         self._stream.feed_data(data)
         if self._parsing is None:
@@ -89,7 +89,7 @@ class RequestParser:
         return None
 
     def rest(self) -> bytes:
-        """Return the bytes behind the last request, which belong to the protocol that it upgraded to."""
+        """Return the bytes after the last request, which belong to the protocol that it upgraded to."""
         rest = bytes(self._stream.buffer)
         self._stream.discard()
         return rest

@@ -31,7 +31,7 @@ DEFAULT_ALPN = ("mqtt", *CERTIFICATE_ALPN, "http/1.1")
 
 
 class Front(Protocol):
-    """What all connections share."""
+    """The state that all connections share."""
 
     context: Context
     handshakes: HandshakeGate
@@ -40,7 +40,7 @@ class Front(Protocol):
         """Count a connection; return False if there are too many."""
 
     def closed(self, connection: Inbound) -> None:
-        """Count it no longer."""
+        """Stop counting a connection."""
 
 
 class Inbound:
@@ -48,7 +48,7 @@ class Inbound:
 
     Args:
         front: shared by all.
-        endpoint: the listener that it came in by.
+        endpoint: the listener that it reached.
         tls_context: of that listener.
 
     Attributes:
@@ -71,10 +71,10 @@ class Inbound:
         self._victim: str | None = None  # the client id that suffers the fault `wrong-certificate`
 
     def connected(self, transport: asyncio.Transport) -> None:
-        """Begin the wait for a handshake, unless there are too many connections."""
+        """Wait for a handshake, unless there are too many connections."""
         context, settings = self._front.context, self._front.context.settings
         sock: socket.socket = transport.get_extra_info("socket")
-        # asyncio does it for sockets that name their protocol alone. Without it a PUBACK waits for the one before.
+        # asyncio does this only for sockets that name their protocol. Without it a PUBACK waits for the one before.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._source_ip = transport.get_extra_info("peername", ("a client that has gone",))[0]
         self._event_log = EventLog(context.on_event, context.clock, self._source_ip, str(uuid.uuid4()))
@@ -99,7 +99,7 @@ class Inbound:
         self._handshake_ended = self._front.handshakes.begin(self._source_ip, lambda: self.tls.abort(crowded))
 
     def handshake_begins(self, tls: ssl.SSLObject) -> None:
-        """Let the SNI callback find this handshake."""
+        """Make this handshake available to the SNI callback."""
         assert isinstance(tls, ServerTls)  # noqa: S101 - server_context says so
         tls.handshake = self._handshake
 
@@ -112,7 +112,7 @@ class Inbound:
             return
         try:
             self._route(self.tls.ssl_object.selected_alpn_protocol())
-        except Exception as error:  # an error of ours ends this connection and no other
+        except Exception as error:  # an internal error ends only this connection
             self._fail(error)
 
     def data_received(self, data: bytes) -> None:
@@ -121,7 +121,7 @@ class Inbound:
             self._channel.receive(data)
 
     def connection_ended(self, error: OSError | None) -> None:
-        """Say why a handshake failed, or end what this connection was used for."""
+        """Log why a handshake failed, or end the protocol on this connection."""
         if self._handshake_ended is not None:
             self._end_handshake()
             error = error or ConnectionResetError("closed")
@@ -169,7 +169,7 @@ class Inbound:
             self._task = asyncio.get_running_loop().create_task(self._serve_http(channel, peer))
 
     async def _serve_http(self, channel: Channel, peer: Peer) -> None:
-        """Serve HTTP, unless the first byte shows that the client forgot its ALPN."""
+        """Serve HTTP, unless the first byte shows that the client forgot ALPN."""
         try:
             async with asyncio.timeout(self._front.context.settings.http_timeout_s):
                 first = await channel.read()
@@ -177,13 +177,13 @@ class Inbound:
                 self._refuse("NO_REQUEST", "closed after the handshake, without a request")
             elif first[:1].isalpha():
                 if await HttpConnection(channel, peer, self._event_log, self._front.context).run(first):
-                    return  # MQTT over WebSocket goes on without this task
+                    return  # MQTT over WebSocket continues without this task
             else:
                 what = "raw MQTT without ALPN" if first[0] == 0x10 else "bytes that are no HTTP"
                 self._refuse("NO_ALPN", f"{what}: offer ALPN mqtt, or use WebSocket on /mqtt")
         except TimeoutError:
             self._refuse("NO_REQUEST", "no ALPN mqtt was offered, and no HTTP request came")
-        except Exception as error:  # an error of ours ends this connection and no other
+        except Exception as error:  # an internal error ends only this connection
             self._fail(error)
         channel.close()
 
@@ -191,7 +191,7 @@ class Inbound:
         self._event_log.write("refused", reason, detail)
 
     def _tell_fault(self, what: str) -> None:
-        """Say what became of a handshake with the certificate of an unknown CA."""
+        """Log how a handshake with the certificate of an unknown CA ended."""
         self._refuse(FAULT_INJECTED, explained(Fault.WRONG_CERTIFICATE, what))
 
     def _fail(self, error: Exception) -> None:

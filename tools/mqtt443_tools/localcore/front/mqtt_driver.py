@@ -18,13 +18,13 @@ from mqtt443_tools.localcore.mqtt.connection import MqttConnection
 
 
 class MqttDriver:
-    """One MQTT connection over a channel, driven by what arrives there: it has a task only while it asks.
+    """One MQTT connection over a channel, driven by arriving bytes: it has a task only while it asks the authorizer.
 
     Args:
         channel: the TLS connection; `Channel.consume` starts this.
-        peer: who is on the other side.
-        event_log: takes the events of this connection.
-        context: what all connections share.
+        peer: the other side.
+        event_log: receives the events of this connection.
+        context: the state that all connections share.
         frames: the WebSocket frames around MQTT, one packet a frame [MQTT-6.0.0-1]; None without WebSocket.
     """
 
@@ -52,20 +52,20 @@ class MqttDriver:
         self._stall = Stall(
             context.faults, event_log, channel, context.settings.max_write_buffer_bytes, self._stall_over
         )
-        self._stalled = b""  # what came from a client that is stalled
+        self._stalled = b""  # bytes from a client that is stalled
         self._frames = frames
         self._asking: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
     def send(self, data: bytes) -> bool:
-        """Send a packet, in a frame of its own with WebSocket; False as Channel.send."""
+        """Send a packet, in its own frame with WebSocket; returns the same as Channel.send."""
         data = data if self._frames is None else self._frames.binary(data)
         if self._context.faults.active and self._stall.begins():
             return self._stall.hold(data)
         return self._channel.send(data)
 
     def authorize(self, request: Request) -> None:
-        """Ask the authorizer about a CONNECT; it takes 5 s at most."""
+        """Ask the authorizer about a CONNECT, which takes 5 s at most."""
         self._asking = asyncio.get_running_loop().create_task(self._authorize(request))
 
     def refresh(self, grant: Grant) -> None:
@@ -73,7 +73,7 @@ class MqttDriver:
         self._refreshing = asyncio.get_running_loop().create_task(self._refresh(grant))
 
     def close(self) -> None:
-        """Close, with WebSocket after a Close frame."""
+        """Close; with WebSocket, after a Close frame."""
         if self._refreshing is not None:
             self._refreshing.cancel()
         self._stall.close()
@@ -82,7 +82,7 @@ class MqttDriver:
         self._channel.close()
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes to MQTT; an error of ours ends this connection only."""
+        """Pass bytes to MQTT; an internal error ends only this connection."""
         if self._context.faults.active and self._stall.begins():
             self._stalled += data
             self._channel.pause()
@@ -98,7 +98,7 @@ class MqttDriver:
             self._channel.pause()
 
     def connection_ended(self) -> None:
-        """End MQTT with the connection."""
+        """End MQTT because the connection ended."""
         farewell = "DISCONNECT" if self._frames is None else "WebSocket Close"
         self.mqtt.end("CONNECTION_LOST", f"the client closed the connection without {farewell}")
 
@@ -126,7 +126,7 @@ class MqttDriver:
             grant = await self._peer.endpoint.authorize(request, self._context.registry, self._context.settings)
         except Refused as answer:
             refused = answer
-        except Exception as error:  # an error of ours ends this connection and no other
+        except Exception as error:  # an internal error ends only this connection
             self.mqtt.fail(error)
         self._asking = None
         try:
@@ -146,11 +146,11 @@ class MqttDriver:
             grant = await self._context.registry.refresh(grant)
         except Refused as answer:
             refused = answer
-        except Exception as error:  # an error of ours ends this connection and no other
+        except Exception as error:  # an internal error ends only this connection
             self._refreshing = None
             self.mqtt.fail(error)
             return
-        self._refreshing = None  # so that an end of the connection does not cancel this task
+        self._refreshing = None  # so that the end of the connection does not cancel this task
         if refused is None:
             self.mqtt.refreshed(grant)
         else:

@@ -1,8 +1,8 @@
 """The local AWS IoT Core endpoint: listens, does the handshake, and routes each connection by its ALPN.
 
 The default endpoint (Developer Guide, "Device communication protocols"): `mqtt` is MQTT with custom authentication,
-none or `http/1.1` is HTTP, the `x-amzn-` names are for client certificates, which nobody has here. A domain
-configuration CUSTOM_AUTH + SECURE_MQTT listens beside it, if the settings name one, and needs no ALPN.
+none or `http/1.1` is HTTP, the `x-amzn-` names are for client certificates, which are not supported here. If the
+settings name a domain configuration CUSTOM_AUTH + SECURE_MQTT, it listens beside it and needs no ALPN.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from mqtt443_tools.support.file_limit import raise_file_limit
 
 BACKLOG = 128
 OTHER_FILES = 100
-"""Open files that are no connections of clients: pipes of the authorizer, databases, watchers."""
+"""Open files other than connections of clients: pipes of the authorizer, databases, watchers."""
 
 RECENT_EVENTS = 100
 
@@ -52,10 +52,10 @@ class LocalCore:
         settings: all choices.
         registry: the authorizers; its owner closes it.
         clock: for everything but handshakes and HTTP requests.
-        on_event: takes every event.
-        log: takes lines that are no event.
-        leaf: what the server certificates are like.
-        logins: what the authorizer logged last, for the control channel.
+        on_event: receives every event.
+        log: receives lines that are not events.
+        leaf: properties of the server certificates.
+        logins: the authorizer's last log entries, for the control channel.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class LocalCore:
         self._seen.note_login(login, self.context.clock.time())
 
     async def start(self) -> None:
-        """Listen. Raises StateFolderError, CertificateError, or OSError for a port that cannot be had."""
+        """Listen. Raises StateFolderError, CertificateError, or OSError if the port is not available."""
         settings = self._settings
         self._max_connections = min(settings.max_connections, raise_file_limit() - OTHER_FILES)
         async with contextlib.AsyncExitStack() as cleanup:
@@ -149,7 +149,7 @@ class LocalCore:
             self._cleanup = cleanup.pop_all()
 
     async def stop(self) -> None:
-        """Stop listening and end all connections; harmless when it is not running."""
+        """Stop listening and end all connections; harmless if it is not running."""
         await self._cleanup.aclose()
 
     def opened(self, connection: Inbound) -> bool:
@@ -165,7 +165,7 @@ class LocalCore:
 
     async def _end_connections(self) -> None:
         self.broker.close("SERVER_INITIATED_DISCONNECT", "the endpoint stops")
-        await asyncio.sleep(0)  # what was sent within this turn of the loop is on its way after it
+        await asyncio.sleep(0)  # data sent within this turn of the loop leaves at its end
         for connection in list(self._connections):
             connection.stop()
         await asyncio.sleep(0)

@@ -10,14 +10,14 @@ from mqtt443_tools.localcore.front.channel import Channel
 
 
 class Stall:
-    """The bytes of one connection that wait for the end of a stall.
+    """The bytes of one connection that are held back by a stall.
 
     Args:
-        faults: says who is stalled.
+        faults: knows which clients are stalled.
         event_log: of the connection; knows its client id.
-        channel: where the bytes go once the stall has ended.
+        channel: receives the bytes once the stall has ended.
         max_bytes: the most bytes that may wait for the client.
-        on_over: called when the stall has ended, and the connection has not.
+        on_over: called when the stall ends before the connection does.
     """
 
     __slots__ = ("_channel", "_event_log", "_faults", "_held", "_held_bytes", "_is_stalled", "_max_bytes", "_on_over")
@@ -35,7 +35,7 @@ class Stall:
         self._on_over = on_over
 
     def begins(self) -> bool:
-        """Return whether the connection is stalled; the first time, an event says so."""
+        """Return whether the connection is stalled; log an event the first time."""
         client_id = self._event_log.client_id
         if not self._is_stalled and client_id is not None and self._faults.hits(client_id, Fault.STALL):
             self._is_stalled = True
@@ -46,7 +46,7 @@ class Stall:
         return self._is_stalled
 
     def hold(self, data: bytes) -> bool:
-        """Keep bytes for the client; False if too many wait already."""
+        """Hold bytes back for the client; return False if too many are waiting already."""
         if self._held_bytes + len(data) > self._max_bytes:
             return False
         self._held.append(data)
@@ -54,7 +54,7 @@ class Stall:
         return True
 
     def close(self) -> None:
-        """End with the connection; what waits for the client is lost."""
+        """End with the connection; bytes waiting for the client are lost."""
         if self._is_stalled and self._event_log.client_id is not None:
             self._is_stalled = False
             self._faults.forget(self._event_log.client_id, self._resume)

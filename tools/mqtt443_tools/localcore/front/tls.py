@@ -1,4 +1,4 @@
-"""TLS of the local endpoint: versions and ciphers of AWS's default policy, SNI that must be right, ALPN."""
+"""TLS of the local endpoint: versions and ciphers of AWS's default policy, mandatory SNI, ALPN."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TLS12_CIPHERS = ":".join((*ECDHE, *STATIC_RSA))
 
 @dataclass(slots=True)
 class Handshake:
-    """What is known of a handshake, also if it fails.
+    """The facts about a handshake, even a failed one.
 
     Attributes:
         address: the address that the client connected to.
         name: the SNI, None if there was none (yet).
-        name_refused: whether it ended for its name.
+        name_refused: whether it ended because of its name.
     """
 
     address: str
@@ -40,7 +40,7 @@ class Handshake:
 
 
 class ServerTls(ssl.SSLObject):
-    """One SSLContext serves all connections; its callback finds what it has to know here."""
+    """One SSLContext serves all connections; its callback finds the current handshake here."""
 
     handshake: Handshake
 
@@ -48,14 +48,14 @@ class ServerTls(ssl.SSLObject):
 def server_context(names: Iterable[str], leaf: trustme.LeafCert, alpn: Iterable[str]) -> ssl.SSLContext:
     """Return a context that serves `leaf` to clients that ask for one of `names`, and picks their first of `alpn`.
 
-    A client that connected to an address among `names` may send no SNI: addresses have no place in it (RFC 6066
-    section 3), though mbedTLS sends them all the same.
+    A client that connected to an address among `names` may omit SNI, which must not hold addresses (RFC 6066 section
+    3), although mbedTLS sends them anyway.
     """
     known = {name.lower() for name in names}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = ServerTls
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION  # AWS supports no session tickets (RFC 5077)
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION  # AWS does not support session tickets (RFC 5077)
     context.num_tickets = 0
     context.set_ciphers(TLS12_CIPHERS)
     context.set_alpn_protocols(list(alpn))

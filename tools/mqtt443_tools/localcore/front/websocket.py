@@ -1,4 +1,4 @@
-"""WebSocket framing around MQTT (MQTT 3.1.1 section 6, RFC 6455), done by the `websockets` library without I/O."""
+"""WebSocket framing around MQTT (MQTT 3.1.1 section 6, RFC 6455) by the `websockets` library, without I/O."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WebSocketFrames:
         self._protocol = ServerProtocol(state=State.OPEN, max_size=(None, max_frame_bytes))
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes from the client; return the MQTT bytes in them. `replies` then has pongs and a Close to send."""
+        """Process bytes from the client; return the MQTT bytes in them. `replies` then has pongs or a Close."""
         mqtt = bytearray()
         if self.closed or self.problem is not None or not data:
             return bytes(mqtt)
@@ -64,5 +64,5 @@ class WebSocketFrames:
         return self.replies()
 
     def replies(self) -> bytes:
-        """Return what the protocol needs to send, such as pongs; the caller ends the stream."""
+        """Return the protocol's pending output, such as pongs; the caller ends the stream."""
         return b"".join(self._protocol.data_to_send())

@@ -58,9 +58,7 @@ class Executions:
         }
 
     def start_next(self, thing: str, request: Mapping[str, Any]) -> Found:
-        """StartNextPendingJobExecution: starts the next execution and returns it; `execution` is absent if there is
-        none.
-        """
+        """StartNextPendingJobExecution: starts the next one; the answer has no `execution` if there is none."""
         reported, minutes = details(request), step_minutes(request)
         with self._changing(thing):
             row = self._next(thing)

@@ -1,8 +1,8 @@
 """The services behind the reserved topics: passes publishes of devices and calls of commands to them.
 
-The broker asks this module about a `$aws` topic, and knows nothing else of jobs, streams and shadows. AWS sends the
-answer about a job to the device that asked, subscribed or not (Developer Guide, "Jobs device MQTT API operations"); the
-answer about a shadow goes to the subscribers of its topic, whoever asked.
+The broker asks this module about `$aws` topics, and otherwise knows nothing of jobs, streams and shadows. AWS sends
+answers about jobs to the device that asked, subscribed or not (Developer Guide, "Jobs device MQTT API operations"), and
+answers about shadows to all subscribers of their topics.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class IotServices:
         return SHADOW_REQUEST.fullmatch(topic) is not None
 
     def request(self, topic: str, payload: bytes) -> list[Answer]:
-        """Take what a device published on a reserved topic; return the answers for it alone."""
+        """Handle a publish of a device on a reserved topic; return the answers for that device alone."""
         if (found := SHADOW_REQUEST.fullmatch(topic)) is not None:
             self._shadow_topics.request(found, payload)
             return []

@@ -1,6 +1,6 @@
 """The tables of jobs, streams, Things and shadows, in one SQLite file of the state folder.
 
-Triggers count a job's executions by status, and the shadows, so that nothing ever has to count them.
+Triggers count a job's executions by status, and the shadows, so that no query has to.
 """
 
 from __future__ import annotations
