@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +39,12 @@ class Command:
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
     more: threading.Condition = field(default_factory=threading.Condition)
+
+    def end(self) -> None:
+        """Stop it as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait(WAIT_S)
 
     def read(self) -> None:
         assert self.process.stdout is not None
@@ -74,9 +81,7 @@ def start() -> Iterator[Start]:
             reader.start()
 
             def end() -> None:
-                if process.poll() is None:
-                    process.send_signal(2)
-                process.wait(WAIT_S)
+                command.end()
                 reader.join()
                 assert process.stdout is not None
                 process.stdout.close()

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mqtt443_tools.localcore.control.control_client import ControlClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -81,6 +82,44 @@ def test_actions_need_the_origin_of_the_page(endpoint: Endpoint) -> None:
     assert json.loads(request(endpoint, "/api/devices", cookie=key)[1]) == []
     assert request(endpoint, "/api/device", "POST", add, cookie=key, origin=endpoint.origin)[0] == 200
     assert [each["client_id"] for each in json.loads(request(endpoint, "/api/devices", cookie=key)[1])] == ["garden"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/fault", {"client_id": "garden", "fault": "drop", "on": True}),
+        ("/api/publish", {"topic": "a", "payload": "", "qos": 0, "retain": True}),
+        ("/api/command", {"client_id": "garden", "command": "restart", "arguments": {}}),
+    ],
+)
+def test_nothing_can_be_done_without_token_origin_and_host(endpoint: Endpoint, path: str, body: object) -> None:
+    key, ours = cookie(endpoint), endpoint.origin
+    token = endpoint.link.partition("?")[2]
+    for headers in (
+        {"origin": ours},
+        {"origin": ours, "cookie": key[:-1]},
+        {"origin": OTHER, "cookie": key},
+        {"origin": "null", "cookie": key},
+        {"cookie": key},
+        {"origin": ours, "cookie": key, "sec_fetch_site": "cross-site"},
+        {"origin": ours, "cookie": key, "host": "evil.example"},
+        {"origin": "http://evil.example", "cookie": key, "host": "evil.example"},
+    ):
+        assert request(endpoint, path, "POST", body, **headers)[0] in {400, 403}, headers
+    assert request(endpoint, f"{path}?{token}", "POST", body, origin=ours)[0] == 403, "a link opens the page alone"
+    with ControlClient(endpoint.state) as control:
+        assert control.faults() == []
+
+
+def test_fault_is_switched_with_token_origin_and_host(endpoint: Endpoint) -> None:
+    key = {"cookie": cookie(endpoint), "origin": endpoint.origin}
+    for on, expected in ((True, ["drop"]), (False, [])):
+        body = {"client_id": "garden", "fault": "drop", "on": on}
+        assert request(endpoint, "/api/fault", "POST", body, **key)[0] == 200
+        with ControlClient(endpoint.state) as control:
+            assert [each["fault"] for each in control.faults()] == expected
+    for broken in ({"client_id": "a", "fault": "melt", "on": True}, {"client_id": 1, "fault": "drop", "on": True}):
+        assert request(endpoint, "/api/fault", "POST", broken, **key)[0] == 400
 
 
 def test_live_connection_needs_cookie_and_origin(endpoint: Endpoint) -> None:

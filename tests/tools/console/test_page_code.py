@@ -1,14 +1,18 @@
 """The page's modules: types, lint, unit tests, and the files of uPlot as npm has them."""
 
+import ast
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from mqtt443_tools.support.paths import ROOT
 
 PAGE = ROOT / "tools/mqtt443_tools/console/page"
 MODULES = PAGE / "node_modules"
+REASON = re.compile(r"[A-Z]+(_[A-Z]+)+|THROTTLED")
 NEEDS = "run npm ci in tools/mqtt443_tools/console/page"
 
 
@@ -51,3 +55,34 @@ def test_page_refers_to_nothing_elsewhere() -> None:
         for each in ours:
             content = content.replace(each, "")
         assert "://" not in content, path
+
+
+def test_every_reason_that_the_endpoint_gives_has_an_advice() -> None:
+    advice = (PAGE / "js" / "advice.js").read_text()
+    known = set(re.findall(r"^  ([A-Z_]+): \"", advice, re.MULTILINE))
+    assert reasons() - known == set()
+
+
+def reasons() -> set[str]:
+    """Return the reasons of events that are no success, as the endpoint's code names them."""
+    found: set[str] = set()
+    for folder in ("front", "mqtt", "auth", "control"):
+        for path in (ROOT / "tools/mqtt443_tools/localcore" / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                found |= set(_constants(node))
+    assert {"SUBSCRIBE_REFUSED", "TLS_ERROR", "MESSAGE_EXPIRED", "CONNECT_TIMEOUT"} <= found
+    return found - {"CLIENT_INITIATED_DISCONNECT", "CONNECTED", "HTTP_PUBLISH"}
+
+
+def _constants(node: ast.AST) -> Iterator[str]:
+    """Yield the words in capitals among the arguments of a call, or in a tuple that is returned."""
+    match node:
+        case ast.Call(args=values, keywords=named):
+            values = [*values, *(each.value for each in named)]
+        case ast.Return(value=ast.Tuple(elts=values)):
+            pass
+        case _:
+            return
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and REASON.fullmatch(value.value):
+            yield value.value

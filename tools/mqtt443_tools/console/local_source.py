@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ class LocalSource:
 
     def __init__(self, state: Path) -> None:
         self.title = "localcore"
-        self.options = "" if state == STATE else f"--state {state}"
+        self.options = "" if state == STATE else shlex.join(["--state", str(state)])
         self.backend = LocalBackend(state)
         self._state = state
 

@@ -105,6 +105,7 @@ class Web:
     def _snapshot(self) -> dict[str, Any]:
         return {
             "title": self._source.title,
+            "options": self._source.options,
             "fault_meanings": self._source.fault_meanings,
             "last": self._history.last_of_each_client(),
             "messages": self._history.messages(limit=SNAPSHOT_MESSAGES),

@@ -1,29 +1,9 @@
-/** Why a client was refused, and what to do about it, from an event of the endpoint and the authorizer's log line. */
+/** Why a client was refused, and how its connection came about, from an event of the endpoint and the authorizer's log line. */
+
+import { adviceFor } from "./advice.js";
+import { endpoint } from "./endpoint.js";
 
 /** @typedef {import("./format.js").EndpointEvent} EndpointEvent */
-
-/** What the authorizer logs as its reason, and the cure; CLIENT_ID stands for the device's. */
-const BY_LOGIN = /** @type {Record<string, string>} */ ({
-  "unknown user name": "Correct username in config.json, or run: mqtt443 device add CLIENT_ID --out config.json",
-  "wrong password": "Rotate the password on the device's card and copy it into config.json, or run: mqtt443 device rotate CLIENT_ID --out config.json",
-  "the device is disabled": "Enable the device on its card, or run: mqtt443 device enable CLIENT_ID",
-  "the client id is not that of the user name": "Set client_id in config.json to the one that is registered with this user name.",
-});
-
-/** AWS's reason, and the cure. */
-const BY_REASON = /** @type {Record<string, string>} */ ({
-  AUTHORIZATION_FAILURE: "Allow iot:Connect on the client id in the policy template.",
-  AUTH_ERROR: "Publish to a topic that the policy allows, or register the device with it: mqtt443 device add CLIENT_ID --publish TOPIC",
-  NOT_AUTHENTICATED: "Compare user name, password and client id in config.json with: mqtt443 device list",
-  NO_ALPN: "Set transport to alpn, wss or auto in config.json.",
-  SNI_MISUSED: "Set endpoint in config.json to the name that `mqtt443 local` shows.",
-  THROTTLED: "Connect less often; a board backs off by itself.",
-  DUPLICATE_CLIENTID: "Give each device a client id of its own: two use this one.",
-  MQTT_KEEP_ALIVE_TIMEOUT: "The device was silent for 1.5 keep alives: look at its power and its network.",
-  FAULT_INJECTED: "This fault was switched on here. Switch it off on the device's card, or run: mqtt443 local fault CLIENT_ID --off",
-  CONNECTION_LOST: "The device's connection broke; it connects again by itself.",
-  API_INITIATED_DISCONNECT: "Somebody ended the connection from the console or with a command; the device connects again.",
-});
 
 /**
  * The reason in words.
@@ -39,10 +19,7 @@ export function cause(event) {
  * @param {EndpointEvent} event
  */
 export function cure(event) {
-  if (event.outcome === "accepted") return "";
-  const said = event.outcome === "refused" ? event.login?.reason : undefined;
-  const advice = (typeof said === "string" && BY_LOGIN[said]) || BY_REASON[event.reason] || "";
-  return advice.replaceAll("CLIENT_ID", () => event.client_id ?? "CLIENT_ID");
+  return adviceFor(event, endpoint.options);
 }
 
 /**

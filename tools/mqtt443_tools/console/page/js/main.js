@@ -5,6 +5,7 @@ import * as eventsView from "./events.js";
 import { drawFaults, take } from "./device.js";
 import * as devicesView from "./devices.js";
 import { byId } from "./dom.js";
+import { endpoint } from "./endpoint.js";
 import { visible } from "./format.js";
 import * as messagesView from "./messages.js";
 import { addEvent, addMessage, devices, endHistory, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
@@ -46,6 +47,7 @@ function receive(batch, isFirst) {
     reset();
     devicesView.clear();
     byId("source").textContent = visible(batch.title);
+    endpoint.options = visible(batch.options);
     faultMeanings.clear();
     for (const [name, meaning] of Object.entries(batch.fault_meanings)) faultMeanings.set(name, String(meaning));
     for (const message of batch.last) noteReadings(message);

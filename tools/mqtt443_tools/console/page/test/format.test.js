@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cause, cure, statement, steps } from "../js/causes.js";
 import { base64Of, csv, matches, readings, shownPayload, visible } from "../js/format.js";
 
 const message = (payload, topic = "telemetry/a") => ({ topic, payload: base64Of(payload), qos: 1, retain: false, client_id: "a", received_at: 0 });
@@ -30,32 +29,4 @@ test("readings are objects only", () => {
 
 test("a spreadsheet takes no cell for a formula", () => {
   assert.match(csv([message("=1+1")]), /"'=1\+1"/);
-});
-
-const refused = (reason, detail, login = null) =>
-  ({ time: 0, outcome: "refused", reason, detail, client_id: "a", source: "", connection_id: "", login });
-
-test("a wrong password is named, with the cure in the device's own name", () => {
-  const event = refused("NOT_AUTHENTICATED", "no", { reason: "wrong password" });
-  assert.equal(cause(event), "NOT_AUTHENTICATED: wrong password");
-  assert.match(cure(event), /mqtt443 device rotate a /);
-});
-
-test("a missing statement can be pasted into the template", () => {
-  const detail = "no statement allows iot:Publish on arn:aws:iot:eu-west-1:1:topic/x";
-  assert.deepEqual(JSON.parse(statement(refused("AUTH_ERROR", detail))), { Effect: "Allow", Action: "iot:Publish", Resource: "<arn>:topic/x" });
-  assert.equal(statement(refused("THROTTLED", "too many")), null);
-});
-
-test("a missing statement holds for every device: its own client id becomes the placeholder", () => {
-  const detail = "no statement allows iot:Subscribe on arn:aws:iot:eu-west-1:1:topicfilter/commands/a/+; statement 2 does not apply";
-  assert.equal(JSON.parse(statement(refused("AUTH_ERROR", detail))).Resource, "<arn>:topicfilter/commands/<client_id>/+");
-});
-
-test("the way of a connection is told in its order, as far as it is known", () => {
-  const facts = { sni: "localhost", alpn: "mqtt", tls: "TLSv1.3", cipher: "C", authorizer: "mqtt443", event: { protocols: ["tls"] }, answer: "no" };
-  const names = steps({ ...refused("NOT_AUTHENTICATED", "no"), facts }).map(({ name }) => name);
-  assert.deepEqual(names, ["Connection", "TLS", "SNI", "ALPN", "Authorizer", "Event to the authorizer, without secrets", "Answer of the authorizer", "Answer of the endpoint"]);
-  assert.deepEqual(steps(refused("TLS_ERROR", "no")).map(({ name }) => name), ["Connection", "Answer of the endpoint"]);
-  assert.equal(steps({ ...refused("SNI_MISUSED", "no"), facts: { sni: null } }).find(({ name }) => name === "SNI")?.text, "none");
 });

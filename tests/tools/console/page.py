@@ -1,0 +1,55 @@
+"""The page as a test sees it: waits, cards, clicks, and what the browser complains about."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mqtt443_tools.support.paths import ROOT
+
+from tests.tools.console.conftest import WAIT_S
+
+pytest.importorskip("selenium", reason="needs selenium (the extra test)")
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+PICTURES = "MQTT443_PICTURES"
+"""Names the folder that gets the pictures of the documentation: MQTT443_PICTURES=docs."""
+
+
+def until(browser: Any, condition: Callable[[], Any], wanted: str) -> Any:
+    return WebDriverWait(browser, WAIT_S).until(lambda _: condition(), f"{wanted}; the page shows: {shown(browser)}")
+
+
+def shown(browser: Any) -> str:
+    return str(browser.find_element(By.TAG_NAME, "body").text)
+
+
+def card(browser: Any, client_id: str) -> str:
+    script = """return [...document.querySelectorAll('.card')]
+        .find(card => card.querySelector('.name').textContent === arguments[0])?.textContent ?? ''"""
+    return str(browser.execute_script(script, client_id))
+
+
+def chips(browser: Any, client_id: str) -> list[str]:
+    script = """return [...document.querySelectorAll('.card')]
+        .filter(card => card.querySelector('.name').textContent === arguments[0])
+        .flatMap(card => [...card.querySelectorAll('.chip')].map(chip => chip.textContent))"""
+    return list(browser.execute_script(script, client_id))
+
+
+def click(browser: Any, selector: str) -> None:
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, selector), selector)
+    browser.find_element(By.CSS_SELECTOR, selector).click()
+
+
+def problems(browser: Any) -> list[str]:
+    """Return what the browser complained about: scripts that failed, what the Content-Security-Policy stopped."""
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def take_picture(browser: Any, name: str) -> None:
+    if folder := os.environ.get(PICTURES):
+        browser.execute_script("document.querySelector('dialog').scrollTop = 0; document.activeElement.blur()")
+        browser.save_screenshot(str(ROOT / folder / name))

@@ -1,0 +1,123 @@
+"""Devices in a real browser, beside a real endpoint and real board processes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mqtt443 import __version__
+
+from tests.tools.console.conftest import Endpoint, Start, add_device, update
+
+pytest.importorskip("selenium", reason="needs selenium (the extra test)")
+
+from selenium.webdriver.common.by import By
+
+from tests.tools.console.page import card, chips, click, problems, shown, take_picture, until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+SENSORS = """
+import math, time
+def read():
+    t = time.time() / 4
+    return {"temperature_c": round(21 + 2 * math.sin(t), 2), "humidity_percent": round(48 + 5 * math.cos(t / 2), 1)}
+"""
+
+
+def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    (config.parent / "sensors.py").write_text(SENSORS)
+    add_device(endpoint, "kitchen", config)
+    garden = tmp_path / "garden" / "config.json"
+    garden.parent.mkdir()
+    (garden.parent / "sensors.py").write_text(SENSORS)
+    add_device(endpoint, "garden", garden)
+    start("board", "--config", str(garden))
+    browser.get(endpoint.link)
+    until(browser, lambda: browser.current_url == f"{endpoint.origin}/", "the token leaves the address bar")
+    board = start("board", "--config", str(config))
+
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".card polyline"), "a sparkline")
+
+    click(browser, "[data-device=kitchen]")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")
+    points = "return document.querySelectorAll('dialog .row').length"
+    until(browser, lambda: browser.execute_script(points) >= 3, "the chart's messages go on")
+    browser.find_element(By.ID, "command").send_keys("report")
+    click(browser, "#send")
+    until(browser, lambda: "{" in browser.find_element(By.ID, "answer").text, "the board's answer")
+    assert '"interval_s": 1' in browser.find_element(By.ID, "answer").text
+    until(browser, lambda: browser.execute_script(points) >= 5, "the chart moves on")
+    until(browser, lambda: f"mqtt443 {__version__}" in chips(browser, "kitchen"), "the version that the report names")
+    take_picture(browser, "console-device.png")
+
+    click(browser, "[data-action=disable]")
+    click(browser, "#confirm")
+    until(browser, lambda: "the device is disabled" in card(browser, "kitchen"), "why it is refused")
+    assert "mqtt443 device enable kitchen" in card(browser, "kitchen")
+    click(browser, "[data-device=kitchen]")
+    click(browser, "[data-action=enable]")
+    until(browser, lambda: "disabled" not in chips(browser, "kitchen"), "it is enabled")
+
+    board.end()
+    update(config, password="not the password")
+    start("board", "--config", str(config))
+    until(browser, lambda: "wrong password" in card(browser, "kitchen"), "a wrong password is explained")
+    click(browser, "#tab-events")
+    until(browser, lambda: "NOT_AUTHENTICATED: wrong password" in shown(browser), "the event")
+    click(browser, "#events summary")
+    steps = shown(browser)
+    for step in ("TLS: TLSv1.", "SNI: localhost", "ALPN: mqtt", "Authorizer: mqtt443", '"password": "(16 bytes)"'):
+        assert step in steps
+    assert "Answer of the authorizer: refuse: wrong password" in steps
+    assert "not the password" not in steps
+    click(browser, "#tab-devices")
+    take_picture(browser, "console.png")
+    assert problems(browser) == []
+
+
+def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    add_device(endpoint, "kitchen", config)
+    update(config, topic="telemetry/another")
+    browser.get(endpoint.link)
+    start("board", "--config", str(config))
+    until(browser, lambda: "AUTH_ERROR" in card(browser, "kitchen"), "the refused publish")
+    click(browser, "#tab-events")
+    click(browser, "#events summary")
+    until(browser, lambda: "iot:Publish" in shown(browser), "the statement")
+    statement = json.loads(browser.find_element(By.CSS_SELECTOR, "#events pre[data-step^=Missing]").text)
+    assert statement["Action"] == "iot:Publish"
+    assert statement["Resource"] == "<arn>:topic/telemetry/another"
+    assert "statement 1 allows iot:Connect" in shown(browser), "the policy at CONNECT"
+
+
+def test_device_is_added_and_its_config_downloaded(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#devices .primary")
+    browser.find_element(By.ID, "new-client-id").send_keys("garden")
+    click(browser, "dialog form .primary")
+    click(browser, "#download-config")
+    downloaded = tmp_path / "downloads" / "config.json"
+    until(browser, downloaded.exists, "the download")
+    config = json.loads(downloaded.read_text())
+    assert (config["client_id"], config["port"]) == ("garden", endpoint.port)
+    assert browser.find_element(By.ID, "password").text == config["password"]
+    folder = tmp_path / "garden"
+    folder.mkdir()
+    (folder / config["ca"]).write_bytes((endpoint.state / "ca.pem").read_bytes())
+    (folder / "config.json").write_text(json.dumps(config | {"interval_s": 1}))
+    start("board", "--config", str(folder / "config.json"))
+    browser.find_element(By.CSS_SELECTOR, "dialog .close").click()
+    until(browser, lambda: "online" in card(browser, "garden"), "garden is online")
