@@ -1,4 +1,4 @@
-"""`python -m mqtt443_tools.console`: how `mqtt443 local` starts its console, in a process of its own."""
+"""`python -m mqtt443_tools.console`: the console of `mqtt443 local`, which starts it in a separate process."""
 
 import argparse
 from pathlib import Path

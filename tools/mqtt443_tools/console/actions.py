@@ -1,4 +1,4 @@
-"""What a person can do to devices from the page; the same calls as `mqtt443 device`."""
+"""The actions on devices that the page offers; they make the same calls as `mqtt443 device`."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def change(source: Source, action: str, client_id: str, *, now: float) -> dict[s
         now: Unix seconds.
 
     Returns:
-        For add and rotate the `config` of the device with its new password, and with add also the `ca` as PEM; else
-        an empty object.
+        For add and rotate, the `config` of the device with its new password; for add, also the `ca` as PEM; else an
+        empty object.
 
     Raises:
         UsageError: there is no such action.

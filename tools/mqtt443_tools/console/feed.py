@@ -1,7 +1,7 @@
-"""Carries what the source says to the pages that are open.
+"""Passes messages, events and state from the source to the open pages.
 
-Every queue has a bound: what a page does not take is discarded and counted, and a page gets the next batch only when it
-has confirmed the one before. So a slow or sleeping tab costs the endpoint nothing, and the console almost nothing.
+Every queue has a bound: messages beyond it are discarded and counted, and a page gets the next batch only after it has
+confirmed the previous one. So a slow or sleeping tab costs the endpoint nothing, and the console almost nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_EVENTS = 500
 
 
 class Page:
-    """What waits for one open page."""
+    """The queue of one open page."""
 
     def __init__(self) -> None:
         self.news = asyncio.Event()
@@ -38,7 +38,7 @@ class Page:
         self._events: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)
 
     def add(self, messages: list[Message], dropped: int) -> None:
-        """Let messages wait; the oldest make way, and are counted."""
+        """Queue messages; if there are too many, the oldest are discarded and counted."""
         self._dropped += dropped
         for message in messages:
             self._messages.append(message)
@@ -49,13 +49,13 @@ class Page:
         self.news.set()
 
     def tell(self, state: dict[str, Any], events: list[dict[str, Any]]) -> None:
-        """Let the newest state and events wait."""
+        """Queue the newest state and events."""
         self._state |= state
         self._events.extend(events)
         self.news.set()
 
     def batch(self) -> dict[str, Any]:
-        """Return everything that waits, and begin anew."""
+        """Return everything in the queue, and empty it."""
         self.news.clear()
         batch = {
             "messages": list(self._messages),
@@ -71,11 +71,11 @@ class Page:
 
 
 class Feed:
-    """Reads a source in a thread, and hands what comes to the pages.
+    """Reads a source in a thread, and passes on what it yields to the pages.
 
     Args:
         source: what to read.
-        known: events that pages know from the history.
+        known: events that pages get from the history.
     """
 
     def __init__(self, source: Source, known: Sequence[dict[str, Any]] = ()) -> None:
@@ -90,7 +90,7 @@ class Feed:
 
     @contextlib.contextmanager
     def page(self) -> Any:
-        """Yield a page that gets what comes from now on."""
+        """Yield the queue of a new page, which fills from now on."""
         page = Page()
         page.tell(self._state, [])
         self._pages.add(page)
@@ -100,7 +100,7 @@ class Feed:
             self._pages.discard(page)
 
     async def run(self) -> None:
-        """Carry until cancelled."""
+        """Read and pass on until cancelled."""
         threading.Thread(target=self._read, daemon=True).start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._flush())
@@ -108,7 +108,7 @@ class Feed:
 
     def _read(self) -> None:
         while True:
-            with contextlib.suppress(CommandError):  # _ask says what is wrong
+            with contextlib.suppress(CommandError):  # _ask reports the error
                 for message in self._source.watch():
                     with self._lock:
                         if "dropped" in message:

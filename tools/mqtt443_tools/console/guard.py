@@ -1,7 +1,7 @@
-"""Who may talk to the console: whoever has opened the link of this start, from a page of this origin, and nobody else.
+"""Access control of the console: only browsers that opened the link of this start, and only from pages of this origin.
 
-The link carries a token. Who opens it gets a cookie (HttpOnly, SameSite=Strict), which every later request needs. Host
-must be this server (DNS rebinding), and Origin, where a browser sends it, must be too (another site's page).
+The link carries a token. Opening it sets a cookie (HttpOnly, SameSite=Strict), which every later request needs. Host
+must name this server (against DNS rebinding), and so must Origin, if the browser sends it (against other sites' pages).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Access:
         self.link = f"http://{self.hosts[0]}/?token={self.token}"
 
     def refusal(self, scope: Scope) -> str | None:
-        """Return why a request is refused, None if it is not."""
+        """Return why a request is refused, None if it is allowed."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host not in self.hosts:
@@ -57,7 +57,7 @@ class Access:
         return hmac.compare_digest(given.encode(), self.token.encode())
 
     def set_cookie(self) -> str:
-        """Return the header that gives the cookie."""
+        """Return the header that sets the cookie."""
         return f"{self._cookie_name}={self._cookie}; HttpOnly; SameSite=Strict; Path=/"
 
     def _has_cookie(self, headers: Headers) -> bool:
@@ -69,7 +69,7 @@ class Access:
 
 
 class Guard:
-    """ASGI middleware that refuses what Access refuses, and says in every answer what the page may do."""
+    """ASGI middleware that enforces Access, and adds the security headers to every answer."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app

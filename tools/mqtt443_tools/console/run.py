@@ -49,7 +49,7 @@ def run_local(state: Path, *, port: int, until_stdin_ends: bool = False) -> None
 async def _serve(web: Web, access: Access, listener: socket.socket, *, until_stdin_ends: bool) -> None:
     config = uvicorn.Config(
         web.app,
-        log_level="critical",  # an access log would hold the token
+        log_level="critical",  # an access log would contain the token
         access_log=False,
         ws="websockets-sansio",
         ws_max_size=1024,
@@ -64,7 +64,7 @@ async def _serve(web: Web, access: Access, listener: socket.socket, *, until_std
         server.should_exit = True
 
     if until_stdin_ends:
-        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C ends the parent, and so standard input
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C ends the parent, which closes standard input
 
         def wait_for_parent() -> None:
             sys.stdin.buffer.read()
@@ -75,4 +75,4 @@ async def _serve(web: Web, access: Access, listener: socket.socket, *, until_std
         loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_signal_handler(signal.SIGTERM, stop)
     print(f"console: {access.link}", file=sys.stderr, flush=True)
-    await server._serve([listener])  # serve() would take the signals for itself
+    await server._serve([listener])  # serve() would install its own signal handlers

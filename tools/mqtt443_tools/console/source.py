@@ -1,4 +1,4 @@
-"""What the console shows and changes, behind one interface. `feed.py` calls it from threads, as every method blocks."""
+"""The endpoint behind the console, as one interface. `feed.py` calls it from threads, because every method blocks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class Status:
-    """What an endpoint says about itself.
+    """The state that an endpoint reports.
 
     Attributes:
-        online: client ids that are connected.
-        events: the last ones, oldest first, with the fields of localcore's `Event`.
+        online: the connected client ids.
+        events: the last events, oldest first, with the fields of localcore's `Event`.
         logins: the last log lines of the authorizer as objects, oldest first.
-        faults: those that are on, as localcore's `Faults.listed`; None if the endpoint has none to inject.
+        faults: those that are on, in the form of localcore's `Faults.listed`; None if the endpoint cannot inject any.
     """
 
     online: Sequence[str]
@@ -37,27 +37,27 @@ class Source(Protocol):
     """Names the endpoint on the page."""
 
     options: str
-    """Options that lead `mqtt443 device` to it, such as "--state DIR"."""
+    """Options that make `mqtt443 device` use it, such as "--state DIR"."""
 
     @property
     def backend(self) -> DeviceBackend:
         """Its registered devices."""
 
     def watch(self) -> Iterator[Message]:
-        """Yield every message and `{"dropped": N}`, until the endpoint ends."""
+        """Yield every message and `{"dropped": N}`, until the endpoint stops."""
 
     def status(self) -> Status:
-        """Return what the endpoint says about itself."""
+        """Return the endpoint's state."""
 
     @property
     def fault_meanings(self) -> dict[str, str]:
-        """The faults that can be switched on and what each does; empty if the endpoint has none to inject."""
+        """The faults that can be switched on, with descriptions; empty if the endpoint cannot inject any."""
 
     def switch_fault(self, client_id: str | None, fault: str | None, *, on: bool) -> None:
         """Switch a fault; see ControlClient.switch_fault."""
 
     def seen(self) -> Mapping[str, Seen]:
-        """Return what is known of devices from earlier, by client id."""
+        """Return when devices were seen before, by client id."""
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """Publish a message."""

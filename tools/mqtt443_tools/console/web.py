@@ -43,10 +43,10 @@ class Web:
     """The application.
 
     Args:
-        source: what it shows and changes.
-        feed: what comes from it.
-        history: what came before.
-        access: who may talk to it.
+        source: the endpoint.
+        feed: its live messages and events.
+        history: its past messages and events.
+        access: decides which requests are allowed.
     """
 
     def __init__(self, source: Source, feed: Feed, history: History, access: Access) -> None:
@@ -84,7 +84,7 @@ class Web:
         return FileResponse(PAGE / "index.html")
 
     async def _live(self, socket: WebSocket) -> None:
-        """Send the past, then batch after batch, each once the one before is confirmed."""
+        """Send the history, then batch after batch, each after the previous one was confirmed."""
         if self._pages >= MAX_PAGES:
             await socket.close(1013, "too many pages are open")
             return
@@ -153,7 +153,7 @@ class Web:
 
 
 async def _listen(socket: WebSocket, confirmed: asyncio.Event) -> None:
-    """Note what the page confirms. Raises WebSocketDisconnect when it is closed, also while nothing is sent."""
+    """Note the page's confirmations. Raises WebSocketDisconnect when it is closed, even if nothing is being sent."""
     while True:
         await socket.receive_text()
         confirmed.set()

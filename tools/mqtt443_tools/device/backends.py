@@ -1,4 +1,4 @@
-"""Where `mqtt443 device` works: the state folder of the local endpoint, or a stack in AWS, behind one interface."""
+"""One interface to the places where devices are registered: the local endpoint's state folder, or a stack in AWS."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,20 @@ class DeviceBackend(Protocol):
     """A place where devices are registered; every method may raise CommandError or AuthorizerError."""
 
     if_still_connected: str
-    """What to do about a connection that may still be up."""
+    """What to do about a connection that may still be open."""
 
     @property
     def store(self) -> CredentialStore:
         """The registered devices."""
 
     def template(self) -> Template:
-        """Return the policy template that devices get here."""
+        """Return the policy template for its devices."""
 
     def address(self) -> tuple[str, int]:
         """Return the host and port that a device connects to."""
 
     def config(self) -> dict[str, object]:
-        """Return the keys of config.json that lead a device here, except `ca`."""
+        """Return the keys of config.json with which a device connects here, except `ca`."""
 
     def write_ca(self, config: Path) -> str:
         """Write the CA file that a device needs beside its config file; return the value of the key `ca`."""
@@ -46,10 +46,10 @@ class DeviceBackend(Protocol):
         """End a device's live connection; return whether there was one."""
 
     def activity(self, client_ids: Sequence[str]) -> Mapping[str, Activity]:
-        """Return what is known of devices; one that is missing was never seen."""
+        """Return when devices were last seen; a missing device was never seen."""
 
     def password_uses(self, client_id: str) -> str | None:
-        """Say when each of a device's two passwords was last used; None if it has one, or if there is no log."""
+        """Return when each of a device's two passwords was last used; None if it has one, or if there is no log."""
 
 
 class LocalBackend:
@@ -67,7 +67,7 @@ class LocalBackend:
         return Template.load(policy_path(os.environ))
 
     def address(self) -> tuple[str, int]:
-        """See DeviceBackend: where the endpoint listened last."""
+        """See DeviceBackend: the last address of the endpoint."""
         from mqtt443_tools.localcore.endpoint_file import known_endpoint  # noqa: PLC0415
 
         known = known_endpoint(self._state)
@@ -91,7 +91,7 @@ class LocalBackend:
         return disconnect_live(self._state, client_id)
 
     def activity(self, client_ids: Sequence[str]) -> Mapping[str, Activity]:
-        """See DeviceBackend: what the endpoint saw; no device is online if it does not run."""
+        """See DeviceBackend: from the endpoint's list; no device is online if it does not run."""
         from mqtt443_tools.localcore.control.control_client import ControlClient, NotRunning  # noqa: PLC0415
         from mqtt443_tools.localcore.seen_clients import last_seen  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What in a valid config.json keeps a real board offline, said before it is sent: the validator cannot know these."""
+"""Warns of settings in a valid config.json that keep a real board offline, which the validator cannot know."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ def advise(
     region: str | None = None,
     profile: str | None = None,
 ) -> list[str]:
-    """Return a line for everything that cannot work, each with the next step.
+    """Return a line with the next step for each setting that cannot work.
 
     Args:
         config: the keys of a valid config.json.
@@ -49,7 +49,7 @@ def advise(
 
 
 def _alone(config: Mapping[str, object]) -> Iterator[str]:
-    """Yield what the config itself shows."""
+    """Yield what is wrong with the config by itself."""
     wifi = config.get("wifi")
     if wifi is None:
         yield 'no wifi: a real board with Wi-Fi stays offline; add "wifi": {"ssid": "NAME", "password": "PASSWORD"}'
@@ -64,7 +64,7 @@ def _alone(config: Mapping[str, object]) -> Iterator[str]:
 
 
 def _against(config: Mapping[str, object], backend: DeviceBackend, path: Path, name: str, option: str) -> Iterator[str]:
-    """Yield what does not agree with the place that the device is registered at."""
+    """Yield what contradicts the device's registration."""
     with reported():
         actual = backend.address()
         found = backend.store.by_client_id(str(config.get("client_id")))

@@ -1,4 +1,4 @@
-"""`mqtt443 device`: a thin command over registration.py; backends.py says where devices are kept."""
+"""`mqtt443 device`: a thin command over registration.py; backends.py knows where devices are kept."""
 
 import json
 import time
@@ -164,7 +164,7 @@ def list_devices(
 
 
 def _row(device: Device, activity: Activity) -> dict[str, object]:
-    """Return what is shown of a device, None is unknown."""
+    """Return the fields of a device to show; None is unknown."""
     return {
         "client_id": device.client_id,
         "username": device.username,
@@ -213,7 +213,7 @@ def rotate(
         read_config(out)
     chosen = None if drop_old else read_password(password)
     with reported():
-        if uses := backend.password_uses(client_id):  # before the old one ends
+        if uses := backend.password_uses(client_id):  # before the old password is gone
             typer.echo(uses, err=True)
         if drop_old:
             registration.drop_old(backend.store, client_id)

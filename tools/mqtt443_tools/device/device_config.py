@@ -23,7 +23,7 @@ def add_with_config(
     overrides: Mapping[str, object] | None = None,
     ca: Path | None = None,
 ) -> Added:
-    """Register a device, and write what it needs into its config.json; other keys there stay.
+    """Register a device, and write its keys into config.json; other keys there are kept.
 
     Args:
         backend: where it is registered.
@@ -34,13 +34,13 @@ def add_with_config(
         password: a chosen one; generated if not given.
         publish: topics of its own.
         subscribe: topic filters of its own.
-        overrides: keys that win over the backend's.
+        overrides: keys that override the backend's.
         ca: its CA file; the backend's if not given.
 
     Raises:
         CommandError: it cannot be registered, or the file cannot be written; then it is not registered.
     """
-    read_config(out)  # a file that cannot be merged is found before the password exists
+    read_config(out)  # a file that cannot be merged must fail before the password exists
     with reported():
         config = backend.config() | dict(overrides or {})
         added = registration.add_device(
@@ -58,16 +58,16 @@ def add_with_config(
         update_config(out, {**config, **credentials(added)})
     except BaseException:  # Ctrl-C too
         with reported():
-            registration.remove(backend.store, client_id)  # its password is lost
+            registration.remove(backend.store, client_id)  # because its password is lost
         raise
     return added
 
 
 def rotate_with_config(backend: DeviceBackend, client_id: str, out: Path, *, now: float) -> Added:
-    """Give a registered device a new password, and write what it needs into its config.json; other keys there stay.
+    """Give a registered device a new password, and write its keys into config.json; other keys there are kept.
 
     Raises:
-        CommandError: it cannot be done; then the old password stays the newest one.
+        CommandError: it failed, and the old password remains the newest one.
     """
     read_config(out)
     with reported():

@@ -1,4 +1,4 @@
-"""What `mqtt443 device` asks and says, and the exit codes of what can go wrong."""
+"""The questions, output and exit codes of `mqtt443 device`."""
 
 import json
 import sys
@@ -26,14 +26,14 @@ def read_password(given: str | None) -> str | None:
     try:
         line = sys.stdin.buffer.readline(
             MAX_PASSWORD_BYTES + len(BYTE_ORDER_MARK) + 2
-        )  # whatever the terminal's encoding
+        )  # regardless of the terminal's encoding
         return line.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n").removesuffix(b"\r").decode()
     except UnicodeDecodeError:
         raise UsageError("the password on standard input is not UTF-8") from None
 
 
 def credentials(added: Added) -> dict[str, object]:
-    """Return the keys of config.json that a device logs in with."""
+    """Return the keys of config.json for a device's login."""
     return {"client_id": added.device.client_id, "username": added.device.username, "password": added.password}
 
 
@@ -46,7 +46,7 @@ def show_secret(
     is_chosen: bool,
     as_json: bool,
 ) -> None:
-    """Say what was done, and show a password or token only if it was generated and is written nowhere else."""
+    """Print what was done; show a password or token only if it was generated and is written nowhere else."""
     shown = credentials(added)
     if is_chosen or out is not None:
         del shown["password"]
@@ -78,11 +78,11 @@ def undone_unless_delivered(undo: Callable[[], object], consequence: str, *, is_
 
     Args:
         undo: takes the registration back.
-        consequence: what is true afterwards, for the message.
+        consequence: the state afterwards, for the message.
         is_delivered: a file holds the password already; then nothing is undone.
 
     Raises:
-        CommandError: standard output does not take the password; whatever else the block raises.
+        CommandError: standard output cannot be written; the block's other errors are raised as they are.
     """
     if is_delivered:
         yield
@@ -101,12 +101,12 @@ def undone_unless_delivered(undo: Callable[[], object], consequence: str, *, is_
 
 
 def minute(unix_s: int) -> str:
-    """Return a time for people, in UTC."""
+    """Return a readable time in UTC."""
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def disconnect(backend: DeviceBackend, client_id: str, done: str, *, as_json: bool) -> None:
-    """End the device's live connection, and say what was done."""
+    """Close the device's live connection, and print what was done."""
     try:
         was_connected = backend.disconnect(client_id)
     except CommandError as error:

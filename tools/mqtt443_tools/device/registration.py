@@ -1,6 +1,6 @@
 """Registers devices and changes them: the library under `mqtt443 device`.
 
-It makes passwords and decides how they are stored. The store keeps the devices (mqtt443_authorizer.store), and
+It generates passwords and decides how they are stored. mqtt443_authorizer.store keeps the devices, and
 mqtt443_authorizer.device checks names and topics.
 """
 
@@ -59,7 +59,7 @@ def add_device(
         store: where the devices are kept.
         client_id: the device's.
         username: the client id if not given.
-        password: one that a person chose, stored with scrypt; if not given one is generated, stored as SHA-256.
+        password: a chosen one, stored with scrypt; if not given, one is generated and stored as SHA-256.
         publish: topics of its own, beside those of the policy template.
         subscribe: topic filters of its own.
         now: Unix seconds.
@@ -85,7 +85,7 @@ def add_devices(
     token: Callable[[int], str] = secrets.token_urlsafe,
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> list[Added]:
-    """Register devices: all of them or, if this raises, none.
+    """Register all of these devices or, if this raises, none.
 
     A generated password costs one SHA-256 (9 microseconds), a chosen one costs scrypt (about 50 ms): 10,000 devices
     with chosen passwords take minutes for that alone.
@@ -138,14 +138,14 @@ def rotate(
     token: Callable[[int], str] = secrets.token_urlsafe,
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> Added:
-    """Give a device a new secret; the newest one so far stays valid for a while, or until the next rotation.
+    """Give a device a new secret; the current one stays valid for a while, or until the next rotation.
 
     Args:
         store: where the devices are kept.
         client_id: the device's.
         password: see `add_device`.
         now: Unix seconds.
-        keep_s: seconds until the old secret ends by itself; `drop_old` ends it at once.
+        keep_s: seconds until the old secret expires; `drop_old` ends it at once.
         token: see `add_device`.
         random_bytes: see `add_device`.
 
@@ -179,7 +179,7 @@ def take_back(store: CredentialStore, rotated: Added) -> Device:
 
 
 def drop_old(store: CredentialStore, client_id: str) -> Device:
-    """End a rotation: only the newest secret stays.
+    """End a rotation: keep only the newest secret.
 
     Raises:
         StoreError: there is no such device (NotRegistered), or the store fails.
@@ -197,7 +197,7 @@ def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device
 
 
 def remove(store: CredentialStore, client_id: str) -> None:
-    """Forget a device.
+    """Delete a device.
 
     Raises:
         StoreError: there is no such device (NotRegistered), or the store fails.

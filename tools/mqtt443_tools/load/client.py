@@ -22,24 +22,24 @@ REFUSALS = {1: "MQTT level", 2: "client id", 3: "server unavailable", 4: "user n
 
 
 class Fleet(Protocol):
-    """What a client reports to."""
+    """The fleet, as its clients see it."""
 
     def acknowledged(self, client: LoadClient, began: float, tally: Tally) -> None:
         """Count a PUBACK in the tally of its publish, which was due at `began`, in monotonic seconds."""
 
     def arrived(self, sent: float) -> None:
-        """Take note of a message; `sent` is its time stamp in monotonic seconds."""
+        """Count a message; `sent` is its time stamp in monotonic seconds."""
 
     def lost(self, client: LoadClient, cause: str) -> None:
-        """Take note of a connection that ended by itself."""
+        """Count a connection that ended by itself."""
 
 
 class LoadClient:
     """A client.
 
     Args:
-        login: who it is.
-        fleet: is told what happens.
+        login: its credentials.
+        fleet: receives the results.
     """
 
     __slots__ = (
@@ -66,11 +66,11 @@ class LoadClient:
 
     @property
     def pending(self) -> int:
-        """How many publishes are not acknowledged."""
+        """How many publishes are unacknowledged."""
         return len(self._pending)
 
     async def connect(self, target: Target, context: ssl.SSLContext) -> str | None:
-        """Connect, and wait for CONNACK; return why it failed, None if it did not."""
+        """Connect, and wait for CONNACK; return why it failed, None on success."""
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
         self._buffer.clear()
@@ -83,13 +83,13 @@ class LoadClient:
         return await self._answer()
 
     async def subscribe(self, topic_filter: str, qos: int) -> str | None:
-        """Subscribe, and wait for SUBACK; return why it failed, None if it did not."""
+        """Subscribe, and wait for SUBACK; return why it failed, None on success."""
         self._waiting = asyncio.get_running_loop().create_future()
         self._send(packets.subscribe(1, topic_filter, qos))
         return await self._answer()
 
     def publish(self, began: float, size: int, tally: Tally, *, qos: int = 1, topic: bytes | None = None) -> None:
-        """Publish a message that says when it was due.
+        """Publish a message that carries its due time.
 
         Args:
             began: when it was due, in monotonic seconds.
@@ -112,12 +112,12 @@ class LoadClient:
         self._send(packets.PINGREQ)
 
     def disconnect(self) -> None:
-        """Say goodbye, and close."""
+        """Send DISCONNECT, and close."""
         self._send(packets.DISCONNECT)
         self.close()
 
     def close(self) -> None:
-        """Close; nothing is reported any more."""
+        """Close, and stop reporting."""
         tls, self._tls = self._tls, None
         if tls is not None:
             tls.close()
@@ -133,7 +133,7 @@ class LoadClient:
         self._send(packets.connect(self.login.client_id, self.login.username, self.login.password, KEEP_ALIVE_S))
 
     def data_received(self, data: bytes) -> None:
-        """Take what the endpoint sent; everything that this causes leaves in one write."""
+        """Process bytes from the endpoint; all answers to them leave in one write."""
         self._buffer += data
         self._written = []
         for first_byte, body in packets.cut(self._buffer):
@@ -143,7 +143,7 @@ class LoadClient:
             self._send(b"".join(written))
 
     def connection_ended(self, error: OSError | None) -> None:
-        """Report an end that was not asked for."""
+        """Report an unexpected end."""
         if self._tls is None:
             return
         self._tls = None
@@ -155,7 +155,7 @@ class LoadClient:
             self._fleet.lost(self, cause)
 
     def give_up(self, cause: str) -> None:
-        """Count what is not acknowledged as failed."""
+        """Count unacknowledged publishes as failed."""
         for _, tally in self._pending.values():
             tally.fail(cause)
         self._pending.clear()

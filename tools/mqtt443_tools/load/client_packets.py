@@ -1,4 +1,4 @@
-"""The MQTT 3.1.1 packets of a load client: it encodes few and cuts few, so it is faster than a general one."""
+"""The few MQTT 3.1.1 packets that a load client needs, so that it is faster than a general one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def puback(packet_id: int) -> bytes:
 
 
 def cut(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Take the complete packets off the front of a buffer; yield the first byte and the body of each."""
+    """Remove the complete packets from the front of a buffer; yield the first byte and the body of each."""
     at = 0
     try:
         while (found := _frame(buffer, at)) is not None:
@@ -49,7 +49,7 @@ def cut(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
 
 
 def _frame(buffer: bytearray, at: int) -> tuple[int, int] | None:
-    """Return where the body of the packet at `at` begins and ends, None if it is not complete."""
+    """Return where the body of the packet at `at` begins and ends, None if it is incomplete."""
     length = shift = 0
     for body in range(at + 1, min(at + 5, len(buffer))):
         length |= (buffer[body] & 0x7F) << shift

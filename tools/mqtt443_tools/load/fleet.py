@@ -1,4 +1,4 @@
-"""A fleet of clients, spread over processes: what all of them do, and what it adds up to."""
+"""A fleet of clients, spread over processes: gives them orders, and adds up their results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mqtt443_tools.load.target import Login, Target
 from mqtt443_tools.support.errors import CommandError
 
 START_S = 0.2
-"""From an order to the moment when all processes begin to publish."""
+"""Seconds from an order to the moment when all processes start to publish."""
 
 END_S = 5.0
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -26,10 +26,10 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Stream:
-    """Messages that a fleet publishes, by all clients in turn.
+    """Messages that the clients of a fleet publish in turn.
 
     Attributes:
-        rate: messages a second of the whole fleet.
+        rate: messages per second of the whole fleet.
         size: bytes of a payload, 48 or more.
         qos: 0 or 1.
         topics: by client id; each one's `telemetry/CLIENT_ID` if None.
@@ -42,10 +42,10 @@ class Stream:
 
 
 class Fleet:
-    """Clients in processes of their own; to be used in `async with`.
+    """Clients in separate processes; use it with `async with`.
 
     Args:
-        target: where they connect.
+        target: the endpoint.
         logins: one for each client.
         processes: how many; one for each processor if None, and never more than clients.
         timeout_s: for each answer of the endpoint.
@@ -86,15 +86,16 @@ class Fleet:
         return await self._all({"do": "connect", "at_once": self._share(at_once)})
 
     async def subscribe(self, topic_filter: str, *, qos: int = 1, at_once: int = 100) -> Tally:
-        """Subscribe all clients; `{client_id}` in the filter is each one's own."""
+        """Subscribe all clients; `{client_id}` in the filter stands for each client's own id."""
         return await self._all(
             {"do": "subscribe", "topic_filter": topic_filter, "qos": qos, "at_once": self._share(at_once)}
         )
 
     async def publish(self, streams: Sequence[Stream], *, seconds: float) -> list[Tally]:
-        """Publish streams at the same time; return what was acknowledged of each, or at QoS 0 sent.
+        """Publish streams at the same time; return how many messages of each were acknowledged, or sent at QoS 0.
 
-        A latency begins when its message was due, so that an endpoint that stalls does not make the load stall too.
+        Latencies count from the due time of a message, so that a stalling endpoint cannot hide them by slowing the
+        load.
         """
         start = time.monotonic() + START_S
         clients = sum(map(len, self._parts))
@@ -117,7 +118,7 @@ class Fleet:
         return [await self._all({"do": "published", "stream": number}) for number in range(len(streams))]
 
     async def saturate(self, *, seconds: float, window: int, size: int) -> Tally:
-        """Keep `window` QoS 1 publishes of every client in flight for some seconds; return what was acknowledged."""
+        """Keep `window` QoS 1 publishes of every client in flight for some seconds; return the acknowledged ones."""
         start = time.monotonic() + START_S
         return await self._all({"do": "saturate", "start": start, "seconds": seconds, "window": window, "size": size})
 
@@ -126,13 +127,13 @@ class Fleet:
         await self._all({"do": "listen"})
 
     async def heard(self, each: float, *, within_s: float) -> Tally:
-        """Return the messages that have arrived, once there are `each` for every client or the time is over."""
+        """Return the messages that arrived, once every client has `each` or the time is over."""
         return await self._each(
             [{"do": "heard", "count": math.ceil(each * len(part)), "within_s": within_s} for part in self._parts]
         )
 
     async def disconnect(self) -> Tally:
-        """Disconnect all clients; return the connections that ended by themselves before."""
+        """Disconnect all clients; return the connections that had ended by themselves."""
         return await self._all({"do": "disconnect"})
 
     def _share(self, at_once: int) -> int:

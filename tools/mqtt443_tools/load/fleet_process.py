@@ -1,7 +1,7 @@
 """One process of a fleet: `python -m mqtt443_tools.load.fleet_process`. Its parent is `fleet.Fleet`.
 
-The first line of standard input is the target and the logins, so no password is in the list of processes. Each further
-line is an order, answered by a line with a tally. The end of standard input ends the process.
+The first line of standard input has the target and the logins, so that no password appears in the process list. Each
+further line is an order, answered by a line with a tally. The end of standard input ends the process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FleetProcess:
     """A part of a fleet.
 
     Args:
-        target: where it connects.
+        target: the endpoint.
         logins: one for each client.
         timeout_s: for a handshake and CONNACK, for SUBACK, and for the last PUBACKs.
     """
@@ -63,7 +63,7 @@ class FleetProcess:
         return tally
 
     async def do_subscribe(self, topic_filter: str, qos: int, at_once: int) -> Tally:
-        """Subscribe all clients; `{client_id}` in the filter is each one's own."""
+        """Subscribe all clients; `{client_id}` in the filter stands for each client's own id."""
         tally = Tally()
         waiting = iter([client for client in self._clients if client.is_connected])
 
@@ -89,7 +89,7 @@ class FleetProcess:
         return self._published[stream]
 
     async def do_saturate(self, start: float, seconds: float, window: int, size: int) -> Tally:
-        """Keep `window` QoS 1 publishes of each client in flight for some seconds from `start`."""
+        """Keep `window` QoS 1 publishes of each client in flight for some seconds, beginning at `start`."""
         tally = Tally()
         await asyncio.sleep(start - time.monotonic())
         self._refill_until, self._refill_size = start + seconds, size
@@ -102,17 +102,17 @@ class FleetProcess:
         return tally
 
     async def do_listen(self) -> Tally:
-        """Begin to count what arrives."""
+        """Begin to count the messages that arrive."""
         self._arrived = Tally()
         return self._arrived
 
     async def do_heard(self, count: int, within_s: float) -> Tally:
-        """Wait until `count` messages have arrived, for `within_s` seconds at most; return what has."""
+        """Wait up to `within_s` seconds until `count` messages have arrived; return how many have."""
         await _until(lambda: self._arrived.done >= count, within_s)
         return self._arrived
 
     async def do_disconnect(self) -> Tally:
-        """Disconnect all clients; return which connections ended by themselves before."""
+        """Disconnect all clients; return the connections that had ended by themselves."""
         for client in self._clients:
             client.disconnect()
         lost, self._lost = self._lost, Tally()
@@ -134,7 +134,7 @@ class FleetProcess:
         self._lost.fail(cause)
 
     async def keep_alive(self) -> None:
-        """Ping for clients that are silent, until cancelled."""
+        """Send PINGREQ for silent clients, until cancelled."""
         while True:
             await asyncio.sleep(PING_S)
             silent_since = time.monotonic() - KEEP_ALIVE_S / 2
@@ -153,13 +153,13 @@ class FleetProcess:
         qos: int = 1,
         topics: list[str] | None = None,
     ) -> None:
-        """Publish at a rate, by all clients in turn.
+        """Publish at a rate; the clients take turns.
 
         Args:
             tally: counts the messages.
             start: when to begin, in monotonic seconds.
             seconds: for how long.
-            rate: messages a second of all clients together.
+            rate: messages per second of all clients together.
             size: bytes of a payload.
             qos: 0 or 1.
             topics: one for each client; their telemetry topics if None.
@@ -199,7 +199,7 @@ class FleetProcess:
 
 
 async def _until(is_done: Callable[[], bool], within_s: float) -> None:
-    """Wait until something is done, for some seconds at most."""
+    """Wait until a condition holds, for some seconds at most."""
     deadline = time.monotonic() + within_s
     while not is_done():
         if time.monotonic() >= deadline:
@@ -208,7 +208,7 @@ async def _until(is_done: Callable[[], bool], within_s: float) -> None:
 
 
 async def main() -> None:
-    """Carry out what standard input says."""
+    """Carry out the orders on standard input."""
     raise_file_limit()
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader(limit=MAX_LINE_BYTES)

@@ -1,4 +1,4 @@
-"""The command `mqtt443 load`: registers a fleet, lets it load an endpoint, reports, and removes the fleet."""
+"""The command `mqtt443 load`: registers a fleet, loads an endpoint with it, reports, and removes the fleet."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ MAX_PAYLOAD_BYTES = 128 * 1024
 def load(
     *,
     devices: Annotated[int, typer.Option(min=1, max=MAX_DEVICES, help="Number of devices.")] = 100,
-    rate: Annotated[float, typer.Option(min=0, help="Telemetry messages a second of the whole fleet.")] = 100,
+    rate: Annotated[float, typer.Option(min=0, help="Telemetry messages per second of the whole fleet.")] = 100,
     seconds: Annotated[float, typer.Option(min=0, help="How long telemetry and commands last.")] = 10,
     commands: Annotated[
-        float, typer.Option(min=0, help="Commands a second of the whole fleet, each from one device to the next.")
+        float, typer.Option(min=0, help="Commands per second of the whole fleet, each from one device to the next.")
     ] = 1,
     size: Annotated[int, typer.Option(min=MIN_PAYLOAD_BYTES, max=MAX_PAYLOAD_BYTES, help="Bytes of a payload.")] = 200,
     storms: Annotated[int, typer.Option(min=1, help="How often the whole fleet connects.")] = 1,
@@ -122,7 +122,7 @@ def _aws_cost(devices: int, plan: Plan) -> str:
 
 @contextmanager
 def _registered(backend: DeviceBackend, count: int, console: Console) -> Iterator[list[Added]]:
-    """Register devices for the block, each of which may send commands to the next one."""
+    """Register devices while the block runs; each may send commands to the next one."""
     run_id = secrets.token_hex(3)
     client_ids = [f"load-{run_id}-{number:05}" for number in range(1, count + 1)]
     wanted = [NewDevice(client_id, publish=(topic,)) for client_id, topic in command_topics(client_ids).items()]
@@ -140,7 +140,7 @@ def _registered(backend: DeviceBackend, count: int, console: Console) -> Iterato
 def _endpoint(
     backend: DeviceBackend, state: Path, stack: str | None, added: Sequence[Added]
 ) -> tuple[Target, list[Login]]:
-    """Return where the devices connect to, and how they log in. Raises CommandError."""
+    """Return the endpoint and the logins of the devices. Raises CommandError."""
     config = backend.config()
     host, port = backend.address()
     if stack is None:

@@ -1,4 +1,4 @@
-"""What a load has shown: as a table, as JSON, as a picture."""
+"""The results of a load: as a table, as JSON, as a picture."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def errors(results: Mapping[str, Tally]) -> list[str]:
 
 
 def to_json(results: Mapping[str, Tally]) -> dict[str, Any]:
-    """Return the results as JSON; `per_second` begins with the second of the first event of all."""
+    """Return the results as JSON; `per_second` starts at the second of the very first event."""
     start = _start(results)
     return {
         name: {

@@ -1,4 +1,4 @@
-"""What `mqtt443 load` does with a fleet: connect storms, telemetry, and commands from device to device."""
+"""The work of a fleet in `mqtt443 load`: connect storms, telemetry, and commands from device to device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mqtt443_tools.load.tally import Tally, total
 from mqtt443_tools.load.target import Login, Target
 
 STORM_PAUSE_S = 1.2
-"""AWS accepts one CONNECT a second for a client id ("AWS IoT Core protocol quotas")."""
+"""AWS accepts one CONNECT per second and client id ("AWS IoT Core protocol quotas")."""
 
 POLL_S = 0.2
 
@@ -22,8 +22,8 @@ class Plan:
     """A load.
 
     Attributes:
-        rate: telemetry messages a second of the whole fleet, at QoS 1.
-        commands: commands a second of the whole fleet, at QoS 1.
+        rate: telemetry messages per second of the whole fleet, at QoS 1.
+        commands: commands per second of the whole fleet, at QoS 1.
         seconds: how long both last.
         size: bytes of a payload.
         storms: how often the whole fleet connects.
@@ -49,18 +49,18 @@ def command_topics(client_ids: Sequence[str]) -> dict[str, str]:
 
 
 async def run(target: Target, logins: Sequence[Login], plan: Plan, say: Callable[[str], None]) -> dict[str, Tally]:
-    """Carry out a plan with devices that are registered, and may publish to `command_topics`.
+    """Carry out a plan with registered devices that may publish to `command_topics`.
 
     Args:
-        target: where they connect.
+        target: the endpoint.
         logins: of the devices.
-        plan: what they do.
-        say: is told what happens.
+        plan: the load.
+        say: called with lines about the progress.
 
     Returns:
         Tallies by what was counted: connect (with the number of the storm, if there are several), subscribe, telemetry
-        (acknowledged), commands (acknowledged), deliveries (of commands), and connections, whose errors are those that
-        ended by themselves.
+        (acknowledged), commands (acknowledged), deliveries (of commands), and connections (those that ended by
+        themselves count as errors).
 
     Raises:
         CommandError: a process of the fleet broke.
@@ -96,7 +96,7 @@ async def run(target: Target, logins: Sequence[Login], plan: Plan, say: Callable
 
 
 async def _deliveries(fleet: Fleet, expected: int, within_s: float) -> Tally:
-    """Return the commands that arrived; those that did not arrive in time are errors."""
+    """Return the commands that arrived; those that are missing or late count as errors."""
     deadline = time.monotonic() + within_s
     while (delivered := await fleet.heard(0, within_s=0)).done < expected:
         if time.monotonic() >= deadline:

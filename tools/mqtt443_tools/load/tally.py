@@ -1,4 +1,4 @@
-"""What a fleet counts: how often something was done, how fast, and why it failed. Tallies of processes add up."""
+"""The counts of a fleet: how often something was done, how fast, and why it failed. Tallies can be added."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STEP = 1.02
-"""From one latency class to the next: a percentile is right within 2 %, and a tally's size is bounded."""
+"""Factor between two latency classes: percentiles are accurate to 2 %, and the size of a tally is bounded."""
 
 LEAST_S = 1e-6
 
@@ -19,11 +19,11 @@ class Tally:
     """Counts of one kind of work.
 
     Attributes:
-        done: how often it was done.
-        errors: how often it failed, by cause.
-        latencies: how often it took how long, by class of latency.
-        per_s: how often it was done in each second of the monotonic clock.
-        first, last: monotonic seconds of the first beginning and of the last end; infinite without one.
+        done: number of successes.
+        errors: number of failures, by cause.
+        latencies: number of successes, by latency class.
+        per_s: number of successes in each second of the monotonic clock.
+        first, last: monotonic seconds of the first start and of the last end; infinite if nothing was done.
     """
 
     done: int = 0
@@ -34,7 +34,7 @@ class Tally:
     last: float = -math.inf
 
     def add(self, began: float, ended: float) -> None:
-        """Count one that was done; both are seconds of the monotonic clock."""
+        """Count a success; both times are seconds of the monotonic clock."""
         self.done += 1
         self.latencies[_class(ended - began)] += 1
         self.per_s[int(ended)] += 1
@@ -42,26 +42,26 @@ class Tally:
         self.last = max(self.last, ended)
 
     def fail(self, cause: str) -> None:
-        """Count one that failed."""
+        """Count a failure."""
         self.errors[cause] += 1
 
     @property
     def failed(self) -> int:
-        """How often it failed."""
+        """Number of failures."""
         return self.errors.total()
 
     @property
     def seconds(self) -> float:
-        """Seconds from the first beginning to the last end; 0 without one."""
+        """Seconds from the first start to the last end; 0 if nothing was done."""
         return max(0.0, self.last - self.first) if self.done else 0.0
 
     @property
     def rate(self) -> float:
-        """How often it was done in a second."""
+        """Successes per second."""
         return self.done / self.seconds if self.seconds else 0.0
 
     def percentile_ms(self, percent: float) -> float | None:
-        """Return the latency in milliseconds that `percent` (0..100) of all did not exceed, None without any."""
+        """Return the latency in milliseconds that `percent` (0..100) of all did not exceed, None if there is none."""
         wanted = math.ceil(self.latencies.total() * percent / 100)
         seen = 0
         for at in sorted(self.latencies):
@@ -71,7 +71,7 @@ class Tally:
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the tally as JSON."""
         return {
             "done": self.done,
             "errors": dict(self.errors),

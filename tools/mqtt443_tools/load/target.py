@@ -1,4 +1,4 @@
-"""Where a fleet connects to, and as whom."""
+"""The endpoint that a fleet connects to, and its logins."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Login:
-    """What a client sends in CONNECT.
+    """The credentials of a client.
 
     Attributes:
         client_id: the device's.
-        username: with the authorizer's parameters behind it, if it needs any; None for an anonymous client.
+        username: followed by the authorizer's parameters, if any; None for an anonymous client.
         password: None for none.
     """
 

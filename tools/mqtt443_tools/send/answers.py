@@ -1,6 +1,6 @@
-"""A command as a board takes it, and its answer; docs/commands.md has both shapes. How they travel is not decided here.
+"""Commands and answers in the form that boards use, see docs/commands.md. Other modules transport them.
 
-The answer comes on a topic that the board may publish to anyway, so it is known by its `request_id` alone.
+The answer comes on one of the board's usual topics, so only its `request_id` identifies it.
 """
 
 import base64
@@ -29,7 +29,7 @@ class Answer:
 
 
 def parse_arguments(texts: Iterable[str]) -> dict[str, Any]:
-    """Parse `key=value` words; a value that is JSON means that, and any other is text.
+    """Parse `key=value` words; a value that is not JSON is text.
 
     Raises:
         UsageError: a word has no key, or one that the command itself uses.
@@ -57,7 +57,7 @@ def encode(command: str, arguments: Mapping[str, Any], request_id: str) -> bytes
 
 
 def answer_filters(client_id: str, publish: Sequence[str]) -> list[str]:
-    """Return the topic filters that an answer can match.
+    """Return the topic filters on which an answer can come.
 
     Args:
         client_id: of the device.
@@ -72,7 +72,7 @@ def find_answer(messages: Iterable[Mapping[str, Any]], client_id: str, request_i
 
     Args:
         messages: as `watch` yields them.
-        client_id: who must have published it, where that is known.
+        client_id: of the board, to compare if the publisher is known.
         request_id: of the command.
     """
     for message in messages:
@@ -92,4 +92,4 @@ def find_answer(messages: Iterable[Mapping[str, Any]], client_id: str, request_i
 
 
 def _no_json(text: str) -> None:
-    raise ValueError(text)  # NaN and the infinities are Python's own
+    raise ValueError(text)  # NaN and the infinities are not JSON

@@ -87,7 +87,7 @@ def send(
 
 
 def _own_topics(backend: DeviceBackend, device: str) -> tuple[str, ...]:
-    """Return the topics of a registered device's own. Raises CommandError for one that is not registered."""
+    """Return a registered device's own topics. Raises CommandError if it is not registered."""
     with reported():
         found = backend.store.by_client_id(device)
     if found is None:
@@ -99,17 +99,17 @@ def _own_topics(backend: DeviceBackend, device: str) -> tuple[str, ...]:
 def _through_localcore(
     state: Path, topic: str, payload: bytes, deadline: float
 ) -> Iterator[tuple[Messages, list[str]]]:
-    """Publish; yield the messages that follow, and who was connected just before."""
+    """Publish; yield the messages that follow, and the client ids connected just before."""
     with ControlClient(state) as control:
         clients = control.clients()
     with ControlClient(state) as control:
-        # All topics: the control channel says who published a message.
+        # All topics, because the control channel names the publisher of a message.
         yield control.publish(topic, payload, "#", deadline), clients
 
 
 @contextmanager
 def _through_aws(aws: "Aws", stack: str, filters: list[str], topic: str, payload: bytes) -> Iterator["AwsWatcher"]:
-    """Subscribe to the answer, then publish through the data plane; yield what receives the answer."""
+    """Subscribe to the answer, then publish through the data plane; yield the receiver of the answer."""
     from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415 - loads AWS's SDK
 
     with open_watcher(aws, stack) as watcher:

@@ -1,4 +1,4 @@
-"""Which boards an update is for, and the files that it brings them."""
+"""The boards that an update is for, and the files that it sends them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PACKAGE_FOLDER = "lib/mqtt443/"
 
 
 def choose_devices(store: CredentialStore, names: Sequence[str], *, all_devices: bool, group: Path | None) -> list[str]:
-    """Return the client ids that an update is for, sorted.
+    """Return the client ids of the boards to update, sorted.
 
     Args:
         store: of the registered devices.
         names: client ids, as given.
-        all_devices: every device that is registered and enabled.
+        all_devices: all registered devices that are enabled.
         group: a table whose first column has client ids, such as the devices.csv of a factory.
 
     Raises:
@@ -53,10 +53,10 @@ def choose_devices(store: CredentialStore, names: Sequence[str], *, all_devices:
 
 
 def sensors_update(beside: Path) -> Update:
-    """Return the update that brings the user's own code, which is beside config.json, see `own_code`.
+    """Return the update with the user's own code, which is beside config.json, see `own_code`.
 
     Raises:
-        CommandError: there is none, or it does not compile.
+        CommandError: there is no code, or it does not compile.
     """
     files = own_code(beside)
     if not files:
@@ -65,10 +65,10 @@ def sensors_update(beside: Path) -> Update:
 
 
 def files_update(texts: Sequence[str], delete: Sequence[str]) -> Update:
-    """Return the update of single files.
+    """Return an update of single files.
 
     Args:
-        texts: `FILE`, or `FILE:PATH` with the path on the board if its name alone is not that.
+        texts: `FILE`, or `FILE:PATH` with the path on the board, which defaults to the file's name.
         delete: paths on the board.
 
     Raises:
@@ -83,7 +83,7 @@ def files_update(texts: Sequence[str], delete: Sequence[str]) -> Update:
 
 
 def package_update() -> Update:
-    """Return the update to the package that this program has, compiled. Raises CommandError."""
+    """Return the update to this program's package, compiled. Raises CommandError."""
     with TemporaryDirectory(prefix="mqtt443-update-") as folder:
         compile_package(FIRMWARE, Path(folder))
         files = {PACKAGE_FOLDER + path.name: path.read_bytes() for path in Path(folder).iterdir()}

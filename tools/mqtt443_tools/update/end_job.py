@@ -1,4 +1,4 @@
-"""Removes what a job leaves when it has ended: its stream, object and Thing group, and a document with a secret."""
+"""Cleans up after a job: removes its stream, object and Thing group, and a document that holds a secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mqtt443_tools.update.job_documents import is_secret
 from mqtt443_tools.update.job_service import JobService
 
 OWN_JOB = re.compile(r"update-[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
-"""What `new_job_id` makes: no other job is touched."""
+"""The form of `new_job_id`: no other job is touched."""
 
 
 def object_name(job_id: str) -> str:
@@ -20,9 +20,9 @@ def object_name(job_id: str) -> str:
 
 
 def clean_up(service: JobService, job_id: str, state: JobState) -> bool:
-    """Remove what belongs to a job that has ended; does nothing to one that has not. It may be called again.
+    """Remove everything that belongs to a job that has ended; does nothing before. May be called again.
 
-    The job itself stays for the record, unless its document holds a secret.
+    The job itself is kept for the record, unless its document holds a secret.
 
     Args:
         service: where the job is.

@@ -1,7 +1,7 @@
-"""Files for a board as one sequence of bytes, which the board can read in pieces and take up again at any of them.
+"""Files for a board as one sequence of bytes, which the board can read in pieces and resume at any of them.
 
-For each file a line of JSON, `{"path": ..., "size": ..., "sha256": ...}`, and then its content; a file to remove is the
-line `{"path": ..., "delete": true}`. docs/updates.md describes the format for those who read it.
+A file is a line of JSON, `{"path": ..., "size": ..., "sha256": ...}`, followed by its content; a file to remove is the
+line `{"path": ..., "delete": true}`. docs/updates.md documents the format.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from mqtt443_tools.support.errors import CommandError
 
 MAX_BUNDLE_BYTES = 1024 * 1024
-"""More than the flash of a board has for files; AWS allows 24 MB for the files of a stream."""
+"""More than a board's flash has for files; AWS allows 24 MB for the files of a stream."""
 MAX_PATH_BYTES = 128
 
 
@@ -23,7 +23,7 @@ def build_bundle(files: Mapping[str, bytes], delete: Iterable[str] = ()) -> byte
         delete: paths of files to remove.
 
     Raises:
-        CommandError: a path cannot be one on a board, or the bundle is too large.
+        CommandError: a path is not valid on a board, or the bundle is too large.
     """
     bundle = bytearray()
     for path, content in sorted(files.items()):

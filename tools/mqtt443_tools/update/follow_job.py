@@ -1,4 +1,4 @@
-"""Looks at a job until it has ended: counts while it runs, and a row for each board at the end."""
+"""Follows a job until it has ended: yields counts while it runs, and a row for each board at the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WORDS = {
 BAD = {"failed", "rejected", "timed out"}
 ENDED = {"COMPLETED", "CANCELED"}
 MAX_EXPLAINED = 100
-"""Boards whose details are asked for: each costs a call."""
+"""How many boards are asked for details: each costs a call."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class JobState:
 
     Attributes:
         status: `IN_PROGRESS`, `CANCELED`, `COMPLETED`, `DELETION_IN_PROGRESS` or `SCHEDULED`.
-        counts: number of boards by what became of them; only those above 0.
+        counts: number of boards by status, if above 0.
         why: why it was cancelled, "" if it was not.
     """
 
@@ -52,7 +52,7 @@ class JobState:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no board will start any more, and none is at it."""
+        """Whether no board is working on it and none will start."""
         return self.status in ENDED and not self.counts.get("in progress") and not self.counts.get("waiting")
 
     def line(self) -> str:
@@ -63,7 +63,7 @@ class JobState:
 
 @dataclass(frozen=True)
 class BoardResult:
-    """What became of the job on one board; `details` is what the board reported, or "" if it was not asked for."""
+    """The result of the job on one board; `details` is the board's report, "" if it was not requested."""
 
     client_id: str
     result: str
@@ -71,7 +71,7 @@ class BoardResult:
 
 
 def job_state(service: JobService, job_id: str) -> JobState:
-    """Look at a job. Raises CommandError, also if it does not exist."""
+    """Return the state of a job. Raises CommandError, also if the job does not exist."""
     found = service.find("describe_job", jobId=job_id)
     if found is None:
         raise CommandError(f"there is no job {job_id}: is it in another region or state folder, or was it deleted?")
@@ -91,13 +91,13 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> JobState:
-    """Look at a job until it has ended, or until the timeout; return its last state.
+    """Follow a job until it has ended, or until the timeout; return its last state.
 
     Args:
         service: where it is.
         job_id: of the job.
         on_change: called with each new state.
-        timeout_s: seconds to follow; None for as long as it takes.
+        timeout_s: seconds to follow the job; None for no limit.
         clock: monotonic seconds.
         sleep: waits for seconds.
 
@@ -117,7 +117,7 @@ def follow(
 
 
 def results(service: JobService, job_id: str) -> Iterator[BoardResult]:
-    """Yield what became of the job on each board that has it, with the reason for those that failed."""
+    """Yield the result of the job on each of its boards, with the reason for failures."""
     explained = 0
     for execution in service.items("list_job_executions_for_job", "executionSummaries", jobId=job_id):
         client_id = str(execution.get("thingArn", "")).partition(":thing/")[2]

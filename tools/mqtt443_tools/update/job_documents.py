@@ -1,6 +1,6 @@
-"""The job documents that boards understand: what each asks for, checked before it is sent.
+"""The job documents that boards understand, checked before they are sent.
 
-docs/updates.md describes them; the board's half is `firmware/mqtt443/jobs.py`.
+docs/updates.md documents them; the board's side is `firmware/mqtt443/jobs.py`.
 """
 
 import base64
@@ -17,8 +17,8 @@ from mqtt443_tools.support.errors import UsageError
 
 VERSION = 1
 INLINE_BYTES = 200
-"""The longest document that a board with the default `max_message_bytes` (512) receives: the answer of AWS IoT Jobs
-around it has about 300 bytes."""
+"""The longest document that a board receives with the default `max_message_bytes` (512): AWS IoT Jobs adds about 300
+bytes."""
 _NEVER = {
     "client_id": "it names the Thing of the board",
     "updates": "without it the board takes no more jobs",
@@ -31,12 +31,12 @@ _FIELDS = {field[0]: field for field in config_schema.FIELDS}
 
 @dataclass(frozen=True)
 class Update:
-    """What a job asks a board to do.
+    """An update: what a job asks a board to do.
 
     Attributes:
         action: of the job document.
         members: of the document, besides its version and action.
-        bundle: the files that come with it; empty for none.
+        bundle: its files; empty if it has none.
         summary: one phrase for a person, without secrets.
     """
 
@@ -65,8 +65,8 @@ def config_update(texts: Iterable[str], delete: Iterable[str], within_s: int | N
     """Return the update of config keys.
 
     Args:
-        texts: `KEY=VALUE`, where KEY is written as docs/config.md writes it, such as `wifi.ssid`.
-        delete: keys that get their defaults again.
+        texts: `KEY=VALUE`, with KEY as in docs/config.md, such as `wifi.ssid`.
+        delete: keys to reset to their defaults.
         within_s: seconds that the board has to connect with the new config; None for the board's default.
 
     Raises:
@@ -121,7 +121,7 @@ def _value(key: str, text: str) -> object:
 
 
 def _validate(values: Mapping[str, Any]) -> None:
-    """Check values as the board will, beside values that are certainly valid."""
+    """Check values as the board will, together with values that are certainly valid."""
     config: dict[str, Any] = {"endpoint": "localhost", "client_id": "a", "wifi": {"ssid": "a"}}
     for key, value in values.items():
         if key.startswith("wifi."):

@@ -1,4 +1,4 @@
-"""AWS IoT Jobs as `update` uses it: the same calls for AWS and for the local endpoint, behind one interface."""
+"""AWS IoT Jobs as one interface for `update`, with the same calls for AWS and for the local endpoint."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class JobService(Protocol):
     """The control plane of AWS IoT; every method may raise CommandError."""
 
     poll_s: float
-    """Seconds between two looks at a job."""
+    """Seconds between two polls of a job."""
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Make one call, such as `create_job`, with boto3's names and parameters."""
 
     def find(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
-        """Make one call; return None if it names something that does not exist."""
+        """Make one call; return None if its subject does not exist."""
 
     def items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of all pages of a list."""

@@ -1,4 +1,4 @@
-"""Opens AWS IoT Jobs where a command's options say: at the local endpoint, or in the account of a stack."""
+"""Opens AWS IoT Jobs at the place that a command's options name: the local endpoint, or the account of a stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts a job: Things, stream, rollout and abort threshold. Following it is `follow_job`'s."""
+"""Starts a job: Things, stream, rollout and abort threshold. `follow_job` follows it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from mqtt443_tools.update.job_service import JobService
 
 THING_NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 MAX_TARGETS = 100
-"""Targets of one job (General Reference, "AWS IoT Device Management endpoints and quotas"); more need a group."""
+"""The most targets of one job (General Reference, "AWS IoT Device Management endpoints and quotas"); more need a
+group."""
 CALLS_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """How fast a job reaches the boards, and when their failures stop it.
+    """How fast a job reaches the boards, and when failures abort it.
 
     Attributes:
         per_minute: a constant rate, 1..1,000; None: one board first, and five times as many a minute with each success.
@@ -38,7 +39,7 @@ class Rollout:
     timeout_minutes: int = 60
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters of CreateJob for it."""
+        """Return the parameters of CreateJob."""
         first = {
             "baseRatePerMinute": 1,
             "incrementFactor": 5.0,
@@ -85,18 +86,18 @@ def start_job(
     *,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Create the job with all that it needs.
+    """Create the job with everything that it needs.
 
     Args:
         service: where.
-        job_id: of the new job; a stream and a group get the same name.
+        job_id: of the new job; its stream and group get the same name.
         client_ids: of the boards, checked by `check_targets`.
-        update: what it asks for.
+        update: what it asks the boards to do.
         rollout: how fast.
         progress: called with the number of prepared Things and of all.
 
     Raises:
-        CommandError: a call failed; nothing reaches a board then, and what was created is removed.
+        CommandError: a call failed; no board gets the job, and everything created so far is removed.
     """
     undo: list[Callable[[], object]] = []
     try:

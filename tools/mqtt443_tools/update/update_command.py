@@ -1,4 +1,4 @@
-"""The command `mqtt443 update`: sends an update to boards through AWS IoT Jobs, and shows how it goes."""
+"""The command `mqtt443 update`: sends an update to boards through AWS IoT Jobs, and shows its progress."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ from mqtt443_tools.update.start_job import Rollout, check_targets, new_job_id, s
 
 MAX_SHOWN = 20
 FLEET_WITHIN_S = 50
-"""Less than the minute after which the rollout reaches a second board, so that a bad config stops at the first."""
+"""Shorter than the minute after which the rollout reaches a second board, so that a bad config stops at the first."""
 
 
 def update(
@@ -42,7 +42,7 @@ def update(
         list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Client ids.", show_default=False)
     ] = None,
     *,
-    all_devices: Annotated[bool, typer.Option("--all", help="Every device that is registered and enabled.")] = False,
+    all_devices: Annotated[bool, typer.Option("--all", help="All registered devices that are enabled.")] = False,
     group: Annotated[
         Path | None, typer.Option(show_default=False, help="A table with client ids in its first column.")
     ] = None,
@@ -51,7 +51,7 @@ def update(
         typer.Option(metavar="KEY=VALUE", show_default=False, help="A key of config.json; KEY=- asks for its value."),
     ] = None,
     unset: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Give a key its default again.")
+        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Reset a key to its default.")
     ] = None,
     within: Annotated[
         int | None,
@@ -161,7 +161,7 @@ def update(
 
 
 def _with_secrets(texts: list[str], console: Console) -> list[str]:
-    """Replace each `KEY=-` by what a person types, or by a line of standard input."""
+    """Replace each `KEY=-` with a value that the user types, or with a line of standard input."""
     found = [text for text in texts if not text.endswith("=-")]
     for key in secret_keys(texts):
         if console.is_attended:
@@ -178,7 +178,7 @@ def _named(targets: list[str]) -> str:
 
 
 def _cancel(service: JobService, job_id: str) -> None:
-    """Cancel a job, also for boards that have begun."""
+    """Cancel a job, even for boards that have begun."""
     if job_state(service, job_id).status == "COMPLETED":
         raise CommandError(f"job {job_id} has ended; there is nothing to cancel")
     service.call("cancel_job", jobId=job_id, comment="cancelled with mqtt443 update", force=True)
@@ -187,7 +187,7 @@ def _cancel(service: JobService, job_id: str) -> None:
 def _conclude(
     service: JobService, job_id: str, state: JobState, console: Console, where: str, *, as_json: bool
 ) -> None:
-    """Print what became of a job, and remove what it no longer needs; raises CommandError as `_show` does."""
+    """Print the result of a job, and remove its leftovers; raises CommandError as `_show` does."""
     try:
         _show(service, job_id, state, console, as_json=as_json)
     finally:
@@ -199,7 +199,7 @@ def _conclude(
 
 
 def _show(service: JobService, job_id: str, state: JobState, console: Console, *, as_json: bool) -> None:
-    """Print what became of a job; raises CommandError if a board failed or the job was cancelled."""
+    """Print the result of a job; raises CommandError if a board failed or the job was cancelled."""
     rows = list(results(service, job_id))
     if as_json:
         boards = [{"client_id": row.client_id, "result": row.result, "details": row.details} for row in rows]
