@@ -1,4 +1,4 @@
-"""What AWS knows, if there are credentials: endpoint, authorizer, permission, a test call, its policy.
+"""Asks AWS, if there are credentials: about endpoint, authorizer, permission, a test call, its policy.
 
 Reads only, except for one real call of the authorizer. A call that the credentials do not allow skips its step: it
 proves nothing about the board.

@@ -1,6 +1,6 @@
-"""What the local endpoint on this computer knows about a refusal: its last events, and its devices.
+"""Asks the local endpoint on this computer about a refusal: its last events, and its devices.
 
-Like AWS, localcore tells a client nothing; but the owner of the state folder may ask.
+Like AWS, localcore gives a client no reason; but the owner of the state folder may ask.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Whose telemetry arrives: one watch on the endpoint for all boards of a station."""
+"""Waits for the boards' telemetry, with one watch on the endpoint for all boards of a station."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ class Arrivals:
         self._thread.start()
 
     def expect(self, client_id: str) -> None:
-        """Take notice of a client id from now on; what came before counts for nothing."""
+        """Expect a message of a client id from now on; earlier ones do not count."""
         with self._changed:
             self._awaited.add(client_id)
             self._arrived.discard(client_id)

@@ -36,7 +36,7 @@ COLUMNS = ("client_id", "username", "publish", "subscribe")
 MAX_BYTES = 4 * 1024 * 1024
 MAX_MISTAKES = 10
 LABELS = "labels.html"
-REGISTERED_AT_ONCE = 50  # one transaction of DynamoDB, and as many to remove after a failure
+REGISTERED_AT_ONCE = 50  # one transaction of DynamoDB; after a failure, as many are removed
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all devices share.
+    """The settings that all devices share.
 
     Attributes:
         config: keys of config.json; each device adds its own.

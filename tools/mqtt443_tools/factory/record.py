@@ -1,6 +1,6 @@
 """The record of a factory run: one CSV line for each event, appended whole, so that a run can be resumed anywhere.
 
-A line that is not complete (the power went while it was written) counts for nothing, and is ended before the next.
+An incomplete line (after a power cut) is ignored, and terminated before the next line.
 """
 
 import csv

@@ -34,14 +34,14 @@ LOOK_S = 0.25
 
 @dataclass(frozen=True)
 class Job:
-    """What a station does.
+    """The work of a station.
 
     Attributes:
         image: for every board.
         recipe: what all devices share.
         compiled: the program, compiled once.
         backend: where devices are registered.
-        arrivals: tells whose telemetry came.
+        arrivals: knows which boards have sent telemetry.
         timeout_s: how long a board may take to its first telemetry.
         label: makes the label of a client id and a MAC; raises CommandError.
         now: Unix seconds.
@@ -63,8 +63,8 @@ class Station:
     Args:
         rows: the devices of the table.
         record: of this run and those before it.
-        job: what to do with each board.
-        console: who is told.
+        job: the work on each board.
+        console: for the output.
 
     Raises:
         CommandError: a device was registered by someone else, so its password must not be replaced.
@@ -158,7 +158,7 @@ class Station:
         job.image.check(board)
         self._note(row, board.mac, port, STARTED)
         with self._lock:
-            _unregister(job.backend, row)  # of an attempt that failed or was interrupted
+            _unregister(job.backend, row)  # from an attempt that failed or was interrupted
             password = register(row, job.backend, job.now())
         room = file_system(job.image.partitions(board.image_offset), board.flash_bytes)
         files = board_files(row, password, job.recipe, job.compiled)

@@ -1,4 +1,4 @@
-"""The small programs that a board runs for us, and their answers, which are untrusted until parsed.
+"""Small programs that run on a board, and their answers, which are untrusted until parsed.
 
 Paths are relative to the board's root, which is its working directory after a reset. Works over anything with `run`.
 """
@@ -18,7 +18,7 @@ NEW = ".new"
 
 LEAST_VERSION = (1, 24)
 HIDING = ("mqtt443", "mqtt443.py", "mqtt443.mpy")
-"""What MicroPython would import in place of our package: it looks in the root first."""
+"""Names that MicroPython would import instead of our package, because it looks in the root first."""
 
 # By number, in the flags of sys.implementation._mpy (MicroPython documentation, "MicroPython .mpy files").
 ARCHITECTURES = (
@@ -109,7 +109,7 @@ if hasattr(os, "sync"):
 
 
 class Runs(Protocol):
-    """What runs a program on a board and returns what it printed."""
+    """Runs a program on a board and returns its output."""
 
     def run(self, source: str) -> str:
         """Run it."""
@@ -117,7 +117,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class About:
-    """What runs on a board, and what fits on it.
+    """The software and the free space of a board.
 
     Attributes:
         version: of MicroPython.
@@ -139,7 +139,7 @@ class About:
 
 
 def about(board: Runs) -> About:
-    """Ask a board what it is. Raises LinkError; CommandError for a board that cannot run our program."""
+    """Identify a board. Raises LinkError; CommandError for a board that cannot run our program."""
     name, major, minor, patch, machine, mpy, free_bytes, frozen, umqtt = values(
         board.run(_ABOUT), str, int, int, int, str, int, int, str | None, bool
     )
@@ -200,7 +200,7 @@ def read(board: Runs, name: str) -> bytes:
 
 
 def make_folders(board: Runs, folders: Sequence[str]) -> None:
-    """Make the missing ones, parents first. Raises LinkError."""
+    """Create the missing folders, parents first. Raises LinkError."""
     board.run(_FOLDERS.format(folders=list(folders)))
 
 

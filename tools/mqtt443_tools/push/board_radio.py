@@ -1,4 +1,4 @@
-"""What a board's radio is asked: which networks it hears, and the address that it sends from."""
+"""Asks a board's radio for the networks that it hears and for its address."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,6 @@
-"""What goes onto a board, file by file: our program, one config with its CA, the user's sensors.py.
+"""The files of a board: our program, one config with its CA, the user's sensors.py.
 
-The board's own validator checks the config, the board's own reader the CA file. How the files get onto the board is
-left to push.py and bundle.py.
+The board's own code checks the config and the CA file. push.py and bundle.py put the files onto the board.
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""What a push would change on a board, and whether the board's config.json may be newer than the one to send."""
+"""Plans a push: what would change on the board, and whether its config.json may be newer than the one to send."""
 
 import hashlib
 import json
@@ -15,17 +15,16 @@ PUSH_RECORD = "push.json"
 """On the board: which config.json the last push sent; see `overwrite_conflict`."""
 
 UPDATES = ("update/job", "update/job.new", "update/job.old", "config.json.trial", "slot")
-"""On the board: what a job over the air left (firmware/mqtt443/job_record.py, boot.py), in the order of removal.
-
-What a push sends is to be trusted, so it ends every trial, and its slot is the one that runs."""
+"""On the board: files of a job over the air (firmware/mqtt443/job_record.py, boot.py), in the order of removal. A push
+is trusted, so it ends every trial, and its slot is the one that runs."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The difference between a board and what it should hold.
+    """The difference between a board's files and the desired ones.
 
     Attributes:
-        send: files to write; those on the board have other content, or none.
+        send: files to write, because they differ or are missing on the board.
         new: those of them that the board does not have.
         remove: files of the board that must go.
         same: unchanged files.
@@ -38,7 +37,7 @@ class Plan:
 
     @property
     def size_bytes(self) -> int:
-        """Of all that is sent."""
+        """The size of all files to send."""
         return sum(map(len, self.send.values()))
 
 
@@ -93,7 +92,7 @@ def overwrite_conflict(settings: Settings, present: bytes | None, record: bytes 
 
 
 def foreign_programs(plan: Plan, present: Mapping[str, bytes], record: bytes | None) -> list[str]:
-    """Return which of boot.py and main.py would be overwritten, although no push has sent what the board has.
+    """Return which of boot.py and main.py would be overwritten although the board's version did not come from a push.
 
     Args:
         plan: what would be sent.

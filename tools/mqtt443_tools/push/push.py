@@ -1,8 +1,8 @@
 """A push, in order: stop the program, compare, ask, send the files under other names, swap them in, restart.
 
-Until the last byte is on the board, its old files are untouched; then one short program on the board swaps the new ones
-in. A pulled cable leaves the old version or the new one; a power cut within that short program leaves a mixture of
-complete files that at worst ends at the prompt. Each of them can be pushed again.
+The old files stay untouched until the last byte is on the board; then one short program on the board swaps in the new
+ones. A pulled cable leaves the old version or the new one; a power cut during that program leaves a mixture of complete
+files that at worst ends at the prompt. In every case, push works again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ class PushRequest:
 
 @dataclass(frozen=True)
 class PushResult:
-    """What was done; `running` is whether the board's program was started again."""
+    """The result of a push; `running` says whether the board's program was restarted."""
 
     sent: tuple[str, ...]
     removed: tuple[str, ...]
@@ -74,7 +74,7 @@ def push(link: Link, request: PushRequest, console: Console) -> PushResult:
         console: who is told, and asked before a newer config.json is overwritten.
 
     Raises:
-        CommandError: the board then keeps what it held, and runs it if it can.
+        CommandError: the push failed; the board keeps its old files, and runs them if it can.
     """
     console.say("stopping the program on the board")
     link.stop_program()
@@ -96,7 +96,7 @@ def push(link: Link, request: PushRequest, console: Console) -> PushResult:
 
 @contextmanager
 def _restarted_on_error(link: Link, console: Console) -> Iterator[None]:
-    """Restart the board, with what it holds, if it is not changed after all."""
+    """Restart the board with its old files if the push changes nothing after all."""
     try:
         yield
     except BaseException:  # Ctrl-C too
@@ -138,7 +138,7 @@ def _compare(link: Link, board: About, request: PushRequest, console: Console) -
 def _conflicts(
     link: Link, request: PushRequest, plan: Plan, present: Mapping[str, bytes], record: bytes | None
 ) -> Iterator[str]:
-    """Yield what is not ours on the board, and would be overwritten."""
+    """Yield the files on the board that are not ours and would be overwritten."""
     for name in foreign_programs(plan, present, record):
         if is_code(board_programs.read(link, name)):
             yield f"the board's {name} is a program that push did not send"
@@ -164,5 +164,5 @@ def _send(link: Link, board: About, plan: Plan, console: Console) -> None:
 
 
 def _advance_from(advance: Advance, before: int, total: int, done: int) -> None:
-    """Report the progress of one file as progress of all."""
+    """Report the progress of one file as a part of the whole."""
     advance(before + done, total)

@@ -1,11 +1,11 @@
 """A board's REPL over its serial port: stop its program, run a few lines, write a file, start it again.
 
 The only file that knows mpremote, whose API may change with each minor version (pyproject.toml pins the tested one).
-board_programs.py says what is run and written.
+board_programs.py has the programs.
 
 CommandError
  └── LinkError          the board does not answer, or no longer
-      └── OnBoardError  the board answers, but what it was asked to do failed
+      └── OnBoardError  the board answers, but the request failed
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Which Wi-Fi a board joins: the networks that it hears are offered, and what cannot work is refused at once."""
+"""Chooses a board's Wi-Fi: offers the networks that it hears, and refuses at once what cannot work."""
 
 from collections.abc import Callable, Mapping, Sequence
 

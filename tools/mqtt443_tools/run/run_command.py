@@ -40,7 +40,7 @@ AGAIN_S = 0.5
 
 @dataclass(frozen=True)
 class Looked:
-    """What is on a board that runs MicroPython: the networks it hears, and its address."""
+    """A board that runs MicroPython: its software, the networks that it hears, and its address."""
 
     networks: "tuple[Network, ...]"
     mac: bytes
@@ -73,7 +73,7 @@ def run(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a board on USB from whatever is on it to its first telemetry; again, it does only what is missing."""
+    """Take a board on USB from whatever is on it to its first telemetry; a repeated run does only what is missing."""
     needs_posix("mqtt443 run")
     from mqtt443_tools.device.backends import open_backend  # noqa: PLC0415 - loads the local endpoint's code
     from mqtt443_tools.flash import ports  # noqa: PLC0415 - loads pyserial
@@ -85,7 +85,7 @@ def run(
     if open_wifi and wifi_password:
         raise UsageError("--open: leave out --wifi-password, or the variable MQTT443_WIFI_PASSWORD")
     console = Console(to_stderr=as_json, yes=yes)
-    keys = read_config(config)  # what cannot be merged is found first
+    keys = read_config(config)  # a file that cannot be merged must fail first
     backend = open_backend(state, choose_stack(state, stack, console), region, profile)
     device = port or ports.choose(ports.usb_ports(), console).device
     console.say(f"port {device}")
@@ -125,7 +125,7 @@ def _look_or_flash(device: str, image: Path | None, version: str, console: Conso
     except PortError:
         raise
     except CommandError as error:
-        reason, _, _ = str(error).partition(": ")  # what follows is the next step of `push`
+        reason, _, _ = str(error).partition(": ")  # the rest is the next step of `push`
         console.say(f"this board needs MicroPython first: {reason}")
     question = f"Put {image or f'stock MicroPython {version}'} on it?"
     if not console.confirm(question, "flashing a board needs your confirmation"):

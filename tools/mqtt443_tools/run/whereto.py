@@ -1,4 +1,4 @@
-"""Where a board's telemetry goes: a local endpoint that runs, or a stack in AWS; and its registration there."""
+"""Chooses where a board's telemetry goes, a running local endpoint or a stack in AWS, and registers the board there."""
 
 import time
 from pathlib import Path
@@ -48,7 +48,7 @@ def choose_stack(state: Path, stack: str | None, console: Console) -> str | None
 
 
 def is_registered(config_path: Path, backend: DeviceBackend) -> bool:
-    """Return whether a config leads to a backend with a device that is registered there, password included."""
+    """Return whether a config's device is registered at a backend, with its password."""
     config = read_config(config_path)
     client_id, password = config.get("client_id"), config.get("password")
     if not isinstance(client_id, str) or not isinstance(password, str):

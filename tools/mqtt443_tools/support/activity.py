@@ -1,18 +1,18 @@
-"""What the places where devices are registered tell of a device's connection."""
+"""The activity of a device, as reported by the place where it is registered."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What is known of a device; None is unknown.
+    """The activity of a device; None is unknown.
 
     Attributes:
         online: whether it is connected.
         last_seen: unix seconds.
         transport: alpn, wss or tls.
         version: of mqtt443 on the board.
-        failures: connections that failed, as the board counts them.
+        failures: failed connections, as counted by the board.
     """
 
     online: bool | None = None

@@ -1,7 +1,7 @@
 """The user's own code for a board: sensors.py, lib/ and the packages of a requirements.txt.
 
-They are in a folder `board/` beside config.json, or beside it directly. Every module is compiled once, so that a
-mistake is found here and not on the board.
+They are in a folder `board/` beside config.json, or directly beside it. Every module is compiled once, so that mistakes
+are found here and not on the board.
 """
 
 from pathlib import Path, PurePosixPath
@@ -22,8 +22,9 @@ def own_code(beside: Path, *, check: bool = True) -> dict[str, bytes]:
     """Return the user's files by their path on the board; empty if there are none.
 
     Args:
-        beside: the folder of config.json. In its folder `board/` every file counts; without that folder, sensors.py and
-            what is in lib/ do. What a requirements.txt there names is in lib/, too, see `board_packages`.
+        beside: the folder of config.json. All files in its folder `board/` belong to the board; without that folder,
+            sensors.py and the files in lib/ do. Packages named in a requirements.txt there go into lib/, see
+            `board_packages`.
         check: compile every module; False for a virtual board, which shows what a real one would do.
 
     Raises:
@@ -55,7 +56,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _module(path: Path, content: bytes, *, check: bool) -> bytes:
-    """Return what goes onto the board for a file; compiles a module once. Raises CommandError."""
+    """Return the content of a file for the board; compile a module to check it. Raises CommandError."""
     if path.suffix == ".py":
         content = content.removeprefix(BYTE_ORDER_MARK)
         if check:
@@ -64,7 +65,7 @@ def _module(path: Path, content: bytes, *, check: bool) -> bytes:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files below a folder, without what editors and CPython leave there."""
+    """Return the files below a folder, without those that editors and CPython leave there."""
     found: list[Path] = []
     for path in sorted(folder.rglob("*")):
         parts = PurePosixPath(path.relative_to(folder)).parts

@@ -1,4 +1,4 @@
-"""Packages for a board, named in a requirements.txt as `mip install` takes them, one in a line.
+"""Packages for a board, named in a requirements.txt as for `mip install`, one per line.
 
 The form of names, index and package.json is that of MicroPython's documentation, "Package management". The first
 download of an address is trusted and kept in the user's cache; later pushes take it from there, so that two boards get
@@ -47,7 +47,7 @@ def required(path: Path, downloads: Downloads | None = None) -> dict[str, bytes]
         downloads: seam; by default into the user's cache, with a line on standard error for each download.
 
     Raises:
-        CommandError: a line is not a package, or a package cannot be had; the text names file and line.
+        CommandError: a line is not a package, or a package is not available; the text names file and line.
     """
     if downloads is None:
         downloads = Downloads(
@@ -74,7 +74,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 class _Collected:
-    """The files of packages and of what they depend on."""
+    """The files of packages and their dependencies."""
 
     def __init__(self, downloads: Downloads, index: str) -> None:
         self.files: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""The shell around every command: an error is one line, and its exit code says whose fault it is."""
+"""The shell around every command: prints errors as one line, with an exit code for the kind of error."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from mqtt443_tools.support.console import no_color
 
 
 class OneLineErrors(TyperGroup):
-    """A group of commands that reports wrong use in one line, where typer would draw a box."""
+    """A group of commands that reports wrong use in one line instead of typer's box."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line, and exit with its code; with `standalone_mode=False`, return or raise instead."""
@@ -25,7 +25,7 @@ class OneLineErrors(TyperGroup):
             print("mqtt443: a question was left unanswered; nothing more was done", file=sys.stderr)
             sys.exit(1)
         except typer.TyperException as error:
-            if str(error) or getattr(error, "message", ""):  # a group without a command has shown its help
+            if str(error) or getattr(error, "message", ""):  # a group without a command has printed its help
                 print(_line(error), file=sys.stderr)
             sys.exit(getattr(error, "exit_code", 2))
         sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""Compiles the device package to .mpy for a board: smaller, and nothing to compile at start."""
+"""Compiles the device package to .mpy for a board: smaller, and no compilation at start."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ def compile_package(package: Path, target: Path, arch: str | None = None) -> Non
     target.mkdir(parents=True, exist_ok=True)
     machine = [f"-march={arch}"] if arch else []
     for source in sorted(path for path in package.glob("*.py") if path.name not in HOST_ONLY):
-        # What a traceback on the board says. The name of the module is in memory anyway; another text would stay there.
+        # The name in the board's tracebacks. The module's name is in memory anyway; another text would cost more.
         name = f"{package.name}.{source.stem}"
         if lines := _compile(source, target / source.with_suffix(".mpy").name, name, *machine):
             raise CommandError(f"{source} does not compile: {lines[-1]}")

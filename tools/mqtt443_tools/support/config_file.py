@@ -1,4 +1,4 @@
-"""Reads and writes a board's config.json. The board defines what the keys mean; `config_text` what bytes are valid."""
+"""Reads and writes a board's config.json. The board defines the meaning of the keys, `config_text` the valid bytes."""
 
 import json
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def load_ca(path: Path) -> list[bytes]:
     """Return the certificates of a CA file in DER, as the board reads it.
 
     Raises:
-        CommandError: it is no file, is too large, or holds anything but certificates.
+        CommandError: it is not a file, is too large, or holds anything but certificates.
     """
     refuse_endless_ca(path)
     try:

@@ -1,8 +1,8 @@
-r"""Which bytes are a config.json: the one rule, which host and board share.
+r"""The one rule, shared by host and board, for which bytes are a valid config.json.
 
 A text in UTF-8, with or without a byte order mark, that is one JSON object (RFC 8259). NaN and Infinity are not JSON.
-A character beyond U+FFFF is written itself, not as two `\u` escapes: MicroPython's parser does not join them, and a
-single one is no character at all (RFC 3629 section 3). tests/support/config_bytes.py has a case for each sentence.
+A character beyond U+FFFF is written literally, not as two `\u` escapes: MicroPython's parser does not join them, and a
+single one is not a character (RFC 3629 section 3). tests/support/config_bytes.py has a case for each sentence.
 """
 
 import json

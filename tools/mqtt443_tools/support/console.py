@@ -1,6 +1,6 @@
-"""How commands tell a person what happens, and ask questions. The one place that knows the terminal.
+"""Output and questions of the commands. The only module that knows the terminal.
 
-A terminal with NO_COLOR set gets no escape sequence at all (https://no-color.org), nor does anything that is piped.
+With NO_COLOR set (https://no-color.org), or into a pipe, no escape sequences are written.
 """
 
 import os
@@ -44,7 +44,7 @@ def result_table(columns: Mapping[str, bool]) -> Table:
     """Return an empty table for a result.
 
     Args:
-        columns: the name of each, and whether its cells may be folded; what identifies a device is never cut.
+        columns: the name of each, and whether its cells may be folded; identifiers of devices are never cut.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, is_folded in columns.items():
@@ -53,17 +53,17 @@ def result_table(columns: Mapping[str, bool]) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print a table on standard output: as wide as the terminal, or, piped, as wide as it needs and plain."""
+    """Print a table on standard output, as wide as the terminal; into a pipe, plain and as wide as needed."""
     out = terminal() if sys.stdout.isatty() else rich.console.Console(width=PIPED_COLUMNS, color_system=None)
     out.print(table)
 
 
 class Console:
-    """The person at the terminal, if there is one.
+    """The user at the terminal, if there is one.
 
     Args:
         to_stderr: lines go to standard error, because standard output holds a result for a script.
-        yes: answer every question of yes or no with yes.
+        yes: answer every yes or no question with yes.
     """
 
     def __init__(self, *, to_stderr: bool = False, yes: bool = False) -> None:
@@ -78,7 +78,7 @@ class Console:
             line: any text.
             style: as rich names it, such as "red bold".
         """
-        # The local endpoint says several lines for each connection: rich's layout of a line would cost more than TLS.
+        # The local endpoint prints several lines for each connection: rich's layout of a line would cost more than TLS.
         text = printable(line, MAX_LINE_CHARS)
         if style and self._lines.color_system is not None:
             text = Style.parse(style).render(text, color_system=rich.console.COLOR_SYSTEMS[self._lines.color_system])
@@ -125,10 +125,10 @@ class Console:
         """Ask for a text.
 
         Args:
-            question: what is wanted, such as "Name of the network".
+            question: such as "Name of the network".
             unattended: the whole message of the UsageError.
-            default: what an empty answer means.
-            hidden: show nothing of what is typed.
+            default: the value of an empty answer.
+            hidden: do not echo the input.
 
         Raises:
             UsageError: there is no terminal.
@@ -138,7 +138,7 @@ class Console:
         return answer
 
     def choose(self, question: str, choices: Sequence[str], unattended: str) -> int:
-        """Let the person choose by number; return the index of the choice.
+        """Let the user choose by number; return the index of the choice.
 
         Raises:
             UsageError: there is no terminal; `unattended` is the whole message.

@@ -29,7 +29,7 @@ HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class DownloadError(CommandError):
-    """A file could not be downloaded, or is not what it should be; nothing was changed."""
+    """A file could not be downloaded, or is not the expected one; nothing was changed."""
 
 
 def https_opener(context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
@@ -52,10 +52,10 @@ class Downloads:
 
     Args:
         folder: the cache; made when needed.
-        opener: what goes out, see `https_opener`.
-        say: told the address of each download.
+        opener: sends the requests, see `https_opener`.
+        say: called with the address of each download.
         clock: seconds that never go back, for the deadline.
-        instead: what a person without a network can do, for the error.
+        instead: the alternative for a user without a network, for the error.
     """
 
     def __init__(

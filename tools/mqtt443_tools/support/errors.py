@@ -1,4 +1,4 @@
-"""What the commands report: one line that says what, where, and what to do next.
+"""The errors of the commands: one line each that says what, where, and what to do next.
 
 Exception
  └── CommandError       exit 1: the request was valid and could not be carried out
@@ -7,7 +7,7 @@ Exception
 
 
 class CommandError(Exception):
-    """A command failed; the text is the whole message for a person."""
+    """A command failed; the text is the whole message for the user."""
 
     exit_code = 1
 

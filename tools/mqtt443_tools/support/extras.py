@@ -1,4 +1,4 @@
-"""Which command installs what is missing: in a checkout, with a wheel, or with pipx."""
+"""The command that installs missing packages: in a checkout, with a wheel, or with pipx."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ def install_command(extra: str) -> str:
 
 
 def missing_extra(what: str, extra: str) -> CommandError:
-    """Return the error of something that needs an extra.
+    """Return the error for a missing extra.
 
     Args:
         what: what needs it, such as "mqtt443 cloud".

@@ -6,11 +6,11 @@ import contextlib
 import resource
 
 LIKELY_MOST = 10240
-"""What macOS allows where it names no limit (OPEN_MAX)."""
+"""The limit of macOS where it reports none (OPEN_MAX)."""
 
 
 def raise_file_limit() -> int:
-    """Raise the limit as far as the system lets this process; return what it is then (getrlimit(2), RLIMIT_NOFILE)."""
+    """Raise the limit as far as the system allows; return the new limit (getrlimit(2), RLIMIT_NOFILE)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = LIKELY_MOST if hard == resource.RLIM_INFINITY else hard
     if wanted > soft >= 0:

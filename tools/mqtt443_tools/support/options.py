@@ -1,4 +1,4 @@
-"""Options that several commands have, each defined once."""
+"""Options that several commands share, each defined once."""
 
 import shlex
 from pathlib import Path

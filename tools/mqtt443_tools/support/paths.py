@@ -28,7 +28,7 @@ FIRMWARE = Path(str(files("mqtt443")))
 """The device package, as source."""
 
 BUILD = CHECKOUT / "build" if CHECKOUT else cache_folder()
-"""What is made or fetched once and used again: interpreters, umqtt."""
+"""Files that are built or fetched once: interpreters, umqtt."""
 
 UMQTT = BUILD / "umqtt"
 """A folder for sys.path that holds the package `umqtt` once `fetch_umqtt` has put it there."""

@@ -1,4 +1,4 @@
-"""What runs on Linux and macOS only, and says so elsewhere."""
+"""Refuses commands that need Linux or macOS on other systems."""
 
 from importlib import import_module
 

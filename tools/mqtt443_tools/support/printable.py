@@ -1,11 +1,11 @@
-"""Makes text from outside safe to show: a terminal obeys control characters, so none may reach it."""
+"""Makes text from outside safe to show, because a terminal obeys control characters."""
 
 MAX_CHARS = 300
 """Default length of one piece of foreign text in a line."""
 
 
 def printable(text: str, max_chars: int = MAX_CHARS, *, keep: str = "") -> str:
-    """Escape what a terminal would obey, and cut what is too long.
+    """Escape control characters, and truncate the text.
 
     Args:
         text: anything from a network, a board or a file.

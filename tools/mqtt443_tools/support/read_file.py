@@ -1,4 +1,4 @@
-"""Reads files that a person names: never more than a bound, and every failure is one line."""
+"""Reads files that the user names, up to a bound; every failure is one line."""
 
 from pathlib import Path
 

@@ -16,6 +16,6 @@ def refuse_shared(folder: Path) -> None:
     try:
         mode = folder.stat().st_mode
     except OSError:
-        return  # whoever uses it says what is wrong
+        return  # the code that uses it reports the error
     if os.name == "posix" and mode & stat.S_IWOTH:
         raise CommandError(f"every user of this machine can change {folder}, which holds secrets: chmod 700 {folder}")

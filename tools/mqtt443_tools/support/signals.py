@@ -1,4 +1,4 @@
-"""Lets a command that is told to end (by `kill`, or a closed terminal) end as on Ctrl-C, with everything it started."""
+"""Makes a command that is terminated (by `kill`, or a closed terminal) end as on Ctrl-C, with everything it started."""
 
 import signal
 from collections.abc import Iterator

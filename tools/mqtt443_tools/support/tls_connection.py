@@ -1,7 +1,7 @@
 """TLS over an asyncio transport, for many connections in one process.
 
-It does what `asyncio.sslproto` does, with less: no stream, no task and no buffer of its own for each connection. Bytes
-go to a receiver in a callback, and an alert of a failed handshake reaches the peer.
+A lighter `asyncio.sslproto`: no stream, no task and no buffer for each connection. Bytes go to a receiver in a
+callback, and the alert of a failed handshake reaches the peer.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 READ_BYTES = 16 * 1024
-"""A TLS record holds no more (RFC 8446 section 5.1)."""
+"""The most bytes in a TLS record (RFC 8446 section 5.1)."""
 
 CLOSE_S = 1.0
-"""For a peer to close its side, before the connection is cut."""
+"""Seconds for a peer to close its side before the connection is cut."""
 
 
 class Receiver(Protocol):
-    """What a connection belongs to."""
+    """The owner of a connection."""
 
     def connected(self, transport: asyncio.Transport) -> None:
-        """Take note of the TCP connection, before the handshake."""
+        """Called when TCP is connected, before the handshake."""
 
     def handshake_begins(self, tls: ssl.SSLObject) -> None:
-        """Take note of the TLS state; a server's is made when the first byte comes, as a flood may send none."""
+        """Called with the TLS state; a server creates it at the first byte, because a flood may send none."""
 
     def handshake_done(self) -> None:
-        """Take note that bytes can be sent; called at most once, before any data."""
+        """Called at most once, when bytes can be sent, before any data."""
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes that the peer sent, at least one."""
+        """Called with bytes from the peer, at least one."""
 
     def connection_ended(self, error: OSError | None) -> None:
-        """Take note that nothing more will arrive; called once, whoever ended it.
+        """Called once, when nothing more will arrive, whichever side ended it.
 
         Args:
             error: why; None if one side closed it in an orderly way after the handshake.
@@ -47,7 +47,7 @@ class TlsConnection(asyncio.Protocol):
 
     Args:
         context: server's or client's.
-        receiver: takes what arrives.
+        receiver: gets the incoming bytes.
         server_hostname: of the server, for a client; None makes this the server's side.
 
     Attributes:
@@ -85,7 +85,7 @@ class TlsConnection(asyncio.Protocol):
 
     @property
     def is_paused(self) -> bool:
-        """Whether the peer does not read, and more waits for it than should."""
+        """Whether the peer does not read, and too much is waiting for it."""
         return self._is_paused
 
     @property
@@ -106,7 +106,7 @@ class TlsConnection(asyncio.Protocol):
             self._handshake()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the network."""
+        """Process bytes from the network."""
         if self._closing or self._ended:
             return
         self._incoming.write(data)
@@ -116,19 +116,19 @@ class TlsConnection(asyncio.Protocol):
             self._handshake()
 
     def eof_received(self) -> None:
-        """Take the end of the stream; the transport then closes itself."""
+        """Process the end of the stream; the transport then closes itself."""
         if not self._ready:
             self._end(ConnectionResetError("the peer closed during the handshake"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take note that the transport has gone."""
+        """Process the loss of the transport."""
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._end(error if isinstance(error, OSError) else None)
         self._transport = None
 
     def pause_writing(self) -> None:
-        """Read nothing from a peer that does not read."""
+        """Stop reading from a peer that does not read."""
         self._is_paused = True
         self.pause_reading()
 
@@ -140,12 +140,12 @@ class TlsConnection(asyncio.Protocol):
             self.on_writable()
 
     def pause_reading(self) -> None:
-        """Take nothing from the network until `resume_reading`."""
+        """Stop reading from the network until `resume_reading`."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take bytes from the network again."""
+        """Read from the network again."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -161,7 +161,7 @@ class TlsConnection(asyncio.Protocol):
         self._flush()
 
     def close(self) -> None:
-        """Close after what was sent: tell the peer, and give it a moment to close its side."""
+        """Close once everything is sent: notify the peer, and give it a moment to close its side."""
         if self._closing or self._ended:
             return
         transport = self._transport
@@ -182,7 +182,7 @@ class TlsConnection(asyncio.Protocol):
             self._close_timer = asyncio.get_running_loop().call_later(CLOSE_S, transport.abort)
 
     def abort(self, error: OSError | None = None) -> None:
-        """Cut the connection; what still waits is not sent."""
+        """Abort the connection; waiting bytes are not sent."""
         transport = self._transport
         self._end(error)
         if transport is not None:

@@ -1,4 +1,4 @@
-"""What a Wi-Fi network accepts as its name and password, which the board's validator does not know."""
+"""The rules for names and passwords of Wi-Fi networks, which the board's validator does not know."""
 
 MAX_SSID_BYTES = 32  # IEEE 802.11
 MIN_PASSWORD_BYTES, MAX_PASSWORD_BYTES = 8, 63  # WPA: a passphrase
