@@ -96,7 +96,7 @@ if sys.implementation.name == "micropython":
 
         def __init__(self, sock, raw=None):
             self.sock = sock
-            self._raw = raw
+            self.raw = raw
             sock.setblocking(False)
             # Both return a count, 0 at the end, None if nothing can be read or written now.
             self.readinto = sock.readinto
@@ -122,9 +122,9 @@ if sys.implementation.name == "micropython":
             if self.sock is not None:
                 self._below = None
                 self.sock.close()
-                if self._raw is not None:
-                    self._raw.close()
-                self.sock = self._raw = self.readinto = self.write = None
+                if self.raw is not None:
+                    self.raw.close()
+                self.sock = self.raw = self.readinto = self.write = None
 
 else:
     from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload, utf8  # noqa: F401
@@ -143,14 +143,14 @@ def unix_time():
     return int(time.time()) + EPOCH
 
 
-def calendar(unix_s):
-    """Return (year, month, day, hour, minute, second, weekday) in UTC."""
-    return time.gmtime(unix_s - EPOCH)[:7]
+def calendar(seconds):
+    """Return (year, month, day, hour, minute, second, weekday) in UTC of unix seconds."""
+    return time.gmtime(seconds - EPOCH)[:7]
 
 
-def timestamp(unix_s):
-    """Return unix_s as ISO 8601 UTC, to the second."""
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % calendar(unix_s)[:6]
+def timestamp(seconds):
+    """Return unix seconds as ISO 8601 UTC, to the second."""
+    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % calendar(seconds)[:6]
 
 
 def random_below(limit):

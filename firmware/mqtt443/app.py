@@ -20,7 +20,7 @@ class Uptime:
     """
 
     def __init__(self, write=print, ticks=ticks_ms):
-        self._write = write
+        self.write = write
         self._ticks = ticks
         self._last = ticks()
         self._ms = 0
@@ -35,7 +35,7 @@ class Uptime:
     def log(self, text):
         """Write a line with the uptime in front."""
         ms = self.ms()
-        self._write("[%5d.%03d] %s" % (ms // 1000, ms % 1000, text))
+        self.write("[%5d.%03d] %s" % (ms // 1000, ms % 1000, text))
 
 
 class App:
@@ -140,7 +140,10 @@ class App:
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
             drain = False  # Ctrl-C may have come in the middle of a packet, so nothing more can be read
-        self._leave(drain)
+        with phase():
+            from .power import leave
+
+            leave(self, drain)
 
     def log(self, text):
         """Write a line of the log."""
@@ -295,9 +298,3 @@ class App:
             wait_ms, self.backoff, self.clock_ok, self.failures, self.shutdown = plan(self, error, connected_ms)
             self.retry_at = ticks_add(self.ticks(), wait_ms)
             self.saved_at_ms = wait(self, wait_ms)
-
-    def _leave(self, drain):
-        with phase():
-            from .power import leave
-
-            leave(self, drain)

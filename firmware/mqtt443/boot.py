@@ -1,17 +1,17 @@
 """From power-on to a running `App`, and back to the prompt.
 
-Counts starts, so that three crashes in a row end at the prompt (safe mode); reads config.json; makes the parts of the
-App. Imported on demand, so it must not define any function that lives as long as the App.
+Counts starts, so that three crashes in a row end at the prompt (safe mode); reads config.json and sensors.py; makes the
+parts of the App. Imported on demand, so it must not define any function that lives as long as the App.
 """
 
 import gc
 import os
 
 from . import errors
-from ._port import phase
+from ._port import const, phase
 
 # The timeout at the prompt of a watchdog that is running: an ESP32's watchdog cannot be disabled.
-_PROMPT_S = 3600
+_PROMPT_S = const(3600)
 
 # The config keys that the App reads; the others are needed only to make its parts, and are not kept.
 RUNTIME_KEYS = (
@@ -67,10 +67,7 @@ def start(path, root, stop, write, handlers):
     from .readings import Readings
 
     feed = start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S))  # first: sensors.py may hang, too
-    with phase():
-        from .sensors_file import load
-
-        read, failure = load()
+    read, failure = load_sensors()
     if not (read or failure):
         from .own_readings import reader
 
@@ -197,7 +194,7 @@ def _load_config(root, path, log, keep):
     return config
 
 
-def pin_held(pin):
+def pin_held(number):
     """Return whether the pin with that number is held low; the chip pulls it up.
 
     Raises ConfigError if the chip has no such pin.
@@ -205,11 +202,40 @@ def pin_held(pin):
     try:
         from machine import Pin
 
-        return not Pin(pin, Pin.IN, Pin.PULL_UP).value()
+        return not Pin(number, Pin.IN, Pin.PULL_UP).value()
     except ImportError:
         return False
     except ValueError:
-        raise errors.ConfigError("safe_pin: this chip has no pin %d" % pin)
+        raise errors.ConfigError("safe_pin: this chip has no pin %d" % number)
+
+
+def load_sensors():
+    """Return (read, failure): the function `read` of sensors.py in the board's root, or why it cannot be used.
+
+    failure: a text if the file cannot be imported or has no `read`. Both are None if the file does not exist.
+    Raises only KeyboardInterrupt, whatever the file does.
+    """
+    from .readings import reason
+
+    try:
+        import sensors
+
+        return sensors.read, None
+    except BaseException as e:  # also SystemExit
+        why = reason(e)
+        if isinstance(e, SyntaxError) and _marked():
+            why = "sensors.py begins with a byte order mark; save it as UTF-8 without one"
+        # It is no error if the file is missing, but one if a module that it imports is.
+        return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else why
+
+
+def _marked():
+    """Return whether sensors.py begins with a byte order mark, which MicroPython takes for a mistake."""
+    try:
+        with open("sensors.py", "rb") as file:
+            return file.read(3) == b"\xef\xbb\xbf"
+    except OSError:
+        return False
 
 
 def start_watchdog(seconds):

@@ -20,8 +20,10 @@ _MAX_PATH_BYTES = const(96)
 _PIECE_BYTES = const(512)
 
 # Names in the root of a board that a job must not write, with any extension.
-_OURS = ("boot.py", "main.py", "config.json", "push.json", "state", "outbox", "update", "slot", "slot_b", "safe_mode")
-_PACKAGE = "lib/mqtt443"
+_OURS = const(
+    ("boot.py", "main.py", "config.json", "push.json", "state", "outbox", "update", "slot", "slot_b", "safe_mode")
+)
+_PACKAGE = const("lib/mqtt443")
 
 
 class Spoiled(Exception):

@@ -7,8 +7,9 @@ the certificates are valid.
 import binascii
 
 from . import errors
+from ._port import const
 
-_BEGIN = b"BEGIN CERTIFICATE"
+_BEGIN = const(b"BEGIN CERTIFICATE")
 
 
 def load(path):

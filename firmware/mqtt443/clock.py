@@ -20,7 +20,7 @@ _NTP_PORT = const(123)
 _NTP_BYTES = const(48)
 _LIFE_S = const(631152000)  # 20 years
 
-_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_MONTHS = const("JanFebMarAprMayJunJulAugSepOctNovDec")
 
 
 def rtc_setter():
@@ -117,13 +117,13 @@ def http_date(text):
         raise errors.ProtocolError("no HTTP date: " + text[:40])
 
 
-def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix_time, set_rtc=None, ask_ntp=ntp):
+def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix_time, set_rtc=None, ntp=ntp):
     """Set the clock accurately enough for certificates, never earlier than BUILD_DATE.
 
     server: NTP server, empty for none. host: of the endpoint. connect: opens a TLS stream to it for HTTP
     (`Transport.connect_http`). log: takes a line. sure: the clock was set before and nothing contradicts it, so a
     missing answer from NTP does no harm. doubted: a certificate contradicts the clock, so host is believed before NTP.
-    now, set_rtc, ask_ntp: seams (unix seconds; a setter or None; server -> unix seconds).
+    now, set_rtc, ntp: seams (unix seconds; a setter or None; server -> unix seconds).
 
     Raises ClockError if the time cannot be found, and errors of the network.
     """
@@ -139,7 +139,7 @@ def set_clock(server, host, connect, log, *, sure=False, doubted=False, now=unix
             failure = e  # the certificate may be at fault
     if server:
         try:
-            set_rtc(_plausible(ask_ntp(server)))
+            set_rtc(_plausible(ntp(server)))
             return log("clock: set from NTP")
         except Exception as e:  # the answer may be any bytes
             log("clock: no time from NTP server %s (%s)" % (server, e))

@@ -90,7 +90,7 @@ def load(path="config.json", keep=False):
             else:
                 notice = "the file does not exist or does not fit into memory; start from config.example.json"
             if kept is None:
-                _refuse(notice)
+                _fail(notice)
             notice += ". Using the last good one"
             data = kept
             values = parse(kept)
@@ -112,7 +112,7 @@ def load(path="config.json", keep=False):
     return config
 
 
-def _refuse(what, *values):
+def _fail(what, *values):
     raise errors.ConfigError(what % values)
 
 
@@ -125,17 +125,17 @@ def parse(data):
         try:
             check(data)
         except (ValueError, RuntimeError) as e:  # RuntimeError: nested too deep for the stack
-            _refuse("%s", e.args[0])
+            _fail("%s", e.args[0])
     try:
         return json.loads(data)
     except ValueError as e:
-        _refuse("not valid JSON (%s)", e)
+        _fail("not valid JSON (%s)", e)
 
 
 def validate(values):
     """Return the `Config` for values, a dict as JSON gives it. Raises ConfigError that names the key and the fix."""
     if not isinstance(values, dict):
-        _refuse("must be one object in { }")
+        _fail("must be one object in { }")
     flat = {}
     for key in values:
         value = values[key]
@@ -143,14 +143,15 @@ def validate(values):
             flat[key] = value
         elif key != "wifi" or value is not None:
             if key != "wifi" or not isinstance(value, dict) or "ssid" not in value:
-                _refuse('wifi must be {"ssid": ..., "password": ...} or absent')
+                _fail('wifi must be {"ssid": ..., "password": ...} or absent')
             for name in value:
                 flat["wifi." + name] = value[name]
+    known = [field[0] for field in FIELDS]
     for key in flat:
-        shown = key[:60]
-        near = nearest(shown)
-        if near != key:
-            _refuse("unknown key %r; %s", shown, "did you mean %s?" % near if near else "remove it")
+        if key not in known:
+            shown = key[:60]
+            near = nearest(shown)
+            _fail("unknown key %r; %s", shown, "did you mean %s?" % near if near else "remove it")
     for field in FIELDS:
         flat[field[0]] = _value(field, flat.get(field[0]))
     config = Config(flat)
@@ -164,7 +165,7 @@ def _value(field, value):
     key, kind, default, low, high = field
     if value is None:
         if default is REQUIRED:
-            _refuse("%s is missing; add it", key)
+            _fail("%s is missing; add it", key)
         return default
     if kind == "int":
         fits = type(value) is int and low <= value <= high
@@ -196,7 +197,7 @@ def _value(field, value):
         rule = "%s, %d to %d bytes" % (rule, low, high)
     if not fits:
         shown = "(hidden)" if kind in ("secret", "base64") else repr(value)[:60]
-        _refuse("%s is %s; it must be %s", key, shown, rule)
+        _fail("%s is %s; it must be %s", key, shown, rule)
     return value
 
 
@@ -208,11 +209,11 @@ def _plain(b, more):
 def _check_together(config):
     token = (config.token, config.token_key, config.token_signature)
     if any(token) and not all(token):
-        _refuse("token, token_key, token_signature come together")
+        _fail("token, token_key, token_signature come together")
     if "?" in config.username:
-        _refuse("username must not hold ?; authorizer has its own key")
-    if _holds(config.token or "", "&?# "):
-        _refuse("token must not hold & ? # or spaces")
+        _fail("username must not hold ?; authorizer has its own key")
+    if _holds(config.token or "", b"&?# "):
+        _fail("token must not hold & ? # or spaces")
     if config.watchdog_s:
         # Connecting takes four steps (TCP, TLS, upgrade, CONNACK) of up to timeout_s each before any progress feeds it.
         config.watchdog_s = max(config.watchdog_s, 60, 5 * config.timeout_s)
@@ -230,19 +231,17 @@ def _check_together(config):
                 slashes -= 3
                 if topic[:11] != "$aws/rules/":
                     rule = "start with $, AWS keeps those to itself"
-            if _holds(topic, "+#{}"):
+            if _holds(topic, b"+#{}"):
                 rule = "hold + # { }"
             if rule:
-                _refuse("%s is %r; it must not %s", key, topic, rule)
+                _fail("%s is %r; it must not %s", key, topic, rule)
             if size > 256 or slashes > 7:
-                _refuse("%s has %d bytes and %d slashes; AWS takes 256 and 7", key, size, slashes)
+                _fail("%s has %d bytes and %d slashes; AWS takes 256 and 7", key, size, slashes)
 
 
-def _holds(text, characters):
-    for c in characters:
-        if c in text:
-            return True
-    return False
+def _holds(text, more):
+    # As bytes: each character taken from a text becomes one more name, which MicroPython keeps.
+    return any(b in more for b in text.encode())
 
 
 def mqtt_username(config):

@@ -12,7 +12,7 @@ from ._tls import selected_alpn, set_alpn, tls_context
 from .packets import packet
 from .stream import Stream
 
-_ALPN = "mqtt"
+_ALPN = const("mqtt")
 _SUBACK = const(0x90)
 _SUBACK_FAILURE = const(0x80)
 _UNSUBACK = const(0xB0)
@@ -26,16 +26,16 @@ _RETAIN_AVAILABLE = const(0x25)
 _PACKET_SIZE = const(0x27)
 
 
-def choose(wanted, alpn_here):
-    """Return (transport, why) for the `transport` key wanted; alpn_here: whether ALPN can be sent here.
+def choose(wanted, alpn):
+    """Return (transport, why) for the `transport` key wanted; alpn: whether ALPN can be sent here.
 
     Raises NoAlpn if `alpn` is wanted and impossible.
     """
     if wanted != "auto":
-        if wanted == "alpn" and not alpn_here:
+        if wanted == "alpn" and not alpn:
             raise errors.NoAlpn("transport alpn: this image cannot send ALPN (stock MicroPython)")
         return wanted, "as config.json says"
-    if alpn_here:
+    if alpn:
         return "alpn", "this image can send ALPN mqtt"
     return "wss", "this image has no ALPN (stock MicroPython); MQTT over WebSocket needs none"
 

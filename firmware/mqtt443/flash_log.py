@@ -85,9 +85,9 @@ class Segments:
         while left < length:
             number = min(self._sizes)
             left += self._sizes[number]
-            while self._read(number):
+            while self.read(number):
                 self.dropped += 1
-            self._remove(number)
+            self.remove(number)
         try:
             os.mkdir(self.folder)
         except OSError:
@@ -133,7 +133,8 @@ class Segments:
             at = record[2]
         return True
 
-    def _remove(self, number):
+    def remove(self, number):
+        """Delete segment number; reading goes on behind it."""
         try:
             os.remove(self._path(number))
         except OSError:
@@ -146,15 +147,15 @@ class Segments:
     def next(self):
         """Return the next record as (payload, its expiry, its segment), None at the end."""
         for number in sorted(self._sizes):
-            record = self._read(number)
+            record = self.read(number)
             while record and record[0] is None:
                 self.dropped += 1
-                record = self._read(number)
+                record = self.read(number)
             if record:
                 return record
         return None
 
-    def _read(self, number):
+    def read(self, number):
         """Return the next record of segment number, None at its end or if reading is past it."""
         if number > self._number:
             self._number = number
@@ -204,4 +205,4 @@ class Segments:
             if number > self._number or (number == self._number and self._at < self._sizes[number]):
                 return
             if number not in in_flight:
-                self._remove(number)
+                self.remove(number)

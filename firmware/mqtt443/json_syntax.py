@@ -6,9 +6,9 @@ Imported on demand. The host's tools accept and refuse the same bytes; tests/sup
 from ._port import const, utf8
 
 _MAX_DEPTH = const(8)
-_WHITE = b" \t\r\n"
-_HEX = b"0123456789abcdefABCDEF"
-_INVALID = "not valid JSON at line %d; check commas, quotes, brackets"
+_WHITE = const(b" \t\r\n")
+_HEX = const(b"0123456789abcdefABCDEF")
+_INVALID = const("not valid JSON at line %d; check commas, quotes, brackets")
 
 
 def without_mark(data):
@@ -26,10 +26,10 @@ def check(data):
         raise ValueError("the text is not UTF-8; save it as UTF-8")
     at = _skip(data, _value(data, _skip(data, 0), _MAX_DEPTH))
     if at != len(data):
-        _refuse(data, at)
+        _fail(data, at)
 
 
-def _refuse(data, at, what=_INVALID):
+def _fail(data, at, what=_INVALID):
     raise ValueError(what % (data[:at].count(b"\n") + 1))
 
 
@@ -43,7 +43,7 @@ def _skip(data, at):
 def _expect(data, at, mark):
     """Return the position after mark, one byte, at `at`."""
     if data[at : at + 1] != mark:
-        _refuse(data, at)
+        _fail(data, at)
     return at + 1
 
 
@@ -62,7 +62,7 @@ def _value(data, at, depth):
 
 def _group(data, at, closing, depth):
     if not depth:
-        _refuse(data, at, "nested too deep at line %d")
+        _fail(data, at, "nested too deep at line %d")
     at = _skip(data, at + 1)
     if data[at : at + 1] == closing:
         return at + 1
@@ -79,7 +79,7 @@ def _string(data, at):
     at = _expect(data, at, b'"')
     while True:
         if at >= len(data) or data[at] < 32:
-            _refuse(data, at)
+            _fail(data, at)
         if data[at] == 0x22:
             return at + 1
         at += 1
@@ -92,13 +92,13 @@ def _escape(data, at):
     kind = data[at : at + 1]
     if kind != b"u":
         if not kind or kind not in b'"\\/bfnrt':
-            _refuse(data, at)
+            _fail(data, at)
         return at + 1
     digits = data[at + 1 : at + 5]
     if len(digits) < 4 or not all(digit in _HEX for digit in digits):
-        _refuse(data, at)
+        _fail(data, at)
     if 0xD800 <= int(digits, 16) < 0xE000:
-        _refuse(data, at, "\\u%s at line %%d is half a character; write the character itself" % str(digits, "ascii"))
+        _fail(data, at, "\\u%s at line %%d is half a character; write the character itself" % str(digits, "ascii"))
     return at + 5
 
 
@@ -106,7 +106,7 @@ def _number(data, at):
     first = at + (data[at : at + 1] == b"-")
     at = _digits(data, first)
     if data[first] == 0x30 and at > first + 1:
-        _refuse(data, first)
+        _fail(data, first)
     if data[at : at + 1] == b".":
         at = _digits(data, at + 1)
     if data[at : at + 1] in (b"e", b"E"):
@@ -121,5 +121,5 @@ def _digits(data, at):
     while at < len(data) and 0x30 <= data[at] <= 0x39:
         at += 1
     if at == first:
-        _refuse(data, at)
+        _fail(data, at)
     return at

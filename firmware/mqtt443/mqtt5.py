@@ -21,10 +21,10 @@ _PACKET_SIZE = const(0x27)
 # The properties that a server may send in each packet. Left out because our CONNECT does not ask for them:
 # authentication, response information, topic aliases from the server, and subscription identifiers, which AWS lacks
 # too.
-_OF_CONNACK = b"\x11\x12\x13\x1c\x1f\x21\x22\x24\x25\x26\x27\x28\x29\x2a"
-_OF_PUBLISH = b"\x01\x02\x03\x08\x09\x26"
-_OF_ACK = b"\x1f\x26"
-_OF_DISCONNECT = b"\x1c\x1f\x26"
+_OF_CONNACK = const(b"\x11\x12\x13\x1c\x1f\x21\x22\x24\x25\x26\x27\x28\x29\x2a")
+_OF_PUBLISH = const(b"\x01\x02\x03\x08\x09\x26")
+_OF_ACK = const(b"\x1f\x26")
+_OF_DISCONNECT = const(b"\x1c\x1f\x26")
 
 # AWS keeps a session for up to 7 days, and returns the value it uses (Developer Guide, "MQTT persistent sessions").
 _SESSION_S = const(604800)
@@ -37,25 +37,25 @@ _UNSUPPORTED_VERSION = const(0x84)
 _MAX_REASON = const(200)  # characters shown of a reason string
 # After a DISCONNECT with one of these, the next attempt may well succeed: busy or going down (0x88, 0x89, 0x8B), keep
 # alive timeout, connection rate, maximum connect time. All others would repeat.
-_PASSING = b"\x88\x89\x8b\x8d\x9f\xa0"
+_PASSING = const(b"\x88\x89\x8b\x8d\x9f\xa0")
 # These give no cause: as with 3.1.1, they are a refusal if they come soon after connecting.
-_UNTOLD = b"\x00\x80\x98"
+_UNTOLD = const(b"\x00\x80\x98")
 
 
-def _malformed(what, *values):
-    return errors.MalformedPacket(what % values)
+def _fail(what, *values):
+    raise errors.MalformedPacket(what % values)
 
 
-def _properties(data, at, allowed):
+def _properties(data, at, keys):
     """Return (values by identifier, end position) of the properties at data[at] (section 2.2.2).
 
-    data: the rest of a packet. allowed: identifiers. A number is an int, text is bytes; only the last user property is
+    data: the rest of a packet. keys: identifiers. A number is an int, text is bytes; only the last user property is
     kept. Raises MalformedPacket.
     """
     size = shift = 0
     while True:
         if at >= len(data) or shift > 21:
-            raise _malformed("length of properties")
+            _fail("length of properties")
         byte = data[at]
         at += 1
         size |= (byte & 0x7F) << shift
@@ -64,12 +64,12 @@ def _properties(data, at, allowed):
             break
     end = at + size
     if end > len(data):
-        raise _malformed("properties longer than their packet")
+        _fail("properties longer than their packet")
     values = {}
     while at < end:
         key = data[at]
-        if key not in allowed or (key in values and key != _USER):  # [MQTT-2.2.2-1], section 2.2.2.2
-            raise _malformed("property 0x%02x where it must not be", key)
+        if key not in keys or (key in values and key != _USER):  # [MQTT-2.2.2-1], section 2.2.2.2
+            _fail("property 0x%02x where it must not be", key)
         at += 1
         # Values of one, two or four bytes; all others are text, and a user property is two (section 2.2.2.2).
         n = (
@@ -90,18 +90,18 @@ def _properties(data, at, allowed):
                 value = bytes(data[at + 2 : at + n])
         at += n
         if at > end:
-            raise _malformed("property 0x%02x longer than its packet", key)
+            _fail("property 0x%02x longer than its packet", key)
         values[key] = value
     return values, end
 
 
-def _whole(data, at, allowed):
+def _whole(data, at, keys):
     """Return the properties at data[at], which must end with data; nothing there means no properties."""
     if at == len(data):
         return {}
-    values, end = _properties(data, at, allowed)
+    values, end = _properties(data, at, keys)
     if end != len(data):
-        raise _malformed("%d bytes behind the properties", len(data) - end)
+        _fail("%d bytes behind the properties", len(data) - end)
     return values
 
 
@@ -127,17 +127,17 @@ def connack(data):
     if code == (1 if short else _UNSUPPORTED_VERSION):
         return None
     if short:
-        raise _malformed("CONNACK of MQTT 3.1.1 with code %d", code)
+        _fail("CONNACK of MQTT 3.1.1 with code %d", code)
     values = _whole(data, 2, _OF_CONNACK)
     if flags > (1 if code == _SUCCESS else 0) or 0 < code < _ERROR:  # [MQTT-3.2.2-1], [MQTT-3.2.2-6]
-        raise _malformed("CONNACK with flags 0x%02x and code 0x%02x", flags, code)
+        _fail("CONNACK with flags 0x%02x and code 0x%02x", flags, code)
     if code:
         raise refusal(errors.ConnectRefused, code, values)
     if (
         not all(values.get(key, 1) for key in (_RECEIVE_MAXIMUM, _PACKET_SIZE))
         or max(values.get(key, 0) for key in (_MAXIMUM_QOS, _RETAIN_AVAILABLE)) > 1
     ):
-        raise _malformed("CONNACK with a limit that cannot be")
+        _fail("CONNACK with a limit that cannot be")
     return bool(flags), values
 
 
@@ -153,17 +153,12 @@ def check(first, data):
     """
     if first == _DISCONNECT:
         raise _disconnected(data)
-    return _puback(data)
-
-
-def _puback(data):
-    """Return None or the PublishRefused of the PUBACK in data, which begins at its packet identifier (section 3.4)."""
     code = data[2]
     values = _whole(data, 3, _OF_ACK)
     if code >= _ERROR:
         return refusal(errors.PublishRefused, code, values)
     if code not in (_SUCCESS, _NO_SUBSCRIBERS):
-        raise _malformed("PUBACK with code 0x%02x", code)
+        _fail("PUBACK with code 0x%02x", code)
     return None
 
 
@@ -175,12 +170,12 @@ def suback(data):
     """
     values, at = _properties(data, 2, _OF_ACK)
     if at != len(data) - 1:  # it answers our single filter
-        raise _malformed("SUBACK with %d codes", len(data) - at)
+        _fail("SUBACK with %d codes", len(data) - at)
     code = data[at]
     if code >= _ERROR:
         raise refusal(errors.SubscribeRefused, code, values)
     if code > 1 and code != _NO_SUBSCRIPTION:
-        raise _malformed("SUBACK with code 0x%02x", code)
+        _fail("SUBACK with code 0x%02x", code)
     return code
 
 
@@ -192,7 +187,7 @@ def _disconnected(data):
     code = data[0] if len(data) else _SUCCESS
     values = _whole(data, 1, _OF_DISCONNECT) if len(data) else {}
     if 0 < code < _ERROR:  # those of the client
-        raise _malformed("DISCONNECT with code 0x%02x", code)
+        _fail("DISCONNECT with code 0x%02x", code)
     error = refusal(errors.ConnectionLost, code, values, "the server disconnected: ")
     error.closed = code in _UNTOLD
     error.is_refusal = not error.closed and code not in _PASSING

@@ -43,18 +43,32 @@ def up(app, sync):
             )  # fmt: skip
 
 
-def join(network, ssid, password, *, distrust=False, hears=None, sleep=sleep_ms, ticks=ticks_ms):
+def hears(wlan):
+    """Return whether the network's DNS server answers within 2 s; with any answer, Wi-Fi is not at fault."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.settimeout(_HEAR_S)
+        sock.connect(socket.getaddrinfo(wlan.ifconfig()[3], 53)[0][-1])
+        sock.send(b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1")  # RFC 1035 section 4.1: who serves the root?
+        return bool(sock.recv(1))
+    except OSError:
+        return False
+    finally:
+        sock.close()
+
+
+def join(network, ssid, password, *, distrust=False, hears=hears, sleep=sleep_ms, ticks=ticks_ms):
     """Return once the board has an address; at once if it has one.
 
     network: the module. ssid, password: of the config. distrust: nothing got through lately, so a radio that claims to
-    be connected must prove it. hears: seam, as `_hears`. sleep, ticks: seams, milliseconds. Raises WifiError with the
+    be connected must prove it. hears: seam. sleep, ticks: seams, milliseconds. Raises WifiError with the
     last reason that the driver gave.
     """
     wlan = network.WLAN(network.STA_IF)
     restart_ms = _JOIN_MS  # restart the radio when this much time is left
     code = 0
     try:
-        if wlan.active() and not (distrust and wlan.isconnected() and not (hears or _hears)(wlan)):
+        if wlan.active() and not (distrust and wlan.isconnected() and not hears(wlan)):
             restart_ms -= _ALONE_MS
         left_ms = _JOIN_MS
         end = ticks_add(ticks(), left_ms)
@@ -80,17 +94,3 @@ def join(network, ssid, password, *, distrust=False, hears=None, sleep=sleep_ms,
     except OSError as e:
         reason = str(e)
     raise errors.WifiError("no Wi-Fi connection to %s (%s)" % (ssid, reason))
-
-
-def _hears(wlan):
-    """Return whether the network's DNS server answers within 2 s; with any answer, Wi-Fi is not at fault."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.settimeout(_HEAR_S)
-        sock.connect(socket.getaddrinfo(wlan.ifconfig()[3], 53)[0][-1])
-        sock.send(b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1")  # RFC 1035 section 4.1: who serves the root?
-        return bool(sock.recv(1))
-    except OSError:
-        return False
-    finally:
-        sock.close()

@@ -3,12 +3,12 @@
 import gc
 
 
-def own_readings(uptime_ms):
+def own_readings(uptime):
     """Return the board's own readings, as functions by name: those that this chip and interpreter support.
 
-    uptime_ms: a function.
+    uptime: a function that returns milliseconds.
     """
-    readings = {"uptime_s": lambda: uptime_ms() // 1000}
+    readings = {"uptime_s": lambda: uptime() // 1000}
     if hasattr(gc, "mem_free"):
         readings["heap_free_bytes"] = gc.mem_free
     try:
@@ -31,6 +31,6 @@ def own_readings(uptime_ms):
     return readings
 
 
-def reader(uptime_ms):
-    """Return a function that returns the board's own readings; uptime_ms: a function."""
-    return lambda: own_readings(uptime_ms)
+def reader(uptime):
+    """Return a function that returns the board's own readings; uptime: a function that returns milliseconds."""
+    return lambda: own_readings(uptime)

@@ -39,9 +39,9 @@ class Packets:
     """
 
     def __init__(self, max_bytes, topic=b""):
-        self._topic = topic
+        self.topic = topic
         self._in = bytearray(max_bytes)
-        self._view = memoryview(self._in)  # made once: a packet allocates only slices of it
+        self.view = memoryview(self._in)  # made once: a packet allocates only slices of it
         self._out = bytearray(ROOM + _OUT_BYTES)
         self.discarded = 0
         self.attach(None)
@@ -49,21 +49,21 @@ class Packets:
     def attach(self, stream, mqtt5=False):
         """Begin a new connection on stream, with nothing left of the last one; mqtt5: speak MQTT 5, not 3.1.1."""
         self.stream = stream
-        self._mqtt5 = mqtt5
+        self.mqtt5 = mqtt5
         self.alias = 0  # 0: the server takes no topic alias, 1: it does, 2: it knows ours
         self.refusal = None  # of the last PUBACK: a PublishRefused, or None
         self._out_have = ROOM
-        self._connected = False
+        self.connected = False
         self.pinged = False  # a PINGRESP is pending; the client sets it, the PINGRESP clears it
         self._restart()
 
     def _restart(self):
         # Of the packet being read: bytes read, whole size (0: not known yet), where its body begins.
-        self._have = 0
-        self._size = 0
+        self.have = 0
+        self.size = 0
         self._body = 0
         # Of a whole packet: bytes umqtt may read, and has read.
-        self._limit = 0
+        self.limit = 0
         self._at = 0
         self._oversize_pid = 0  # packet identifier of a PUBLISH that is too large to keep
 
@@ -71,9 +71,9 @@ class Packets:
         """Pass the deadline on to the stream."""
         self.stream.deadline(timeout_ms, phase)
 
-    def setblocking(self, flag):
+    def setblocking(self, on):
         """Whether `read` waits for a packet; umqtt switches it around each packet."""
-        self.stream.setblocking(flag)
+        self.stream.setblocking(on)
 
     def ready(self, timeout_ms):
         """Wait up to timeout_ms for a packet; return whether a whole one is there."""
@@ -102,8 +102,8 @@ class Packets:
         first: its first byte. topic, msg: bytes. pid: packet identifier, 0 for none. expiry_s: how many seconds the
         server may keep it for others, 0 for no limit; only MQTT 5 sends it.
         """
-        mqtt5 = self._mqtt5
-        alias = self.alias if topic == self._topic else 0
+        mqtt5 = self.mqtt5
+        alias = self.alias if topic == self.topic else 0
         if alias == 2:
             topic = b""
         n = len(topic)
@@ -176,17 +176,17 @@ class Packets:
         Raises MalformedPacket for what a server may not send, and what the stream raises.
         """
         # umqtt asks for 0 bytes of an empty payload: they are there, and the next packet may be long in coming.
-        if n and self._at == self._limit and not self._fill():
+        if n and self._at == self.limit and not self._fill():
             return None
         at = self._at
-        if at + n > self._limit:
+        if at + n > self.limit:
             raise errors.MalformedPacket("a packet is too short")
         self._at = at + n
-        return bytes(self._view[at : at + n])
+        return bytes(self.view[at : at + n])
 
     def body(self):
         """Return what follows the length of the packet that umqtt reads; valid until the next packet is read."""
-        return self._view[self._body : self._size]
+        return self.view[self._body : self.size]
 
     def retained(self):
         """Return whether the PUBLISH that umqtt reads has the RETAIN flag."""
@@ -202,64 +202,64 @@ class Packets:
         if self._at:
             self._restart()
         while True:
-            if not self._size:
+            if not self.size:
                 if not self._read_header():
                     return False
-            elif self._have < min(self._size, len(self._in)):
-                n = self.stream.readinto(self._view[self._have : min(self._size, len(self._in))])
+            elif self.have < min(self.size, len(self._in)):
+                n = self.stream.readinto(self.view[self.have : min(self.size, len(self._in))])
                 if not n:
                     return False
-                self._have += n
-            elif self._size > len(self._in):
+                self.have += n
+            elif self.size > len(self._in):
                 if not self._drain():
                     return False
             else:
                 self._check()
-                self._limit = self._size
+                self.limit = self.size
                 return True
 
     def _read_header(self):
         # Byte by byte: the length says where the packet ends, and a byte more may not have come yet.
-        n = self.stream.readinto(self._view[self._have : self._have + 1])
+        n = self.stream.readinto(self.view[self.have : self.have + 1])
         if not n:
             return False
-        self._have += 1
-        self._size = _packet_size(self._in, 0, self._have)
-        if self._size:
+        self.have += 1
+        self.size = _packet_size(self._in, 0, self.have)
+        if self.size:
             first = self._in[0]
-            remaining = self._size - self._have
-            self._body = self._have
-            if not self._connected and first != _CONNACK:
+            remaining = self.size - self.have
+            self._body = self.have
+            if not self.connected and first != _CONNACK:
                 raise errors.MalformedPacket("the first packet is not CONNACK")  # [MQTT-3.2.0-1]
             if first & 0xF0 == _PUBLISH:
                 if first & 6 not in (0, 2):  # QoS 2 was never asked for, 3 is forbidden [MQTT-3.3.1-4]
                     raise errors.MalformedPacket("PUBLISH with QoS %d" % (first >> 1 & 3))
                 if remaining > _MAX_REMAINING:
                     raise errors.MalformedPacket("PUBLISH of %d bytes" % remaining)
-            elif (first == _CONNACK and self._connected) or not self._fits(first, remaining):
+            elif (first == _CONNACK and self.connected) or not self._fits(first, remaining):
                 raise errors.MalformedPacket("packet type 0x%02x with length %d" % (first, remaining))
         return True
 
     def _fits(self, first, remaining):
         """Return whether a packet other than PUBLISH may have this first byte and remaining length."""
         least = _FIXED.get(first)
-        if not self._mqtt5 or first == _PINGRESP:
+        if not self.mqtt5 or first == _PINGRESP:
             return least == remaining
         # No packet may exceed the Maximum Packet Size of our CONNECT [MQTT-3.1.2-24].
-        return (least is not None or first == _DISCONNECT) and (least or 0) <= remaining <= len(self._in) - self._have
+        return (least is not None or first == _DISCONNECT) and (least or 0) <= remaining <= len(self._in) - self.have
 
     def _check(self):
         body = self._body
         first = self._in[0]
         if first & 0xF0 == _PUBLISH:
             self._packet_identifier()
-            if self._mqtt5:
+            if self.mqtt5:
                 self._cut_properties()
-        elif self._mqtt5 and first in (_CONNACK, _PUBACK, _DISCONNECT):
-            self._connected = True  # `connection` checks CONNACK
+        elif self.mqtt5 and first in (_CONNACK, _PUBACK, _DISCONNECT):
+            self.connected = True  # `connection` checks CONNACK
             self.refusal = None
             # Mostly a PUBACK is a success without properties; what is rare is loaded on demand.
-            if first == _DISCONNECT or (first == _PUBACK and self._size > body + 2):
+            if first == _DISCONNECT or (first == _PUBACK and self.size > body + 2):
                 with phase():
                     from .mqtt5 import check
 
@@ -268,14 +268,14 @@ class Packets:
             # Session present is the only flag, and never set with a refusal [MQTT-3.2.2-4].
             if self._in[body] > (1 if self._in[body + 1] == 0 else 0):
                 raise errors.MalformedPacket("CONNACK flags 0x%02x" % self._in[body])
-            self._connected = True
+            self.connected = True
         elif first == _PINGRESP:
             self.pinged = False
 
     def _packet_identifier(self):
         """Return the packet identifier of the PUBLISH in the buffer, 0 with QoS 0; check its layout."""
         body = self._body
-        end = min(self._size, len(self._in))
+        end = min(self.size, len(self._in))
         qos = self._in[0] & 6
         topic_end = body + 2 + (self._in[body] << 8 | self._in[body + 1]) if end >= body + 2 else end + 1
         if topic_end + (2 if qos else 0) > end or topic_end == body + 2:
@@ -293,29 +293,29 @@ class Packets:
         body = self._body
         at = body + 2 + (buf[body] << 8 | buf[body + 1]) + (buf[0] & 2)
         end = at + 1
-        if at == self._size or buf[at]:
+        if at == self.size or buf[at]:
             with phase():
                 from .mqtt5 import publish_properties
 
-                end = at + publish_properties(self._view[at : self._size])
-        view = self._view
-        view[at : at + self._size - end] = view[end : self._size]
-        self._size -= end - at
-        size = self._size - body
+                end = at + publish_properties(self.view[at : self.size])
+        view = self.view
+        view[at : at + self.size - end] = view[end : self.size]
+        self.size -= end - at
+        size = self.size - body
         for i in range(1, body):  # in as many bytes as before
             buf[i] = size & 0x7F | (0x80 if i < body - 1 else 0)
             size >>= 7
 
     def _drain(self):
         """Read the rest of a PUBLISH larger than the buffer; return False if not blocking and more must come."""
-        scratch = self._view
-        if self._have == len(scratch):  # before the first byte is overwritten
+        scratch = self.view
+        if self.have == len(scratch):  # before the first byte is overwritten
             self._oversize_pid = self._packet_identifier()
-        while self._have < self._size:
-            n = self.stream.readinto(scratch[: self._size - self._have])
+        while self.have < self.size:
+            n = self.stream.readinto(scratch[: self.size - self.have])
             if not n:
                 return False
-            self._have += n
+            self.have += n
         identifier = self._oversize_pid
         self._restart()
         self.discarded += 1

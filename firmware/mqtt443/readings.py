@@ -10,7 +10,7 @@ import json
 from ._port import const, phase, timestamp, unix_time, utf8
 
 MAX_DEPTH = const(5)
-_RESERVED = ("time", "seq", "link", "errors")
+_RESERVED = const(("time", "seq", "link", "errors"))
 TOO_LARGE = "does not fit: a message has %d bytes at most (max_payload_bytes)"
 _MOST_ERRORS = const(24)
 _ERRORS_BYTES = const(256)  # of each message, reserved for the names of failed readings

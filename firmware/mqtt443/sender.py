@@ -45,14 +45,14 @@ class Sender:
         self._at = 0
         self._half = 0
         self._least_ms = self.timeout_ms if self.qos else -_UNTOLD_MS  # the shortest round trip so far
-        self._flags = 0
-        self._sent = 0  # how many of the first messages in flight were sent on this connection
+        self.flags = 0
+        self.sent = 0  # how many of the first messages in flight were sent on this connection
         client.on_puback = self._acknowledged
 
     def begin(self, session):
         """Begin on a new connection; session: whether the server kept the old one."""
-        self._flags = _DUP if session else 0
-        self._sent = 0
+        self.flags = _DUP if session else 0
+        self.sent = 0
         self.qos = min(self.config.qos, self.client.max_qos)
         self.window = min(self.config.window, self.client.receive_maximum)
         if not self.qos:
@@ -73,9 +73,9 @@ class Sender:
             left_ms = self.timeout_ms - ticks_diff(now, in_flight[0][SENT])
             if left_ms <= 0:
                 raise errors.timeout_error(errors.PeerVanished, "PUBACK", self.timeout_ms // 1000)
-        while self._sent < self.window:
+        while self.sent < self.window:
             # How many pairs may fall within a second, besides the messages whose arrival is unknown.
-            pairs = (_A_SECOND - 1 - self._sent - self._half) // 2
+            pairs = (_A_SECOND - 1 - self.sent - self._half) // 2
             if pairs < 0:
                 break
             # The last pair that may not: it had arrived when its PUBACK left, and new messages travel too. Both ways
@@ -85,10 +85,10 @@ class Sender:
             if 0 < wait_ms <= _SECOND_MS + _UNTOLD_MS:
                 left_ms = wait_ms if left_ms is None else min(left_ms, wait_ms)
                 break
-            entry = in_flight[self._sent] if self._sent < len(in_flight) else self.outbox.next()
+            entry = in_flight[self.sent] if self.sent < len(in_flight) else self.outbox.next()
             if entry is None:
                 break
-            self._sent += 1  # first, so that Ctrl-C in between cannot send a message twice
+            self.sent += 1  # first, so that Ctrl-C in between cannot send a message twice
             self._queue(entry, now)
         self.client.flush()
         if not self.qos:
@@ -108,7 +108,7 @@ class Sender:
         if not self.qos:
             entry[PID] = 0
         elif entry[PID]:
-            flags = self._flags
+            flags = self.flags
         else:
             taken = [other[PID] for other in self.outbox.in_flight]
             while True:
@@ -128,7 +128,7 @@ class Sender:
                 return
 
     def _finish(self, entry, refusal=None):
-        self._sent -= 1
+        self.sent -= 1
         now = self.ticks()
         if self.qos and entry[SENT] is not None:
             self._least_ms = min(self._least_ms, ticks_diff(now, entry[SENT]))

@@ -3,13 +3,15 @@
 import os
 import sys
 
+from ._port import const
+
 # The folder of each slot; push fills the first one.
 SLOTS = {"a": "lib", "b": "slot_b"}
 
 # A package on trial gets this many starts, counted by boot.py.
 STARTS = "2"
 
-_FILE = "slot"
+_FILE = const("slot")
 
 
 def running_slot():

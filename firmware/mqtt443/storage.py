@@ -9,7 +9,9 @@ import binascii
 import json
 import os
 
-_TRAILER_BYTES = 9  # a line end, and the CRC-32 of everything before it in hexadecimal
+from ._port import const
+
+_TRAILER_BYTES = const(9)  # a line end, and the CRC-32 of everything before it in hexadecimal
 
 
 def write(path, data):

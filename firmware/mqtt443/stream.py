@@ -30,9 +30,9 @@ class Stream:
         self._seconds = timeout_ms // 1000
         self._end = ticks_add(self.ticks(), timeout_ms)
 
-    def setblocking(self, flag):
+    def setblocking(self, on):
         """Whether `readinto` waits for a byte (True) or returns None (False)."""
-        self._blocking = flag
+        self._blocking = on
 
     def _left_ms(self):
         left = ticks_diff(self._end, self.ticks())

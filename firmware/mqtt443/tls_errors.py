@@ -8,11 +8,11 @@ import errno
 import gc
 
 from . import errors
-from ._port import timestamp, unix_time
+from ._port import const, timestamp, unix_time
 
 # mbedTLS's codes for no memory without their last 7 bits: SSL 0x7F00, X.509 0x2880, PK 0x3F80, ECP 0x4D80, MD 0x5180,
 # cipher 0x6180, PEM 0x1180. MPI's 0x0010 stands in the low bits below another code (RSA 0x4310).
-_ALLOC_FAILED = (0xFE, 0x51, 0x7F, 0x9B, 0xA3, 0xC3, 0x23)
+_ALLOC_FAILED = const((0xFE, 0x51, 0x7F, 0x9B, 0xA3, 0xC3, 0x23))
 
 # The error, what is wrong with the certificate, and the words of mbedTLS and OpenSSL for it. In this order, because a
 # clock that is behind makes the other checks fail too.
@@ -26,8 +26,8 @@ _CERTIFICATE = (
 
 
 # mbedTLS: CONN_EOF, PEER_CLOSE_NOTIFY.
-_CLOSED = (0x7280, 0x7880)
-_BROKEN = ("ECONNRESET", "EPIPE", "ECONNABORTED", "ENOTCONN")
+_CLOSED = const((0x7280, 0x7880))
+_BROKEN = const(("ECONNRESET", "EPIPE", "ECONNABORTED", "ENOTCONN"))
 
 
 def heap_report():

@@ -9,9 +9,10 @@ import hashlib
 import os
 
 from . import errors
+from ._port import const
 from .http import read_head
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_GUID = const(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")  # RFC 6455 section 1.3
 
 
 def upgrade(stream, host, port=443, urandom=os.urandom):

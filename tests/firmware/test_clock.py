@@ -58,7 +58,7 @@ class Board:
     def run(self, server: str = "ntp.example", **changes: Any) -> None:
         set_clock(
             server, "h.example", self.connect, self.lines.append,
-            now=lambda: self.time, set_rtc=self.set, ask_ntp=self.ask, **changes,
+            now=lambda: self.time, set_rtc=self.set, ntp=self.ask, **changes,
         )  # fmt: skip
 
 

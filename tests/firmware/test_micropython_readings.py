@@ -41,8 +41,8 @@ def read():
 PROGRAM = """
 import sys
 from mqtt443.readings import Readings
-from mqtt443.sensors_file import load
-read, failure = load()
+from mqtt443.boot import load_sensors
+read, failure = load_sensors()
 print(Readings(read, dict, lambda: 1793491200, failure=failure).payload())
 """
 

@@ -180,7 +180,7 @@ def test_dns_server_that_answers_is_heard(dns: socket.socket, answers: bool) -> 
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert module._hears(Wlan("127.0.0.1")) is answers
+    assert module.hears(Wlan("127.0.0.1")) is answers
     thread.join()
     # RFC 1035: a header with one question, the root's NS records.
     assert asked[0][2:] == b"\1\0" + b"\0\1\0\0\0\0\0\0" + b"\0" + b"\0\2\0\1"
@@ -191,7 +191,7 @@ def test_network_without_a_dns_server_is_not_heard(monkeypatch: pytest.MonkeyPat
         raise OSError(-2)
 
     monkeypatch.setattr(socket, "getaddrinfo", nothing)
-    assert module._hears(Wlan("")) is False
+    assert module.hears(Wlan("")) is False
 
 
 HEARS = """
@@ -210,7 +210,7 @@ class Wlan:
         return (None, None, None, "127.0.0.1")
 
 network.socket = Net
-print(network._hears(Wlan()))
+print(network.hears(Wlan()))
 """
 
 

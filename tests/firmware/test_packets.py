@@ -42,7 +42,7 @@ def attached(*incoming: bytes | Exception | None, max_bytes: int = 512, connecte
 def take(packets: Any) -> bytes:
     """Read one packet byte by byte, as umqtt may."""
     first: bytes = packets.read(1)
-    return first + packets.read(packets._limit - 1) if packets._limit > 1 else first
+    return first + packets.read(packets.limit - 1) if packets.limit > 1 else first
 
 
 # Out.

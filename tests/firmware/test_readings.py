@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt443.boot import load_sensors
 from mqtt443.own_readings import own_readings
 from mqtt443.readings import Readings
-from mqtt443.sensors_file import load
 
 
 def payload(values: Any) -> dict[str, Any]:
@@ -148,12 +148,12 @@ def sensors_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 def test_sensors_py_is_read(sensors_py: Path) -> None:
     sensors_py.write_text("def read():\n    return {'a': 1}\n")
-    read, failure = load()
+    read, failure = load_sensors()
     assert (read(), failure) == ({"a": 1}, None)
 
 
 def test_without_sensors_py_the_board_reports_on_itself(sensors_py: Path) -> None:
-    assert load() == (None, None)
+    assert load_sensors() == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_without_sensors_py_the_board_reports_on_itself(sensors_py: Path) -> Non
 )
 def test_broken_sensors_py_is_reported_in_the_payload(sensors_py: Path, source: str, words: str) -> None:
     sensors_py.write_text(source)
-    read, failure = load()
+    read, failure = load_sensors()
     assert read is None
     got = json.loads(Readings(read, dict, lambda: 1793491200, failure=failure).payload())
     assert words in got["errors"]["sensors"]
