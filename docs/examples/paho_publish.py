@@ -1,4 +1,4 @@
-"""A laptop in the board's place: paho-mqtt with ALPN `mqtt`, a user name and a password, no client certificate.
+"""A laptop instead of a board: paho-mqtt with ALPN `mqtt`, a user name and a password, no client certificate.
 
     python docs/examples/paho_publish.py localhost 8443 .mqtt443/ca.pem
 

@@ -61,8 +61,7 @@ class Sender:
             entry[SENT] = None
 
     def pump(self):
-        """Send as much as allowed now; return how many ms the next call may wait if nothing comes in, None for no
-        limit.
+        """Send as much as allowed now; return how many ms the next call may wait for input, None for no limit.
 
         Raises PeerVanished if a PUBACK is overdue, and what sending raises.
         """

@@ -42,8 +42,8 @@ class Settings:
     name: str = place("localhost", "the endpoint's host name: SNI must be exactly this")
     also: str | None = place(
         None,
-        "more host names and IPv4 addresses, with commas between: in the certificate, and as good as the name. Who "
-        "connects to one of these addresses may leave SNI out, as RFC 6066 asks for",
+        "more host names and IPv4 addresses, separated by commas: the certificate holds them, and clients may use them "
+        "like the name. A client that connects to one of the addresses may leave SNI out, as RFC 6066 requires",
     )
     bind: str = place("127.0.0.1", "the address to listen on; another one lets real boards in")
     port: int = place(8443, "TCP port of the default endpoint; 0 takes a free one")
@@ -78,7 +78,7 @@ class Settings:
     publish_rate_per_s: int = limit(100, "publishes of one connection, each way; excess is discarded; 0: no limit")
     connect_rate_per_s: int = limit(
         1,
-        "CONNECTs of a client id, counted after authentication so that no stranger locks a device out; 0: no limit",
+        "CONNECTs of a client id, counted after authentication, so that strangers lock no device out; 0: no limit",
     )
     session_expiry_s: int = limit(
         3600,
@@ -86,11 +86,11 @@ class Settings:
         "and find what they got in CONNACK",
         high=604_800,
     )
-    replay_rate_per_s: int = limit(10, "stored messages sent to a client that came back; 0 is no limit")
-    retry_s: int = limit(960, "an unacknowledged QoS 1 message is sent again after this time, in MQTT 5 dropped", low=1)
+    replay_rate_per_s: int = limit(10, "stored messages sent to a client that reconnects; 0: no limit")
+    retry_s: int = limit(960, "an unacknowledged QoS 1 message is resent after this time, or in MQTT 5 dropped", low=1)
     websocket_lifetime_s: int = limit(86_400, "longest life of a WebSocket connection", low=1)
     max_retained: int = limit(500_000, "topics with a retained message")
-    retained_rate_per_s: int = limit(1, "retained messages stored per topic; 0 is no limit")
+    retained_rate_per_s: int = limit(1, "retained messages stored per topic; 0: no limit")
     max_shadow_bytes: int = limit(8192, "state of a shadow, as compact JSON and without metadata")
     shadow_requests_per_s: int = limit(20, "requests to the shadows of a Thing; the excess is rejected; 0: no limit")
 
@@ -164,7 +164,7 @@ class Settings:
     )
     mqtt5_refused_qos0: Literal["disconnect", "ignore"] = choice(
         "disconnect",
-        "the same with QoS 0, which has no PUBACK: DISCONNECT is the only way to say it",
+        "the same with QoS 0, which has no PUBACK: only DISCONNECT can report it",
         "disconnect",
         "ignore",
     )
@@ -193,7 +193,7 @@ class Settings:
         False,
     )
     dup_on_redelivery: bool = choice(
-        False, "AWS says it does not support DUP; MQTT 3.3.1-1 wants it set on a redelivery", False, True
+        False, "AWS says that it does not support DUP; MQTT-3.3.1-1 requires it on a redelivery", False, True
     )
     refresh_idle_lateness_s: int = choice(
         0, "a refresh on an idle connection may come up to 300 s late at AWS; 0 is the strictest", low=0
@@ -220,19 +220,19 @@ class Settings:
         "any",
         "registered",
     )
-    connect_timeout_s: int = choice(30, "time from the handshake to a complete CONNECT: no page gives it", low=1)
+    connect_timeout_s: int = choice(30, "time from the handshake to a complete CONNECT: not documented", low=1)
 
     handshake_timeout_s: int = guard(10, "time for a TLS handshake", low=1)
-    max_handshakes: int = guard(256, "TLS handshakes at a time; the oldest of the busiest address ends first", low=1)
-    max_handshakes_per_address: int = guard(128, "of these, from one address; its oldest ends first", low=1)
-    http_timeout_s: int = guard(30, "time for one HTTP request to arrive, the wait on a kept connection included")
+    max_handshakes: int = guard(256, "TLS handshakes at a time; then the oldest of the busiest address ends", low=1)
+    max_handshakes_per_address: int = guard(128, "the same from one address; beyond it, its oldest ends", low=1)
+    http_timeout_s: int = guard(30, "time for one HTTP request to arrive, including the wait for it")
     max_http_head_bytes: int = guard(16 * 1024, "request line and headers of one HTTP request")
     max_write_buffer_bytes: int = guard(1024 * 1024, "bytes waiting for one peer; one that does not read is dropped")
     max_queued_messages: int = guard(1000, "QoS 1 messages waiting for one client; newer ones are dropped")
     max_queued_bytes: int = guard(16 * 1024 * 1024, "payload bytes waiting for one client")
     max_retained_bytes: int = guard(64 * 1024 * 1024, "payload bytes of all retained messages")
     max_connections: int = guard(
-        15_000, "connections at a time; fewer where the system allows this process fewer open files"
+        15_000, "connections at a time; fewer if the system allows this process fewer open files"
     )
     max_environments: int = guard(
         10,
@@ -240,10 +240,10 @@ class Settings:
         "with 1,000 for an account",
         low=1,
     )
-    max_shadows: int = guard(20_000, "shadows, and versions of deleted ones, the oldest of which give way")
+    max_shadows: int = guard(20_000, "shadows, and versions of deleted ones, of which the oldest are discarded")
     job_minute_s: int = guard(60, "seconds between two batches of a job's rollout: a minute at AWS", low=1)
     environment_idle_s: int = guard(
-        300, "an execution environment without a call ends after this time, as AWS's do after some minutes", low=1
+        300, "an idle execution environment ends after this time, as at AWS after some minutes", low=1
     )
     max_watcher_messages: int = guard(1000, "messages waiting for one watcher; the oldest are dropped")
 
