@@ -118,7 +118,7 @@ def endpoint_without_console(state: Path) -> Iterator[Callable[[], None]]:
 
 def test_what_the_disk_does_not_take_in_time_is_counted_and_not_kept(tmp_path: Path) -> None:
     history, said = History(tmp_path / HISTORY_FILE), list[str]()
-    writer = HistoryWriter(history, [], said.append)
+    writer = HistoryWriter(history, lambda _: None, said.append)
     for number in range(MAX_WAITING + 3):
         writer.take_message(Message("t", b"", 0, False, "a", float(number)))
     asyncio.run(writer.flush())
@@ -129,7 +129,7 @@ def test_what_the_disk_does_not_take_in_time_is_counted_and_not_kept(tmp_path: P
 
 def test_disk_that_fails_is_told_of_and_ends_nothing(tmp_path: Path) -> None:
     history, said = History(tmp_path / HISTORY_FILE), list[str]()
-    writer = HistoryWriter(history, [], said.append)
+    writer = HistoryWriter(history, lambda _: None, said.append)
     writer.take_message(Message("t", b"", 0, False, "a", 1.0))
     history.close()
     asyncio.run(writer.flush())

@@ -43,6 +43,20 @@ class Event:
     transport: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as a JSON object; `dataclasses.asdict` would copy every value in `facts`."""
+        return {
+            "time": self.time,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "detail": self.detail,
+            "client_id": self.client_id,
+            "source": self.source,
+            "connection_id": self.connection_id,
+            "transport": self.transport,
+            "facts": dict(self.facts),
+        }
+
     def line(self) -> str:
         """Return the event as one printable line."""
         who = printable(self.client_id) if self.client_id else "a client"

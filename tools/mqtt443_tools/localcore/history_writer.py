@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,22 @@ FLUSH_S = 0.2
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 
+LoginOf = Callable[[str], dict[str, Any] | None]
+"""Takes a connection id."""
+
 
 class HistoryWriter:
     """The queue of entries to write.
 
     Args:
         history: their destination.
-        logins: the authorizer's last log entries; an event is stored with the login of its connection.
+        login_of: returns what the authorizer logged about a connection; an event is stored with it.
         log: called with a line about entries that could not be stored.
     """
 
-    def __init__(self, history: History, logins: Sequence[dict[str, Any]], log: Callable[[str], None]) -> None:
+    def __init__(self, history: History, login_of: LoginOf, log: Callable[[str], None]) -> None:
         self._history = history
-        self._logins = logins
+        self._login_of = login_of
         self._log = log
         self._rows: list[Row] = []
         self._bytes = 0
@@ -59,8 +61,7 @@ class HistoryWriter:
         if len(self._events) >= MAX_WAITING:
             self._lost += 1
             return
-        logins = (login for login in self._logins if login.get("connection") == event.connection_id)
-        self._events.append({**dataclasses.asdict(event), "login": next(logins, None)})
+        self._events.append({**event.to_json(), "login": self._login_of(event.connection_id)})
 
     async def flush(self) -> None:
         """Write the waiting entries."""
@@ -76,12 +77,10 @@ class HistoryWriter:
 
 
 @contextlib.asynccontextmanager
-async def writing_history(
-    state: Path, logins: Sequence[dict[str, Any]], log: Callable[[str], None]
-) -> AsyncIterator[HistoryWriter]:
+async def writing_history(state: Path, login_of: LoginOf, log: Callable[[str], None]) -> AsyncIterator[HistoryWriter]:
     """Write the history of a state folder until the end of the block. Raises CommandError if the file is not usable."""
     history = History(state / HISTORY_FILE)
-    writer = HistoryWriter(history, logins, log)
+    writer = HistoryWriter(history, login_of, log)
 
     async def keep_writing() -> None:
         while True:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from mqtt443_tools.localcore.auth import login_log
-from mqtt443_tools.localcore.auth.login_log import LoginLog
+from mqtt443_tools.localcore.auth.login_log import LoginLog, RecentLogins
 
 
 def line(connection: str, reason: str, decision: str = "refuse") -> str:
@@ -45,3 +45,19 @@ def test_reasons_that_nobody_asks_for_are_bounded() -> None:
     for number in range(2 * login_log.MAX_REASONS):
         log.take(line(str(number), "wrong password"))
     assert len(log._reasons) == login_log.MAX_REASONS
+
+
+def test_last_logins_are_kept_by_connection_the_oldest_goes_first() -> None:
+    logins = RecentLogins(2)
+    for connection, number in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
+        logins.add({"connection": connection, "number": number})
+    assert [login["number"] for login in logins] == [3, 4]
+    assert logins.of_connection("a") == {"connection": "a", "number": 3}
+    assert logins.of_connection("b") is None
+
+
+def test_logins_of_a_foreign_authorizer_need_no_connection() -> None:
+    logins = RecentLogins(2)
+    for connection in (None, 7, ["x"]):
+        logins.add({"connection": connection, "decision": "allow"})
+    assert [login["connection"] for login in logins] == [7, ["x"]]

@@ -68,6 +68,9 @@ def _parse_policies(documents: object) -> PolicySet:
     if not isinstance(documents, list) or not 1 <= len(documents) <= MAX_DOCUMENTS:
         raise _fault(f"policyDocuments must be a list of 1..{MAX_DOCUMENTS} policy documents")
     parsed = [_parse_document(document, f"policyDocuments[{at}]") for at, document in enumerate(documents)]
+    if _compact_length(documents, "policyDocuments") > MAX_DOCUMENT_CHARACTERS:  # else none of them is too long
+        for at, document in enumerate(documents):
+            _check_length(document, f"policyDocuments[{at}]")
     try:
         return PolicySet.from_documents(parsed)
     except PolicyError as error:
@@ -75,13 +78,13 @@ def _parse_policies(documents: object) -> PolicySet:
 
 
 def _parse_document(document: object, name: str) -> object:
-    if isinstance(document, str):
-        parsed, characters = _parse_json(document, name), len(document)
-    else:
-        parsed, characters = document, _compact_length(document, name)
+    return _parse_json(document, name) if isinstance(document, str) else document
+
+
+def _check_length(document: object, name: str) -> None:
+    characters = len(document) if isinstance(document, str) else _compact_length(document, name)
     if characters > MAX_DOCUMENT_CHARACTERS:
         raise _fault(f"{name} has {characters:,} characters, at most {MAX_DOCUMENT_CHARACTERS:,} are allowed")
-    return parsed
 
 
 def _compact_length(document: object, name: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MAX_REASONS = 100
@@ -24,6 +24,37 @@ def parse_login(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return decision if isinstance(decision, dict) and "decision" in decision else None
+
+
+class RecentLogins:
+    """The last log lines of the authorizer that are decisions, oldest first.
+
+    Args:
+        most: how many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._logins: dict[str, dict[str, Any]] = {}
+        self._unnamed = 0
+
+    def add(self, login: dict[str, Any]) -> None:
+        """Keep a decision; a newer one about the same connection replaces it."""
+        connection = login.get("connection")
+        if not isinstance(connection, str):  # of an authorizer that is not ours
+            self._unnamed += 1
+            connection = f"#{self._unnamed}"
+        self._logins.pop(connection, None)
+        self._logins[connection] = login
+        if len(self._logins) > self._most:
+            del self._logins[next(iter(self._logins))]
+
+    def of_connection(self, connection_id: str) -> dict[str, Any] | None:
+        """Return the last decision about a connection, None if there is none among the last."""
+        return self._logins.get(connection_id)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._logins.values())
 
 
 class LoginLog:
@@ -41,6 +72,8 @@ class LoginLog:
     def take(self, line: str) -> None:
         """Take a line of the log."""
         self._on_log(line)
+        if '"refuse"' not in line:  # most lines; parsing them would be in vain
+            return
         match parse_login(line):
             case {"connection": str(connection), "decision": "refuse", "reason": str(reason)}:
                 self._reasons.pop(connection, None)

@@ -10,13 +10,12 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import dataclasses
 import hmac
 import json
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,7 @@ class ControlServer:
         seen: SeenClients,
         services: IotServices,
         faults: Faults,
-        logins: Sequence[dict[str, Any]] = (),
+        logins: Iterable[dict[str, Any]] = (),
     ) -> None:
         self._file = state / CONTROL_FILE
         self._broker = broker
@@ -160,7 +159,7 @@ class ControlServer:
                 found = self._broker.disconnect(client_id, "API_INITIATED_DISCONNECT", "asked for by a command")
                 writer.write(_line({"disconnected": found}))
             case {"op": "events"}:
-                events = [dataclasses.asdict(event) for event in self._events]
+                events = [event.to_json() for event in self._events]
                 writer.write(_line({"events": events, "logins": list(self._logins)}))
             case {"op": "faults"}:
                 self._switch_fault(request)

@@ -13,7 +13,7 @@ import functools
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class LocalCore:
         on_event: EventSink,
         log: Callable[[str], None],
         leaf: LeafSpec = GOOD_LEAF,
-        logins: Sequence[dict[str, Any]] = (),
+        logins: Iterable[dict[str, Any]] = (),
     ) -> None:
         self.port = 0
         self.domain_port: int | None = None

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mqtt443_tools.localcore.localcore_errors import PolicyError
 from mqtt443_tools.localcore.policy.condition import Condition, parse_condition
@@ -27,9 +27,13 @@ __all__ = ["PolicyError", "PolicySet", "Verdict"]
 
 VERSION = "2012-10-17"
 EFFECTS = ("Allow", "Deny")
+DOCUMENT_ELEMENTS = ("Version", "Id", "Statement")
+STATEMENT_ELEMENTS = ("Sid", "Effect", "Action", "Resource", "Condition")
 KNOWN_VARIABLES = frozenset({"iot:clientid", "aws:sourceip", "iot:domainname"})
 _ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
 _MAX_NOTES = 3
+_UNCONDITIONAL = Condition()
+_NO_VARIABLES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,36 @@ class Verdict:
     explanation: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement; `where` names it in messages, such as `statement 2`."""
+    """One statement.
+
+    Attributes:
+        where: names it in messages, such as `statement 2`.
+        effect: one of EFFECTS.
+        actions: in lower case.
+        resources: ARNs.
+        condition: must hold as well.
+        variables: the policy variables in the resources and in the condition.
+    """
 
     where: str
     effect: str
     actions: tuple[Pattern, ...]
     resources: tuple[Pattern, ...]
-    condition: Condition = field(default_factory=Condition)
+    condition: Condition
+    variables: frozenset[str]
 
     @property
     def denies(self) -> bool:
         """Whether the effect is Deny."""
         return self.effect == "Deny"
 
-    @functools.cached_property
-    def variables(self) -> frozenset[str]:
-        """The policy variables in the statement."""
-        return self.condition.variables.union(*(resource.variables for resource in self.resources))
-
     @property
     def warnings(self) -> list[str]:
         """The parts of this statement that localcore cannot evaluate, one line each."""
+        if not self.variables and not self.condition.unsupported:
+            return []
         lines = [
             f"variable ${{{name}}} has no value here, so the statement does not apply"
             for name in sorted(self.variables - KNOWN_VARIABLES)
@@ -146,7 +157,7 @@ def _parse_document(document: object, name: str) -> list[Statement]:
     where = name or "policy document"
     if not isinstance(document, dict):
         raise PolicyError(f"{where} must be an object")
-    _refuse_unknown(document, ("Version", "Id", "Statement"), where)
+    _refuse_unknown(document, DOCUMENT_ELEMENTS, where)
     if document.get("Version") != VERSION:
         raise PolicyError(f'{where}: Version must be "{VERSION}"')
     if "Statement" not in document:
@@ -161,29 +172,33 @@ def _parse_document(document: object, name: str) -> list[Statement]:
 def _parse_statement(item: object, where: str) -> Statement:
     if not isinstance(item, dict):
         raise PolicyError(f"{where} must be an object")
-    _refuse_unknown(item, ("Sid", "Effect", "Action", "Resource", "Condition"), where)
+    _refuse_unknown(item, STATEMENT_ELEMENTS, where)
     effect = item.get("Effect")
     if effect not in EFFECTS:
         raise PolicyError(f"{where}: Effect must be Allow or Deny")
     if not isinstance(item.get("Sid", ""), str):
         raise PolicyError(f"{where}: Sid must be a string")
-    actions = _strings(item, "Action", where)
-    if not all(_ACTION.fullmatch(action) for action in actions):
+    actions = tuple(map(_action, _strings(item, "Action", where)))
+    if None in actions:
         raise PolicyError(f"{where}: every Action must be * or service:name, such as iot:Publish")
     resources = _strings(item, "Resource", where)
     if not all(resource == "*" or resource.startswith("arn:") for resource in resources):
         raise PolicyError(f"{where}: every Resource must be * or an ARN")
     try:
-        condition = parse_condition(item["Condition"]) if "Condition" in item else Condition()
-        return Statement(
-            where,
-            effect,
-            tuple(Pattern.parse(action.lower()) for action in actions),
-            tuple(Pattern.parse(resource) for resource in resources),
-            condition,
-        )
+        condition = parse_condition(item["Condition"]) if "Condition" in item else _UNCONDITIONAL
+        patterns = tuple(map(Pattern.parse, resources))
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from None
+    variables = _NO_VARIABLES
+    if condition is not _UNCONDITIONAL or any(pattern.literal is None for pattern in patterns):
+        variables = condition.variables.union(*(pattern.variables for pattern in patterns))
+    return Statement(where, effect, tuple(filter(None, actions)), patterns, condition, variables)
+
+
+@functools.lru_cache(maxsize=256)
+def _action(text: str) -> Pattern | None:
+    """Parse an action, None if it is not one; all policies use the same few, so the latest ones are remembered."""
+    return Pattern.parse(text.lower()) if _ACTION.fullmatch(text) else None
 
 
 def _strings(item: dict[str, object], element: str, where: str) -> list[str]:
@@ -196,6 +211,5 @@ def _strings(item: dict[str, object], element: str, where: str) -> list[str]:
 
 
 def _refuse_unknown(item: dict[str, object], known: Sequence[str], where: str) -> None:
-    unknown = [key for key in item if key not in known]
-    if unknown:
+    if not all(key in known for key in item):
         raise PolicyError(f"{where}: only {', '.join(known)} are known elements of an AWS IoT policy")

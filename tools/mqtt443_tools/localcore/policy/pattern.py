@@ -10,7 +10,6 @@ policy elements: Variables and tags". engine.py decides what a pattern is compar
 from __future__ import annotations
 
 import enum
-import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ _SPECIAL = re.compile(r"\$\{|[*?]")
 _VARIABLE = re.compile(r"\$\{")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pattern:
     """One Resource, Action or condition value, parsed."""
 
@@ -61,16 +60,17 @@ class Pattern:
         """The names of all variables in the pattern, in lower case."""
         return frozenset(element.name for element in self.elements if isinstance(element, Variable))
 
-    @functools.cached_property
+    @property
     def literal(self) -> str | None:
-        """The only text that matches, for a pattern without wildcards and variables, as most patterns are."""
-        characters = [element for element in self.elements if isinstance(element, str)]
-        return "".join(characters) if len(characters) == len(self.elements) else None
+        """The only text that matches, for a pattern that is one run of characters, as most patterns are."""
+        only = self.elements[0] if len(self.elements) == 1 else None
+        return only if isinstance(only, str) else None
 
     def matches(self, text: str, variables: Mapping[str, str]) -> bool:
         """Whether the whole of `text` matches; `variables` has lower-case names, all of `self.variables` among them."""
-        if self.literal is not None:
-            return text == self.literal
+        literal = self.literal
+        if literal is not None:
+            return text == literal
         resolved: list[str | Wildcard] = []
         for element in self.elements:
             match element:
