@@ -58,6 +58,39 @@ class EventLog:
         self._drops.close()
 
 
+class FloodLog:
+    """Events of connections that ended before anything was known of them but an address.
+
+    A flood has thousands a second, so equal ones are counted: the first is logged at once, then how many more, see
+    `Drops`.
+    """
+
+    def __init__(self, sink: EventSink, clock: Clock) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._drops = Drops[tuple[str, str, str]](clock, self._write)
+
+    def refused(self, source: str, reason: str, detail: str) -> None:
+        """Log or count the end of a connection.
+
+        Args:
+            source: the peer's address.
+            reason: AWS's word for it.
+            detail: one line, without secrets.
+        """
+        self._drops.add((source, reason, detail), detail, None)
+
+    def close(self) -> None:
+        """Log the counts that have not been logged yet."""
+        self._drops.close()
+
+    def _write(self, kind: tuple[str, str, str], text: str) -> None:
+        source, reason, detail = kind
+        event_log = EventLog(self._sink, self._clock, source, "")
+        event_log.facts["sni"] = None
+        event_log.write("refused", reason, text if text == detail else f"{text}: {detail}")
+
+
 class BrokerLog:
     """Events about clients that are not connected, or about no particular client."""
 

@@ -64,3 +64,21 @@ def test_device_connects_while_half_open_handshakes_fill_the_limit(tmp_path: Pat
             client.send(client_publish("telemetry/device", b"x", 1))
             assert client.receive() == Puback(1)
         assert core.next_event("refused", "THROTTLED").source == "127.0.0.2"
+
+
+def test_flood_of_half_open_handshakes_is_counted_in_few_events(tmp_path: Path) -> None:
+    flooders = 300
+    with (
+        RunningCore(tmp_path / "state", max_handshakes=20, max_handshakes_per_address=10) as core,
+        contextlib.ExitStack() as flood,
+    ):
+        password = core.add_device("device")
+        for _ in range(flooders):
+            flood.enter_context(socket.create_connection(("127.0.0.1", core.port), source_address=("127.0.0.2", 0)))
+        with RawClient(core) as client:
+            assert client.connect("device", password) == Connack(0)
+    first, *more = told = [event.detail for event in core.events if event.reason == "THROTTLED"]
+    assert first == "too many TLS handshakes were in progress, and this was the oldest"
+    counted = [int(detail.removesuffix(f" more: {first}")) for detail in more]
+    assert 1 + sum(counted) == flooders - 10
+    assert len(told) < flooders / 10

@@ -68,7 +68,7 @@ def _parse_policies(documents: object) -> PolicySet:
     if not isinstance(documents, list) or not 1 <= len(documents) <= MAX_DOCUMENTS:
         raise _fault(f"policyDocuments must be a list of 1..{MAX_DOCUMENTS} policy documents")
     parsed = [_parse_document(document, f"policyDocuments[{at}]") for at, document in enumerate(documents)]
-    if _compact_length(documents, "policyDocuments") > MAX_DOCUMENT_CHARACTERS:  # else none of them is too long
+    if not _fit_together(documents):  # else each of them fits
         for at, document in enumerate(documents):
             _check_length(document, f"policyDocuments[{at}]")
     try:
@@ -79,6 +79,13 @@ def _parse_policies(documents: object) -> PolicySet:
 
 def _parse_document(document: object, name: str) -> object:
     return _parse_json(document, name) if isinstance(document, str) else document
+
+
+def _fit_together(documents: list[object]) -> bool:
+    try:
+        return _compact_length(documents, "policyDocuments") <= MAX_DOCUMENT_CHARACTERS
+    except Refused:  # the check of each document says which one it is
+        return False
 
 
 def _check_length(document: object, name: str) -> None:

@@ -14,7 +14,7 @@ import trustme
 
 from mqtt443_tools.localcore.auth.peer import Endpoint, Peer
 from mqtt443_tools.localcore.context import Context
-from mqtt443_tools.localcore.event_log import EventLog
+from mqtt443_tools.localcore.event_log import EventLog, FloodLog
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, explained
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, issue_leaf
 from mqtt443_tools.localcore.front.channel import Channel
@@ -35,6 +35,7 @@ class Front(Protocol):
 
     context: Context
     handshakes: HandshakeGate
+    flood_log: FloodLog
 
     def opened(self, connection: Inbound) -> bool:
         """Count a connection; return False if there are too many."""
@@ -80,10 +81,8 @@ class Inbound:
         self._event_log = EventLog(context.on_event, context.clock, self._source_ip, str(uuid.uuid4()))
         self._handshake = Handshake(transport.get_extra_info("sockname")[0])
         if not self._front.opened(self):
-            self._refuse(
-                "THROTTLED",
-                f"over {settings.max_connections} connections, or over what the system lets this process open",
-            )
+            detail = f"over {settings.max_connections} connections, or over what the system lets this process open"
+            self._front.flood_log.refused(self._source_ip, "THROTTLED", detail)
             self.tls.abort()
             return
         if context.faults.active:
@@ -128,10 +127,12 @@ class Inbound:
             reason, detail = explain_failure(error, self._handshake, self._endpoint.name)
             name = self._handshake.name
             self._event_log.facts["sni"] = None if name is None else printable(name)
-            if self._victim is None:
-                self._refuse(reason, detail)
-            else:
+            if self._victim is not None:
                 self._tell_fault(detail)
+            elif reason == "THROTTLED" or name is None:
+                self._front.flood_log.refused(self._source_ip, reason, detail)
+            else:
+                self._refuse(reason, detail)
         self._front.closed(self)
         if self._channel is not None:
             self._channel.end()

@@ -23,7 +23,7 @@ from mqtt443_tools.localcore.clock import Clock
 from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.control.control_server import ControlServer
 from mqtt443_tools.localcore.endpoint_file import KnownEndpoint, remember
-from mqtt443_tools.localcore.event_log import BrokerLog
+from mqtt443_tools.localcore.event_log import BrokerLog, FloodLog
 from mqtt443_tools.localcore.events import Event, EventSink
 from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
@@ -100,6 +100,7 @@ class LocalCore:
         self._cleanup = contextlib.AsyncExitStack()
         self._connections: set[Inbound] = set()
         self._max_connections = settings.max_connections
+        self.flood_log = FloodLog(self._remember, clock)
         self.handshakes = HandshakeGate(settings.max_handshakes_per_address, settings.max_handshakes)
 
     @property
@@ -170,6 +171,7 @@ class LocalCore:
             connection.stop()
         await asyncio.sleep(0)
         self._broker_log.close()
+        self.flood_log.close()
 
     def _accept(self, endpoint: Endpoint, tls: ssl.SSLContext) -> asyncio.Protocol:
         return Inbound(self, endpoint, tls).tls
