@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import pygal
-from pygal.style import CleanStyle
+from mqtt443_tools.load.line_chart import line_chart
 
 from bench.fleet import BOARDS, Return
 
@@ -17,17 +16,11 @@ WIDTHS = "".join(f".serie-{place} .line{{stroke-width:{px}px}}" for place, px in
 
 def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
     """Return the picture as SVG, with one curve per strategy; the same curves give the same bytes."""
-    chart = pygal.XY(
-        style=CleanStyle(title_font_size=18, label_font_size=12, legend_font_size=12),
-        title=f"{BOARDS:,} boards after an outage of {outage_s} s",
-        x_title="seconds after its end",
-        y_title="connections per second",
-        legend_at_bottom=True,
+    chart = line_chart(
+        f"{BOARDS:,} boards after an outage of {outage_s} s",
+        "seconds after its end",
+        "connections per second",
         legend_at_bottom_columns=2,
-        width=900,
-        height=480,
-        js=(),
-        no_prefix=True,
         css=("file://style.css", "file://graph.css", f"inline:{WIDTHS}"),
     )
     for name, back in returns.items():

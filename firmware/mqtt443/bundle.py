@@ -158,13 +158,9 @@ class Bundle:
     def _take_up_file(self):
         """Count the bytes of the current file that are on flash."""
         try:
-            with open(self._path, "rb") as file:
-                while True:
-                    piece = file.read(_PIECE_BYTES)
-                    if not piece:
-                        break
-                    self._count_in(piece)
-                    self._left -= len(piece)
+            for piece in _pieces(self._path):
+                self._count_in(piece)
+                self._left -= len(piece)
         except OSError:
             pass  # nothing yet
         if not self._left:
@@ -173,15 +169,21 @@ class Bundle:
     def _check_file(self):
         """Read the file back and compare its hash; raise Spoiled if it differs."""
         found = hashlib.sha256()
-        with open(self._path, "rb") as file:
-            while True:
-                piece = file.read(_PIECE_BYTES)
-                if not piece:
-                    break
-                found.update(piece)
+        for piece in _pieces(self._path):
+            found.update(piece)
         if binascii.hexlify(found.digest()).decode() != self._entry["sha256"]:
             os.remove(self._path)
             raise Spoiled(self._entry["path"])
+
+
+def _pieces(path):
+    """Yield the content of the file at path, piece by piece."""
+    with open(path, "rb") as file:
+        while True:
+            piece = file.read(_PIECE_BYTES)
+            if not piece:
+                return
+            yield piece
 
 
 def _is_hash(text):

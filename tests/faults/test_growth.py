@@ -4,19 +4,16 @@ import json
 import socket
 import ssl
 import struct
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from mqtt443_tools.support.paths import UMQTT
 
 from tests.faults.conftest import Form
-from tests.firmware.micropython import prepare
+from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import Handler, answer_mqtt, context, read_packet, serve_tls
 from tests.support.board.interpreters import need
-from tests.support.board.package import FIRMWARE
 from tests.support.mqtt import answers
 
 A_CONNECTION = 100  # messages acknowledged on each connection
@@ -113,24 +110,14 @@ print(json.dumps(told))
 """
 
 
-def run(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> Any:
+def measure(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> Any:
     """Run a program on the 32-bit interpreter; returns what its last line says."""
     with serve_tls(ca, context(ca), handler) as server:
         prepare(folder, server, transport="tls", keepalive_s=1200)
-        (folder / "program.py").write_text(COMMON + program)
-        result = subprocess.run(
-            [*need("alpn32").command, "program.py"],
-            check=False,
-            cwd=folder,
-            env={"MICROPYPATH": f"{folder}:{FIRMWARE}:{UMQTT}"},
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-        )
-        assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+        output = run(need("alpn32"), folder, COMMON + program, limit_s)
         # The board closes without a word here and there.
         assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
-    return json.loads(result.stdout.splitlines()[-1])
+    return json.loads(output.splitlines()[-1])
 
 
 class Endings:
@@ -165,7 +152,7 @@ def test_heap_does_not_grow_with_messages_and_connections(
     connections = form.pick(20, 1000)
     server = Endings()
     program = f"CONNECTIONS, A_CONNECTION, ENDINGS = {connections}, {A_CONNECTION}, {ENDINGS}\n{GROWTH}"
-    said = run(tmp_path, trustme.CA(), server, program, form.pick(50, int(LIMIT_S)))
+    said = measure(tmp_path, trustme.CA(), server, program, form.pick(50, int(LIMIT_S)))
     heap = said["heap"]
     with capsys.disabled():
         print(f"\n{said['acknowledged']} messages on {connections} connections: heap in use {heap[0]} bytes after the")
@@ -182,7 +169,7 @@ def test_heap_does_not_grow_with_messages_and_connections(
 def test_message_allocates_next_to_nothing_besides_its_payload(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alone, eight = run(tmp_path, trustme.CA(), answer_mqtt, ALLOCATION)
+    alone, eight = measure(tmp_path, trustme.CA(), answer_mqtt, ALLOCATION)
     with capsys.disabled():
         print(f"\nallocated from outbox to PUBACK: {alone} bytes a message alone, {eight} where eight go together")
     assert alone <= ALONE_BYTES

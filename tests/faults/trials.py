@@ -6,18 +6,15 @@ attempts. What is asserted of every trial, whatever the fault, is `Trials.check`
 
 import itertools
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mqtt443_tools.support.paths import UMQTT
 from mqtt443_tools.virtualboard.interpreters import Interpreter
 
-from tests.firmware.micropython import prepare
+from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import Server
-from tests.support.board.package import FIRMWARE
 from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.relay import UNHARMED, Passage, Relay, Treatment
 
@@ -156,22 +153,11 @@ def run_trials(
             "TIMEOUT_S": timeout_s,
             "PAYLOAD_BYTES": PAYLOAD_BYTES,
         }
-        (folder / "program.py").write_text(
-            "".join(f"{name} = {value}\n" for name, value in constants.items()) + PROGRAM
-        )
-        result = subprocess.run(
-            [*interpreter.command, "program.py"],
-            check=False,
-            cwd=folder,
-            env={"MICROPYPATH": f"{folder}:{FIRMWARE}:{UMQTT}"},
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-        )
-        assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+        source = "".join(f"{name} = {value}\n" for name, value in constants.items()) + PROGRAM
+        output = run(interpreter, folder, source, limit_s)
         passages = relay.passages
     assert len(passages) == len(plan), "a trial is one connection"
-    said = [json.loads(line) for line in result.stdout.splitlines()]
+    said = [json.loads(line) for line in output.splitlines()]
     trials = [Trial(passage=passage, **report) for report, passage in zip(said, passages, strict=True)]
     assert trials[-1].error is None, f"without a fault: {trials[-1]}"
     topic = f"telemetry/{folder.name}"

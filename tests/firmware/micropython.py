@@ -14,7 +14,7 @@ from tests.support.board.package import FIRMWARE
 TIMEOUT_S = 30
 
 
-def run(interpreter: Interpreter, folder: Path, source: str) -> str:
+def run(interpreter: Interpreter, folder: Path, source: str, timeout_s: float = TIMEOUT_S) -> str:
     """Run source on interpreter with folder as the board's root; return what it printed."""
     (folder / "program.py").write_text(source)
     result = subprocess.run(
@@ -24,9 +24,9 @@ def run(interpreter: Interpreter, folder: Path, source: str) -> str:
         env={"MICROPYPATH": f"{folder}:{FIRMWARE}:{UMQTT}"},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
     return result.stdout
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from mqtt443_tools.load.line_chart import line_chart
 from mqtt443_tools.load.tally import Tally
 from mqtt443_tools.support.extras import missing_extra
 from mqtt443_tools.support.printable import printable
@@ -67,21 +68,7 @@ def check_can_draw() -> None:
 
 def draw(path: Path, results: Mapping[str, Tally], title: str) -> None:
     """Write the rates over time to a file, as SVG. Raises OSError."""
-    import pygal  # noqa: PLC0415 - an extra
-    from pygal.style import CleanStyle  # noqa: PLC0415
-
-    chart = pygal.XY(
-        style=CleanStyle(title_font_size=18, label_font_size=12, legend_font_size=12),
-        title=title,
-        x_title="seconds",
-        y_title="per second",
-        legend_at_bottom=True,
-        dots_size=2,
-        width=900,
-        height=480,
-        js=(),
-        no_prefix=True,
-    )
+    chart = line_chart(title, "seconds", "per second", dots_size=2)
     start = _start(results)
     for name, tally in results.items():
         if name.startswith(PICTURED):

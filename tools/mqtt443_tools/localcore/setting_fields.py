@@ -38,9 +38,9 @@ def guard(default: T, why: str, *, low: float = 0) -> T:
     return _field("guard", default, why, low=low)
 
 
-def choice(default: T, why: str, *choices: T, low: float | None = None) -> T:
-    """Choose a behaviour that AWS does not document."""
-    return _field("undocumented", default, why, choices=choices, low=low)
+def choice(default: T, why: str, *others: T, low: float | None = None) -> T:
+    """Choose a behaviour that AWS does not document; without `others`, any number from `low` up is valid."""
+    return _field("undocumented", default, why, choices=(default, *others) if others else (), low=low)
 
 
 def check_field(field: dataclasses.Field[Any], value: object) -> None:

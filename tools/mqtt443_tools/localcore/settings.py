@@ -97,87 +97,75 @@ class Settings:
     refusal: Literal["close", "connack"] = choice(
         "close",
         "a refused CONNECT of MQTT 3.1.1: field reports agree on a bare close; `connack` sends return code 5 first",
-        "close",
         "connack",
     )
     empty_client_id: Literal["refuse", "assign"] = choice(
         "refuse",
         "an empty client id in MQTT 3.1.1: a policy names literal ids, so there is nothing it could match. MQTT 5 "
         "clients are assigned one, as AWS documents",
-        "refuse",
         "assign",
     )
     refused_publish: Literal["close", "ignore"] = choice(
         "close",
         "a publish of a 3.1.1 client that the policy refuses: AWS staff confirm the close (sdk-js #191)",
-        "close",
         "ignore",
     )
     refused_subscribe: Literal["close", "suback"] = choice(
-        "close", "the same for a subscribe: same source; `suback` answers 0x80", "close", "suback"
+        "close", "the same for a subscribe: same source; `suback` answers 0x80", "suback"
     )
     before_connack: Literal["serve", "close"] = choice(
         "serve",
         "packets that a client sends before its CONNACK: MQTT allows them (3.1.1, section 3.1.4), AWS says that a "
         "client must wait, and not what happens otherwise. `serve` handles them after CONNACK and says so in the log",
-        "serve",
         "close",
     )
     qos2: Literal["close", "ignore"] = choice(
-        "close", "QoS 2 gets no PUBACK and no SUBACK, AWS says; a close shows the mistake at once", "close", "ignore"
+        "close", "QoS 2 gets no PUBACK and no SUBACK, AWS says; a close shows the mistake at once", "ignore"
     )
     reserved_topics: Literal["close", "ignore"] = choice(
-        "close", "use of a `$` topic that is not Basic Ingest `can` end the connection", "close", "ignore"
+        "close", "use of a `$` topic that is not Basic Ingest `can` end the connection", "ignore"
     )
     over_payload: Literal["close", "ignore"] = choice(
         "close",
         "a larger publish: CLIENT_ERROR disconnect on one page, `rejected` on another",
-        "close",
         "ignore",
     )
     over_filters: Literal["close", "suback"] = choice(
         "close",
         "more filters than a SUBSCRIBE may have: no page says; `suback` refuses the excess",
-        "close",
         "suback",
     )
     mqtt5_login_code: int = choice(
         0x87,
         "CONNACK reason code of a login that the authorizer refuses: 135 (0x87, not authorized), which a refused "
         "certificate client got in the field (MQTTnet #1729), or 134 (0x86, bad user name or password)",
-        0x87,
         0x86,
     )
     mqtt5_connect_rate_code: int = choice(
         0x97,
         "CONNACK reason code of a client id that connects too often: 151 (0x97, quota exceeded) is in AWS's table, 159 "
         "(0x9F, connection rate exceeded) is what the standard has for it",
-        0x97,
         0x9F,
     )
     mqtt5_refused_publish: Literal["puback", "disconnect"] = choice(
         "puback",
         "a QoS 1 publish of an MQTT 5 client that is refused (policy, topic, payload): AWS's tables have the codes for "
         "PUBACK and for DISCONNECT",
-        "puback",
         "disconnect",
     )
     mqtt5_refused_qos0: Literal["disconnect", "ignore"] = choice(
         "disconnect",
         "the same with QoS 0, which has no PUBACK: only DISCONNECT can report it",
-        "disconnect",
         "ignore",
     )
     mqtt5_refused_subscribe: Literal["suback", "disconnect"] = choice(
         "suback",
         "a filter of an MQTT 5 client that is refused: AWS's tables have the codes for SUBACK and for DISCONNECT",
-        "suback",
         "disconnect",
     )
     mqtt5_throttled_publish: Literal["discard", "puback"] = choice(
         "discard",
         "a publish of an MQTT 5 client over the rate: AWS says `discarded`; `puback` answers QoS 1 with 0x97",
-        "discard",
         "puback",
     )
     mqtt5_topic_aliases_out: int = choice(
@@ -189,11 +177,10 @@ class Settings:
         True,
         "a reason string beside each code says what was wrong. AWS sends some (a refused CONNACK of 113 bytes was "
         "seen), but its texts are unknown; false: codes only",
-        True,
         False,
     )
     dup_on_redelivery: bool = choice(
-        False, "AWS says that it does not support DUP; MQTT-3.3.1-1 requires it on a redelivery", False, True
+        False, "AWS says that it does not support DUP; MQTT-3.3.1-1 requires it on a redelivery", True
     )
     refresh_idle_lateness_s: int = choice(
         0, "a refresh on an idle connection may come up to 300 s late at AWS; 0 is the strictest", low=0
@@ -201,23 +188,20 @@ class Settings:
     recheck_connect: bool = choice(
         True,
         "iot:Connect is evaluated again with each refreshed policy (reported: MQTTnet #1729)",
-        True,
         False,
     )
     domain_alpn: Literal["tolerate", "refuse"] = choice(
-        "tolerate", "ALPN `mqtt` offered to a domain configuration that needs none", "tolerate", "refuse"
+        "tolerate", "ALPN `mqtt` offered to a domain configuration that needs none", "refuse"
     )
-    http_refused_status: int = choice(403, "status of an HTTP publish that authorizer or policy refuses", 403, 401)
+    http_refused_status: int = choice(403, "status of an HTTP publish that authorizer or policy refuses", 401)
     shadow_depth: int = choice(
         6,
         "levels of nesting in each section of a shadow, itself included: 6 in the error message, 8 in the quotas",
-        6,
         8,
     )
     shadow_things: Literal["any", "registered"] = choice(
         "any",
         "Things that can have a shadow: in the field AWS asks for no Thing; with `registered`, others get 404",
-        "any",
         "registered",
     )
     connect_timeout_s: int = choice(30, "time from the handshake to a complete CONNECT: not documented", low=1)
