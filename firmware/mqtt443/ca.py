@@ -24,7 +24,7 @@ def load(path):
         raise errors.ConfigError("ca: there is no file %s; put the root certificate there" % path)
     try:
         certificates = _from_der(_from_pem(data) if _BEGIN in data else data)
-    except ValueError:
+    except (ValueError, IndexError):  # the latter: a file that was cut off
         certificates = None
     if not certificates:
         raise errors.ConfigError("ca: %s holds no certificate; it must be DER or PEM" % path)

@@ -8,7 +8,7 @@ import json
 
 from ._port import VERSION, const, phase
 from .job_end import Finished, fail, refuse
-from .job_record import save
+from .job_record import index_crc, save
 from .slots import STARTS, clear_slot, read_slot, running_slot, write_slot
 
 _VERSION = const(1)
@@ -98,7 +98,7 @@ def install(jobs):
     if jobs.record["action"] == "package":
         _switch(jobs, "b" if running_slot() == "a" else "a")
     else:
-        jobs.restart("swap", within_s=_FILES_WITHIN_S)
+        jobs.restart("swap", within_s=_FILES_WITHIN_S, index=index_crc(jobs.app.root))
 
 
 def done(report=None):

@@ -5,6 +5,7 @@ because littlefs moves a file between folders in two steps: after a power cut be
 file nor others until the first write (seen with MicroPython 1.26).
 """
 
+import binascii
 import json
 import os
 
@@ -84,16 +85,31 @@ def clear(root, path):
 
 
 def entries(root):
-    """Yield the entries of the staged bundle's index, dicts with path, and size or delete."""
+    """Yield the entries of the staged bundle's index, dicts with path, and size or delete; the first bad line ends it."""
     try:
         with open(root + INDEX, "rb") as index:
             while True:
                 line = index.readline()
-                if not line:
+                entry = json.loads(line) if line else None
+                if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
                     return
-                yield json.loads(line)
+                yield entry
+    except (OSError, ValueError):
+        pass  # no bundle, or damaged flash
+
+
+def index_crc(root):
+    """Return the CRC-32 of the index, by which `trial` knows that it is as `bundle` wrote it; None without an index."""
+    crc = 0
+    try:
+        with open(root + INDEX, "rb") as index:
+            while True:
+                piece = index.read(512)
+                if not piece:
+                    return crc
+                crc = binascii.crc32(piece, crc)
     except OSError:
-        pass  # no bundle
+        return None
 
 
 def wipe_files(root):

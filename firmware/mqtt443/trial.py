@@ -8,7 +8,7 @@ starts, because a package on trial may not even get here.
 import os
 
 from ._port import const
-from .job_record import CANDIDATE, REPLACED, STAGED, entries, exists, load, save, wipe
+from .job_record import CANDIDATE, REPLACED, STAGED, entries, exists, index_crc, load, save, wipe
 from .slots import read_slot, running_slot, write_slot
 
 # A config or files get this many starts, including those after a power cut or a watchdog reset.
@@ -30,8 +30,13 @@ def begin(root):
         on_trial = slot == record["slot"] == running_slot() and starts in "012"
         return None, _PACKAGE_S if on_trial else None
     if step == "swap":
-        swap(root)
-        record["step"] = step = "trial"
+        if record.get("index") == index_crc(root):
+            swap(root)
+            record["step"] = step = "trial"
+        else:  # nothing was moved yet, and nothing may be moved by a damaged list
+            record["step"] = "failed"
+            record["reason"] = "flash has damaged the list of files"
+            save(root, record)
     elif step == "revert":
         _revert(root, record)
     if step != "trial":

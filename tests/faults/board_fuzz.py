@@ -134,12 +134,16 @@ def record(arrived: Sequence[bytes | None]) -> bytes:
     return json.dumps([len(piece) for piece in pieces]).encode() + b"\n" + b"".join(pieces)
 
 
+TOLD = ("sent", "topic", "payload", "got", "answer")
+
+
 def parsed(output: str) -> tuple[list[Case], list[int]]:
     """Take what a program printed apart: its cases, and what the heap held."""
     found: list[Case] = []
     told: list[tuple[str, bytes]] = []
     left = 0
     heap: list[int] = []
+    errors: list[str] = []
     for line in output.splitlines():
         what, _, value = line.partition(" ")
         if what == "left":
@@ -149,8 +153,11 @@ def parsed(output: str) -> tuple[list[Case], list[int]]:
             told = []
         elif what == "heap":
             heap = json.loads(value)
-        else:
+        elif what in TOLD:
             told.append((what, bytes.fromhex(value)))
+        else:
+            errors.append(line)
+    assert not errors, "\n".join(errors[:20])
     return found, heap
 
 
