@@ -196,8 +196,8 @@ class Client(MQTTClient):
         self.sock.skip()
         op = super().wait_msg()
         if op == _PUBACK:
-            puback = self.sock.read(3)
-            pid = puback[1] << 8 | puback[2]
+            puback = self.packets.body()  # its length may have two bytes (MQTT 5)
+            pid = puback[0] << 8 | puback[1]
             self.last_received_ms = self.ticks()
             refusal = self.packets.refusal
             if pid in self.pending_acks:

@@ -229,6 +229,8 @@ class Packets:
             first = self._in[0]
             remaining = self.size - self.have
             self._body = self.have
+            if self.have > 2 and not self._in[self.have - 1]:
+                raise errors.MalformedPacket("length in more bytes than it needs")  # [MQTT-1.5.5-1]
             if not self.connected and first != _CONNACK:
                 raise errors.MalformedPacket("the first packet is not CONNACK")  # [MQTT-3.2.0-1]
             if first & 0xF0 == _PUBLISH:

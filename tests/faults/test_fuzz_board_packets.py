@@ -105,11 +105,13 @@ def server_publish(source: random.Random, version: int) -> tuple[bytes, tuple[by
     return packet, (topic, payload) if len(packet) <= MAX_BYTES else None
 
 
-def server_life(source: random.Random, version: int) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
-    """What a server sends in a life of a connection, packet by packet, and the messages in it."""
+def server_life(source: random.Random, version: int) -> tuple[list[bytes], list[tuple[bytes, bytes]], bool]:
+    """What a server sends in a life of a connection, packet by packet; the messages in it; whether it accepts."""
     packets: list[bytes] = []
     messages: list[tuple[bytes, bytes]] = []
-    reason = answers.reason_string("busy\x1b[2J") if version == MQTT_5 and source.random() < 0.2 else b""
+    reason = b""
+    if version == MQTT_5 and source.random() < 0.3:
+        reason = answers.reason_string(source.choice(("busy\x1b[2J", "x" * 120, "é" * 130)))
     limits = b""
     if version == MQTT_5:
         able = (b"\x11\0\0\0\x10", b"\x13\0\x20", b"\x21\0\x08", b"\x22\0\x08", b"\x24\1", b"\x25\1", b"\x27\0\1\0\0")
@@ -138,9 +140,8 @@ def server_life(source: random.Random, version: int) -> tuple[list[bytes], list[
         packets.append(step)
     if version == MQTT_5 and source.random() < 0.5:
         packets.append(answers.disconnect(source.choice((0, 0x8B, 0x8E, 0x9B, 0xFF)), reason))
-    if code in (0, 0x84):
-        return packets, messages
-    return packets, []
+    accepted = code in (0, 0x84)
+    return packets, messages if accepted else [], accepted
 
 
 def sent_packets(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -169,15 +170,15 @@ def test_mutated_packets_end_in_an_error_of_the_tree(tmp_path: Path, form: Form,
     lives = []
     for _ in range(form.pick(SHORT, LONG)):
         version = source.choice((MQTT_311, MQTT_5))
-        packets, messages = server_life(source, version)
+        packets, messages, accepted = server_life(source, version)
         whole = source.random() < 0.2
         data = b"".join(packet if whole else mutated(source, packet) for packet in packets)
         if not whole and source.random() < 0.2:
             data = data[: source.randrange(len(data) + 1)]
         arrived.append([b"%d" % version, *pieces(source, data)])
-        lives.append((whole, data, messages))
+        lives.append((whole, data, messages, accepted))
     delivered = 0
-    for (whole, data, messages), case in zip(lives, run_cases(tmp_path, name, LIFE, arrived), strict=True):
+    for (whole, data, messages, accepted), case in zip(lives, run_cases(tmp_path, name, LIFE, arrived), strict=True):
         check_error(case)
         got = list(zip(case.all("topic"), case.all("payload"), strict=True))
         delivered += len(got)
@@ -187,7 +188,10 @@ def test_mutated_packets_end_in_an_error_of_the_tree(tmp_path: Path, form: Form,
             assert topic, case
             assert topic in data, case
             assert payload in data, case
-        acknowledged = [body for first, body in sent_packets(b"".join(case.all("sent"))) if first == 0x40]
+        sent = list(sent_packets(b"".join(case.all("sent"))))
+        if whole and accepted:  # it sent the last packet, so each one before got its answer
+            assert any(first == 0xA2 for first, _ in sent), case
+        acknowledged = [body for first, body in sent if first == 0x40]
         assert all(len(body) == 2 and any(body) for body in acknowledged), case
         assert len(acknowledged) <= len(got) + case.result["discarded"], case
     assert delivered > len(lives) // 4, "lives that end before their first message test nothing"

@@ -240,6 +240,11 @@ def test_nothing_of_version_5_is_left_after_falling_back() -> None:
 # Refusals on a connection.
 
 
+def test_puback_with_a_long_reason_is_that_of_its_message() -> None:
+    client, _ = connected(puback(MQTT_5, b"\0\1", 0, reason_string("x" * 200)))
+    client.publish("t", b"x", qos=1)
+
+
 def test_refused_publish_raises_and_the_connection_goes_on() -> None:
     client, wire = connected(puback(MQTT_5, b"\0\1", 0x87, reason_string("iot:Publish")), puback(MQTT_5, b"\0\2"))
     with pytest.raises(errors.PublishRefused, match=r"refused: not authorized \(0x87\): iot:Publish\. Policy"):

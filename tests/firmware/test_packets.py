@@ -206,6 +206,8 @@ def test_reading_past_the_packet_is_refused() -> None:
         b"\x32\x04\0\1t\0",  # no room for the identifier
         b"\x32\x05\0\1t\0\0",  # identifier 0
         b"\x30\xff\xff\xff\xff\x01",
+        b"\xd0\x80\0",  # a length in more bytes than it needs
+        b"\x30\x84\0\0\1tx",
         b"\x30\xff\xff\xff\x7f",  # 256 MB
     ],
 )

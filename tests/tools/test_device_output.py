@@ -41,6 +41,13 @@ def test_device_whose_password_cannot_be_shown_is_not_registered(tmp_path: Path,
     assert stored(tmp_path / "state") == []
 
 
+def test_closed_output_is_no_place_for_a_password(tmp_path: Path) -> None:
+    command = f"{MQTT443} device add b1 --state {tmp_path}/state >&-"
+    done = subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (1, "mqtt443: standard output is closed; nothing was registered\n")
+    assert stored(tmp_path / "state") == []
+
+
 def test_rotation_whose_password_cannot_be_shown_is_taken_back(tmp_path: Path) -> None:
     state = tmp_path / "state"
     assert device(state, "add", "b1", stdout="/dev/null") == (0, "")

@@ -95,6 +95,8 @@ def main() -> None:
 
 def _end_output() -> None:
     """Drop what standard output does not take, so that Python does not try again, and complain, when it exits."""
+    if sys.stdout is None:  # closed by whoever started this program
+        return
     try:
         sys.stdout.flush()
     except OSError:
