@@ -85,7 +85,7 @@ def clear(root, path):
 
 
 def entries(root):
-    """Yield the entries of the staged bundle's index, dicts with path, and size or delete; the first bad line ends it."""
+    """Yield the entries of the staged bundle's index, dicts with path, and size or delete, up to a damaged line."""
     try:
         with open(root + INDEX, "rb") as index:
             while True:
