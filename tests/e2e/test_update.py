@@ -206,7 +206,7 @@ def test_job_with_a_secret_is_deleted_when_it_has_ended(endpoint: RunningCore) -
     assert kept == []
 
 
-def test_those_who_look_on_do_not_see_job_documents(endpoint: RunningCore, fleet: Fleet) -> None:
+def test_watchers_do_not_see_job_documents(endpoint: RunningCore, fleet: Fleet) -> None:
     fleet.add("hall-1")
     assert update(endpoint, "hall-1", "--config", "interval_s=7").returncode == 0
     topics = {message.topic for message in endpoint.messages}

@@ -33,7 +33,7 @@ def check_the_oldest_are_counted(board: Living) -> list[int]:
     return missing
 
 
-def test_readings_wait_in_memory_where_flash_has_no_room(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_readings_wait_in_memory_if_flash_has_no_room(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "full", pad=400, on=False, online=False) as board:
         flash.fill(board.board.interpreter, board.image)
         board.on()
@@ -70,7 +70,7 @@ def read():
 
 
 @pytest.mark.parametrize("outbox_bytes", [8192, 10000])
-def test_outbox_takes_no_more_flash_than_it_may(endpoint: RunningCore, tmp_path: Path, outbox_bytes: int) -> None:
+def test_outbox_stays_within_its_limit_on_flash(endpoint: RunningCore, tmp_path: Path, outbox_bytes: int) -> None:
     name = f"bound-{outbox_bytes}"
     with living(endpoint, tmp_path / name, pad=400, online=False, outbox_bytes=outbox_bytes) as board:
         board.board.wait_for('kept .*"seq": 60, ')

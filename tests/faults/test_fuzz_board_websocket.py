@@ -167,7 +167,7 @@ def server_head(source: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("name", INTERPRETERS)
-def test_mutated_upgrade_is_taken_only_where_it_answers_the_request(tmp_path: Path, form: Form, name: str) -> None:
+def test_mutated_upgrade_is_accepted_only_if_it_answers_the_request(tmp_path: Path, form: Form, name: str) -> None:
     source = form.random("board upgrades " + name)
     behind = b"\x82\x04\x20\x02\x00\x00"
     sent = [mutated(source, server_head(source), 6) + behind for _ in range(form.pick(SHORT, LONG))]

@@ -129,7 +129,7 @@ def test_board_without_progress_resets_with_its_cause_and_readings(
         assert seqs[-1] >= kept + 2
 
 
-def test_refusals_are_no_reason_to_reset(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_refusals_do_not_reset_the_board(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "refused", on=False, reset_after=2) as board:
         board.put("config.json", board.file("config.json").replace(b'"password": "', b'"password": "wrong'))
         board.on()
@@ -158,7 +158,7 @@ def test_board_whose_pin_is_held_stays_at_its_prompt(endpoint: RunningCore, tmp_
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
-def test_each_wake_sends_one_reading_and_says_goodbye(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
+def test_each_wake_sends_one_reading_and_disconnects(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
     folder = tmp_path / f"sleeps-{compiled}"
     will = f"telemetry/{folder.name}/will"
     with living(endpoint, folder, compiled=compiled, deep_sleep=True, interval_s=60, will_topic=will) as board:

@@ -47,7 +47,7 @@ def test_torn_config_falls_back_to_the_last_good_one(started: Living) -> None:
     started.put("config.json", whole)
 
 
-def test_torn_copy_of_the_config_is_made_anew(started: Living) -> None:
+def test_torn_copy_of_the_config_is_replaced(started: Living) -> None:
     copy = started.file("config.json.good")
     started.put("config.json.good", copy[: len(copy) // 2])
     started.on()

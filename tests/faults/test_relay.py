@@ -119,7 +119,7 @@ def test_without_a_fault_every_byte_passes_and_the_end_too(echo: Echo) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 57, 100])
-def test_reset_upwards_lets_exactly_so_many_bytes_through(echo: Echo, count: int) -> None:
+def test_reset_upwards_lets_exactly_n_bytes_through(echo: Echo, count: int) -> None:
     with through(echo, Fault("reset", "up", count)) as (relay, client):
         try:
             client.sendall(b"x" * 100)
@@ -149,7 +149,7 @@ def test_close_is_an_orderly_end_for_both(echo: Echo) -> None:
         echo.next_end()
 
 
-def test_black_hole_tells_nobody(echo: Echo) -> None:
+def test_black_hole_closes_neither_side(echo: Echo) -> None:
     with through(echo, Fault("silence", "up", 5)) as (relay, client):
         client.sendall(b"12345678")
         client.settimeout(0.3)
@@ -172,7 +172,7 @@ def test_deaf_link_still_carries_upwards(echo: Echo) -> None:
     assert echo.got == b"12345678"
 
 
-def test_stalled_link_goes_on(echo: Echo) -> None:
+def test_stalled_link_resumes(echo: Echo) -> None:
     with through(echo, Fault("stall", "up", 4, seconds=0.3)) as (relay, client):
         began = time.monotonic()
         client.sendall(b"12345678")
@@ -187,7 +187,7 @@ def test_one_byte_at_a_time_is_all_of_them(echo: Echo) -> None:
         assert read_exactly(client, 200) == bytes(range(200))
 
 
-def test_round_trip_time_is_paid_once_for_what_is_pipelined(echo: Echo) -> None:
+def test_pipelined_requests_pay_one_round_trip(echo: Echo) -> None:
     with through(echo, rtt_s=0.2) as (_, client):
         began = time.monotonic()
         for _ in range(20):
@@ -220,7 +220,7 @@ def test_all_connections_can_fall_silent_at_once(echo: Echo) -> None:
     assert echo.got == b"x"
 
 
-def test_closed_port_is_a_reset_and_the_relay_goes_on(echo: Echo) -> None:
+def test_closed_port_is_a_reset_and_the_relay_continues(echo: Echo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with Relay(port) as relay:

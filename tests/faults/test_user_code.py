@@ -90,7 +90,7 @@ def indented(source: str, by: int) -> str:
 
 
 @pytest.mark.parametrize("place", ["import", "read", "value"])
-def test_code_that_leaves_by_any_door_is_named(endpoint: RunningCore, tmp_path: Path, place: str) -> None:
+def test_any_exception_of_user_code_is_named(endpoint: RunningCore, tmp_path: Path, place: str) -> None:
     for number, source in enumerate(LEAVES.values()):
         files = {"sensors.py": program(place, source).encode("latin-1")}
         folder = tmp_path / f"{place}-{number}"
@@ -109,7 +109,7 @@ def program(place: str, source: str) -> str:
     return "def read():\n    return {'good': 1, 'bad': bad}\ndef bad():\n" + indented(source, 4)
 
 
-def test_command_that_leaves_by_any_door_is_refused(endpoint: RunningCore, tmp_path: Path) -> None:
+def test_command_that_raises_anything_is_refused(endpoint: RunningCore, tmp_path: Path) -> None:
     handlers = "".join(
         f"@mqtt443.command('{number}')\ndef leave(_):\n" + indented(source, 4)
         for number, source in enumerate(LEAVES.values())

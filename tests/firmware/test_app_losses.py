@@ -24,7 +24,7 @@ def test_reading_in_flight_when_the_link_breaks_is_sent_again(monkeypatch: pytes
     assert world.published == ['{"seq": 1}'] * 3
 
 
-def test_backlog_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backlog_is_logged_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 60, interval_s=10)
     world.connects = [errors.ConnectFailed("x")] * 3
     world.run()

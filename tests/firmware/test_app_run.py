@@ -47,7 +47,7 @@ def test_wifi_on_a_board_without_it_is_one_line(tmp_path: Path, monkeypatch: pyt
     assert "no module network" in lines[0]
 
 
-def test_runtime_keys_are_what_the_app_reads_of_its_config() -> None:
+def test_runtime_keys_are_those_that_the_app_reads() -> None:
     read = {"port", "watchdog_s"}  # read by Config itself and by boot.finish
     for module in (app, command_context, network, power, reconnect, sender):
         read.update(re.findall(r"\bconfig\.(?!json)([a-z_]+)", inspect.getsource(module)))

@@ -15,7 +15,7 @@ def test_watchdog_is_fed_by_idle_seconds_readings_and_backoff(monkeypatch: pytes
     assert max(b - a for a, b in itertools.pairwise([0, *world.fed, 30_000])) <= 1100
 
 
-def test_watchdog_is_not_fed_while_an_answer_is_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watchdog_is_not_fed_while_an_answer_is_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 14, interval_s=60)
     world.deaf = True
     world.run()

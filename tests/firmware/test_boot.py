@@ -59,7 +59,7 @@ def test_crash_after_safe_mode_is_the_first_of_three_again(interpreter: Interpre
     assert [one["reason"] for one in said] == [None, None, None, SAFE % "reset", None, None, None, SAFE % "reset"]
 
 
-def test_what_was_healthy_before_it_reset_has_not_crashed(interpreter: Interpreter, tmp_path: Path) -> None:
+def test_reset_after_a_healthy_start_is_not_a_crash(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "crash,crash,healthy+crash,crash,crash,end")
     assert [one["starts"] for one in said] == [1, 2, 3, 1, 2, 3]
     assert {one["reason"] for one in said} == {None}
@@ -80,7 +80,7 @@ def test_power_on_clears_the_crash_count_in_rtc_memory(monkeypatch: pytest.Monke
     assert boot.count_start(f"{tmp_path}/", no_log) == (None, "watchdog", {"starts": 2, "seq": 5}, None)
 
 
-def test_cause_of_each_start_is_told(interpreter: Interpreter, tmp_path: Path) -> None:
+def test_cause_of_each_start_is_reported(interpreter: Interpreter, tmp_path: Path) -> None:
     said = starts(interpreter, tmp_path, "crash,watchdog,sleep,soft,restart,crash,healthy+soft,end")
     causes = [None, "reset", "watchdog", None, "soft reset", "asked", "reset", None]
     assert [one["cause"] for one in said] == causes
@@ -190,7 +190,7 @@ def test_files_are_looked_for_in_the_boards_root(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("fault", [OSError(28, "no space"), ValueError("too much for RTC memory")])
 @pytest.mark.parametrize("name", ["save_state", "remember"])
-def test_start_goes_on_where_nothing_can_be_kept(
+def test_start_continues_without_storage(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Exception, name: str
 ) -> None:
     chip(monkeypatch, HARD_RESET)

@@ -35,7 +35,7 @@ def test_answered_publish_puts_the_ping_off(ticks: Ticks) -> None:
     assert client.keep_alive() == 1
 
 
-def test_publish_that_nobody_answers_puts_no_ping_off(ticks: Ticks) -> None:
+def test_unanswered_publish_does_not_delay_the_ping(ticks: Ticks) -> None:
     client, wire = connected(ticks=ticks, keepalive_s=60)
     ticks.now_ms = 29999
     client.publish("t", "x")

@@ -56,7 +56,7 @@ def test_every_operation_sets_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(("qos", "size"), [(2, 1), (-1, 1), (0, 131073)])
-def test_what_aws_never_takes_is_refused_here(qos: int, size: int) -> None:
+def test_messages_that_aws_never_accepts_are_refused_here(qos: int, size: int) -> None:
     client, wire = connected()
     with pytest.raises(ValueError, match=r"AWS"):
         client.publish("t", b"x" * size, qos=qos)
@@ -73,7 +73,7 @@ def test_largest_payload_is_one_write() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 120, 121, 122, 256])
-def test_subscribe_takes_long_filters_in_one_write(size: int) -> None:
+def test_subscribe_sends_long_filters_in_one_write(size: int) -> None:
     client, wire = connected(b"\x90\x03\0\1\1")
     client.set_callback(lambda *_: None)
     assert client.subscribe("f" * size, 1) == 1
@@ -125,7 +125,7 @@ def test_empty_message_is_delivered_without_waiting_for_the_next_packet() -> Non
     assert wire.writes == [b"\x40\x02\0\7"]
 
 
-def test_acknowledgement_that_nobody_waits_for_is_dropped() -> None:
+def test_unexpected_acknowledgement_is_dropped() -> None:
     client, _ = connected(b"\x40\x02\0\7", b"\x90\x03\0\1\0", b"\x30\x04\0\1tx")
     got: list[bytes] = []
     client.set_callback(lambda _, msg: got.append(msg))
@@ -170,7 +170,7 @@ def test_callback_can_tell_a_retained_message() -> None:
 # A window.
 
 
-def test_publishes_that_are_taken_leave_together_in_one_write() -> None:
+def test_queued_publishes_leave_together_in_one_write() -> None:
     client, wire = connected()
     for pid in (7, 8, 0):
         client.queue_publish(b"t", b"x", pid)
@@ -188,7 +188,7 @@ def test_resent_publish_carries_dup() -> None:
     assert wire.writes == [b"\x3a\x06\0\1t\0\7x"]
 
 
-def test_full_record_leaves_by_itself() -> None:
+def test_full_record_leaves_at_once() -> None:
     client, wire = connected()
     for _ in range(5):
         client.queue_publish(b"t", b"x" * 1000, 1)
@@ -196,7 +196,7 @@ def test_full_record_leaves_by_itself() -> None:
     assert [len(sent) for sent in wire.writes] == [4 * 1008, 1008]
 
 
-def test_pubacks_that_nobody_waits_for_go_to_the_window() -> None:
+def test_pubacks_without_a_waiting_publish_go_to_the_window() -> None:
     client, _ = connected(b"\x40\x02\0\7\x40\x02\0\x09\x40\x02\0\1")
     acknowledged: list[int] = []
     client.on_puback = lambda pid, _: acknowledged.append(pid)

@@ -152,7 +152,7 @@ def test_search_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("kind", ["WrongCa", "HandshakeTimeout", "ConnectFailed"])
-def test_other_errors_on_the_way_are_what_they_are(kind: str) -> None:
+def test_other_errors_are_not_converted(kind: str) -> None:
     error = getattr(errors, kind)("x")
 
     def connect() -> Wire:

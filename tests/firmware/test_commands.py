@@ -132,7 +132,7 @@ def test_functions_of_the_user_get_the_arguments_alone(handlers: dict[str, Handl
         ({}, {}),
     ],
 )
-def test_what_a_function_returns_is_posted(
+def test_return_value_of_a_function_is_posted(
     handlers: dict[str, Handler], result: object, message: dict[str, Any]
 ) -> None:
     handlers["relay"] = lambda _: result
@@ -148,7 +148,7 @@ def endless() -> list[Any]:
 @pytest.mark.parametrize(
     "result", [math.nan, math.inf, b"x", object(), {1: 2}, {"a": {"b": math.nan}}, endless(), {"f": len}]
 )
-def test_what_json_cannot_hold_is_not_posted(handlers: dict[str, Handler], result: object) -> None:
+def test_value_that_json_cannot_hold_is_not_posted(handlers: dict[str, Handler], result: object) -> None:
     handlers["relay"] = lambda _: result
     assert refusal({"command": "relay"}).startswith("relay raised ValueError: ")
 
@@ -190,7 +190,7 @@ def test_ctrl_c_in_a_function_of_the_user_stops_the_board(handlers: dict[str, Ha
         send({"command": "relay"})
 
 
-def test_function_that_calls_itself_for_ever_is_a_refusal(handlers: dict[str, Handler]) -> None:
+def test_endless_recursion_in_a_function_is_a_refusal(handlers: dict[str, Handler]) -> None:
     def relay(order: dict[str, Any]) -> Any:
         return relay(order)
 
@@ -204,7 +204,7 @@ def test_built_in_commands_cannot_be_replaced(handlers: dict[str, Handler]) -> N
 
 
 @pytest.mark.parametrize("name", ["reboot", "", "Interval", "__class__", "run", "x" * 5000, "\x1b[2J\n", "\ud800"])
-def test_name_that_nobody_knows_is_shown_short_and_harmless(name: str) -> None:
+def test_unknown_name_is_shown_truncated_and_escaped(name: str) -> None:
     reason = refusal({"command": name})
     assert reason.startswith("no command ")
     assert reason.isprintable()

@@ -137,7 +137,7 @@ def test_micropython_survives_functions_without_end_or_memory(board: Callable[[l
 
 
 @pytest.mark.parametrize("board", MICROPYTHON, indirect=True)
-def test_micropython_refuses_what_is_no_command(board: Callable[[list[bytes]], list[Any]]) -> None:
+def test_micropython_refuses_invalid_commands(board: Callable[[list[bytes]], list[Any]]) -> None:
     seconds = [b"0", b"-1", b"86401", b"5.0", b"1e999", b"true", b'"5"', b"[5]", b"{}"]
     hostile = HOSTILE + [b'{"command": "interval", "interval_s": %s}' % value for value in seconds]
     for message, (said, did) in zip(hostile, board(hostile), strict=True):

@@ -113,7 +113,7 @@ def test_syntax_check_agrees_with_the_parser_of_the_host() -> None:
             assert accepted == wanted, case
 
 
-def test_every_flip_of_a_bit_ends_in_a_config_or_in_one_line(micropython: Interpreter, tmp_path: Path) -> None:
+def test_any_flipped_bit_ends_in_a_config_or_in_one_line(micropython: Interpreter, tmp_path: Path) -> None:
     good = b'{"endpoint": "a.example", "client_id": "b1", "qos": 1, "wifi": {"ssid": "n", "password": ""}}\n'
     cases = [good[:at] + bytes((good[at] ^ 1 << bit,)) + good[at + 1 :] for at in range(len(good)) for bit in range(8)]
     assert board(micropython, tmp_path, cases) == [host(case) for case in cases]

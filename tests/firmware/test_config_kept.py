@@ -71,7 +71,7 @@ def test_copy_that_is_torn_falls_back_to_the_one_before(kept: Kept) -> None:
     assert kept.start().interval_s == 7
 
 
-def test_what_is_kept_is_written_once(kept: Kept) -> None:
+def test_entries_are_written_once(kept: Kept) -> None:
     kept.put(GOOD)
     kept.start()
     before = kept.good.stat().st_mtime_ns
@@ -93,7 +93,7 @@ def test_copy_of_the_secrets_is_its_owner_s_alone(kept: Kept) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
 
 
-def test_flash_that_takes_no_copy_does_not_stop_the_board(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_without_room_for_a_copy_does_not_stop_the_board(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: str, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 

@@ -26,7 +26,7 @@ def refused(**changes: Any) -> str:
     return text
 
 
-def test_defaults_fill_what_is_absent() -> None:
+def test_defaults_fill_missing_keys() -> None:
     got = config_schema.validate({"endpoint": "h", "client_id": "dev1"})
     for key, _, default, *_ in config_schema.FIELDS:
         if default is not config_schema.REQUIRED and key != "topic":
@@ -114,7 +114,7 @@ def test_wrong_value_names_key_problem_and_fix(changes: dict[str, Any], words: l
 @pytest.mark.parametrize(
     ("given", "timeout_s", "used"), [(0, 120, 0), (1, 10, 60), (None, 15, 120), (None, 61, 305), (300, 120, 600)]
 )
-def test_watchdog_is_longer_than_what_may_take_long(given: int | None, timeout_s: int, used: int) -> None:
+def test_watchdog_is_longer_than_any_slow_step(given: int | None, timeout_s: int, used: int) -> None:
     assert made(watchdog_s=given, timeout_s=timeout_s).watchdog_s == used
 
 
@@ -178,7 +178,7 @@ def test_missing_file_says_what_to_copy(tmp_path: Path) -> None:
         config_schema.load(str(tmp_path / "config.json"))
 
 
-def test_huge_key_is_told_in_short() -> None:
+def test_huge_key_is_truncated_in_the_message() -> None:
     assert len(refused(**{"x" * 1_000_000: 1})) < 120
 
 
@@ -246,7 +246,7 @@ def test_any_json_gives_a_config_or_one_line(values: Any) -> None:
         json.dumps(vars(got))
 
 
-def test_nearest_suggests_only_what_is_near() -> None:
+def test_nearest_suggests_only_close_names() -> None:
     assert config_schema.nearest("interval") == "interval_s"
     assert config_schema.nearest("topics") == "topic"
     assert config_schema.nearest("endpiont") == "endpoint"

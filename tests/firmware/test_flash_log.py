@@ -75,7 +75,7 @@ def test_segment_with_something_in_flight_stays(folder: Path) -> None:
     assert segments.empty
 
 
-def test_what_is_appended_behind_a_segment_in_flight_is_read(folder: Path) -> None:
+def test_records_appended_after_a_segment_in_flight_are_read(folder: Path) -> None:
     segments = opened(folder)
     segments.append([record(n) for n in range(60)])
     read_all(segments)
@@ -84,14 +84,14 @@ def test_what_is_appended_behind_a_segment_in_flight_is_read(folder: Path) -> No
     assert read_all(segments) == [record(60)]
 
 
-def test_what_is_in_flight_already_is_not_read_but_kept(folder: Path) -> None:
+def test_records_in_flight_are_kept_but_not_read(folder: Path) -> None:
     segments = opened(folder)
     segments.append([record(1), record(2), record(3)], 2)
     assert read_all(segments) == [record(3)]
     assert read_all(opened(folder)) == [record(1), record(2), record(3)]
 
 
-def test_what_is_in_flight_and_taken_only_in_part_is_not_read(folder: Path) -> None:
+def test_partly_appended_records_in_flight_are_not_read(folder: Path) -> None:
     segments = opened(folder, 2000)
     assert segments.append([record(1), record(2), record(3, 3000)], 3) == [0, 0]
     assert segments.next() is None
@@ -167,7 +167,7 @@ def test_folder_size_reported_by_littlefs_is_ignored(folder: Path, monkeypatch: 
     assert (folder / "00000000").is_dir()
 
 
-def test_only_the_first_append_after_a_start_reads_what_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_append_after_a_start_reads_the_segment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(folder).append([record(1), record(2)])
     segments = opened(folder)
     modes: list[str] = []

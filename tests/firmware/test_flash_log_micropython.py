@@ -129,7 +129,7 @@ print(segments.append([record(1), record(2)]), read_all(segments), segments.corr
 
 # Readings of 150 bytes, appended one by one (one a minute), or 28 at a time (one a second: when 4 KB are together).
 @pytest.mark.parametrize(("count", "most"), [(1, 1.1), (28, 3.5)])
-def test_wear_of_flash_is_what_the_documentation_says(tmp_path: Path, count: int, most: float) -> None:
+def test_wear_of_flash_matches_the_documentation(tmp_path: Path, count: int, most: float) -> None:
     source = f"""
 flash = mounted(64)
 segments = Segments("outbox", 65536)

@@ -126,7 +126,7 @@ def limited_flash(limit: int) -> Iterator[None]:
     before=st.integers(0, 30),
     sent=st.integers(0, 8),
 )
-def test_full_flash_keeps_the_first_records_and_tells_how_many(
+def test_full_flash_keeps_the_first_records_and_returns_how_many(
     limits: list[int], sizes: list[int], before: int, sent: int
 ) -> None:
     with tempfile.TemporaryDirectory() as parent:
@@ -163,7 +163,7 @@ CONTENTS = st.one_of(
 
 @settings(deadline=None)
 @given(rubbish=st.dictionaries(st.sampled_from(NAMES), CONTENTS), first=st.booleans())
-def test_rubbish_is_no_record_and_in_nobodys_way(rubbish: dict[str, bytes | None], first: bool) -> None:
+def test_rubbish_is_not_a_record_and_does_no_harm(rubbish: dict[str, bytes | None], first: bool) -> None:
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "outbox"
         folder.mkdir()

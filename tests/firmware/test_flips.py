@@ -175,7 +175,7 @@ for said in sorted(count):
 
 
 @pytest.mark.parametrize("name", ["alpn32", "stock"])
-def test_every_flip_of_a_bit_in_a_file_of_the_board_ends_in_what_was_written(tmp_path: Path, name: str) -> None:
+def test_any_flipped_bit_in_a_file_of_the_board_is_recovered(tmp_path: Path, name: str) -> None:
     ca = trustme.CA().cert_pem
     (tmp_path / "ca.pem").write_bytes(ca.bytes())
     (tmp_path / "ca.der").write_bytes(ssl.PEM_cert_to_DER_cert(ca.bytes().decode()))

@@ -28,7 +28,7 @@ def test_head_over_2_kb_is_refused() -> None:
     "head",
     [b"\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 2x0\r\n\r\n", b"HTTP/1.1 200\r\nno colon\r\n\r\n", b"\xff\r\n\r\n"],
 )
-def test_what_is_not_http_is_a_protocol_error(head: bytes) -> None:
+def test_answer_that_is_not_http_is_a_protocol_error(head: bytes) -> None:
     with pytest.raises(ProtocolError, match="not HTTP"):
         read_head(Wire([head]))
 

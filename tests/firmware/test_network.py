@@ -93,7 +93,7 @@ def test_radio_that_lies_is_restarted(ticks: Ticks) -> None:
     assert network.calls == RESTARTED
 
 
-def test_radio_that_hears_is_not_at_fault_for_what_lies_beyond(ticks: Ticks) -> None:
+def test_radio_that_hears_is_not_restarted_for_faults_beyond_it(ticks: Ticks) -> None:
     network = Network("up", on=True)
     join(network, ticks, distrust=True, hears=hears)
     assert network.calls == []
@@ -139,7 +139,7 @@ def test_first_wrong_word_of_the_driver_is_not_the_end(ticks: Ticks) -> None:
     join(Network(202, 1001, "up"), ticks)
 
 
-def test_last_reason_is_told_though_the_driver_tries_again(ticks: Ticks) -> None:
+def test_last_reason_is_reported_though_the_driver_tries_again(ticks: Ticks) -> None:
     with pytest.raises(errors.WifiError, match="wrong password"):
         join(Network(201, 202, 1001), ticks)
 

@@ -67,7 +67,7 @@ def test_saved_messages_survive_a_power_cut_with_those_in_flight(rig: Rig) -> No
     assert rig.send() == ["a", "b", "c"]
 
 
-def test_what_is_saved_is_sent_once_and_leaves_no_file(rig: Rig) -> None:
+def test_saved_messages_are_sent_once_and_leave_no_file(rig: Rig) -> None:
     rig.put("a", "b", "c")
     rig.send(2)
     rig.outbox.save()

@@ -75,7 +75,7 @@ def test_publishes_are_packed_into_records_and_come_out_whole(messages: list[tup
     assert all(len(a) + len(b) > 4080 - max(map(len, expected)) for a, b in itertools.pairwise(wire.writes))
 
 
-def test_what_is_dropped_does_not_leave_with_the_next_packet() -> None:
+def test_dropped_packet_does_not_leave_with_the_next_one() -> None:
     packets, wire = attached()
     packets.publish(0x32, b"t", b"x", 7)
     packets.discard_output()
@@ -165,7 +165,7 @@ def test_part_of_a_packet_is_not_shown_and_not_lost() -> None:
     assert packets.read(4) == b"\x40\x02\0\7"
 
 
-def test_skip_drops_what_nobody_read() -> None:
+def test_skip_drops_unread_bytes() -> None:
     packets, _ = attached(b"\x40\x02\0\1", b"\xd0\0")
     assert packets.read(1) == b"\x40"
     packets.skip()

@@ -60,7 +60,7 @@ def test_board_restarts_and_sleeps_as_the_chip_does(name: str, tmp_path: Path) -
     ]
 
 
-def test_cause_is_saved_beside_what_the_state_file_holds(chip: Chip, tmp_path: Path) -> None:
+def test_cause_is_saved_beside_the_rest_of_the_state_file(chip: Chip, tmp_path: Path) -> None:
     storage.save_state(f"{tmp_path}/state", {"interval_s": 5, "cause": "an older one"})
     power.reset(f"{tmp_path}/", "20 failures in a row", {"seq": 7}, no_log)
     assert storage.load_state(f"{tmp_path}/state", no_log) == {"interval_s": 5, "cause": "20 failures in a row"}
@@ -85,7 +85,7 @@ def test_deep_sleep_writes_nothing_to_flash_and_keeps_the_counters(
 
 
 @pytest.mark.parametrize("ms", [0, -1, -86400000])
-def test_sleep_that_is_over_already_is_the_shortest_not_for_ever(chip: Chip, ms: int) -> None:
+def test_overdue_sleep_is_the_shortest_not_endless(chip: Chip, ms: int) -> None:
     power.deep_sleep(ms, {})
     assert chip.ends == [1]
 

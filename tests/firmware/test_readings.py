@@ -76,7 +76,7 @@ def test_read_that_fails_is_reported_not_fatal(values: Any) -> None:
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, -math.inf, b"x", object(), {1: 2}, {"a": {"b": math.nan}}, [b""]]
 )
-def test_what_json_cannot_hold_is_an_error_of_that_reading(value: Any) -> None:
+def test_value_that_json_cannot_hold_is_an_error_of_that_reading(value: Any) -> None:
     got = payload({"bad": value, "good": 1})
     assert "bad" not in got
     assert got["good"] == 1

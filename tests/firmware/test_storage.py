@@ -25,7 +25,7 @@ def spoil(path: str, data: bytes = b"rubbish") -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"\n00000000", bytes(range(256)) * 20])
-def test_what_was_written_is_read(path: str, data: bytes) -> None:
+def test_written_data_is_read_back(path: str, data: bytes) -> None:
     storage.write(path, b"older")
     storage.write(path, data)
     assert storage.read(path) == (data, None)
@@ -35,7 +35,7 @@ def test_where_nothing_was_written_nothing_is_read_or_said(path: str) -> None:
     assert storage.read(path) == (None, None)
 
 
-def test_torn_file_gives_the_version_before_and_says_so(path: str) -> None:
+def test_torn_file_gives_the_previous_version_and_says_so(path: str) -> None:
     storage.write(path, b"one")
     storage.write(path, b"two")
     spoil(path, Path(path).read_bytes()[:-1])
@@ -106,7 +106,7 @@ def cut_at_rename(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     monkeypatch.setattr(os, "rename", cut)
 
 
-def test_flash_that_refuses_raises_and_leaves_what_was_there(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_flash_raises_and_keeps_the_old_content(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write(path, b"one")
     Path(path + ".new").mkdir()
     with pytest.raises(OSError, match=r"state\.new"):
@@ -121,7 +121,7 @@ def test_board_without_sync_writes_all_the_same(path: str, monkeypatch: pytest.M
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.binary(max_size=30)))
-def test_rubbish_is_never_taken_for_data(tmp_path_factory: pytest.TempPathFactory, rubbish: dict[str, bytes]) -> None:
+def test_rubbish_is_never_read_as_data(tmp_path_factory: pytest.TempPathFactory, rubbish: dict[str, bytes]) -> None:
     folder = tmp_path_factory.mktemp("rubbish")
     for name, data in rubbish.items():
         spoil(str(folder / name), data)

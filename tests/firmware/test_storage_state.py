@@ -56,7 +56,7 @@ def chip(monkeypatch: pytest.MonkeyPatch) -> Chip:
     return chip
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_state_is_loaded(tmp_path: Path) -> None:
     path = str(tmp_path / "state")
     storage.save_state(path, VALUES)
     assert storage.load_state(path, unheard) == VALUES
@@ -84,14 +84,14 @@ def test_state_that_is_no_object_is_empty(tmp_path: Path, data: bytes) -> None:
     assert storage.load_state(path, unheard) == {}
 
 
-def test_flash_that_refuses_is_told_to_the_caller(tmp_path: Path) -> None:
+def test_failing_flash_is_reported_to_the_caller(tmp_path: Path) -> None:
     storage.save_state(str(tmp_path / "state"), {})
     (tmp_path / "state.new").mkdir()
     with pytest.raises(OSError, match=r"state\.new"):
         storage.save_state(str(tmp_path / "state"), VALUES)
 
 
-def test_what_was_remembered_is_recalled(chip: Chip) -> None:
+def test_remembered_values_are_recalled(chip: Chip) -> None:
     storage.remember({"seq": 812, "starts": 0})
     assert storage.recall() == {"seq": 812, "starts": 0}
 

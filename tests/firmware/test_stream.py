@@ -37,14 +37,14 @@ def test_write_sends_all_in_one_piece_if_it_fits(ticks: Ticks) -> None:
     assert line.writes == [b"23456"]
 
 
-def test_write_goes_on_after_a_partial_write_and_a_full_buffer(ticks: Ticks) -> None:
+def test_write_continues_after_a_partial_write_and_a_full_buffer(ticks: Ticks) -> None:
     line = Line(room=[3, None, 4])
     opened(line, ticks=ticks).write(b"0123456789")
     assert line.writes == [b"012", b"3456", b"789"]
     assert [event for event, _ in line.waits] == [WRITE]
 
 
-def test_read_waits_for_exactly_so_many_bytes(ticks: Ticks) -> None:
+def test_read_waits_for_exactly_n_bytes(ticks: Ticks) -> None:
     line = Line([b"ab", None, b"cde"])
     assert opened(line, ticks=ticks).read(4) == b"abcd"
     assert line.waits == [(READ, 15000)]

@@ -226,7 +226,7 @@ def test_close_before_connack_over_tls_names_the_causes(tmp_path: Path, transpor
         client(server, tmp_path, transport=transport).connect()
 
 
-def test_port_that_nobody_listens_on_is_named(tmp_path: Path) -> None:
+def test_port_without_a_listener_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(errors.ConnectFailed, match="ECONNREFUSED"):

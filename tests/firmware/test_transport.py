@@ -17,7 +17,7 @@ from mqtt443.connection import choose
         ("tls", False, "tls"),
     ],
 )
-def test_auto_takes_the_first_door_that_the_image_allows(wanted: str, alpn: bool, taken: str) -> None:
+def test_auto_picks_the_first_transport_that_the_image_supports(wanted: str, alpn: bool, taken: str) -> None:
     name, why = choose(wanted, alpn)
     assert name == taken
     assert why

@@ -231,7 +231,7 @@ def test_length_is_never_allocated() -> None:
         frame(8, b"x"),
     ],
 )
-def test_what_rfc_6455_forbids_is_a_websocket_error(data: bytes) -> None:
+def test_frames_that_rfc_6455_forbids_are_websocket_errors(data: bytes) -> None:
     socket, _ = opened(data)
     with pytest.raises(errors.WebSocketError):
         read(socket, 1)

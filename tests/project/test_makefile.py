@@ -75,7 +75,7 @@ def test_make_test_runs_everything_and_reports_each_failure(
         assert verdict in done.stderr.splitlines()
 
 
-def test_make_test_goes_on_if_micropython_cannot_be_built(checkout: Checkout) -> None:
+def test_make_test_continues_if_micropython_cannot_be_built(checkout: Checkout) -> None:
     done = checkout.make("test", failing="*micropython*")
     assert done.returncode == 0
     assert "test: MicroPython could not be built" in done.stdout

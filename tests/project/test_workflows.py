@@ -58,7 +58,7 @@ def test_job_has_a_time_limit_and_no_more_permissions_than_it_needs(path: Path, 
 
 
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
-def test_script_is_valid_and_takes_no_text_of_others(path: Path, name: str, job: dict[str, Any]) -> None:
+def test_script_is_valid_and_interpolates_no_foreign_text(path: Path, name: str, job: dict[str, Any]) -> None:
     for step in job.get("steps", []):
         script = step.get("run", "")
         # An expression is pasted into the script: a branch named `$(…)` would run. Only our own matrix may be.

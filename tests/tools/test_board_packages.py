@@ -55,7 +55,7 @@ def manifest(server: Server, path: str, **content: object) -> None:
     server.pages[path] = json.dumps(content).encode()
 
 
-def test_package_of_the_index_comes_with_what_it_depends_on(install: Callable[..., object], server: Server) -> None:
+def test_package_of_the_index_brings_its_dependencies(install: Callable[..., object], server: Server) -> None:
     manifest(server, "/pi/v2/package/6/driver/1.2.json", hashes=[["driver.mpy", SHORT]], deps=[["base", "latest"]])
     manifest(
         server, "/pi/v2/package/6/base/latest.json", hashes=[["base/__init__.mpy", SHORT]], deps=[["driver", "1.2"]]

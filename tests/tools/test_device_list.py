@@ -138,7 +138,7 @@ def test_terminal_of_80_columns_shows_everything(core_with_devices: RunningCore)
     assert max(map(len, terminal.screen.splitlines())) <= 80
 
 
-def test_nobody_is_connected_to_an_endpoint_that_does_not_run(core_with_devices: RunningCore) -> None:
+def test_stopped_endpoint_has_no_connected_clients(core_with_devices: RunningCore) -> None:
     core_with_devices.stop()
     assert devices(core_with_devices, "--online") == {}
 

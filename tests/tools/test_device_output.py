@@ -48,7 +48,7 @@ def test_closed_output_is_no_place_for_a_password(tmp_path: Path) -> None:
     assert stored(tmp_path / "state") == []
 
 
-def test_rotation_whose_password_cannot_be_shown_is_taken_back(tmp_path: Path) -> None:
+def test_rotation_whose_password_cannot_be_shown_is_undone(tmp_path: Path) -> None:
     state = tmp_path / "state"
     assert device(state, "add", "b1", stdout="/dev/null") == (0, "")
     before = stored(state)[0].secrets
@@ -60,7 +60,7 @@ def test_rotation_whose_password_cannot_be_shown_is_taken_back(tmp_path: Path) -
     assert stored(state)[0].secrets == before
 
 
-def test_password_in_a_file_is_not_taken_back(tmp_path: Path) -> None:
+def test_password_in_a_file_is_kept(tmp_path: Path) -> None:
     state, out = tmp_path / "state", tmp_path / "config.json"
     assert device(state, "add", "b1", "--out", str(out), "--ca", str(ca_file(tmp_path)))[0] == 1
     assert [each.client_id for each in stored(state)] == ["b1"]

@@ -85,7 +85,7 @@ def test_own_host_name_and_address_both_reach_the_endpoint(tmp_path: Path) -> No
     assert (known.host, known.bind) == ("iot.example", ALIAS)
 
 
-def test_boards_that_were_told_another_address_are_named(tmp_path: Path) -> None:
+def test_boards_with_an_old_address_are_named(tmp_path: Path) -> None:
     (tmp_path / ENDPOINT_FILE).write_text('{"host": "192.168.1.5", "port": 8443, "bind": "192.168.1.5"}')
     with local(tmp_path, "--address", ALIAS) as (process, _):
         assert process.stderr is not None

@@ -110,7 +110,7 @@ FAILING: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "reason"), [case[1:] for case in FAILING], ids=[case[0] for case in FAILING])
-def test_stream_that_never_comes_right_fails_with_the_reason(tmp_path: Path, spoil: Any, reason: str) -> None:
+def test_stream_that_never_arrives_intact_fails_with_the_reason(tmp_path: Path, spoil: Any, reason: str) -> None:
     server = JobServer(THING)
     server.spoil = spoil
     job, _ = fetched(tmp_path, server, {"lib/big.bin": LIBRARY, "sensors.py": NEW_SENSORS})
@@ -118,7 +118,7 @@ def test_stream_that_never_comes_right_fails_with_the_reason(tmp_path: Path, spo
     assert reason in job.details["reason"]
 
 
-def test_download_goes_on_at_the_block_after_resets_and_lost_connections(tmp_path: Path) -> None:
+def test_download_resumes_at_the_next_block_after_resets_and_lost_connections(tmp_path: Path) -> None:
     server = JobServer(THING)
     asked: list[int] = []
     ends = {4, 9}
@@ -151,7 +151,7 @@ def test_download_goes_on_at_the_block_after_resets_and_lost_connections(tmp_pat
     [("ca.pem", b"no certificate"), ("sensors.py", b"while True:\n    pass\n")],
     ids=["CA", "sensors that hang"],
 )
-def test_files_with_which_the_board_does_not_connect_are_taken_back(tmp_path: Path, path: str, content: bytes) -> None:
+def test_files_with_which_the_board_cannot_connect_are_reverted(tmp_path: Path, path: str, content: bytes) -> None:
     server = JobServer(THING)
     files = {path: content, "lib/new.txt": b"new", "lib/gone.txt": None}
     job = server.add("job", document("files", bundle=inline(bundle(files))))
@@ -179,7 +179,7 @@ FORBIDDEN = [
 ]  # fmt: skip
 
 
-def test_paths_that_are_not_for_a_job_are_rejected(tmp_path: Path) -> None:
+def test_paths_outside_a_jobs_reach_are_rejected(tmp_path: Path) -> None:
     server = JobServer(THING)
     jobs = [
         server.add(f"j{n}", document("files", bundle=inline(bundle({path: b"x"})))) for n, path in enumerate(FORBIDDEN)

@@ -127,7 +127,7 @@ REJECTED: list[tuple[Any, str]] = [
 ]
 
 
-def test_bundles_that_are_no_package_are_rejected(tmp_path: Path) -> None:
+def test_bundles_that_are_not_a_package_are_rejected(tmp_path: Path) -> None:
     server = JobServer(THING)
     jobs = [server.add(f"j{n}", each) for n, (each, _) in enumerate(REJECTED)]
     with updated(tmp_path, server=server, max_message_bytes=1024) as running:

@@ -95,7 +95,7 @@ while contexts:
     assert [server.seen.get_nowait() for _ in order] == [[f"q{number}", f"p{number}"] for number in order]
 
 
-def test_contexts_and_open_sockets_dropped_together_harm_nobody(run: Run, serve: Serve) -> None:
+def test_contexts_and_open_sockets_dropped_together_do_no_harm(run: Run, serve: Serve) -> None:
     server = serve("mqtt")
     said = run(
         CHURN

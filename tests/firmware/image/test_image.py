@@ -81,7 +81,7 @@ def test_script_fetches_the_pinned_tag_once_with_its_submodules(script: Script) 
     assert [path.name for path in script.image.glob("*.bin")] == ["MQTT443_ESP32_C3.bin"]
 
 
-def test_script_takes_up_a_clone_that_was_cut_off(script: Script) -> None:
+def test_script_resumes_an_interrupted_clone(script: Script) -> None:
     partial = script.image / f"micropython-v{RECIPES['alpn'].micropython[0].version}.part"
     (partial / "rest").mkdir(parents=True)
     assert script.run("MQTT443_ESP32").returncode == 0

@@ -83,7 +83,9 @@ def test_function_runs_on_arm64_within_the_limit_of_aws_iot(properties: Any) -> 
     assert function["LoggingConfig"] == {"LogGroup": {"Ref": "Log"}}
 
 
-def test_functions_environment_is_what_the_authorizer_reads(template: dict[str, Any], properties: Any) -> None:
+def test_environment_of_the_function_matches_what_the_authorizer_reads(
+    template: dict[str, Any], properties: Any
+) -> None:
     variables = properties("Function")["Environment"]["Variables"]
     defaults = {name: str(each.get("Default", "table")) for name, each in template["Parameters"].items()}
     filled = {

@@ -169,9 +169,7 @@ def test_twenty_boards_on_four_ports_with_a_pulled_cable_and_a_dead_board(
 
 
 @pytest.mark.timeout(180)
-def test_run_that_was_stopped_goes_on_where_it_stood(
-    factory: Any, workers: Any, core: RunningCore, tmp_path: Path
-) -> None:
+def test_stopped_run_resumes_where_it_was(factory: Any, workers: Any, core: RunningCore, tmp_path: Path) -> None:
     def plug(number: int, port: Path) -> WholeBoard:
         return WholeBoard(tmp_path / f"board{number}", interpreters.need("stock"), chip=chip(number), at=port)
 
@@ -227,7 +225,7 @@ def test_label_that_cannot_be_printed_fails_the_board(
     assert "b1" in (tmp_path / "print.ed").read_text()
 
 
-def test_another_file_is_not_taken_for_a_record(factory: Any, tmp_path: Path) -> None:
+def test_unrelated_file_is_not_read_as_a_record(factory: Any, tmp_path: Path) -> None:
     shutil.copy(__file__, tmp_path / "devices-record.csv")
     result = factory(1, [tmp_path / "port"])
     assert isinstance(result.exception, CommandError)

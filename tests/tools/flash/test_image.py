@@ -78,7 +78,7 @@ def test_file_larger_than_the_flash_is_refused() -> None:
         parse_image("a.bin", big).check(Chip(flash_bytes=2 << 20))
 
 
-def test_application_alone_is_told_from_a_whole_image() -> None:
+def test_application_alone_is_distinguished_from_a_whole_image() -> None:
     with pytest.raises(ImageError, match="has no partition table at 0x8000: it is only a part of an image"):
         parse_image("micropython.bin", app(code=bytes(100_000))).check(Chip())
 

@@ -14,7 +14,7 @@ def parsed(data: bytes) -> list[packets.Packet]:
     return Parser(1024 * 1024).feed(data)
 
 
-def test_what_it_sends_is_what_the_endpoint_reads() -> None:
+def test_endpoint_reads_the_packets_that_it_sends() -> None:
     data = b"".join(
         (
             client_packets.connect("board-1", "user", "pass", 60),

@@ -42,7 +42,7 @@ def event(number: int) -> dict[str, Any]:
     return {"time": float(number), "outcome": "refused", "reason": "R", "detail": "d", "client_id": "a"}
 
 
-def test_what_is_kept_survives_a_restart(tmp_path: Path) -> None:
+def test_stored_state_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / HISTORY_FILE
     history = History(path, now=lambda: 10.0)
     history.add([row(1), row(2, "b"), row(3)], [event(1)])
@@ -77,7 +77,7 @@ def test_size_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
     assert path.stat().st_size < 1.5 * limit
 
 
-def test_reader_sees_what_the_endpoint_writes_meanwhile(tmp_path: Path) -> None:
+def test_reader_sees_concurrent_writes_of_the_endpoint(tmp_path: Path) -> None:
     writer, reader = History(tmp_path / HISTORY_FILE), History(tmp_path / HISTORY_FILE)
     writer.add([row(1)], [event(1)])
     assert (reader.messages(), reader.events()) == ([message(1)], [event(1)])
@@ -116,7 +116,7 @@ def endpoint_without_console(state: Path) -> Iterator[Callable[[], None]]:
             process.kill()
 
 
-def test_what_the_disk_does_not_take_in_time_is_counted_and_not_kept(tmp_path: Path) -> None:
+def test_entries_too_fast_for_the_disk_are_counted_and_not_stored(tmp_path: Path) -> None:
     history, said = History(tmp_path / HISTORY_FILE), list[str]()
     writer = HistoryWriter(history, lambda _: None, said.append)
     for number in range(MAX_WAITING + 3):
@@ -127,7 +127,7 @@ def test_what_the_disk_does_not_take_in_time_is_counted_and_not_kept(tmp_path: P
     history.close()
 
 
-def test_disk_that_fails_is_told_of_and_ends_nothing(tmp_path: Path) -> None:
+def test_failing_disk_is_logged_and_ends_nothing(tmp_path: Path) -> None:
     history, said = History(tmp_path / HISTORY_FILE), list[str]()
     writer = HistoryWriter(history, lambda _: None, said.append)
     writer.take_message(Message("t", b"", 0, False, "a", 1.0))

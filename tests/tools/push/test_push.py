@@ -90,7 +90,7 @@ def test_repeated_push_sends_nothing_and_restarts_the_board(board: PlugBoard, pu
     plugged.wait_for(rf"(?s).{{{began}}}.*transport alpn")
 
 
-def test_only_what_changed_is_sent(board: PlugBoard, push: Push, config: Path) -> None:
+def test_only_changed_files_are_sent(board: PlugBoard, push: Push, config: Path) -> None:
     plugged = board()
     push(plugged)
     (config.parent / "sensors.py").write_text("def read():\n    return {}\n")
@@ -188,7 +188,7 @@ def test_board_without_umqtt_gets_the_command_to_install_it(board: PlugBoard, pu
     plugged.wait_for("(?s)old main.*old main")
 
 
-def test_full_board_keeps_what_it_has(board: PlugBoard, push: Push) -> None:
+def test_full_board_keeps_its_files(board: PlugBoard, push: Push) -> None:
     files = {"main.py": b"", "big.bin": os.urandom(950_000)}
     plugged = board(files=files)
     plugged.wait_for(">>> ")

@@ -120,7 +120,7 @@ def test_board_that_sends_nothing_is_an_error_with_the_next_step(
     assert "mqtt443 check --client-id-safe --config" in str(result.exception)
 
 
-def test_unattended_run_is_told_which_option_is_missing(
+def test_unattended_run_names_the_missing_option(
     flashed: WholeBoard, plug: Any, run: Any, lan: RunningCore, tmp_path: Path
 ) -> None:
     with flashed as board:

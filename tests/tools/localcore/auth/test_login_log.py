@@ -14,7 +14,7 @@ def line(connection: str, reason: str, decision: str = "refuse") -> str:
     return json.dumps({"connection": connection, "decision": decision, "reason": reason})
 
 
-def test_the_reason_of_a_connection_is_its_last_refusal_whoever_comes_first() -> None:
+def test_reason_of_a_connection_is_its_last_refusal_in_any_order() -> None:
     lines: list[str] = []
 
     async def run() -> list[str | None]:
@@ -29,7 +29,7 @@ def test_the_reason_of_a_connection_is_its_last_refusal_whoever_comes_first() ->
     assert len(lines) == 4
 
 
-def test_a_reason_that_never_comes_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reason_that_never_comes_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_log, "WAIT_S", 0.01)
 
     async def run() -> str | None:
@@ -40,7 +40,7 @@ def test_a_reason_that_never_comes_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert asyncio.run(run()) is None
 
 
-def test_reasons_that_nobody_asks_for_are_bounded() -> None:
+def test_unclaimed_reasons_are_bounded() -> None:
     log = LoginLog(lambda _: None)
     for number in range(2 * login_log.MAX_REASONS):
         log.take(line(str(number), "wrong password"))

@@ -79,7 +79,7 @@ def test_authorizer_name_in_header_or_query_precedes_the_user_name(tmp_path: Pat
     assert chosen(ask(tmp_path, request, A, B, parameter_order=order)[0]) == "a"
 
 
-def test_grant_tells_what_was_allowed_and_when(tmp_path: Path) -> None:
+def test_grant_records_permissions_and_times(tmp_path: Path) -> None:
     outcome, (event,) = ask(tmp_path, REQUEST, {"name": "a", "enable_caching_for_http": True}, default="a")
     assert isinstance(outcome, Grant)
     assert (outcome.principal_id, outcome.disconnect_after_s, outcome.refresh_after_s) == ("p1", 1001, 301)

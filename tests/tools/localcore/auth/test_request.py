@@ -77,7 +77,7 @@ def test_query_string_is_url_decoded_and_keeps_plus() -> None:
     assert found.decoded == "++ %zz%"
 
 
-def test_only_what_follows_the_first_question_mark_is_a_query() -> None:
+def test_query_begins_after_the_first_question_mark() -> None:
     assert list(parse_query("u?a=1?b=2&c")) == [("a", "1?b=2"), ("c", "")]
     assert list(parse_query("a=1")) == []
     assert list(parse_query("?&=x&&")) == []
@@ -92,7 +92,7 @@ def test_only_what_follows_the_first_question_mark_is_a_query() -> None:
         )
     )
 )
-def test_query_gives_back_what_was_put_in(pairs: list[tuple[str, str]]) -> None:
+def test_query_round_trip_keeps_all_values(pairs: list[tuple[str, str]]) -> None:
     text = "&".join(f"{name}={value}" for name, value in pairs)
     assert list(parse_query(f"user?{text}")) == pairs
 

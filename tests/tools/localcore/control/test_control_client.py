@@ -49,7 +49,7 @@ def test_live_connection_is_cut(tmp_path: Path, answer: Any) -> None:
     assert requests == [{"token": "t0ken", "op": "disconnect", "client_id": "sensor-1"}]
 
 
-def test_device_without_connection_is_told_apart(tmp_path: Path) -> None:
+def test_device_without_a_connection_is_recognized(tmp_path: Path) -> None:
     with control_server(tmp_path, [b'{"disconnected": false}\n']):
         assert disconnect_live(tmp_path, "sensor-1") is False
 

@@ -58,7 +58,7 @@ def test_control_file_is_private_and_says_who_runs(core: RunningCore) -> None:
     assert len(control["token"]) >= 32
 
 
-def test_watcher_gets_what_its_filter_matches(core: RunningCore) -> None:
+def test_watcher_gets_messages_that_its_filter_matches(core: RunningCore) -> None:
     request = {"token": control_of(core)["token"], "op": "watch", "filter": "telemetry/#"}
     with asking(core, request) as answers:
         wait_for_watcher(core)
@@ -75,7 +75,7 @@ def test_watcher_gets_what_its_filter_matches(core: RunningCore) -> None:
         }
 
 
-def test_slow_watcher_loses_the_oldest_and_is_told_how_many(tmp_path: Path) -> None:
+def test_slow_watcher_loses_the_oldest_and_learns_how_many(tmp_path: Path) -> None:
     with RunningCore(tmp_path / "state", max_watcher_messages=3) as core:
         request = {"token": control_of(core)["token"], "op": "watch", "filter": "#"}
         with asking(core, request) as answers:

@@ -81,7 +81,7 @@ def make(request: pytest.FixtureRequest, core: RunningCore, tunnel: Tunnel) -> C
     return lambda **options: Sdk(core, tunnel, request.param, **options)
 
 
-def test_the_sdk_learns_what_this_server_can_do(core: RunningCore, make: Callable[..., Sdk]) -> None:
+def test_sdk_learns_the_capabilities_of_the_server(core: RunningCore, make: Callable[..., Sdk]) -> None:
     sdk = make(session_expiry_interval_sec=100_000, keep_alive_interval_sec=2000)
     with sdk.running():
         settings = result(sdk.connected).negotiated_settings
@@ -143,7 +143,7 @@ def test_the_sdk_publishes_and_gets_a_command_with_its_properties(core: RunningC
         ({"client_id": "another"}, "the client id is not that of the user name"),
     ],
 )
-def test_the_sdk_is_told_why_it_is_refused(
+def test_sdk_learns_why_it_is_refused(
     core: RunningCore, make: Callable[..., Sdk], options: dict[str, str], cause: str
 ) -> None:
     sdk = make(**options)
@@ -154,7 +154,7 @@ def test_the_sdk_is_told_why_it_is_refused(
     assert core.next_event("refused").reason == "NOT_AUTHENTICATED"
 
 
-def test_the_sdk_is_told_what_its_policy_lacks(make: Callable[..., Sdk]) -> None:
+def test_sdk_learns_the_missing_permission(make: Callable[..., Sdk]) -> None:
     sdk = make()
     with sdk.running() as client:
         answer = result(client.publish(mqtt5.PublishPacket(topic="telemetry/other", payload=b"x", qos=1))).puback
@@ -171,7 +171,7 @@ def test_the_sdk_is_told_what_its_policy_lacks(make: Callable[..., Sdk]) -> None
     assert "topic/telemetry/other" in farewell.reason_string
 
 
-def test_the_sdk_is_told_that_another_took_its_session_over(make: Callable[..., Sdk]) -> None:
+def test_sdk_learns_that_its_session_was_taken_over(make: Callable[..., Sdk]) -> None:
     old, new = make(), make()
     with old.running():
         result(old.connected)

@@ -40,7 +40,7 @@ def test_wrong_certificate_ends_one_handshake_of_a_client_that_checks(registered
         client.connect("dev-1")
 
 
-def test_client_that_accepts_the_wrong_certificate_is_told_of(registered: RunningCore) -> None:
+def test_client_that_accepts_the_wrong_certificate_is_reported(registered: RunningCore) -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -103,7 +103,7 @@ def test_connection_is_kept_as_http_1_1_says(head: bytes, keeps: bool) -> None:
         (b"GET / HTTP/1.1\r\n" + b"X:\r\n" * 200, 431),
     ],
 )
-def test_what_cannot_be_served_gets_its_status(data: bytes, expected: int) -> None:
+def test_request_that_cannot_be_served_gets_its_status(data: bytes, expected: int) -> None:
     assert status(data) == expected
 
 

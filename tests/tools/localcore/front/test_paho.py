@@ -92,7 +92,7 @@ def test_another_topic_gets_nothing_through_and_closes(registered: RunningCore) 
     assert "topic/telemetry/anotherName" in event.detail
 
 
-def test_script_without_alpn_is_told_apart_from_http(registered: RunningCore) -> None:
+def test_script_without_alpn_is_distinguished_from_http(registered: RunningCore) -> None:
     script = Script(registered)
     script.client = Client(CallbackAPIVersion.VERSION2, client_id=CLIENT_ID, reconnect_on_failure=False)
     script.client.tls_set_context(registered.tls_context())

@@ -89,7 +89,7 @@ def test_paho_exchanges_messages_with_properties(core: RunningCore, transport: s
     assert (command.topic, command.payload) == (COMMANDS, b"blink")
 
 
-def test_paho_is_told_why_it_is_refused(core: RunningCore, transport: str) -> None:
+def test_paho_learns_why_it_is_refused(core: RunningCore, transport: str) -> None:
     paho = Paho(core, transport, password="wrong")
     with paho.running():
         code, found = paho.told("connect")
@@ -97,7 +97,7 @@ def test_paho_is_told_why_it_is_refused(core: RunningCore, transport: str) -> No
     assert found.ReasonString.endswith("wrong password")
 
 
-def test_paho_is_told_what_its_policy_lacks(core: RunningCore, transport: str) -> None:
+def test_paho_learns_the_missing_permission(core: RunningCore, transport: str) -> None:
     paho = Paho(core, transport)
     with paho.running() as client:
         paho.told("connect")
@@ -115,7 +115,7 @@ def test_paho_is_told_what_its_policy_lacks(core: RunningCore, transport: str) -
         assert "iot:Publish" in found.ReasonString
 
 
-def test_paho_is_told_that_another_took_its_session_over(core: RunningCore, transport: str) -> None:
+def test_paho_learns_that_its_session_was_taken_over(core: RunningCore, transport: str) -> None:
     old, new = Paho(core, transport), Paho(core, transport)
     with old.running():
         old.told("connect")
@@ -123,7 +123,7 @@ def test_paho_is_told_that_another_took_its_session_over(core: RunningCore, tran
             assert old.told("disconnect")[0].value == 0x8E
 
 
-def test_paho_is_told_that_the_endpoint_stops(core: RunningCore, transport: str) -> None:
+def test_paho_learns_that_the_endpoint_stops(core: RunningCore, transport: str) -> None:
     paho = Paho(core, transport)
     with paho.running():
         paho.told("connect")

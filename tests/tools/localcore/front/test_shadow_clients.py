@@ -89,7 +89,7 @@ def told(client: RawClient, count: int) -> dict[str, Any]:
     return {each.topic.removeprefix(f"{BASE}/"): json.loads(each.payload or b"null") for each in found}  # type: ignore[union-attr]
 
 
-def test_app_changes_a_shadow_and_the_device_is_told(registered: RunningCore) -> None:
+def test_app_changes_a_shadow_and_the_device_is_notified(registered: RunningCore) -> None:
     with subscribed(registered, f"{BASE}/#") as device, subscribed(registered, f"{BASE}/update/+", "app") as app:
         app.send(client_publish(f"{BASE}/update", UPDATE, 1))
         assert app.receive() == Puback(1)  # before the answers
@@ -143,7 +143,7 @@ def test_policy_decides_who_uses_a_shadow(registered: RunningCore, packet: bytes
 
 
 @pytest.mark.parametrize("topic", ["update/accepted", "update/delta", "name/config/get/rejected", "name/a b/get"])
-def test_what_is_no_request_is_not_for_clients_to_publish(registered: RunningCore, topic: str) -> None:
+def test_clients_may_publish_only_requests(registered: RunningCore, topic: str) -> None:
     with RawClient(registered) as device:
         device.connect(THING, PASSWORD)
         device.send(client_publish(f"{BASE}/{topic}", b"{}", 1))
@@ -284,7 +284,7 @@ def test_sdk_uses_a_named_shadow(shadows: iotshadow.IotShadowClientV2) -> None:
     shadows.delete_named_shadow(iotshadow.DeleteNamedShadowRequest(**name)).result(WAIT_S)
 
 
-def test_shadow_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_shadow_survives_a_restart(tmp_path: Path) -> None:
     for version in (1, 2):
         with running(tmp_path) as core:
             if version == 1:

@@ -67,7 +67,7 @@ def test_ping_is_answered_with_its_data() -> None:
     assert frames.replies() == Frame(Opcode.PONG, b"hello").serialize(mask=False)
 
 
-def test_close_frame_is_answered_and_what_follows_is_ignored() -> None:
+def test_close_frame_is_answered_and_later_frames_are_ignored() -> None:
     frames = WebSocketFrames(4096)
     data = client_frame(Opcode.BINARY, b"mqtt") + client_frame(Opcode.CLOSE, b"\x03\xe8") + b"\x82\x81\0\0\0\0x"
     assert frames.receive(data) == b"mqtt"
@@ -89,7 +89,7 @@ def test_close_frame_is_answered_and_what_follows_is_ignored() -> None:
     ],
     ids=["text", "unmasked", "no beginning", "two beginnings", "too large", "reserved bits"],
 )
-def test_what_is_no_frame_for_mqtt_is_a_problem(data: bytes, problem: str) -> None:
+def test_frame_that_is_not_for_mqtt_is_a_problem(data: bytes, problem: str) -> None:
     frames = WebSocketFrames(256)
     frames.receive(data)
     assert problem in (frames.problem or "")

@@ -105,7 +105,7 @@ def test_mended_handler_is_imported_again(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_what_the_handler_prints_is_its_log_and_not_its_answer(tmp_path: Path) -> None:
+def test_output_of_the_handler_is_its_log_not_its_answer(tmp_path: Path) -> None:
     source = """
         import os, subprocess, sys
 

@@ -87,7 +87,7 @@ def test_abort_leaves_executions_in_progress_alone(account: Account) -> None:
     assert account.counts() == {"Rejected": 1, "Succeeded": 1, "Canceled": 1}
 
 
-def test_cancel_with_force_ends_what_is_in_progress(account: Account) -> None:
+def test_cancel_with_force_ends_executions_in_progress(account: Account) -> None:
     account.job("job-1", "dev-1", "dev-2")
     account.ask("jobs/start-next")
     account.call("cancel_job", jobId="job-1", comment="enough", force=True)

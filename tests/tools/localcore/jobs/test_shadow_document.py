@@ -48,7 +48,7 @@ def test_change_that_comes_twice_counts_once(state: dict[str, Any], change: dict
 
 
 @given(STATES, CHANGES)
-def test_change_leaves_what_it_does_not_name(state: dict[str, Any], change: dict[str, Any]) -> None:
+def test_change_keeps_other_fields(state: dict[str, Any], change: dict[str, Any]) -> None:
     merged = merge(state, change)
     if change:
         assert {key: merged.get(key) for key in state.keys() - change.keys()} == {
@@ -136,7 +136,7 @@ def test_any_payload_is_a_request_or_an_error(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [6, 8])
-def test_section_has_so_many_levels_at_most(depth: int) -> None:
+def test_section_has_a_limited_number_of_levels(depth: int) -> None:
     fits = json.loads('{"a":' * (depth - 1) + "{}" + "}" * (depth - 1))
     assert check_state({"state": {"desired": fits}}, depth) == {"desired": fits}
     with pytest.raises(ServiceError, match=f"too many levels of nesting; maximum is {depth}"):

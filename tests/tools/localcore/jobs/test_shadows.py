@@ -50,7 +50,7 @@ def test_update_is_accepted_and_documented_and_leaves_a_delta(account: Account, 
     assert (got["version"], got["clientToken"]) == (1, "t-2")
 
 
-def test_delta_ends_when_the_device_reports_what_is_desired(account: Account) -> None:
+def test_delta_ends_when_the_device_reports_the_desired_state(account: Account) -> None:
     update(account, desired={"led": {"on": True, "level": 5}})
     assert update(account, reported={"led": {"on": True}})["update/delta"]["state"] == {"led": {"level": 5}}
     answers = update(account, reported={"led": {"level": 5.0}})
@@ -170,7 +170,7 @@ def test_commands_read_and_change_what_devices_see(account: Account) -> None:
         ("list_named_shadows_for_thing", {"nextToken": "\ud800"}, "InvalidRequestException"),
     ],
 )
-def test_refused_call_names_the_exception_and_tells_no_subscriber(
+def test_refused_call_names_the_exception_and_notifies_no_subscriber(
     account: Account, operation: str, parameters: dict[str, Any], exception: str
 ) -> None:
     with pytest.raises(ServiceError) as caught:

@@ -64,7 +64,7 @@ def test_client_without_iot_connect_is_closed_without_connack(engine: Engine) ->
     assert "client/dev-1" in detail
 
 
-def test_refusal_is_connack_5_where_the_setting_says_so(make_engine: MakeEngine) -> None:
+def test_refusal_is_connack_5_if_the_setting_says_so(make_engine: MakeEngine) -> None:
     engine = make_engine(refusal="connack")
     engine.function.refuse()
     received, reason, _ = refused(engine, client_connect())
@@ -83,7 +83,7 @@ def test_client_id_of_128_bytes_is_taken(engine: Engine) -> None:
     engine.connected("é" * 64)
 
 
-def test_empty_client_id_gets_one_where_the_setting_says_so(make_engine: MakeEngine) -> None:
+def test_empty_client_id_is_replaced_if_the_setting_says_so(make_engine: MakeEngine) -> None:
     engine = make_engine(empty_client_id="assign")
     engine.connected("")
     assert "clientId" not in engine.function.events[0]["protocolData"]["mqtt"]

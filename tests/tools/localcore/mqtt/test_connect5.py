@@ -34,7 +34,7 @@ def refusal(engine: Engine, connect: bytes) -> tuple[int, str]:
     return answer.code, event.detail
 
 
-def test_connack_says_what_aws_can_do(engine: Engine) -> None:
+def test_connack_announces_the_capabilities_of_aws(engine: Engine) -> None:
     assert connack(engine, keep_alive_s=60).found == {
         "SessionExpiryInterval": 0,
         "ReceiveMaximum": 100,
@@ -51,7 +51,7 @@ def test_connack_says_what_aws_can_do(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("asked_s", "given_s"), [(0, 1200), (1, 30), (60, 60), (65535, 1200)])
-def test_server_keep_alive_is_what_aws_honours(engine: Engine, asked_s: int, given_s: int) -> None:
+def test_server_keep_alive_is_the_one_that_aws_applies(engine: Engine, asked_s: int, given_s: int) -> None:
     assert connack(engine, keep_alive_s=asked_s).found["ServerKeepAlive"] == given_s
 
 
@@ -85,7 +85,7 @@ def test_a_refused_login_can_be_a_bad_user_name_or_password(make_engine: MakeEng
     assert refusal(engine, connect5())[0] == 0x86
 
 
-def test_a_client_without_iot_connect_hears_which_action_on_what_is_missing(engine: Engine) -> None:
+def test_client_without_iot_connect_gets_the_missing_action_and_resource(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/other")))
     code, detail = refusal(engine, connect5("dev-1"))
     assert code == 0x87
@@ -171,13 +171,13 @@ def ended(client: EngineClient) -> Disconnect5:
     return answer
 
 
-def test_the_old_connection_hears_that_its_session_was_taken_over(engine: Engine) -> None:
+def test_old_connection_learns_that_its_session_was_taken_over(engine: Engine) -> None:
     old = engine.connected5("dev-1")
     engine.connected5("dev-1")
     assert ended(old) == Disconnect5(0x8E, "another connection came with the same client id")
 
 
-def test_a_3_1_1_client_takes_over_without_a_word_to_its_kind(engine: Engine) -> None:
+def test_3_1_1_client_that_loses_its_session_gets_no_reason(engine: Engine) -> None:
     old = engine.connected("dev-1")
     engine.connected5("dev-1")
     assert old.closed
@@ -202,7 +202,7 @@ def test_shutdown_command_and_ttl_have_their_codes(engine: Engine) -> None:
     assert (stopped.closed, stopped.take()[-1].code) == (True, 0x8D)
 
 
-def test_the_endpoint_that_stops_says_so(engine: Engine) -> None:
+def test_stopping_endpoint_says_so(engine: Engine) -> None:
     client = engine.connected5()
     engine.broker.close("SERVER_INITIATED_DISCONNECT", "the endpoint stops")
     assert ended(client) == Disconnect5(0x8B, "the endpoint stops")

@@ -36,7 +36,7 @@ def test_a_retained_message_keeps_its_properties(engine: Engine) -> None:
     assert engine.subscriber5(("t", 1)).take() == [Got5("t", b"x", 1, True, False, 1, FORWARDED)]
 
 
-def test_what_is_left_of_the_message_expiry_is_passed_on(engine: Engine) -> None:
+def test_remaining_message_expiry_is_passed_on(engine: Engine) -> None:
     engine.subscriber5(("t", 1), SessionExpiryInterval=600).vanish()
     engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
     engine.advance(20)
@@ -92,7 +92,7 @@ def test_an_unacknowledged_message_is_dropped_after_960_seconds_and_makes_room(e
     assert ("dropped", "NOT_ACKNOWLEDGED") in engine.outcomes()
 
 
-def test_the_clients_receive_maximum_bounds_what_is_on_its_way(engine: Engine) -> None:
+def test_receive_maximum_of_the_client_limits_messages_in_flight(engine: Engine) -> None:
     client = engine.subscriber5(("t", 1), ReceiveMaximum=2)
     engine.connected5().send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 5)))
     assert client.payloads() == [b"1", b"2"]
@@ -102,7 +102,7 @@ def test_the_clients_receive_maximum_bounds_what_is_on_its_way(engine: Engine) -
     assert client.payloads() == [b"4"]
 
 
-def test_a_smaller_receive_maximum_after_a_break_bounds_what_is_sent_again(engine: Engine) -> None:
+def test_smaller_receive_maximum_after_a_break_limits_resending(engine: Engine) -> None:
     client = engine.subscriber5(("t", 1), SessionExpiryInterval=600)
     engine.connected5().send(b"".join(publish5("t", b"%d" % i, 1, packet_id=i) for i in range(1, 4)))
     client.vanish()
@@ -113,7 +113,7 @@ def test_a_smaller_receive_maximum_after_a_break_bounds_what_is_sent_again(engin
     assert [packet.packet_id for packet in again.take()] == [3]
 
 
-def test_what_waits_to_be_sent_again_waits_960_seconds_from_the_return(engine: Engine) -> None:
+def test_resending_waits_960_seconds_from_the_reconnect(engine: Engine) -> None:
     client = engine.subscriber5(("t", 1), SessionExpiryInterval=3600)
     engine.connected5().send(publish5("t", b"1", 1) + publish5("t", b"2", 1))
     client.vanish()

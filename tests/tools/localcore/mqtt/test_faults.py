@@ -125,7 +125,7 @@ def test_stalled_connection_still_ends_by_its_keep_alive(engine: Engine) -> None
     assert engine.context.faults._waiting == {}
 
 
-def test_what_waits_for_a_stalled_client_is_bounded(engine: Engine) -> None:
+def test_queue_of_a_stalled_client_is_bounded(engine: Engine) -> None:
     client = engine.subscriber(("down", 0), client_id="dev-1")
     on(engine, Fault.STALL)
     for number in range(20):

@@ -34,7 +34,7 @@ turns = st.lists(
 
 @pytest.mark.parametrize("version", [4, 5])
 @given(st.lists(messages, min_size=3, max_size=3), turns)
-def test_every_packet_is_as_if_encoded_by_itself(
+def test_every_packet_equals_one_encoded_alone(
     version: Literal[4, 5], sent: list[Message], turns: list[tuple[int, int | None, bool]]
 ) -> None:
     shared = SharedOutbound(version)

@@ -193,7 +193,7 @@ def test_other_protocol_levels_are_refused_in_the_version_nearest_to_them(
         ("1 bytes too many", client_connect()[:1] + bytes([client_connect()[1] + 1]) + client_connect()[2:] + b"x"),
     ],
 )
-def test_what_the_standard_forbids_is_refused_with_its_clause(clause: str, data: bytes) -> None:
+def test_packets_that_the_standard_forbids_are_refused_with_the_clause(clause: str, data: bytes) -> None:
     assert clause in detail(data)
 
 

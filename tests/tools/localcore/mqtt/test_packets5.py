@@ -150,7 +150,7 @@ TOPIC = text("t")
         (0x81, "packet identifier 0", publish5("t", qos=1, packet_id=0)),
     ],
 )
-def test_what_the_standard_forbids_is_refused_with_its_reason_code(code: int, part: str, data: bytes) -> None:
+def test_packets_that_the_standard_forbids_are_refused_with_the_reason_code(code: int, part: str, data: bytes) -> None:
     reason_code, detail = refusal(data)
     assert (reason_code, part in detail) == (code, True), detail
 

@@ -86,7 +86,7 @@ def test_clients_that_stay_away_are_forgotten(engine: Engine) -> None:
     assert list(engine.broker.presence._gone) == ["last"]
 
 
-def test_refused_login_and_refused_policy_are_told(engine: Engine, watcher: EngineClient) -> None:
+def test_refused_login_and_refused_policy_are_reported(engine: Engine, watcher: EngineClient) -> None:
     engine.function.allow(allow(("Publish", "*")))
     engine.client().send(client_connect("dev-1"))
     engine.function.refuse()
@@ -103,7 +103,7 @@ def test_client_id_with_a_wildcard_gets_no_events(engine: Engine, watcher: Engin
     assert events(watcher) == []
 
 
-def test_policy_decides_who_may_watch_and_nobody_may_publish(engine: Engine) -> None:
+def test_policy_decides_who_may_watch_and_no_client_may_publish(engine: Engine) -> None:
     engine.connected("dev-1").send(client_publish("$aws/events/presence/connected/x", b"{}"))
     assert "lifecycle events are for subscribers alone" in engine.events[-1].detail
     engine.function.allow(allow(("Connect", "*"), ("Subscribe", "topicfilter/$aws/events/presence/*")))

@@ -46,7 +46,7 @@ def test_refused_publish_can_be_left_unanswered(make_engine: MakeEngine) -> None
     ("topic", "part"),
     [("", "empty"), ("a/#", "3.3.2-2"), ("+", "3.3.2-2"), ("x" * 257, "257 bytes"), ("/" * 8, "8 slashes")],
 )
-def test_topic_that_is_none_closes(engine: Engine, topic: str, part: str) -> None:
+def test_invalid_topic_closes(engine: Engine, topic: str, part: str) -> None:
     client = engine.connected()
     client.send(client_publish(topic, b"x"))
     closed_with(engine, client, "CLIENT_ERROR", part)

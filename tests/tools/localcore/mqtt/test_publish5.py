@@ -32,7 +32,7 @@ def test_qos_1_gets_puback_without_a_code(engine: Engine) -> None:
     assert engine.payloads() == [b"zero", b"one"]
 
 
-def test_a_refused_publish_is_not_authorized_and_names_what_is_missing(engine: Engine) -> None:
+def test_refused_publish_is_not_authorized_and_names_the_missing_permission(engine: Engine) -> None:
     client = limited(engine)
     client.send(publish5("telemetry/dev-2", b"not mine", 1, packet_id=5) + publish5("telemetry/dev-1", b"mine", 1))
     refused, accepted = client.take(2)

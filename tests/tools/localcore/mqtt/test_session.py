@@ -98,7 +98,7 @@ def test_unacknowledged_publish_is_resent_with_its_identifier(engine: Engine) ->
     assert back(engine) == (Connack(0, session_present=True), [second])  # [MQTT-4.4.0-1]
 
 
-def test_dup_is_set_on_a_redelivery_where_the_setting_says_so(make_engine: MakeEngine) -> None:
+def test_dup_is_set_on_a_redelivery_if_the_setting_says_so(make_engine: MakeEngine) -> None:
     engine = make_engine(dup_on_redelivery=True)
     client = engine.subscriber(("t", 1), clean=False)
     engine.connected("pub").send(client_publish("t", b"1", 1))

@@ -73,7 +73,7 @@ def test_members_that_left_get_nothing(engine: Engine) -> None:
     assert engine.subscriber((SHARED, 1)).take() == []
 
 
-def test_qos_1_messages_wait_for_a_persistent_member_and_go_to_whoever_comes_first(engine: Engine) -> None:
+def test_qos_1_messages_wait_for_a_persistent_member_and_go_to_the_first_that_connects(engine: Engine) -> None:
     engine.subscriber((SHARED, 1), client_id="w0", clean=False).send(DISCONNECT)
     publish(engine, b"1", b"2")
     publish(engine, b"zero", qos=0)
@@ -85,7 +85,7 @@ def test_qos_1_messages_wait_for_a_persistent_member_and_go_to_whoever_comes_fir
     assert len(client.take()) == 1
 
 
-def test_a_persistent_member_that_returns_gets_what_waits(engine: Engine) -> None:
+def test_persistent_member_that_returns_gets_the_waiting_messages(engine: Engine) -> None:
     engine.subscriber5((SHARED, 1), client_id="w0", SessionExpiryInterval=600).vanish()
     publish(engine, b"1", b"2")
     client = engine.client(5)
@@ -99,7 +99,7 @@ def test_nothing_waits_for_clean_sessions(engine: Engine) -> None:
     assert engine.subscriber((SHARED, 1), client_id="w0").take() == []
 
 
-def test_what_a_member_did_not_acknowledge_goes_to_another_when_its_session_ends(engine: Engine) -> None:
+def test_unacknowledged_messages_of_a_member_go_to_another_when_its_session_ends(engine: Engine) -> None:
     first = engine.subscriber((SHARED, 1), client_id="w0")
     publish(engine, b"1", b"2")
     assert first.take() == [Got("jobs/x", b"1", 1, packet_id=1), Got("jobs/x", b"2", 1, packet_id=2)]
@@ -142,7 +142,7 @@ def test_the_policy_is_asked_about_the_whole_filter_and_about_the_topic(engine: 
 
 
 @pytest.mark.parametrize("topic_filter", ["$share//t", "$share/g", "$share/g/", "$share/+/t", "$share/a#/t"])
-def test_a_shared_filter_that_is_none_closes_in_both_versions(engine: Engine, topic_filter: str) -> None:
+def test_invalid_shared_filter_closes_in_both_versions(engine: Engine, topic_filter: str) -> None:
     old, new = engine.connected("old"), engine.connected5("new")
     old.send(client_subscribe((topic_filter, 0)))
     new.send(subscribe5((topic_filter, 0)))

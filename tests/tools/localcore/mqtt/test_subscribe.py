@@ -82,7 +82,7 @@ def test_refused_filter_can_get_suback_80_instead(make_engine: MakeEngine) -> No
     assert client.take() == [Suback(1, (1, 0x80))]
 
 
-def test_literal_filter_is_what_the_policy_is_asked_about(engine: Engine) -> None:
+def test_policy_is_asked_about_the_literal_filter(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/a/b")))
     client = engine.connected()
     client.send(client_subscribe(("a/+", 0)))
@@ -144,7 +144,7 @@ def test_unsubscribe_checks_its_filters_as_subscribe_does(engine: Engine, topic_
 
 
 @pytest.mark.parametrize("topic_filter", ["a#", "a/#/b", "", "x" * 257, "/" * 8])
-def test_filter_that_is_none_closes(engine: Engine, topic_filter: str) -> None:
+def test_invalid_filter_closes(engine: Engine, topic_filter: str) -> None:
     client = engine.connected()
     client.send(client_subscribe((topic_filter, 0)))
     assert client.closed

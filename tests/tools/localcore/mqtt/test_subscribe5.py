@@ -87,7 +87,7 @@ def test_the_ninth_filter_can_get_quota_exceeded(make_engine: MakeEngine) -> Non
     assert [answer.codes for answer in client.take(1)] == [(1,) * 8 + (0x97,)]
 
 
-def test_unsuback_tells_what_was_subscribed(engine: Engine) -> None:
+def test_unsuback_says_whether_a_filter_was_subscribed(engine: Engine) -> None:
     client = engine.subscriber5(("t", 0), ("u", 0))
     client.send(unsubscribe5("t", "never subscribed", "x" * 257, packet_id=5))
     (answer,) = client.take(1)

@@ -27,7 +27,7 @@ def valid(topic_filter: str) -> bool:
     st.lists(st.tuples(st.sampled_from(["s1", "s2", "s3"]), FILTERS.filter(valid), st.integers(0, 1), st.booleans())),
     TOPICS,
 )
-def test_tree_matches_as_each_filter_does_by_itself(steps: list[tuple[str, str, int, bool]], topic: str) -> None:
+def test_tree_matches_the_same_as_each_filter_alone(steps: list[tuple[str, str, int, bool]], topic: str) -> None:
     tree: Subscriptions[Session] = Subscriptions()
     sessions = {name: Session(name, expiry_s=0) for name in ("s1", "s2", "s3")}
     for name, topic_filter, qos, stays in steps:

@@ -45,7 +45,7 @@ def test_will_comes_when_it_is_sent_not_when_it_was_left(engine: Engine) -> None
     assert [message.received_at for message in engine.messages] == [now]
 
 
-def test_disconnect_takes_the_will_with_it(engine: Engine) -> None:
+def test_disconnect_discards_the_will(engine: Engine) -> None:
     client = engine.connected("dev-1", will=WILL)
     client.send(DISCONNECT + client_publish("t", b"too late"))
     assert client.closed

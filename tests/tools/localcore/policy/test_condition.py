@@ -80,7 +80,7 @@ def test_absent_key_meets_only_negated_conditions(condition: Any, met: bool) -> 
     assert applies(condition, {}) is met
 
 
-def test_unmet_condition_is_told() -> None:
+def test_unmet_condition_is_reported() -> None:
     verdict = policy({"StringEquals": {"iot:ClientId": "x"}}).evaluate("iot:Connect", ARN, VARIABLES)
     assert verdict.explanation.endswith("; statement 1 does not apply: its condition is not met")
 
@@ -95,7 +95,7 @@ def test_unmet_condition_is_told() -> None:
         "IpAddress on iot:ClientId",
     ],
 )
-def test_unsupported_condition_fails_closed_and_is_told(name: str) -> None:
+def test_unsupported_condition_fails_closed_and_is_reported(name: str) -> None:
     operator, key = name.split(" on ")
     allow = policy({operator: {key: "true"}})
     verdict = allow.evaluate("iot:Connect", ARN, VARIABLES)
