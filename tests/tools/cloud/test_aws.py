@@ -84,6 +84,12 @@ def test_unknown_profile_is_wrong_use(environment: None) -> None:
         open_aws(profile="nobody")
 
 
+def test_unknown_profile_of_the_environment_is_named(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(UsageError, match="there is no AWS profile nobody"):
+        open_aws()
+
+
 def test_unreachable_aws_is_one_line(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = Aws(new_session())
     failing = Failing(boto.EndpointConnectionError(endpoint_url="https://sts.nowhere.invalid"))
@@ -152,7 +158,8 @@ def test_stubs_check_requests_and_answers_against_the_service_model(environment:
     ("name", "value", "line"),
     [
         ("AWS_ENDPOINT_URL", "nonsense", "Invalid endpoint: nonsense: correct or unset AWS_ENDPOINT_URL"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "iot in eu-west-1 does not answer: check the network"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "iot in eu-west-1 does not answer: check AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL_IOT", "http://127.0.0.1:9", "iot in eu-west-1 does not answer: check AWS_ENDPOINT_URL_IOT"),
         ("HTTPS_PROXY", "http://127.0.0.1:9", "the proxy does not answer: correct HTTPS_PROXY"),
         ("HTTPS_PROXY", "nonsense://x", "the proxy does not answer: correct HTTPS_PROXY"),
     ],

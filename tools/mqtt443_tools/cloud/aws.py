@@ -39,6 +39,7 @@ _BAD_CREDENTIALS = {
 }
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _IAM_PREFIXES = {"iot-data": "iot"}
+_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
 
 
 class AwsError(CommandError):
@@ -171,8 +172,7 @@ class Aws:
         except (boto.EndpointConnectionError, boto.HTTPClientError) as error:
             raise AwsError(
                 "Unreachable",
-                f"{service} in {self.region} does not answer: check the network and the region's name, "
-                "then run the command again",
+                f"{service} in {self.region} does not answer: check {_way()}, then run the command again",
             ) from error
         except boto.InvalidRegionError as error:
             raise UsageError(f"{self.region} is not a region: add --region, such as --region eu-west-1") from error
@@ -187,8 +187,17 @@ class Aws:
         except boto.BotoCoreError as error:
             raise AwsError(type(error).__name__, f"{service} {operation} failed: {type(error).__name__}") from error
         except ValueError as error:  # boto3's own, for an address that is not one
-            address = next((name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")), "AWS_ENDPOINT_URL")
-            raise UsageError(f"{' '.join(str(error).split())}: correct or unset {address}") from error
+            name = _endpoint_variable() or _ENDPOINT_VARIABLE
+            raise UsageError(f"{' '.join(str(error).split())}: correct or unset {name}") from error
+
+
+def _endpoint_variable() -> str | None:
+    """Find the environment variable that sends boto3 elsewhere than to AWS: AWS_ENDPOINT_URL or one per service."""
+    return next((name for name, value in os.environ.items() if name.startswith(_ENDPOINT_VARIABLE) and value), None)
+
+
+def _way() -> str:
+    return _endpoint_variable() or "the network and the region's name"
 
 
 def _no_credentials() -> AwsError:
@@ -229,6 +238,7 @@ def open_aws(profile: str | None = None, region: str | None = None) -> Aws:
         # boto3 itself reads AWS_DEFAULT_REGION alone.
         return Aws(boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION")))
     except ProfileNotFound as error:
-        raise UsageError(f"there is no AWS profile {profile}: see `aws configure list-profiles`") from error
+        name = error.kwargs["profile"]  # also one that AWS_PROFILE names
+        raise UsageError(f"there is no AWS profile {name}: see `aws configure list-profiles`") from error
     except BotoCoreError as error:  # a config file that cannot be parsed
         raise UsageError(f"{' '.join(str(error).split())}: correct the file, or move it away") from error
