@@ -217,20 +217,19 @@ def load_sensors():
     """
     from .readings import reason
 
+    if _marked():
+        return None, "sensors.py begins with a byte order mark; save it as UTF-8 without one"
     try:
         import sensors
 
         return sensors.read, None
     except BaseException as e:  # also SystemExit
-        why = reason(e)
-        if isinstance(e, SyntaxError) and _marked():
-            why = "sensors.py begins with a byte order mark; save it as UTF-8 without one"
         # It is no error if the file is missing, but one if a module that it imports is.
-        return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else why
+        return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else reason(e)
 
 
 def _marked():
-    """Return whether sensors.py begins with a byte order mark, which MicroPython takes for a mistake."""
+    """Return whether sensors.py begins with a byte order mark, which CPython takes and MicroPython does not."""
     try:
         with open("sensors.py", "rb") as file:
             return file.read(3) == b"\xef\xbb\xbf"

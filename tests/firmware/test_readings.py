@@ -152,6 +152,12 @@ def test_sensors_py_is_read(sensors_py: Path) -> None:
     assert (read(), failure) == ({"a": 1}, None)
 
 
+def test_byte_order_mark_is_refused_as_on_micropython(sensors_py: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sensors_py.parent)
+    sensors_py.write_bytes(b"\xef\xbb\xbfdef read():\n    return {}\n")
+    assert load_sensors() == (None, "sensors.py begins with a byte order mark; save it as UTF-8 without one")
+
+
 def test_without_sensors_py_the_board_reports_on_itself(sensors_py: Path) -> None:
     assert load_sensors() == (None, None)
 
