@@ -158,7 +158,7 @@ class Jobs:
         # A board may get the same job again, with another number.
         key = "%s#%s" % (self._name, execution.get("executionNumber"))
         if self.record.get("id") not in (None, key):
-            app.log("job %s: not ours any more" % self.record["id"])
+            app.log("job %s: no longer ours" % self.record["id"])
             self._clear()
         if not self._name:
             return self._notified

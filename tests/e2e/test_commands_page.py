@@ -97,7 +97,7 @@ def test_documented_command_does_what_the_page_says(board: Board, core: RunningC
 
 def test_mqtt443_send_of_the_page_is_answered(board: Board, shell: Any) -> None:
     done = shell(SEND)
-    assert (done.returncode, done.stdout) == (0, "my-board did it\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "my-board: done\n"), done.stderr
 
 
 def test_restart_happens_once_and_says_why(board: Board, core: RunningCore, send: Any) -> None:

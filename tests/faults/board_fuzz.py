@@ -1,8 +1,8 @@
 """Runs many cases of hostile input through the board's own code on real MicroPython, bounded in time and memory.
 
 What the server sends comes through the board's `Stream`, from a channel that ends after the last byte and counts each
-call: code that would wait or loop without end is an error of its own. The program prints what became of each case, and
-what the heap held after a tenth of the cases and in the end.
+call: code that would wait or loop forever is a separate error. The program prints the result of each case, and the heap
+in use after a tenth of the cases and at the end.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ print("heap", json.dumps(heap))
 
 @dataclass(frozen=True)
 class Case:
-    """What became of a case.
+    """The result of a case.
 
     Attributes:
         result: what the program's `case` returned.
@@ -124,12 +124,12 @@ class Case:
     left: int
 
     def all(self, what: str) -> list[bytes]:
-        """Return everything that was told of `what`."""
+        """Return all entries about `what`."""
         return [data for name, data in self.told if name == what]
 
 
 def record(arrived: Sequence[bytes | None]) -> bytes:
-    """A case as the program reads it: how much comes at once, 0 for nothing yet, and the bytes."""
+    """A case in the program's format: the size of each piece, 0 for nothing yet, and the bytes."""
     pieces = [piece or b"" for piece in arrived]
     return json.dumps([len(piece) for piece in pieces]).encode() + b"\n" + b"".join(pieces)
 
@@ -138,7 +138,7 @@ TOLD = ("sent", "topic", "payload", "got", "answer")
 
 
 def parsed(output: str) -> tuple[list[Case], list[int]]:
-    """Take what a program printed apart: its cases, and what the heap held."""
+    """Parse a program's output: its cases, and the heap in use."""
     found: list[Case] = []
     told: list[tuple[str, bytes]] = []
     left = 0

@@ -1,4 +1,4 @@
-"""Spoils valid input, for the fuzzers."""
+"""Corrupts valid input, for the fuzzers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An MQTT server that acknowledges as a test's script says, and remembers each PUBLISH; a whole board talks to it."""
+"""An MQTT server for a whole board, which acknowledges as a test's script says and remembers each PUBLISH."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAIT_S = 20.0
 
 @dataclass(frozen=True)
 class Publish:
-    """One PUBLISH as it came: on which connection (counted from 0), its DUP flag, packet identifier, and `seq`."""
+    """One received PUBLISH: the number of its connection (from 0), DUP flag, packet identifier, and `seq`."""
 
     connection: int
     dup: bool
@@ -45,7 +45,7 @@ May raise Leave.
 
 
 def at_once(publish: Publish) -> list[bytes]:
-    """Acknowledge as a good server does."""
+    """Acknowledge at once, as a good server does."""
     return [publish.identifier]
 
 

@@ -1,4 +1,4 @@
-"""A full flash, and the bounds of the outbox: readings wait where there is room; the oldest go, and are counted."""
+"""Full flash, and the limits of the outbox: readings wait where there is room; the oldest are dropped and counted."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Mutated input for the two doors that are open to the network: events for the authorizer, packets for the endpoint.
+"""Mutated input for everything that is open to the network: events for the authorizer, packets for the endpoint.
 
 Seeded: MQTT443_SEED repeats a run. `make soak` tries 250,000 events and 320,000 packets.
 """
@@ -78,7 +78,7 @@ def test_mutated_events_are_never_wrongly_allowed(form: Form) -> None:
 
 
 def packets(source: random.Random, version: int, client_id: str) -> list[bytes]:
-    """A life of a client: CONNECT, then whatever it may send."""
+    """All packets of a client: CONNECT, then any that it may send."""
     topic = source.choice(("t", "a/b", "a//b", "é", "$aws/rules/r/t") * 5 + ("telemetry/+", "x" * 300))
     payload = source.randbytes(source.choice((0, 1, 100, 3000)))
     qos, packet_id = source.choice((0, 1) * 8 + (2,)), source.choice((1, 2, 65535) * 8 + (0,))
@@ -100,7 +100,7 @@ def packets(source: random.Random, version: int, client_id: str) -> list[bytes]:
 
 
 class Unread:
-    """What takes the answers: a mutated CONNECT can have any version, and the answer that version."""
+    """Accepts any answers: a mutated CONNECT can have any version, and its answer has the same version."""
 
     def feed(self, _: bytes) -> list[Any]:
         return []

@@ -83,7 +83,7 @@ VALUES = (b"5", b"0", b"86400", b"86401", b"null", b"true", b'"x"', b'"\\ud800"'
 
 
 def command(source: random.Random) -> bytes:
-    """A command, mostly a right one."""
+    """A command, mostly a valid one."""
     name = source.choice(
         (b"interval", b"send_now", b"report", b"restart", b"echo", b"echo", b"relay", b"deep", b"leave")
     )

@@ -36,7 +36,7 @@ def case():
 
 
 def server_frames(source: random.Random) -> list[bytes]:
-    """What a server may send, frame by frame: messages whole and in fragments, and control frames between."""
+    """Frames that a server may send: whole and fragmented messages, with control frames in between."""
     frames = []
 
     def control() -> None:
@@ -57,7 +57,7 @@ def server_frames(source: random.Random) -> list[bytes]:
 
 
 def by_the_book(data: bytes) -> tuple[bytes, list[bytes], str]:
-    """What `websockets` makes of data: payload of whole frames, pings, and how it ended (bad, close, text or end)."""
+    """What `websockets` reads: payload of whole frames, pings, and how it ended (bad, close, text or end)."""
     protocol = Protocol(Side.CLIENT, state=State.OPEN, max_size=None)
     protocol.receive_data(data)
     payload = b""
@@ -141,7 +141,7 @@ ACCEPT = base64.b64encode(hashlib.sha1(base64.b64encode(bytes(16)) + b"258EAFA5-
 
 
 def server_head(source: random.Random) -> bytes:
-    """The head of an answer to an upgrade, mostly a right one."""
+    """The head of an answer to an upgrade, mostly a valid one."""
     status = source.choice((b"101 Switching Protocols",) * 6 + (b"403 Forbidden", b"503", b"1011 x", b"200 OK"))
     lines = [
         b"Upgrade: " + source.choice((b"websocket",) * 5 + (b"WebSocket", b"h2c")),

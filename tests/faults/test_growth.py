@@ -1,4 +1,4 @@
-"""Memory on the 32-bit interpreter, with the heap of a plain ESP32: nothing grows, and a publish costs little."""
+"""Memory on the 32-bit interpreter, with the heap of a plain ESP32: it does not grow, and a publish costs little."""
 
 import json
 import socket
@@ -111,7 +111,7 @@ print(json.dumps(told))
 
 
 def measure(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> Any:
-    """Run a program on the 32-bit interpreter; returns what its last line says."""
+    """Run a program on the 32-bit interpreter; return the JSON of its last line."""
     with serve_tls(ca, context(ca), handler) as server:
         prepare(folder, server, transport="tls", keepalive_s=1200)
         output = run(need("alpn32"), folder, COMMON + program, limit_s)

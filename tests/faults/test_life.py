@@ -61,7 +61,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCore]:
 
 
 def started(board: Living) -> list[str]:
-    """Why the board said that it had started, in the order of its messages."""
+    """The causes of its starts that the board reported, in order."""
     return [reading["link"]["started"] for reading in board.readings if "started" in reading.get("link", {})]
 
 

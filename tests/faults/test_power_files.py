@@ -110,7 +110,7 @@ Report = tuple[str, dict[str, Any]]
 
 @dataclass
 class Life:
-    """What a board said from one start to the next, or to its end."""
+    """The output of a board from one start to the next, or to its end."""
 
     reports: list[Report]
 

@@ -1,4 +1,4 @@
-"""The relay does the harm it is asked for, at the byte or record it is asked for, and none otherwise."""
+"""The relay injects the requested fault at the requested byte or record, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAIT_S = 10.0
 
 
 class Echo:
-    """An endpoint that gives back what it gets; `got` is all of it, `ends` how each connection ended."""
+    """An endpoint that echoes its input; `got` is all of it, `ends` how each connection ended."""
 
     def __init__(self) -> None:
         self.got = b""
@@ -75,7 +75,7 @@ def echo() -> Iterator[Echo]:
 
 @contextlib.contextmanager
 def through(echo: Echo, fault: Fault | None = None, **more: object) -> Iterator[tuple[Relay, socket.socket]]:
-    """A connection through a relay that treats it so."""
+    """A connection through a relay with this treatment."""
     with Relay(echo.port, lambda _: Treatment(fault, **more)) as relay:  # type: ignore[arg-type]
         client = socket.create_connection(("127.0.0.1", relay.port))
         client.settimeout(WAIT_S)
@@ -84,7 +84,7 @@ def through(echo: Echo, fault: Fault | None = None, **more: object) -> Iterator[
 
 
 def read_all(client: socket.socket) -> tuple[bytes, str]:
-    """All that comes, and how it ends."""
+    """All input, and how it ends."""
     got = b""
     try:
         while data := client.recv(65536):

@@ -1,4 +1,4 @@
-"""Wi-Fi that goes, comes back and lies, and a clock that jumps: the board finds its way back and keeps its rhythm."""
+"""Wi-Fi that fails, returns or reports a false state, and a clock that jumps: the board recovers."""
 
 from collections.abc import Iterator
 from pathlib import Path

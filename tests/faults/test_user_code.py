@@ -1,4 +1,4 @@
-"""Whatever sensors.py does costs the reading that it does it in, and nothing else: no link, no message, no program."""
+"""Any misbehaviour of sensors.py costs only the reading in which it happens: not the link, a message or the program."""
 
 import json
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""Trials: one board connects, sends what its outbox holds and leaves, again and again, each time through another fault.
+"""Trials: one board connects, empties its outbox and disconnects, again and again, each time through another fault.
 
 It is the board's own client, outbox and sender on real MicroPython, without the main loop, which would wait between two
-attempts. What is asserted of every trial, whatever the fault, is `Trials.check`.
+attempts. `Trials.check` holds for every trial, whatever the fault.
 """
 
 import itertools
@@ -70,7 +70,7 @@ for n in range(COUNT):
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one connection.
+    """The result of one connection.
 
     `session`: whether the endpoint had kept one. `made`, `acknowledged`: messages up to here, of this and all before.
     """
@@ -130,14 +130,14 @@ def run_trials(
     port: int | None = None,
     **config: Any,
 ) -> Trials:
-    """Run one trial a treatment, in their order, and a last one without a fault, which must go through.
+    """Run one trial per treatment, in order, and a last one without a fault, which must succeed.
 
     Args:
         folder: an empty one; its name becomes the client id.
         messages: how many a trial has to send; up to the window they are in flight together.
         goodbye: end each connection with DISCONNECT.
         timeout_s: the client's deadline for each step; lower than a config may have it.
-        limit_s: how long all of it may take: a hang ends here.
+        limit_s: time limit for all trials, which ends a hang.
         port: of the endpoint, if not its default one.
         config: keys of the board's config.json.
     """

@@ -1,4 +1,4 @@
-"""Which bytes are a config.json, case by case: the host and the board must give the same answer to each.
+"""Valid and invalid bytes of a config.json, case by case: the host and the board must agree on each.
 
 Pure Python without imports, so that a test can also hand the table to MicroPython.
 """

@@ -1,4 +1,4 @@
-"""A console that a test reads and answers in place of a person."""
+"""A console that a test reads and answers instead of a user."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own: what it shows, and what is typed."""
+"""A command on its own terminal: its screen, and typed input."""
 
 import os
 import select
@@ -48,7 +48,7 @@ class Terminal:
         os.close(self._master)
 
     def read(self) -> bool:
-        """Take what is there, or wait for it; return whether the other end is still open."""
+        """Read available output, or wait for some; return whether the other end is still open."""
         readable, _, _ = select.select([self._master], [], [], WAIT_S)
         assert readable, f"silent after:\n{self.screen}"
         try:

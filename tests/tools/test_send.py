@@ -53,7 +53,7 @@ def test_answer_of_a_board_is_shown_value_by_value(board: Living) -> None:
 
 def test_command_without_values_is_answered_too(board: Living) -> None:
     result = send(board.core.state, "board-1", "interval", "interval_s=7200")
-    assert (result.exit_code, result.stdout) == (0, "board-1 did it\n")
+    assert (result.exit_code, result.stdout) == (0, "board-1: done\n")
 
 
 def test_answer_is_json_for_scripts(board: Living) -> None:

@@ -48,7 +48,7 @@ def named(name: str, **more: Any) -> Request:
 async def registry_of(
     folder: Path, source: str, *variants: dict[str, Any], default: str | None = None, **rules: Any
 ) -> AsyncIterator[tuple[AuthorizerRegistry, list[str], ManualClock]]:
-    """A registry of authorizers, one a variant, which share one function; closes it in the end."""
+    """A registry of authorizers, one per variant, which share one function; closed at the end."""
     clock = ManualClock()
     async with lambda_function(folder, source) as (function, log):
         authorizers = [Authorizer(**{"function": function, **variant}) for variant in variants]

@@ -1,4 +1,4 @@
-"""A stand-in for a store or a client that is down."""
+"""Replaces a store or a client that is down."""
 
 from typing import Any, Never
 

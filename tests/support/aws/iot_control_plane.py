@@ -1,7 +1,7 @@
 """AWS IoT's control plane in memory, for what moto lacks, with the rules that AWS documents.
 
-moto takes a template with an AWS::IoT::Authorizer, ignores it, and reports CREATE_COMPLETE. So the authorizers of the
-stacks that moto made are carried over from here; a test can leave that out to see who is fooled.
+moto takes a template with an AWS::IoT::Authorizer, ignores it, and reports CREATE_COMPLETE. So this module creates the
+authorizers of moto's stacks; a test can switch that off to see which code notices.
 """
 
 from __future__ import annotations

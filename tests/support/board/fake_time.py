@@ -1,4 +1,4 @@
-"""A clock of its own for a virtual board, by libfaketime (Debian: apt install faketime): its date, or its pace."""
+"""A separate clock for a virtual board, by libfaketime (Debian: apt install faketime), with its own date or pace."""
 
 import datetime
 import glob
@@ -17,7 +17,7 @@ LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1"
 
 
 def _library() -> str:
-    """Return the path of libfaketime; skips the test, or fails it in CI, where it is not there."""
+    """Return the path of libfaketime; if it is missing, skip the test, or fail it in CI."""
     found = glob.glob(LIBRARIES)  # noqa: PTH207 - an absolute pattern
     if not found:
         reason = "libfaketime is not there (Debian: apt install faketime)"

@@ -1,4 +1,4 @@
-"""What lies on a board's flash, seen and changed from outside while the board is off: a littlefs in a file of the host.
+"""Reads and changes a board's flash from outside while the board is off: a littlefs in a file of the host.
 
 MicroPython itself mounts it, by the virtual board's own block device.
 """
@@ -92,7 +92,7 @@ def read(interpreter: Interpreter, image: Path, *folders: str) -> dict[str, byte
 
 
 def write(interpreter: Interpreter, image: Path, files: Mapping[str, bytes | None]) -> None:
-    """Put these files there, as they are: torn ones, too. None removes a file."""
+    """Write these files as they are, even torn ones. None removes a file."""
     _run(interpreter, image, _WRITE, files={name: None if data is None else data.hex() for name, data in files.items()})
 
 

@@ -15,7 +15,7 @@ ALL = ("cpython", *MICROPYTHON)
 
 
 def need_roomy(name: str) -> Interpreter:
-    """Return what `need` does, with twice a plain ESP32's heap, for a test whose own program takes much of it."""
+    """Like `need`, but with twice a plain ESP32's heap, for a test whose program takes much of it."""
     found = need(name)
     if name not in interpreters.HEAP_BYTES:
         return found
@@ -23,7 +23,7 @@ def need_roomy(name: str) -> Interpreter:
 
 
 def need(name: str) -> Interpreter:
-    """Return the interpreter `name`; skips the test, or fails it in CI, where it is not built."""
+    """Return the interpreter `name`; if it is not built, skip the test, or fail it in CI."""
     found = interpreters.find(name)
     if found is not None:
         return found

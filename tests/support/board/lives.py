@@ -59,7 +59,7 @@ class Living:
 
     @property
     def payloads(self) -> list[str]:
-        """What the endpoint took of this board, in its order; every one whole."""
+        """The payloads that the endpoint received from this board, in order; all whole."""
         topic = f"telemetry/{self.client_id}"
         found = [message.payload for message in tuple(self.core.messages)[self.since :] if message.topic == topic]
         return [json.dumps(json.loads(payload)) and payload.decode() for payload in found]
@@ -70,7 +70,7 @@ class Living:
         return [json.loads(payload) for payload in dict.fromkeys(self.payloads)]
 
     def once(self, payloads: list[str]) -> list[str]:
-        """Return these of the board's life without those that came again, as QoS 1 allows where a connection broke."""
+        """Return these without the duplicates that QoS 1 allows after a broken connection."""
         first = list(dict.fromkeys(payloads))
         breaks = sum("next attempt in" in line for line in tuple(self.board.lines))
         assert len(payloads) - len(first) <= WINDOW * breaks, f"came again for no reason: {payloads}"
@@ -78,7 +78,7 @@ class Living:
 
     @property
     def logged(self) -> list[tuple[float, str]]:
-        """When, in the board's seconds, it called which id kept."""
+        """When, in the board's seconds, it reported each id as kept."""
         return [(float(found[1]), found[2]) for line in self.board.lines if (found := LOGGED.match(line))]
 
     @property
@@ -117,7 +117,7 @@ class Living:
         self.relay.strike("reset")
 
     def send(self, command: dict[str, Any] | bytes) -> None:
-        """Send the board a command, as an operator does; returns once the endpoint has it."""
+        """Send the board a command, as an operator does; return once the endpoint has it."""
         payload = command if isinstance(command, bytes) else json.dumps(command).encode()
         operator = f"operator-{self.client_id}"
         with RawClient(self.core) as client:
@@ -134,7 +134,7 @@ class Living:
         return found
 
     def off(self) -> None:
-        """Cut the power; returns once the endpoint has taken what was on its way."""
+        """Cut the power; return once the endpoint has received everything in transit."""
         self.board.virtual.cut_power()
         assert self.board.virtual.wait(WAIT_S)
         self.settle()
@@ -147,7 +147,7 @@ class Living:
         return self.board.lines[-1]
 
     def settle(self) -> None:
-        """Wait until the endpoint has taken what was on its way from a board that is off."""
+        """Wait until the endpoint has received everything in transit from a board that is off."""
         deadline = time.monotonic() + WAIT_S
         while self.core.run(lambda: len(self.core.core._connections)):
             assert time.monotonic() < deadline, "a connection of a board that is off stays open"
@@ -174,7 +174,7 @@ class Living:
         return flash.read(self.board.interpreter, self.image, "")[name]
 
     def reload(self, image: Path) -> None:
-        """Let the flash of a board that is off be a copy of this one."""
+        """Replace the flash of a board that is off with a copy of this one."""
         shutil.copy(image, self.image)
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """Makes the board's package run on CPython inside pytest: umqtt, and the modules that only MicroPython has.
 
-Import this module before anything of `mqtt443` that needs umqtt. What these modules do is up to
-`mqtt443_tools.virtualboard` and umqtt; a test that wants real MicroPython takes `tests.support.board.interpreters`.
+Import this module before anything of `mqtt443` that needs umqtt. `mqtt443_tools.virtualboard` and umqtt define these
+modules; tests on real MicroPython use `tests.support.board.interpreters`.
 """
 
 import sys

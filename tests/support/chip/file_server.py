@@ -27,7 +27,7 @@ class _HttpsServer(http.server.ThreadingHTTPServer):
     known: Server
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that refuses the certificate."""
+        """Ignore clients that refuse the certificate."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -48,12 +48,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"half of it")
 
     def log_message(self, *args: object) -> None:
-        """Keep standard error for the tests."""
+        """Keep standard error free for the tests."""
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """Run a server for the time of the block."""
+    """Run a server while the block runs."""
     ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost").configure_cert(context)
     server = _HttpsServer(("127.0.0.1", 0), _Handler)

@@ -97,7 +97,7 @@ class SerialBoard:
         self._thread.start()
 
     def unplug(self) -> None:
-        """Pull the cable, which is the board's power, too."""
+        """Pull the cable, which is also the board's power."""
         thread, self._thread = self._thread, None
         if thread is not None:
             os.write(self._stop_write, b"x")
@@ -111,11 +111,11 @@ class SerialBoard:
         self._cut_after = count
 
     def files(self) -> dict[str, bytes]:
-        """What is on its flash now; while it has no power, or stands still."""
+        """The files on its flash; only while it has no power or is idle."""
         return files_of(self.flash.read_bytes())
 
     def wait_for(self, pattern: str, timeout_s: float = WAIT_S) -> re.Match[bytes]:
-        """Wait until the board has said something that fits a pattern."""
+        """Wait until the board's output matches a pattern."""
         with self._more:
             found = self._more.wait_for(lambda: re.search(pattern.encode(), self.said), timeout_s)
             assert found, f"the board never said {pattern!r} but:\n{self.said.decode(errors='replace')}"
@@ -195,7 +195,7 @@ class SerialBoard:
 
 
 def files_of(image: bytes) -> dict[str, bytes]:
-    """Return what a littlefs image holds, by path."""
+    """Return the files in a littlefs image, by path."""
     fs = LittleFS(block_size=BLOCK_BYTES, block_count=len(image) // BLOCK_BYTES, mount=False)
     fs.context.buffer = bytearray(image)
     fs.mount()
@@ -207,7 +207,7 @@ def files_of(image: bytes) -> dict[str, bytes]:
 
 
 def filesystem(files: Mapping[str, bytes], blocks: int = BLOCKS) -> bytes:
-    """Make a flash that holds these files."""
+    """Make a flash with these files."""
     fs = LittleFS(block_size=BLOCK_BYTES, block_count=blocks)
     for name, content in files.items():
         fs.makedirs(str(Path(name).parent), exist_ok=True)

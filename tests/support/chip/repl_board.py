@@ -57,7 +57,7 @@ def run_file(name):
 
 
 def answer(source):
-    """Run what came through the raw REPL, and frame what it says."""
+    """Run a program from the raw REPL, and frame its output."""
     error = execute(source, "<stdin>")
     out("\x04")
     if error is not None:

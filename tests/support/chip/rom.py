@@ -179,7 +179,7 @@ class FakeRom:
             self._answer(command)
 
     def _carry_out(self, command: int, words: tuple[int, ...]) -> None:
-        """Do what a command says that is answered with its status alone."""
+        """Carry out a command that is answered only with its status."""
         if command == WRITE_REG:
             for start in range(0, len(words), 4):
                 address, value, mask, _delay_us = words[start : start + 4]

@@ -1,4 +1,4 @@
-"""The chips that the fake ROM loader plays: their registers as far as they are read, and their SPI flash.
+"""The chips that the fake ROM loader emulates: the registers that esptool reads, and the SPI flash.
 
 Register addresses: the technical reference manuals, as esptool's targets have them.
 """

@@ -1,4 +1,4 @@
-"""A whole board on one serial port: the chip's loader for esptool, and what was flashed, running in MicroPython.
+"""A whole board on one serial port: the chip's loader for esptool, and the flashed program in MicroPython.
 
 A thread passes bytes between the outer port and the part that is awake: FakeRom, or SerialBoard with the file system of
 the flash. A pseudo terminal has no DTR and RTS, so the resets between the two are recognised by what follows them:

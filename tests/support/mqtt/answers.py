@@ -1,4 +1,4 @@
-"""What a scripted server answers, in the version of MQTT that the client speaks; and what a PUBLISH holds.
+"""The answers of a scripted server, in the client's version of MQTT; and the fields of a PUBLISH.
 
 Built by hand from the standards (MQTT 3.1.1 and 5, section 3), so that no code under test is compared with itself.
 """
@@ -47,7 +47,7 @@ def connack(version: int, *, session: bool = False, code: int = 0, properties: b
 
 
 def puback(version: int, identifier: bytes, code: int = 0, properties: bytes = b"") -> bytes:
-    """Return a PUBACK; in version 5 as short as may be."""
+    """Return a PUBACK; in version 5 as short as possible."""
     body = identifier
     if version == MQTT_5 and (code or properties):
         body += bytes((code,)) + (variable(len(properties)) + properties if properties else b"")
@@ -78,7 +78,7 @@ def disconnect(code: int, properties: bytes = b"") -> bytes:
 
 @dataclass(frozen=True)
 class Published:
-    """A PUBLISH taken apart. `identifier` is b"" with QoS 0, `properties` is b"" in version 3.1.1."""
+    """A parsed PUBLISH. `identifier` is b"" with QoS 0, `properties` is b"" in version 3.1.1."""
 
     topic: bytes
     identifier: bytes
@@ -87,7 +87,7 @@ class Published:
 
 
 def published(version: int, data: bytes) -> Published:
-    """Take a PUBLISH apart."""
+    """Parse a PUBLISH."""
     at = 1
     while data[at] & 0x80:
         at += 1

@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 from the client's side, written for tests and apart from the endpoint's own code.
+"""The client side of MQTT 3.1.1, written for tests independently of the endpoint's code.
 
 `client_*` functions encode what a client sends (also what it must not send); `Inbox` decodes what a server sends;
 `RawClient` is a blocking client over real TLS that shows every packet and every close.
@@ -215,7 +215,7 @@ class RawClient:
         self.socket.sendall(data)
 
     def receive(self) -> Received | None:
-        """The next packet, or None where the server has closed."""
+        """The next packet, or None if the server has closed."""
         while not self._received:
             data = self.read()
             if not data:
@@ -224,7 +224,7 @@ class RawClient:
         return self._received.pop(0)
 
     def read(self) -> bytes:
-        """Some bytes, none where the server has closed."""
+        """Some bytes, none if the server has closed."""
         try:
             return self.socket.recv(65536)
         except (ConnectionError, ssl.SSLEOFError):

@@ -1,4 +1,4 @@
-"""MQTT 5 from the client's side, apart from the endpoint's own code: paho packs and unpacks the properties.
+"""The client side of MQTT 5, independent of the endpoint's code: paho packs and unpacks the properties.
 
 `connect5`, `publish5` and the others encode what a client sends (also what it must not send); `Inbox5` decodes what a
 server sends. Properties have paho's names: `SessionExpiryInterval=60`.
@@ -72,7 +72,7 @@ def packed(packet_type: int, found: Found) -> bytes:
 
 
 def unpacked(packet_type: int, data: bytes) -> tuple[Found, bytes]:
-    """Properties at the start of `data`, and what is behind them."""
+    """Properties at the start of `data`, and the rest of it."""
     properties = Properties(packet_type)
     _, size = properties.unpack(data)
     names = [name for name in properties.names if hasattr(properties, name.replace(" ", ""))]

@@ -1,7 +1,7 @@
 """A local endpoint that runs in its own thread, for tests whose clients block.
 
 It is the real thing: the real authorizer package in its worker processes, real TLS on a free port of 127.0.0.1. The
-limit of one CONNECT a second is off, since tests reconnect at once; a test of that limit turns it on.
+limit of one CONNECT per second is off, because tests reconnect at once; a test of that limit turns it on.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class RunningCore:
     Args:
         state: its state folder.
         clock: a ManualClock for tests that let time pass with `advance`.
-        authorizers: instead of the product's; the first is the account's default. None at all is possible.
-        leaf: what its server certificates are like.
+        authorizers: instead of the product's; the first is the account's default. May be empty.
+        leaf: properties of its server certificates.
         settings: fields of Settings.
     """
 
@@ -123,7 +123,7 @@ class RunningCore:
             raise AssertionError(f"no message came; events: {self._story()}") from None
 
     def next_event(self, outcome: str | None = None, reason: str | None = None, *, timeout_s: float = WAIT_S) -> Event:
-        """The next event with this outcome and reason; those before it are passed over."""
+        """The next event with this outcome and reason; earlier ones are skipped."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -153,7 +153,7 @@ class RunningCore:
         return self._core
 
     def stop(self) -> None:
-        """End it, its connections and its worker processes; harmless the second time."""
+        """End it, its connections and its worker processes; may be called twice."""
         if self._stopped:
             return
         self._stopped = True

@@ -135,14 +135,14 @@ class Engine:
         return client
 
     def subscriber(self, *filters: tuple[str, int], client_id: str = "sub", **connect: Any) -> EngineClient:
-        """A client that has connected and subscribed; what was retained is still to be taken."""
+        """A client that has connected and subscribed; retained messages are still in its queue."""
         client = self.connected(client_id, **connect)
         client.send(client_subscribe(*filters))
         assert isinstance(client.next(), Suback)
         return client
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and what it sets off run."""
+        """Let time pass, and run everything that is then due."""
 
         async def pass_time() -> None:
             self.clock.advance(seconds)
@@ -151,7 +151,7 @@ class Engine:
         self.settle()
 
     def settle(self) -> None:
-        """Run the event loop until nothing is ready any more (the in-process Lambda needs a few rounds)."""
+        """Run the event loop until nothing is ready (the in-process Lambda needs a few rounds)."""
 
         async def rounds() -> None:
             for _ in range(20):
@@ -197,7 +197,7 @@ class EngineClient:
         self.mqtt = self.driver.mqtt
 
     def send(self, data: bytes) -> None:
-        """Have bytes arrive at the endpoint."""
+        """Deliver bytes to the endpoint."""
 
         async def arrive() -> None:
             self.driver.data_received(data)
@@ -206,21 +206,21 @@ class EngineClient:
         self._engine.settle()
 
     def vanish(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without DISCONNECT."""
         self.mqtt.end("CONNECTION_LOST", "gone")
 
     def take(self, count: int | None = None) -> list[Any]:
-        """All packets that have come since; fails if there are not `count`."""
+        """All new packets; fails if there are not `count`."""
         received, self._received = self._received, []
         assert count is None or len(received) == count, f"expected {count} packets, got {received}"
         return received
 
     def next(self) -> Any:
-        """The first packet that has come since."""
+        """The first new packet."""
         return self._received.pop(0)
 
     def payloads(self) -> list[bytes]:
-        """The payloads of the PUBLISH packets that have come since."""
+        """The payloads of the new PUBLISH packets."""
         return [packet.payload for packet in self.take() if isinstance(packet, (Got, Got5))]
 
     def deliver(self, data: bytes) -> bool:
@@ -240,7 +240,7 @@ class _Channel:
         return self._client.deliver(data)
 
     def pause(self) -> None:
-        """What a test sends arrives all the same."""
+        """Do nothing: bytes from the test still arrive."""
 
     def resume(self) -> None:
         """See pause."""

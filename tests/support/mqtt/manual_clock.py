@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class ManualHandle:
-    """A call that has been arranged."""
+    """A scheduled call."""
 
     def __init__(self) -> None:
         self.cancelled = False
@@ -19,9 +19,9 @@ class ManualHandle:
 
 
 class ManualClock:
-    """A mqtt443_tools.localcore.clock.Clock; `advance` fires what is due, in order, at its time.
+    """A mqtt443_tools.localcore.clock.Clock; `advance` makes the calls that are due, in order, each at its time.
 
-    It begins at the machine's date, by which clients judge the certificates that are made from it.
+    It starts at the machine's date, because clients check certificates against that.
     """
 
     def __init__(self) -> None:
@@ -53,5 +53,5 @@ class ManualClock:
 
     @property
     def pending(self) -> int:
-        """Calls that are arranged and not called off."""
+        """Scheduled calls that were not cancelled."""
         return sum(not handle.cancelled for _, _, handle, _ in self._due)

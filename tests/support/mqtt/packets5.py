@@ -1,4 +1,4 @@
-"""MQTT 5 packets for property-based tests: any of them, and the bytes that a client sends for one."""
+"""MQTT 5 packets for property-based tests: any packet, and its bytes as sent by a client."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def paho_name(name: str) -> str:
 
 
 def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
-    """Any value that a property may have, and that paho takes."""
+    """Any value that a property may have and paho accepts."""
     low, high = PAHO_BOUNDS.get(field.name) or field.metadata["allowed"] or (0, None)
     tops = {Kind.BYTE: 0xFF, Kind.TWO: 0xFFFF, Kind.FOUR: 0xFFFF_FFFF, Kind.VARIABLE: 268_435_455}
     match field.metadata["kind"]:
@@ -80,7 +80,7 @@ def found(packet_type: int, *without: str) -> st.SearchStrategy[Properties]:
 
 
 def named(found: Properties) -> dict[str, Any]:
-    """Properties under paho's names, only those that are there."""
+    """The present properties, under paho's names."""
     return {
         paho_name(field.name): list(value) if field.metadata["kind"] is Kind.PAIR else value
         for field in properties.TABLE
@@ -127,7 +127,7 @@ streams = st.lists(st.one_of(publishes, pubacks, subscribes, unsubscribes, disco
 
 
 def encode(packet: Packet) -> bytes:
-    """What a client sends for `packet`, by the tests' own encoder."""
+    """The bytes of `packet`, by the tests' own encoder."""
     match packet:
         case Connect(client_id, clean, keep_alive_s, username, password, will, _, found):
             sent = None if will is None else (will.topic, will.payload, will.qos, will.retain)

@@ -1,7 +1,7 @@
-"""A TCP relay between a board and an endpoint that does harm on purpose, at a place that can be repeated.
+"""A TCP relay between a board and an endpoint that injects faults at repeatable places.
 
-Each connection gets the `Treatment` that the test's plan says: nothing, or one fault at one point of the stream, or a
-slow link. What the bytes mean is not looked at, except for counting TLS records (`records`).
+Each connection gets the `Treatment` of the test's plan: nothing, one fault at one point of the stream, or a slow link.
+The relay does not interpret the bytes, except to count TLS records (`records`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ NO_LINGER = struct.pack("ii", 1, 0)  # a close sends RST
 class Fault:
     """One harm, done once `count` units have passed in `direction`.
 
-    reset: both sides get RST. close: both sides get FIN. silence: nothing passes any more, in either direction, and
-    nobody is told (a black hole). deafen: the same towards the board only, so that a PUBACK is lost. stall: that
-    direction waits `seconds`, then goes on.
+    reset: both sides get RST. close: both sides get FIN. silence: nothing more passes, in either direction, and no side
+    is notified (a black hole). deafen: the same towards the board only, so that a PUBACK is lost. stall: that direction
+    waits `seconds`, then continues.
     """
 
     harm: Harm
@@ -45,7 +45,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Treatment:
-    """How one connection fares. `piece_bytes`: at most so many bytes a segment; `rtt_s`: a round-trip time."""
+    """The treatment of one connection. `piece_bytes`: the most bytes in a segment; `rtt_s`: a round-trip time."""
 
     fault: Fault | None = None
     piece_bytes: int = READ_BYTES
@@ -61,7 +61,7 @@ class _Cut(Exception):
 
 @dataclass
 class Passage:
-    """One connection through the relay, and what was counted on it; `turns` is how often the endpoint answered."""
+    """One connection through the relay, and its counts; `turns` is how often the endpoint answered."""
 
     treatment: Treatment
     up: Meter = field(default_factory=Meter)
@@ -76,7 +76,7 @@ class Passage:
     _last: Direction = "down"
 
     def take(self, direction: Direction, data: bytes) -> bytes:
-        """Count what may pass of `data`; less than all of it if the fault is due behind it."""
+        """Count how much of `data` may pass; less than all of it if the fault is due within it."""
         if direction == "down" and self._last == "up":
             self.turns += 1
         self._last = direction
@@ -87,14 +87,14 @@ class Passage:
 
     @property
     def due(self) -> bool:
-        """Whether the fault is to be done now."""
+        """Whether the fault is due now."""
         fault = self.treatment.fault
         if fault is None or self.harmed:
             return False
         return bool(getattr(self.up if fault.direction == "up" else self.down, fault.unit) >= fault.count)
 
     async def harm(self) -> None:
-        """Do the fault; raises _Cut where it ends the connection."""
+        """Inject the fault; raise _Cut if it ends the connection."""
         fault = self.treatment.fault
         assert fault is not None
         self.harmed = True
@@ -145,11 +145,11 @@ class Relay:
 
     @property
     def harmed(self) -> int:
-        """How many connections have met their fault."""
+        """How many connections have had their fault."""
         return sum(passage.harmed for passage in tuple(self.passages))
 
     def strike(self, harm: Literal["reset", "silence"]) -> int:
-        """Do harm to every connection that is up, now; returns how many those were."""
+        """Inject a fault into every open connection now; return their number."""
 
         async def strike() -> int:
             live = [(task, passage) for task, passage in self._tasks.items() if passage is not None]
@@ -208,7 +208,7 @@ class Relay:
     async def _carry(
         self, passage: Passage, direction: Direction, source: socket.socket, target: socket.socket
     ) -> None:
-        """Carry one direction until its end. In a black hole it is read and forgotten; its end is not passed on."""
+        """Pass on one direction until its end. A black hole discards bytes, and does not pass on the end."""
         async with asyncio.TaskGroup() as group:
             pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUE_PIECES)
             if passage.treatment.rtt_s:
@@ -226,7 +226,7 @@ class Relay:
     async def _send(
         self, passage: Passage, data: bytes, target: socket.socket, pieces: asyncio.Queue[tuple[float, bytes]]
     ) -> None:
-        """Send data now, or put it on its way; none is the end of the stream."""
+        """Send data now, or schedule it; no data is the end of the stream."""
         if rtt_s := passage.treatment.rtt_s:
             await pieces.put((self._loop.time() + rtt_s / 2, data))
         elif data:
@@ -239,7 +239,7 @@ class Relay:
             target.shutdown(socket.SHUT_WR)
 
     async def _deliver(self, pieces: asyncio.Queue[tuple[float, bytes]], target: socket.socket) -> None:
-        """Send what is on its way when its time has come."""
+        """Send scheduled data when its time has come."""
         while True:
             due, data = await pieces.get()
             await asyncio.sleep(due - self._loop.time())

@@ -1,4 +1,4 @@
-"""Counts what passes in one direction of a TLS connection, without decrypting it: bytes, TLS records, data records.
+"""Counts one direction of a TLS connection without decrypting it: bytes, TLS records, data records.
 
 A record is five bytes of header (type, version, length) and its payload (RFC 5246 section 6.2.1). Records of type
 `application_data` are the data records: with TLS 1.2 each write of a client that coalesces is one of them.
@@ -16,7 +16,7 @@ APPLICATION_DATA = 23
 
 @dataclass
 class Meter:
-    """What has passed so far."""
+    """The counts so far."""
 
     bytes: int = 0
     records: int = 0

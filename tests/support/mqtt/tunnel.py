@@ -1,4 +1,4 @@
-"""An HTTP proxy that leads the AWS SDK, whose port is fixed, to an endpoint on another one."""
+"""An HTTP proxy that connects the AWS SDK, whose port is fixed, to an endpoint on another one."""
 
 from __future__ import annotations
 

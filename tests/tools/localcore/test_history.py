@@ -123,7 +123,7 @@ def test_entries_too_fast_for_the_disk_are_counted_and_not_stored(tmp_path: Path
         writer.take_message(Message("t", b"", 0, False, "a", float(number)))
     asyncio.run(writer.flush())
     assert len(history.messages(limit=2 * MAX_WAITING)) == MAX_WAITING
-    assert said == ["history: 3 messages and events came faster than the disk takes them, and are not kept"]
+    assert said == ["history: 3 messages and events came too fast for the disk and were not stored"]
     history.close()
 
 
@@ -133,7 +133,7 @@ def test_failing_disk_is_logged_and_ends_nothing(tmp_path: Path) -> None:
     writer.take_message(Message("t", b"", 0, False, "a", 1.0))
     history.close()
     asyncio.run(writer.flush())
-    assert "1 messages and events are not kept" in said[0]
+    assert "1 messages and events were not stored" in said[0]
 
 
 def test_export_writes_ndjson_and_csv(tmp_path: Path) -> None:

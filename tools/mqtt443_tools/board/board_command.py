@@ -52,7 +52,7 @@ def board(
     seconds: SecondsOption = None,
     interpreter: Annotated[
         str | None,
-        typer.Option(help=f"What runs it: {', '.join(interpreters.names())}; default: the first that is built."),
+        typer.Option(help=f"Interpreter: {', '.join(interpreters.names())}; default: the first that is built."),
     ] = None,
     mpy: Annotated[bool, typer.Option("--mpy", help="Compile the package to .mpy first, as push does.")] = False,
 ) -> None:

@@ -24,12 +24,12 @@ FIELDS = {
 
 def export(
     *,
-    events: Annotated[bool, typer.Option("--events", help="Write events, not messages.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Write events instead of messages.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV; default: one JSON object per line.")] = False,
     since: Annotated[str, typer.Option(help="How far back: a number with s, m, h or d.")] = "7d",
     state: StateOption = STATE,
 ) -> None:
-    """Write the messages that the local endpoint has kept; payloads are Base64.
+    """Write the messages that the local endpoint has stored; payloads are Base64.
 
     Example: mqtt443 export --since 1h > messages.ndjson
     """

@@ -48,7 +48,7 @@ def run(
     image: Annotated[Path, typer.Option(help="The image for every board.")],
     config: ConfigOption = Path("config.json"),
     port: Annotated[
-        list[str] | None, typer.Option(show_default=False, help="A serial port; repeatable. Default: all on USB.")
+        list[str] | None, typer.Option(show_default=False, help="A serial port; repeatable. Default: all ports on USB.")
     ] = None,
     record: Annotated[
         Path | None, typer.Option(show_default=False, help="The record; default: DEVICES-record.csv beside the table.")
@@ -112,7 +112,7 @@ def run(
         try:
             station.run(ports)
         except KeyboardInterrupt:
-            console.say(f"stopped; {station.made} were done in this run, and the same command goes on from here")
+            console.say(f"stopped; {station.made} were done in this run, and the same command continues from here")
             raise typer.Exit(130) from None
     console.say(f"{station.made} boards done, {station.failed} attempts failed; record in {kept.path}", style="green")
     if as_json:

@@ -40,7 +40,7 @@ def flash(
         str | None,
         typer.Option(envvar="MQTT443_REPO", help="For --release: OWNER/NAME on GitHub.", show_default=False),
     ] = None,
-    baud: Annotated[int, typer.Option(min=9600, max=2_000_000, help="Bits a second while writing.")] = 460_800,
+    baud: Annotated[int, typer.Option(min=9600, max=2_000_000, help="Bits per second while writing.")] = 460_800,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show esptool's own output.")] = False,

@@ -15,7 +15,7 @@ from mqtt443_tools.support.printable import printable
 
 def fault(
     client_id: Annotated[str | None, typer.Argument(show_default=False, help="The device.")] = None,
-    name: Annotated[str | None, typer.Argument(show_default=False, help="What to do to it.")] = None,
+    name: Annotated[str | None, typer.Argument(show_default=False, help="The fault to switch.")] = None,
     *,
     off: Annotated[
         bool, typer.Option("--off", help="Switch it off; without FAULT all of the device, without CLIENT_ID all.")

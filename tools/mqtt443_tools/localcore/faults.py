@@ -35,10 +35,10 @@ class Fault(StrEnum):
 
 MEANING = {
     Fault.DROP: "cut the connection at every PUBLISH of the device",
-    Fault.STALL: "hold back all bytes in both directions; they go on when the fault is switched off",
+    Fault.STALL: "hold back all bytes in both directions; they continue when the fault is switched off",
     Fault.REFUSE: "refuse every CONNECT",
     Fault.CLOSE_AFTER_CONNACK: "close the connection right after CONNACK",
-    Fault.LOSE_PUBACKS: "take publishes, but send no PUBACK",
+    Fault.LOSE_PUBACKS: "accept publishes, but send no PUBACK",
     Fault.EXPIRE_SESSION: "start every connection with a new session, as if the old one had expired",
     Fault.THROTTLE: f"let one PUBLISH through in {THROTTLE_S:g} s and discard the others, as AWS does over its quota",
     Fault.WRONG_CERTIFICATE: "show a certificate of an unknown CA in the next handshake from the device's address",

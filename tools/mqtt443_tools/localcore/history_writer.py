@@ -68,12 +68,12 @@ class HistoryWriter:
         rows, events, lost = self._rows, self._events, self._lost
         self._rows, self._events, self._bytes, self._lost = [], [], 0, 0
         if lost:
-            self._log(f"history: {lost} messages and events came faster than the disk takes them, and are not kept")
+            self._log(f"history: {lost} messages and events came too fast for the disk and were not stored")
         if rows or events:
             try:
                 await asyncio.to_thread(self._history.add, rows, events)
             except sqlite3.Error as error:
-                self._log(f"history: {len(rows) + len(events)} messages and events are not kept: {error}")
+                self._log(f"history: {len(rows) + len(events)} messages and events were not stored: {error}")
 
 
 @contextlib.asynccontextmanager

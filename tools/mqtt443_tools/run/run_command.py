@@ -49,7 +49,7 @@ class Looked:
 def run(
     *,
     name: Annotated[
-        str | None, typer.Option(show_default=False, help="Client id; default: that of the config, or esp32-<MAC>.")
+        str | None, typer.Option(show_default=False, help="Client id; default: the one in the config, or esp32-<MAC>.")
     ] = None,
     config: ConfigOption = Path("config.json"),
     port: PortOption = None,

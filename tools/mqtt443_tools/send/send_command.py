@@ -129,4 +129,4 @@ def _show(console: Console, device: str, command: str, answer: Answer, *, as_jso
         for name, value in answer.report.items():
             console.say(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
         if not answer.report:
-            console.say(f"{device} did it")
+            console.say(f"{device}: done")

@@ -76,7 +76,7 @@ def update(
     per_minute: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, show_default=False, help="Boards a minute; default: one, then faster with each success."
+            min=1, max=1000, show_default=False, help="Boards per minute; default: one, then faster with each success."
         ),
     ] = None,
     abort_percent: Annotated[
@@ -154,7 +154,7 @@ def update(
             ended = follow(service, job_id, lambda now: console.say(now.line()), timeout_s=follow_s)
         except KeyboardInterrupt:
             console.warn(
-                f"the job goes on; see it with `{again}`, end it with `{again.replace('--status', '--cancel')}`"
+                f"the job continues; see it with `{again}`, end it with `{again.replace('--status', '--cancel')}`"
             )
             raise
         _conclude(service, job_id, ended, console, where, as_json=as_json)
@@ -215,4 +215,4 @@ def _show(service: JobService, job_id: str, state: JobState, console: Console, *
     if failed:
         raise CommandError(f"job {job_id}: {failed} of {sum(state.counts.values())} boards failed")
     if not state.has_ended:
-        console.say(f"job {job_id} goes on: {state.line()}")
+        console.say(f"job {job_id} continues: {state.line()}")

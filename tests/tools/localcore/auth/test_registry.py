@@ -132,7 +132,7 @@ def test_refresh_may_be_refused(tmp_path: Path) -> None:
 def test_no_of_the_authorizer_is_not_authenticated(tmp_path: Path) -> None:
     outcome, _ = ask(tmp_path, REQUEST, A, source=DENY, default="a")
     assert isinstance(outcome, Refused)
-    assert (outcome.reason, outcome.detail) == ("NOT_AUTHENTICATED", "the authorizer said no (isAuthenticated false)")
+    assert (outcome.reason, outcome.detail) == ("NOT_AUTHENTICATED", "the authorizer refused (isAuthenticated false)")
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ def test_file_of_an_endpoint_that_crashed_means_the_same(tmp_path: Path) -> None
     [
         ([], "not JSON"),
         ([b"[]\n"], "not a JSON object"),
-        ([b"{}\n"], "did not do it"),
-        ([b'{"error": "token"}\n'], "did not do it"),
-        ([b'{"disconnected": 1}\n'], "did not do it"),
+        ([b"{}\n"], "did not carry out the request"),
+        ([b'{"error": "token"}\n'], "did not carry out the request"),
+        ([b'{"disconnected": 1}\n'], "did not carry out the request"),
         ([b"x" * 5000], "not JSON"),
     ],
 )
@@ -121,6 +121,6 @@ def test_another_program_on_the_port_is_an_error(tmp_path: Path, line: bytes) ->
     with (
         control_server(tmp_path, [line]),
         ControlClient(tmp_path) as control,
-        pytest.raises(ControlError, match="what the local endpoint says is not"),
+        pytest.raises(ControlError, match="the local endpoint's answer is not"),
     ):
         list(control.watch("#", None))

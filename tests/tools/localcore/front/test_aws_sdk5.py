@@ -150,7 +150,7 @@ def test_sdk_learns_why_it_is_refused(
     with sdk.running():
         connack = result(sdk.refused).connack_packet
     assert connack.reason_code == mqtt5.ConnectReasonCode.NOT_AUTHORIZED
-    assert connack.reason_string == f"the authorizer said no (isAuthenticated false): {cause}"
+    assert connack.reason_string == f"the authorizer refused (isAuthenticated false): {cause}"
     assert core.next_event("refused").reason == "NOT_AUTHENTICATED"
 
 

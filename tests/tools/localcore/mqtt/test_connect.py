@@ -129,7 +129,7 @@ def test_packets_sent_right_behind_connect_are_handled_after_it(engine: Engine) 
     assert isinstance(client.take(2)[0], Connack)
     assert engine.payloads() == [b"early"]
     assert engine.events[0].detail.endswith(
-        "new session; sent PUBLISH, PINGREQ before CONNACK, which AWS wants clients to wait for"
+        "new session; sent PUBLISH, PINGREQ before CONNACK, which AWS asks clients to wait for"
     )
 
 

@@ -76,7 +76,7 @@ def test_an_empty_client_id_is_assigned_one(engine: Engine) -> None:
 def test_a_login_that_the_authorizer_refuses_is_not_authorized(engine: Engine) -> None:
     engine.function.refuse()
     code, detail = refusal(engine, connect5())
-    assert (code, detail) == (0x87, "the authorizer said no (isAuthenticated false)")
+    assert (code, detail) == (0x87, "the authorizer refused (isAuthenticated false)")
 
 
 def test_a_refused_login_can_be_a_bad_user_name_or_password(make_engine: MakeEngine) -> None:

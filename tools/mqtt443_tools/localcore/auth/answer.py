@@ -52,7 +52,7 @@ def parse_answer(answer: object, *, default_refresh_s: int) -> Answer:
     if not isinstance(authenticated, bool):
         raise _fault("isAuthenticated must be true or false")
     if not authenticated:
-        raise Refused("NOT_AUTHENTICATED", "the authorizer said no (isAuthenticated false)")
+        raise Refused("NOT_AUTHENTICATED", "the authorizer refused (isAuthenticated false)")
     principal_id = fields.get("principalId")
     if not isinstance(principal_id, str) or not PRINCIPAL_ID.fullmatch(principal_id):
         raise _fault("principalId must be 1..128 characters of a-z, A-Z, 0-9")

@@ -89,7 +89,7 @@ class ControlClient:
             "retain": retain,
         }
         if self._answer(request).get("published") is not True:
-            raise ControlError("the local endpoint did not do it")
+            raise ControlError("the local endpoint did not carry out the request")
         return self._messages(deadline)
 
     def _messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
@@ -100,7 +100,7 @@ class ControlClient:
                 if "error" in message:
                     raise ControlError("the local endpoint refused the request")
                 if not _is_message(message):
-                    raise ControlError("what the local endpoint says is not a message")
+                    raise ControlError("the local endpoint's answer is not a message")
                 yield message
         except OSError:  # TimeoutError is an OSError: the deadline; a reset: the endpoint has stopped
             return
@@ -109,14 +109,14 @@ class ControlClient:
         """Close a device's connection; return whether it had one. Raises ControlError if it may still be connected."""
         disconnected = self._answer({"op": "disconnect", "client_id": client_id}).get("disconnected")
         if not isinstance(disconnected, bool):
-            raise ControlError("the local endpoint did not do it")
+            raise ControlError("the local endpoint did not carry out the request")
         return disconnected
 
     def clients(self) -> list[str]:
         """Return the connected client ids. Raises ControlError."""
         clients = self._answer({"op": "clients"}).get("clients")
         if not isinstance(clients, list) or not all(isinstance(each, str) for each in clients):
-            raise ControlError("the local endpoint did not do it")
+            raise ControlError("the local endpoint did not carry out the request")
         return clients
 
     def iot(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -126,13 +126,13 @@ class ControlClient:
         if isinstance(refused, dict):
             raise IotRefused(str(refused.get("code")), f"{operation}: {refused.get('message')}")
         if not isinstance(found, dict):
-            raise ControlError("the local endpoint did not do it")
+            raise ControlError("the local endpoint did not carry out the request")
         return found
 
     def save(self) -> None:
         """Make the endpoint save its list of seen clients. Raises ControlError."""
         if self._answer({"op": "save"}).get("saved") is not True:
-            raise ControlError("the local endpoint did not do it")
+            raise ControlError("the local endpoint did not carry out the request")
 
     def events(self) -> list[dict[str, Any]]:
         """Return the last events, oldest first, each with the fields of `Event`. Raises ControlError."""
@@ -196,7 +196,7 @@ class ControlClient:
                 break
             self._buffer += data
             if len(self._buffer) > MAX_LINE_BYTES:
-                raise ControlError("the local endpoint says a line without an end")
+                raise ControlError("the local endpoint sent an endless line")
         line = bytes(self._buffer[:end])
         del self._buffer[:end]
         return line
@@ -228,7 +228,7 @@ def _is_message(message: dict[str, Any]) -> bool:
 
 def _objects(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ControlError("the local endpoint did not do it")
+        raise ControlError("the local endpoint did not carry out the request")
     return value
 
 
@@ -236,7 +236,7 @@ def _parse(content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        raise ControlError("what the local endpoint says is not JSON") from None
+        raise ControlError("the local endpoint's answer is not JSON") from None
     if not isinstance(value, dict):
-        raise ControlError("what the local endpoint says is not a JSON object")
+        raise ControlError("the local endpoint's answer is not a JSON object")
     return value

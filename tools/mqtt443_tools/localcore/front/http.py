@@ -88,7 +88,7 @@ class HttpConnection:
                 while request is None and (data := await self._channel.read()):
                     request = self._parser.feed(data)
         except TimeoutError:
-            raise HttpError(HTTPStatus.REQUEST_TIMEOUT, "no whole request in time") from None
+            raise HttpError(HTTPStatus.REQUEST_TIMEOUT, "no complete request in time") from None
         if request is None:
             return None
         if request.head.protocol == "HTTP/1.1" and len(request.head.headers.get_all("Host")) != 1:

@@ -224,7 +224,7 @@ class Broker:
             session, options = self._choose(online)
             self._hand_over(session, message, min(options & QOS_BITS, message.qos))
         elif message.qos and group.stores and not group.enqueue(message, self._settings):
-            detail = f"too many QoS 1 messages wait for the members of {group.client_id}"
+            detail = f"too many QoS 1 messages are waiting for the members of {group.client_id}"
             self._on_drop(None, "QUEUE_FULL", detail, message.topic)
 
     def _expire(self, client_id: str) -> None:

@@ -84,7 +84,7 @@ class MqttConnection:
         if connect is None:
             return
         if self._settings.before_connack == "close" and (early := self._early()):
-            detail = f"{early} before CONNACK: AWS wants clients to wait for it"
+            detail = f"{early} before CONNACK: AWS asks clients to wait for it"
             self.end("CLIENT_ERROR", detail, code=ReasonCode.PROTOCOL_ERROR)
             return
         try:
@@ -235,7 +235,7 @@ class MqttConnection:
         found += f" (fault {Fault.EXPIRE_SESSION})" if expires else ""
         detail = f"{protocol}, authorizer {access.grant.authorizer.name}, keep alive {keep_alive_s} s, {found}"
         if early := self._early():
-            detail += f"; {early} before CONNACK, which AWS wants clients to wait for"
+            detail += f"; {early} before CONNACK, which AWS asks clients to wait for"
         self._event_log.facts["mqtt"] = "5" if link.is_5 else "3.1.1"
         self._event_log.facts["statement"] = access.connect(client_id).explanation
         self._event_log.write("accepted", "CONNECTED", detail)

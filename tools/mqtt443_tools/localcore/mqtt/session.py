@@ -13,7 +13,7 @@ from mqtt443_tools.localcore.mqtt.packets import Publish, Version, Will
 from mqtt443_tools.localcore.mqtt.properties import NONE, Properties
 from mqtt443_tools.localcore.settings import Settings
 
-TOO_MANY_WAIT = "too many QoS 1 messages wait for the client"
+TOO_MANY_WAIT = "too many QoS 1 messages are waiting for the client"
 
 MIN_MESSAGE_EXPIRY_S, MAX_MESSAGE_EXPIRY_S = 1, 604_800
 """AWS's limits for a message expiry interval (Developer Guide, "MQTT", "Message expiry")."""
