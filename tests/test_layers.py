@@ -89,11 +89,11 @@ PARTS: Mapping[str, Part] = {
     ),
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),
     "load": Part(("support", "localcore.base", "localcore.mqtt"), (TOOLS + "load",)),
-    "send": Part(("support",), (TOOLS + "send",)),
+    "send": Part(("support", "cloud", "watch"), (TOOLS + "send",)),
     "update": Part((*OURS, "cloud", "localcore.control"), (TOOLS + "update",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
     "console": Part(
-        ("authorizer", "support", "device", "send", "localcore.base", "localcore.control"),
+        ("authorizer", "support", "cloud", "device", "watch", "send", "localcore.base", "localcore.control"),
         (TOOLS + "console", TOOLS + "console.__main__"),
     ),
     # What a person types: options in, a library called, an exit code out

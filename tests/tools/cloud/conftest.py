@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,16 @@ import pytest
 import yaml
 from moto import mock_aws
 from moto.cloudformation.utils import yaml_tag_constructor
+from mqtt443_tools.device.registration import add_device
 
 from tests.support.aws.account import Cloud
 from tests.support.aws.stubs import ENVIRONMENT
+from tests.tools.cloud.test_watch import serving
+from tests.tools.cloud.watched import Watched, log_lines
+from tests.tools.console.conftest import browser
+
+__all__ = ("browser",)
+"""A fixture that tests of the page take from the tests of the console."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +44,16 @@ def cloud(environment: None, tmp_path: Path) -> Iterator[Cloud]:
     """An empty AWS account."""
     with mock_aws():
         yield Cloud(tmp_path / "state")
+
+
+@pytest.fixture
+def watched(cloud: Cloud, tmp_path: Path) -> Iterator[Watched]:
+    """A stack with the devices `kitchen` and `garden`, the latter with a topic of its own, and its data plane."""
+    cloud.deploy(mode="named")
+    log_lines(cloud)
+    with serving(tmp_path, ["arn:aws:iot:*"]) as core:
+        made = Watched(cloud, core)
+        add_device(made.backend.store, "kitchen", now=time.time())
+        add_device(made.backend.store, "garden", publish=["own/topic"], now=time.time())
+        yield made
+        made.end()

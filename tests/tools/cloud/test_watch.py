@@ -36,7 +36,8 @@ EVERYBODY = """
 
     def handler(event, context):
         print(json.dumps(event))
-        allow = {"Effect": "Allow", "Action": ["iot:Connect", "iot:Subscribe", "iot:Receive"], "Resource": RESOURCES}
+        actions = ["iot:Connect", "iot:Publish", "iot:Subscribe", "iot:Receive"]
+        allow = {"Effect": "Allow", "Action": actions, "Resource": RESOURCES}
         return {
             "isAuthenticated": True,
             "principalId": "watcher",

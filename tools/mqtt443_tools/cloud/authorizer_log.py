@@ -52,7 +52,17 @@ def last_uses(aws: Aws, log_group: str, client_id: str, since: datetime) -> dict
     return uses
 
 
+def lines_since(aws: Aws, log_group: str, since: datetime) -> list[tuple[float, dict[str, Any]]]:
+    """Return the decisions since a time, oldest first, each with its Unix seconds; MAX_EVENTS of them at most."""
+    return list(_lines(aws, log_group, since, ANY))
+
+
 def _decisions(aws: Aws, log_group: str, since: datetime, pattern: str) -> Iterator[dict[str, Any]]:
+    for at_s, decision in _lines(aws, log_group, since, pattern):
+        yield {**decision, "at": datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")}
+
+
+def _lines(aws: Aws, log_group: str, since: datetime, pattern: str) -> Iterator[tuple[float, dict[str, Any]]]:
     start_ms = int(since.timestamp() * 1000)
     events = aws.items(
         "logs", "filter_log_events", "events", logGroupName=log_group, startTime=start_ms, filterPattern=pattern
@@ -63,5 +73,4 @@ def _decisions(aws: Aws, log_group: str, since: datetime, pattern: str) -> Itera
         except (ValueError, RecursionError):
             continue  # Lambda's own lines
         if isinstance(decision, dict) and "decision" in decision:
-            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-            yield {**decision, "at": at.isoformat(timespec="seconds")}
+            yield event["timestamp"] / 1000, decision

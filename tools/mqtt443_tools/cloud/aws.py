@@ -5,6 +5,7 @@ The other modules know what the calls are for. Credentials are left to boto3 and
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -70,6 +71,7 @@ class Aws:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._clients: dict[str, Any] = {}
+        self._lock = threading.RLock()  # a boto3 session makes one client at a time
 
     @property
     def region(self) -> str:
@@ -142,21 +144,22 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client, for code that calls AWS by itself."""
-        if service not in self._clients:
-            from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415  loaded for AWS only
+        with self._lock:
+            if service not in self._clients:
+                from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415  loaded for AWS only
 
-            config = Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
-                user_agent_appid="mqtt443",
-            )
-            options = {"region_name": self.region, "config": config}
-            if service == "iot-data":
-                endpoint = self.call("iot", "describe_endpoint", endpointType="iot:Data-ATS")["endpointAddress"]
-                options["endpoint_url"] = f"https://{endpoint}"
-            self._clients[service] = self._session.client(service, **options)
-        return self._clients[service]
+                config = Config(
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=READ_TIMEOUT_S,
+                    retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
+                    user_agent_appid="mqtt443",
+                )
+                options = {"region_name": self.region, "config": config}
+                if service == "iot-data":
+                    endpoint = self.call("iot", "describe_endpoint", endpointType="iot:Data-ATS")["endpointAddress"]
+                    options["endpoint_url"] = f"https://{endpoint}"
+                self._clients[service] = self._session.client(service, **options)
+            return self._clients[service]
 
     def _reported(self, service: str, operation: str, use: Callable[[Any], Any]) -> Any:
         import botocore.exceptions as boto  # type: ignore[import-untyped]  # noqa: PLC0415  loaded for AWS only

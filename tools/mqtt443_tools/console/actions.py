@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 from mqtt443_tools.console.source import Source
 from mqtt443_tools.device import registration
+from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.device.device_console import credentials
 from mqtt443_tools.support.errors import UsageError
 
@@ -18,12 +20,13 @@ def listed(source: Source) -> list[dict[str, Any]]:
     return [
         {
             "version": known.version if (known := seen.get(device.client_id)) is not None else None,
+            "last_seen": known.at if known is not None else None,
             "client_id": device.client_id,
             "username": device.username,
             "enabled": device.enabled,
             "created_at": device.created_at,
         }
-        for device in source.backend.store.all()
+        for device in source.devices()
     ]
 
 
@@ -37,14 +40,20 @@ def change(source: Source, action: str, client_id: str, *, now: float) -> dict[s
         now: Unix seconds.
 
     Returns:
-        For add and rotate, the `config` of the device with its new password; for add, also the `ca` as PEM; else an
-        empty object.
+        For add and rotate, the `config` of the device with its new password; for add, also the content of its `ca`
+        file in Base64; else an empty object.
 
     Raises:
         UsageError: there is no such action.
         AuthorizerError: see mqtt443_tools.device.registration.
     """
-    backend = source.backend
+    try:
+        return _change(source.backend, action, client_id, now)
+    finally:
+        source.forget_devices()
+
+
+def _change(backend: DeviceBackend, action: str, client_id: str, now: float) -> dict[str, Any]:
     match action:
         case "add":
             config = backend.config()
@@ -52,7 +61,7 @@ def change(source: Source, action: str, client_id: str, *, now: float) -> dict[s
             with tempfile.TemporaryDirectory(prefix="mqtt443-console-") as folder:
                 written = Path(folder) / "config.json"
                 config["ca"] = backend.write_ca(written)
-                ca = (written.parent / str(config["ca"])).read_text()
+                ca = b64encode((written.parent / str(config["ca"])).read_bytes()).decode()
             return {"config": {**config, **credentials(added)}, "ca": ca}
         case "rotate":
             return {"config": credentials(registration.rotate(backend.store, client_id, now=now))}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,6 @@ from mqtt443_tools.support.errors import CommandError
 
 FLUSH_S = 0.1
 STATUS_S = 1.0
-RETRY_S = 1.0
 MAX_INCOMING = 10_000
 MAX_WAITING = 1000
 MAX_WAITING_BYTES = 4 * 1024 * 1024
@@ -83,6 +81,7 @@ class Feed:
         self._incoming: deque[Message] = deque()
         self._dropped = 0
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._pages: set[Page] = set()
         self._state: dict[str, Any] = {"online": [], "problem": None, "faults": None}
         self._known: set[tuple[object, ...]] = {_key(each) for each in known}
@@ -102,9 +101,12 @@ class Feed:
     async def run(self) -> None:
         """Read and pass on until cancelled."""
         threading.Thread(target=self._read, daemon=True).start()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._flush())
-            tasks.create_task(self._ask())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._flush())
+                tasks.create_task(self._ask())
+        finally:
+            self._ended.set()
 
     def _read(self) -> None:
         while True:
@@ -117,7 +119,8 @@ class Feed:
                             self._dropped += 1
                         else:
                             self._incoming.append(message)
-            time.sleep(RETRY_S)
+            if self._ended.wait(self._source.retry_s):
+                return
 
     async def _flush(self) -> None:
         while True:
@@ -141,9 +144,9 @@ class Feed:
                 fresh = []
                 for event in status.events:
                     if self._is_new(_key(event)):
-                        fresh.append({**event, "login": logins.get(event.get("connection_id"))})
+                        fresh.append({"login": logins.get(event["connection_id"] or None), **event})
                 faults = None if status.faults is None else list(status.faults)
-                self._change({"online": list(status.online), "problem": None, "faults": faults}, fresh)
+                self._change({"online": list(status.online), "problem": status.problem, "faults": faults}, fresh)
             await asyncio.sleep(STATUS_S)
 
     def _change(self, state: dict[str, Any], events: list[dict[str, Any]]) -> None:

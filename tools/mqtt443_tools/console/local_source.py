@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from mqtt443_authorizer.device import Device
 
 from mqtt443_tools.console.source import Message, Status
 from mqtt443_tools.device.backends import LocalBackend
@@ -32,6 +34,15 @@ class LocalSource:
         self.options = "" if state == STATE else shlex.join(["--state", str(state)])
         self.backend = LocalBackend(state)
         self._state = state
+
+    retry_s = 1.0
+
+    def devices(self) -> Sequence[Device]:
+        """See Source."""
+        return list(self.backend.store.all())
+
+    def forget_devices(self) -> None:
+        """See Source: they are read every time."""
 
     def watch(self) -> Iterator[Message]:
         """See Source."""

@@ -8,16 +8,23 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from mqtt443_tools.console.feed import Feed
 from mqtt443_tools.console.guard import Access
 from mqtt443_tools.console.local_source import LocalSource
+from mqtt443_tools.console.recent import Past
+from mqtt443_tools.console.source import Source
 from mqtt443_tools.console.web import Web
 from mqtt443_tools.localcore.history import HISTORY_FILE, History
 from mqtt443_tools.support.errors import CommandError
+
+if TYPE_CHECKING:
+    from mqtt443_tools.cloud.aws import Aws
 
 CLOSE_S = 1
 
@@ -33,20 +40,51 @@ def run_local(state: Path, *, port: int, until_stdin_ends: bool = False) -> None
     Raises:
         CommandError: the port is in use, or the history cannot be opened.
     """
-    source = LocalSource(state)
     history = History(state / HISTORY_FILE)
     try:
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            access = Access(listener.getsockname()[1])
-            web = Web(source, Feed(source, history.events()), history, access)
-            asyncio.run(_serve(web, access, listener, until_stdin_ends=until_stdin_ends))
-    except OSError as error:
-        raise CommandError(f"cannot listen on port {port}: {os.strerror(error.errno or 0)}; try --port 0") from None
+        _run(LocalSource(state), history, port, until_stdin_ends=until_stdin_ends)
     finally:
         history.close()
 
 
-async def _serve(web: Web, access: Access, listener: socket.socket, *, until_stdin_ends: bool) -> None:
+def run_stack(aws: Aws, stack: str, *, state: Path, port: int, topic_filter: str, options: Sequence[str]) -> None:
+    """Show a deployed stack.
+
+    Args:
+        aws: account and region.
+        stack: its name.
+        state: folder with the key that signs tokens.
+        port: to listen on; 0 picks a free one.
+        topic_filter: which messages to show.
+        options: options that lead `mqtt443 device` to the stack.
+
+    Raises:
+        CommandError: there is no such stack, the AWS SDK is not installed, or the port is in use.
+    """
+    # AWS's SDK takes a second to load, and the local mode does not need it.
+    from mqtt443_tools.cloud.aws_backend import AwsBackend  # noqa: PLC0415
+    from mqtt443_tools.console.aws_source import AwsSource  # noqa: PLC0415
+    from mqtt443_tools.watch.aws_messages import needs_sdk, open_watcher  # noqa: PLC0415
+
+    needs_sdk("mqtt443 console --stack")
+    backend = AwsBackend(aws, stack, state)
+    _ = backend.stack  # a name that is wrong is said before a page is open
+    source = AwsSource(aws, backend, stack, topic_filter, options=options, connect=lambda: open_watcher(aws, stack))
+    _run(source, source.recent, port)
+
+
+def _run(source: Source, past: Past, port: int, *, until_stdin_ends: bool = False) -> None:
+    try:
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            access = Access(listener.getsockname()[1])
+            server = server_of(Web(source, Feed(source, past.events()), past, access))
+            asyncio.run(_serve(server, access, listener, until_stdin_ends=until_stdin_ends))
+    except OSError as error:
+        raise CommandError(f"cannot listen on port {port}: {os.strerror(error.errno or 0)}; try --port 0") from None
+
+
+def server_of(web: Web) -> uvicorn.Server:
+    """Return the server of the application."""
     config = uvicorn.Config(
         web.app,
         log_level="critical",  # an access log would contain the token
@@ -57,7 +95,10 @@ async def _serve(web: Web, access: Access, listener: socket.socket, *, until_std
         server_header=False,
         timeout_graceful_shutdown=CLOSE_S,
     )
-    server = uvicorn.Server(config)
+    return uvicorn.Server(config)
+
+
+async def _serve(server: uvicorn.Server, access: Access, listener: socket.socket, *, until_stdin_ends: bool) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

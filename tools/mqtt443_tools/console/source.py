@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mqtt443_authorizer.device import Device
+
 from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.localcore.seen_clients import Seen
 
@@ -22,12 +24,14 @@ class Status:
         events: the last events, oldest first, with the fields of localcore's `Event`.
         logins: the last log lines of the authorizer as objects, oldest first.
         faults: those that are on, in the form of localcore's `Faults.listed`; None if the endpoint cannot inject any.
+        problem: what cannot be shown at the moment and why; None if nothing is missing.
     """
 
     online: Sequence[str]
     events: Sequence[dict[str, Any]]
     logins: Sequence[dict[str, Any]]
     faults: Sequence[dict[str, Any]] | None = None
+    problem: str | None = None
 
 
 class Source(Protocol):
@@ -39,9 +43,18 @@ class Source(Protocol):
     options: str
     """Options that make `mqtt443 device` use it, such as "--state DIR"."""
 
+    retry_s: float
+    """Seconds between the end of a `watch` and the next one."""
+
     @property
     def backend(self) -> DeviceBackend:
         """Its registered devices."""
+
+    def devices(self) -> Sequence[Device]:
+        """Return the registered devices."""
+
+    def forget_devices(self) -> None:
+        """Read the registered devices anew next time, as one has changed."""
 
     def watch(self) -> Iterator[Message]:
         """Yield every message and `{"dropped": N}`, until the endpoint stops."""
@@ -50,7 +63,7 @@ class Source(Protocol):
         """Return the endpoint's state."""
 
     @property
-    def fault_meanings(self) -> dict[str, str]:
+    def fault_meanings(self) -> Mapping[str, str]:
         """The faults that can be switched on, with descriptions; empty if the endpoint cannot inject any."""
 
     def switch_fault(self, client_id: str | None, fault: str | None, *, on: bool) -> None:

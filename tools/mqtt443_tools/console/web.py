@@ -25,8 +25,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from mqtt443_tools.console import actions
 from mqtt443_tools.console.feed import Feed, Page
 from mqtt443_tools.console.guard import Access, Guard
+from mqtt443_tools.console.recent import Past
 from mqtt443_tools.console.source import Source
-from mqtt443_tools.localcore.history import History
 from mqtt443_tools.send.answers import encode
 from mqtt443_tools.support.errors import CommandError, UsageError
 
@@ -45,14 +45,14 @@ class Web:
     Args:
         source: the endpoint.
         feed: its live messages and events.
-        history: its past messages and events.
+        past: its past messages and events.
         access: decides which requests are allowed.
     """
 
-    def __init__(self, source: Source, feed: Feed, history: History, access: Access) -> None:
+    def __init__(self, source: Source, feed: Feed, past: Past, access: Access) -> None:
         self._source = source
         self._feed = feed
-        self._history = history
+        self._past = past
         self._pages = 0
         self.app = Starlette(
             routes=[
@@ -106,10 +106,10 @@ class Web:
         return {
             "title": self._source.title,
             "options": self._source.options,
-            "fault_meanings": self._source.fault_meanings,
-            "last": self._history.last_of_each_client(),
-            "messages": self._history.messages(limit=SNAPSHOT_MESSAGES),
-            "events": self._history.events(),
+            "fault_meanings": dict(self._source.fault_meanings),
+            "last": self._past.last_of_each_client(),
+            "messages": self._past.messages(limit=SNAPSHOT_MESSAGES),
+            "events": self._past.events(),
         }
 
     async def _devices(self, _: Request) -> Response:
@@ -117,7 +117,7 @@ class Web:
 
     async def _messages_of(self, request: Request) -> Response:
         client_id = request.query_params.get("client_id", "")
-        return JSONResponse(await asyncio.to_thread(self._history.messages, client_id=client_id, limit=MAX_HISTORY))
+        return JSONResponse(await asyncio.to_thread(self._past.messages, client_id=client_id, limit=MAX_HISTORY))
 
     async def _device(self, body: dict[str, Any]) -> Any:
         return await asyncio.to_thread(

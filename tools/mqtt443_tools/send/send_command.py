@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +19,6 @@ from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.options import JsonOption, ProfileOption, RegionOption, StackOption, StateOption
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
-
-if TYPE_CHECKING:
-    from mqtt443_tools.cloud.aws import Aws
-    from mqtt443_tools.watch.aws_messages import AwsWatcher
 
 REQUEST_ID_BYTES = 9
 MAX_WAIT_S = 86400.0
@@ -68,9 +64,12 @@ def send(
                 answer = find_answer(messages, device, request_id) if timeout else None
         else:
             from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415 - loads boto3
+            from mqtt443_tools.send.through_aws import through_aws  # noqa: PLC0415 - loads AWS's SDK
+            from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415 - loads AWS's SDK
 
+            aws = open_aws(profile, region)
             filters = answer_filters(device, own_topics)
-            with _through_aws(open_aws(profile, region), stack, filters, topic, payload) as watcher:
+            with through_aws(aws, lambda: open_watcher(aws, stack), filters, topic, payload) as watcher:
                 answer = find_answer(watcher.messages(deadline), device, request_id) if timeout else None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -105,18 +104,6 @@ def _through_localcore(
     with ControlClient(state) as control:
         # All topics, because the control channel names the publisher of a message.
         yield control.publish(topic, payload, "#", deadline), clients
-
-
-@contextmanager
-def _through_aws(aws: "Aws", stack: str, filters: list[str], topic: str, payload: bytes) -> Iterator["AwsWatcher"]:
-    """Subscribe to the answer, then publish through the data plane; yield the receiver of the answer."""
-    from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415 - loads AWS's SDK
-
-    with open_watcher(aws, stack) as watcher:
-        for topic_filter in filters:
-            watcher.subscribe(topic_filter)
-        aws.call("iot-data", "publish", topic=topic, qos=1, payload=payload)
-        yield watcher
 
 
 def _show(console: Console, device: str, command: str, answer: Answer, *, as_json: bool) -> None:

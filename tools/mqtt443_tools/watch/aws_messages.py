@@ -36,13 +36,10 @@ class AwsWatcher:
     def __init__(
         self, endpoint: str, region: str, credentials: Callable[[], Any], *, port: int = PORT, ca: Path | None = None
     ) -> None:
-        try:
-            # An extra, which the local mode does not need.
-            from awscrt import auth, mqtt  # noqa: PLC0415
-            from awscrt.exceptions import AwsCrtError  # noqa: PLC0415
-            from awsiot import mqtt_connection_builder  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise missing_extra("mqtt443 watch --stack", "cloud") from error
+        needs_sdk("mqtt443 watch --stack")
+        from awscrt import auth, mqtt  # noqa: PLC0415
+        from awscrt.exceptions import AwsCrtError  # noqa: PLC0415
+        from awsiot import mqtt_connection_builder  # noqa: PLC0415
 
         def give() -> auth.AwsCredentials:
             given = credentials()
@@ -134,6 +131,22 @@ class AwsWatcher:
             raise CommandError(
                 f"AWS IoT refused it ({error.name}): your IAM user or role needs {permission} (docs/aws.md)"
             ) from error
+
+
+def needs_sdk(what: str) -> None:
+    """Check that AWS's device SDK is installed, an extra that the local mode does not need.
+
+    Args:
+        what: what needs it, such as "mqtt443 watch --stack".
+
+    Raises:
+        CommandError: it is not; the text says how to install it.
+    """
+    try:
+        import awscrt  # noqa: F401, PLC0415
+        import awsiot  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        raise missing_extra(what, "cloud") from error
 
 
 def open_watcher(aws: Aws, stack: str) -> AwsWatcher:

@@ -2,7 +2,7 @@
 
 import { api } from "./live.js";
 import { byId, copyButton, download, h } from "./dom.js";
-import { visible } from "./format.js";
+import { bytesOf, visible } from "./format.js";
 
 /** @returns {HTMLDialogElement} */
 export function dialog() {
@@ -46,7 +46,7 @@ export function openAdd(done) {
 /**
  * Show a password once, and offer the files.
  * @param {string} title
- * @param {{config: Record<string, unknown>, ca?: string}} secret
+ * @param {{config: Record<string, unknown>, ca?: string}} secret the CA file in Base64
  */
 function showSecret(title, secret) {
   const { config, ca } = secret;
@@ -57,7 +57,7 @@ function showSecret(title, secret) {
     h("div", { class: "bar" },
       copyButton(String(config.password), "Copy password"),
       ca === undefined ? null : h("button", { id: "download-config", onclick: () => download("config.json", text) }, "Download config.json"),
-      ca === undefined ? null : h("button", { onclick: () => download(String(config.ca), ca) }, `Download ${config.ca}`)));
+      ca === undefined ? null : h("button", { onclick: () => download(String(config.ca), bytesOf(ca)) }, `Download ${config.ca}`)));
 }
 
 const QUESTIONS = /** @type {Record<string, string>} */ ({

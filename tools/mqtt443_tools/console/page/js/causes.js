@@ -34,7 +34,7 @@ export function steps(event) {
   const add = (/** @type {string} */ name, /** @type {unknown} */ text, isBlock = false) => {
     if (text !== undefined && text !== null && text !== "") way.push({ name, text: String(text), isBlock });
   };
-  add("Connection", `from ${event.source}${event.connection_id ? `, ${event.connection_id}` : ""}`);
+  add("Connection", [event.source && `from ${event.source}`, event.connection_id].filter(Boolean).join(", "));
   add("TLS", facts.tls && `${facts.tls}, ${facts.cipher}`);
   if ("sni" in facts) add("SNI", facts.sni ?? "none");
   if ("alpn" in facts) add("ALPN", facts.alpn === "mqtt" ? "mqtt: MQTT with custom authentication" : facts.alpn ?? "none: HTTP or MQTT over WebSocket");

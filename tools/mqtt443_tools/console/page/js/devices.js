@@ -124,7 +124,8 @@ export function chips(device) {
   else if (!device.enabled) found.push(["disabled", "bad"]);
   for (const { fault } of device.faults) found.push([`fault ${fault}`, "warn"]);
   if (device.version) found.push([visible(`mqtt443 ${device.version}`), ""]);
-  const { facts, transport } = device.accepted ?? {};
+  const facts = device.accepted?.facts;
+  const transport = device.accepted?.transport ?? device.transport;
   if (facts?.mqtt) found.push([visible(`MQTT ${facts.mqtt}`), ""]);
   if (transport) found.push([visible(transport === "wss" ? "WebSocket" : transport === "alpn" ? `ALPN ${facts?.alpn ?? "mqtt"}` : "no ALPN"), ""]);
   if (facts?.tls) found.push([visible(String(facts.tls).replace("TLSv", "TLS ")), ""]);

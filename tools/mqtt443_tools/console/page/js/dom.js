@@ -84,9 +84,9 @@ export function sparkline(values) {
 }
 
 /**
- * Offer a text as a file.
+ * Offer a file.
  * @param {string} name
- * @param {string} content
+ * @param {string | Uint8Array<ArrayBuffer>} content
  */
 export function download(name, content) {
   const url = URL.createObjectURL(new Blob([content]));

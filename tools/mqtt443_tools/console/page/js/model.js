@@ -8,7 +8,7 @@ import { readings } from "./format.js";
  * @typedef {{client_id: string, fault: string, hits: number}} Fault
  * @typedef {{id: string, online: boolean, version: string, faults: Fault[], registered: boolean, enabled: boolean, username: string, lastSeen: number,
  *   values: Map<string, unknown>, series: Map<string, number[]>, link: Record<string, unknown> | null,
- *   accepted: EndpointEvent | null, problem: EndpointEvent | null, changed: boolean}} Device
+ *   accepted: EndpointEvent | null, transport: string, problem: EndpointEvent | null, changed: boolean}} Device
  */
 
 export const MAX_MESSAGES = 2000;
@@ -41,7 +41,7 @@ export function deviceOf(id) {
     if (devices.size >= MAX_DEVICES) return null;
     device = {
       id, online: false, version: "", faults: [], registered: false, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
-      link: null, accepted: null, problem: null, changed: true,
+      link: null, accepted: null, transport: "", problem: null, changed: true,
     };
     devices.set(id, device);
   }
@@ -119,6 +119,9 @@ export function addEvent(event) {
   device.changed = true;
   if (event.outcome === "accepted") {
     if (event.reason === "CONNECTED") [device.accepted, device.problem] = [event, null];
+    else if (event.reason === "AUTHENTICATED") device.transport = event.transport ?? "";
+  } else if (event.time < (device.accepted?.time ?? 0)) {
+    // a line of the authorizer's log that came late: the device has connected since
   } else if (event.reason !== "CLIENT_INITIATED_DISCONNECT" && !/^\d+ more/.test(event.detail)) device.problem = event;
   device.lastSeen = Math.max(device.lastSeen, event.time);
 }
@@ -151,7 +154,7 @@ export function setFaults(faults) {
   }
 }
 
-/** @param {{client_id: string, username: string, enabled: boolean, version: string | null}[]} registered */
+/** @param {{client_id: string, username: string, enabled: boolean, version: string | null, last_seen: number | null}[]} registered */
 export function setRegistered(registered) {
   const known = new Map(registered.map((each) => [each.client_id, each]));
   for (const id of known.keys()) deviceOf(id);
@@ -161,6 +164,7 @@ export function setRegistered(registered) {
     device.enabled = entry?.enabled ?? true;
     device.username = entry?.username ?? "";
     device.version ||= entry?.version ?? "";
+    device.lastSeen = Math.max(device.lastSeen, entry?.last_seen ?? 0);
     device.changed = true;
   }
 }

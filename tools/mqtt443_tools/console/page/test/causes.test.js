@@ -4,7 +4,7 @@ import { adviceFor } from "../js/advice.js";
 import { cause, cure, statement, steps } from "../js/causes.js";
 
 const refused = (reason, detail, login = null) =>
-  ({ time: 0, outcome: "refused", reason, detail, client_id: "a", source: "", connection_id: "", login });
+  ({ time: 0, outcome: "refused", reason, detail, client_id: "a", source: "127.0.0.1", connection_id: "", login });
 
 test("a wrong password is named, with the cure in the device's own name", () => {
   const event = refused("NOT_AUTHENTICATED", "no", { reason: "wrong password" });
