@@ -93,7 +93,10 @@ PARTS: Mapping[str, Part] = {
     "update": Part((*OURS, "cloud", "localcore.control"), (TOOLS + "update",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
     "console": Part(
-        ("authorizer", "support", "cloud", "device", "watch", "send", "localcore.base", "localcore.control"),
+        (
+            *("authorizer", "support", "cloud", "device", "watch", "send", "update"),
+            *("localcore.base", "localcore.control"),
+        ),
         (TOOLS + "console", TOOLS + "console.__main__"),
     ),
     # What a person types: options in, a library called, an exit code out

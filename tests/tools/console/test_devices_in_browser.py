@@ -101,6 +101,26 @@ def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(
     assert "statement 1 allows iot:Connect" in shown(browser), "the policy at CONNECT"
 
 
+def test_update_shows_its_progress_and_its_end_on_the_card(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    add_device(endpoint, "kitchen", config)
+    update(config, updates=True)
+    browser.get(endpoint.link)
+    start("update", "kitchen", "--config", "interval_s=2", "--yes", "--state", str(endpoint.state))
+    until(browser, lambda: "update waiting" in chips(browser, "kitchen"), "the update waits for the board")
+    start("board", "--config", str(config))
+    running = "update in progress"
+    until(browser, lambda: any(each.startswith(running) for each in chips(browser, "kitchen")), "it goes on")
+    until(browser, lambda: "update done" in chips(browser, "kitchen"), "it is done")
+    click(browser, "[data-device=kitchen]")
+    until(browser, lambda: "done" in browser.find_element(By.ID, "updates").text, "the list of updates")
+    assert "update-" in browser.find_element(By.ID, "updates").text
+    assert problems(browser) == []
+
+
 def test_device_is_added_and_its_config_downloaded(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:

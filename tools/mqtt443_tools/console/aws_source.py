@@ -20,6 +20,8 @@ from mqtt443_authorizer.errors import AuthorizerError
 from mqtt443_tools.cloud import authorizer_log
 from mqtt443_tools.cloud.aws import Aws, AwsError
 from mqtt443_tools.cloud.aws_backend import AwsBackend
+from mqtt443_tools.cloud.aws_jobs import AwsJobs
+from mqtt443_tools.console.device_updates import DeviceUpdates
 from mqtt443_tools.console.lifecycle_events import FILTERS, PREFIX, OnlineClients
 from mqtt443_tools.console.recent import Recent
 from mqtt443_tools.console.source import Message, Status
@@ -34,6 +36,7 @@ LOG_OVERLAP = timedelta(minutes=1)
 """CloudWatch shows some lines later than their time; a look goes back so far."""
 FIRST_LOOK = timedelta(hours=1)
 DEVICES_S = 60.0
+UPDATES_S = 15.0
 REFUSED_S = 600.0
 MAX_LOG_EVENTS = 500
 
@@ -82,10 +85,12 @@ class AwsSource:
         self._problems: dict[str, str] = {}
         self._devices: dict[str, Device] = {}
         self._owners: dict[str, str] = {}
-        self._devices_until = self._log_at = self._presence_at = float("-inf")
+        self._devices_until = self._log_at = self._presence_at = self._updates_at = float("-inf")
         self._log_since = datetime.fromtimestamp(now(), UTC) - FIRST_LOOK
         self._logged: set[tuple[float, str]] = set()
         self._logins: list[dict[str, Any]] = []
+        self._updates = DeviceUpdates(AwsJobs(aws, stack))
+        self._last_updates: list[dict[str, Any]] = []
 
     def watch(self) -> Iterator[Message]:
         """See Source."""
@@ -111,6 +116,9 @@ class AwsSource:
         if self._clock() >= self._log_at:
             self._log_at = self._clock() + LOG_S
             self._read_log()
+        if self._clock() >= self._updates_at:
+            self._updates_at = self._clock() + UPDATES_S
+            self._read_updates()
         known = self._known()
         with self._lock:
             online = [client_id for client_id in self._clients.online if client_id in known]
@@ -118,6 +126,7 @@ class AwsSource:
             online,
             self.recent.events(),
             self._logins,
+            updates=self._last_updates,
             problem="; ".join(list(self._problems.values())) or None,
         )
 
@@ -132,6 +141,10 @@ class AwsSource:
     def forget_devices(self) -> None:
         """See Source."""
         self._devices_until = float("-inf")
+
+    def updates_of(self, client_id: str) -> list[dict[str, Any]]:
+        """See Source."""
+        return self._updates.of_device(client_id)
 
     def seen(self) -> Mapping[str, Seen]:
         """See Source: since the console started, or a little before."""
@@ -204,6 +217,14 @@ class AwsSource:
         self._logged = keys
         self._logins = [line for _, line in lines]
         self.recent.add_events([_event(at_s, line) for at_s, line in fresh])
+
+    def _read_updates(self) -> None:
+        try:
+            self._last_updates = self._updates.look()
+        except CommandError as error:
+            self._problems["updates"] = f"updates are not shown: {error}"
+        else:
+            self._problems.pop("updates", None)
 
     def _owner(self, topic: str) -> str | None:
         """Return the client id of the device that may publish on a topic."""

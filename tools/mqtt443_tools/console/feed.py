@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mqtt443_tools.console.source import Message, Source
@@ -22,6 +22,8 @@ MAX_INCOMING = 10_000
 MAX_WAITING = 1000
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 MAX_EVENTS = 500
+NOTHING: Mapping[str, Any] = {"online": [], "problem": None, "faults": None, "updates": []}
+"""The state while nothing is known."""
 
 
 class Page:
@@ -83,7 +85,7 @@ class Feed:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._pages: set[Page] = set()
-        self._state: dict[str, Any] = {"online": [], "problem": None, "faults": None}
+        self._state: dict[str, Any] = dict(NOTHING)
         self._known: set[tuple[object, ...]] = {_key(each) for each in known}
         self._order: deque[tuple[object, ...]] = deque(self._known)
 
@@ -138,7 +140,7 @@ class Feed:
             try:
                 status = await asyncio.to_thread(self._source.status)
             except CommandError as error:
-                self._change({"online": [], "problem": str(error), "faults": None}, [])
+                self._change({**NOTHING, "problem": str(error)}, [])
             else:
                 logins = {login.get("connection"): login for login in status.logins}
                 fresh = []
@@ -146,7 +148,8 @@ class Feed:
                     if self._is_new(_key(event)):
                         fresh.append({"login": logins.get(event["connection_id"] or None), **event})
                 faults = None if status.faults is None else list(status.faults)
-                self._change({"online": list(status.online), "problem": status.problem, "faults": faults}, fresh)
+                state = {"online": list(status.online), "problem": status.problem, "faults": faults}
+                self._change({**state, "updates": list(status.updates)}, fresh)
             await asyncio.sleep(STATUS_S)
 
     def _change(self, state: dict[str, Any], events: list[dict[str, Any]]) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 from mqtt443_authorizer.device import Device
 
+from mqtt443_tools.console.device_updates import DeviceUpdates
 from mqtt443_tools.console.source import Message, Status
 from mqtt443_tools.device.backends import LocalBackend
 from mqtt443_tools.localcore.control.control_client import ControlClient
+from mqtt443_tools.localcore.control.local_jobs import LocalJobs
 from mqtt443_tools.localcore.faults import MEANING, Fault
 from mqtt443_tools.localcore.seen_clients import Seen, last_seen
 from mqtt443_tools.send.answers import find_answer
@@ -34,6 +36,7 @@ class LocalSource:
         self.options = "" if state == STATE else shlex.join(["--state", str(state)])
         self.backend = LocalBackend(state)
         self._state = state
+        self._updates = DeviceUpdates(LocalJobs(state))
 
     retry_s = 1.0
 
@@ -57,7 +60,11 @@ class LocalSource:
             events, logins = control.events_and_logins()
         with ControlClient(self._state) as control:
             faults = control.faults()
-        return Status(online, events, logins, faults)
+        return Status(online, events, logins, faults, self._updates.look())
+
+    def updates_of(self, client_id: str) -> list[dict[str, Any]]:
+        """See Source."""
+        return self._updates.of_device(client_id)
 
     @property
     def fault_meanings(self) -> dict[str, str]:

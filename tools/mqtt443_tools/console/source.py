@@ -24,6 +24,7 @@ class Status:
         events: the last events, oldest first, with the fields of localcore's `Event`.
         logins: the last log lines of the authorizer as objects, oldest first.
         faults: those that are on, in the form of localcore's `Faults.listed`; None if the endpoint cannot inject any.
+        updates: the last update of each device that had one lately, as `DeviceUpdates.look` returns them.
         problem: what cannot be shown at the moment and why; None if nothing is missing.
     """
 
@@ -31,6 +32,7 @@ class Status:
     events: Sequence[dict[str, Any]]
     logins: Sequence[dict[str, Any]]
     faults: Sequence[dict[str, Any]] | None = None
+    updates: Sequence[dict[str, Any]] = ()
     problem: str | None = None
 
 
@@ -68,6 +70,9 @@ class Source(Protocol):
 
     def switch_fault(self, client_id: str | None, fault: str | None, *, on: bool) -> None:
         """Switch a fault; see ControlClient.switch_fault."""
+
+    def updates_of(self, client_id: str) -> list[dict[str, Any]]:
+        """Return the last updates of a device, the newest first; see DeviceUpdates.of_device."""
 
     def seen(self) -> Mapping[str, Seen]:
         """Return when devices were seen before, by client id."""

@@ -60,6 +60,7 @@ class Web:
                 WebSocketRoute("/live", self._live),
                 Route("/api/devices", self._devices),
                 Route("/api/history", self._messages_of),
+                Route("/api/updates", self._updates_of),
                 Route("/api/device", _json(self._device), methods=["POST"]),
                 Route("/api/fault", _json(self._fault), methods=["POST"]),
                 Route("/api/publish", _json(self._publish), methods=["POST"]),
@@ -118,6 +119,10 @@ class Web:
     async def _messages_of(self, request: Request) -> Response:
         client_id = request.query_params.get("client_id", "")
         return JSONResponse(await asyncio.to_thread(self._past.messages, client_id=client_id, limit=MAX_HISTORY))
+
+    async def _updates_of(self, request: Request) -> Response:
+        client_id = request.query_params.get("client_id", "")
+        return await _answer(asyncio.to_thread(self._source.updates_of, client_id))
 
     async def _device(self, body: dict[str, Any]) -> Any:
         return await asyncio.to_thread(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mqtt443_tools.localcore.clock import Clock, Handle
+from mqtt443_tools.localcore.jobs.execution_lists import ExecutionLists
 from mqtt443_tools.localcore.jobs.job_control import JobControl
 from mqtt443_tools.localcore.jobs.jobs_database import JOBS_FILE, open_jobs_database
 from mqtt443_tools.localcore.jobs.request_fields import MAX_TOKEN_BYTES, compact_json, parse_json
@@ -34,6 +35,7 @@ SERVED = re.compile(r"\$aws/things/[^/]+/(jobs|streams|shadow)/.+")
 CONTROL_CALLS = (
     "create_thing", "describe_thing", "create_thing_group", "add_thing_to_thing_group", "delete_thing_group",
     "create_job", "describe_job", "get_job_document", "describe_job_execution", "list_job_executions_for_job",
+    "list_job_executions_for_thing",
     "list_jobs", "cancel_job", "delete_job", "create_stream", "describe_stream", "delete_stream",
     "get_thing_shadow", "update_thing_shadow", "delete_thing_shadow", "list_named_shadows_for_thing",
 )  # fmt: skip
@@ -73,7 +75,8 @@ class IotServices:
         self._streams = Streams(database, prefix, now)
         shadows = Shadows(database, self._settings, self._clock, self._publish)
         self._shadow_topics = ShadowTopics(shadows, self._publish, self._log)
-        owners = (registry, self._jobs, self._streams, shadows)
+        lists = ExecutionLists(database, registry, self._jobs.job_of)
+        owners = (registry, self._jobs, lists, self._streams, shadows)
         self._calls: dict[str, Callable[[Params], Params]] = {
             name: getattr(owner, name) for owner in owners for name in CONTROL_CALLS if hasattr(owner, name)
         }

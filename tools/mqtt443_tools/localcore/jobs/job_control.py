@@ -104,7 +104,7 @@ class JobControl:
 
     def describe_job(self, params: Params) -> Params:
         """DescribeJob."""
-        row = self._get(params)
+        row = self.job_of(params)
         request = json.loads(row["request"])
         names = (
             "targets", "description", "targetSelection", "jobExecutionsRolloutConfig", "abortConfig", "timeoutConfig",
@@ -121,11 +121,11 @@ class JobControl:
 
     def get_job_document(self, params: Params) -> Params:
         """GetJobDocument."""
-        return {"document": self._get(params)["document"]}
+        return {"document": self.job_of(params)["document"]}
 
     def describe_job_execution(self, params: Params) -> Params:
         """DescribeJobExecution of the control plane, which also shows executions that have ended."""
-        row = self._get(params)
+        row = self.job_of(params)
         found = self._db.execute(
             "SELECT * FROM executions WHERE job = ? AND thing = ?", (row["number"], text(params, "thingName"))
         ).fetchone()
@@ -144,33 +144,13 @@ class JobControl:
         }
         return {"execution": shown | ({} if found["started_at"] is None else {"startedAt": found["started_at"]})}
 
-    def list_job_executions_for_job(self, params: Params) -> Params:
-        """ListJobExecutionsForJob: the newest last, a page at a time."""
-        row = self._get(params)
+    def list_jobs(self, params: Params) -> Params:
+        """ListJobs: the newest first, one page; with `status`, only those that have it."""
         size = whole(params, "maxResults", 1, MAX_PAGE, default=MAX_PAGE)
-        token = params.get("nextToken", "0")
-        if not isinstance(token, str) or not token.isdecimal():
-            raise invalid("nextToken: not one of ours")
         status = text(params, "status") if "status" in params else None
         rows = self._db.execute(
-            "SELECT * FROM executions WHERE job = ? AND number > ? AND (? IS NULL OR status = ?)"
-            " ORDER BY number LIMIT ?",
-            (row["number"], int(token), status, status, size),
+            "SELECT * FROM jobs WHERE ? IS NULL OR status = ? ORDER BY number DESC LIMIT ?", (status, status, size)
         ).fetchall()
-        summaries = []
-        for each in rows:
-            summary = {"status": each["status"], "queuedAt": each["queued_at"], "lastUpdatedAt": each["updated_at"]}
-            summary["executionNumber"] = 1
-            if each["started_at"] is not None:
-                summary["startedAt"] = each["started_at"]
-            summaries.append({"thingArn": self._registry.thing_arn(each["thing"]), "jobExecutionSummary": summary})
-        more = {"nextToken": str(rows[-1]["number"])} if len(rows) == size else {}
-        return {"executionSummaries": summaries} | more
-
-    def list_jobs(self, params: Params) -> Params:
-        """ListJobs: the newest first, one page."""
-        size = whole(params, "maxResults", 1, MAX_PAGE, default=MAX_PAGE)
-        rows = self._db.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (size,)).fetchall()
         return {
             "jobs": [
                 {
@@ -187,7 +167,7 @@ class JobControl:
 
     def cancel_job(self, params: Params) -> Params:
         """CancelJob: cancels waiting executions; with `force`, also those in progress."""
-        row = self._get(params)
+        row = self.job_of(params)
         force = flag(params, "force")
         if row["status"] in {"COMPLETED", "CANCELED"} and not force:
             raise ServiceError("InvalidRequest", f"Job {row['job_id']} is {row['status']}.")
@@ -196,11 +176,19 @@ class JobControl:
 
     def delete_job(self, params: Params) -> Params:
         """DeleteJob: the job and its executions, and with `force` also while it runs; a device can no longer report."""
-        row, force = self._get(params), flag(params, "force")
+        row, force = self.job_of(params), flag(params, "force")
         if row["status"] not in {"COMPLETED", "CANCELED"} and not force:
             raise ServiceError("InvalidStateTransition", f"Job {row['job_id']} is {row['status']}: cancel it first.")
         self.executions.forget(row["number"])
         return {}
+
+    def job_of(self, params: Params) -> sqlite3.Row:
+        """Return the job that a call names. Raises ServiceError if there is none."""
+        job_id = text(params, "jobId", JOB_ID)
+        row = self._find(job_id)
+        if row is None:
+            raise not_found(f"Job {job_id} cannot be found.")
+        return row
 
     def release_due(self) -> None:
         """Release the next batch of targets of each job that is due."""
@@ -268,13 +256,6 @@ class JobControl:
 
     def _find(self, job_id: str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
-        return row
-
-    def _get(self, params: Params) -> sqlite3.Row:
-        job_id = text(params, "jobId", JOB_ID)
-        row = self._find(job_id)
-        if row is None:
-            raise not_found(f"Job {job_id} cannot be found.")
         return row
 
     def _arn(self, job_id: str) -> str:

@@ -8,6 +8,7 @@ import { h } from "./dom.js";
 import { readings, shownValue, visible } from "./format.js";
 import { devices, events, faultMeanings } from "./model.js";
 import { rowElement } from "./messages.js";
+import { rows } from "./updates.js";
 
 /** @typedef {import("./format.js").Message} Message */
 
@@ -40,6 +41,7 @@ export function openDevice(id, changed) {
   const range = h("select", { "aria-label": "Range" }, ...RANGES.map(([text, seconds]) => h("option", { value: seconds }, text)));
   const charts = h("div", { id: "charts" });
   const last = h("div", { class: "rows" });
+  const updates = h("div", { class: "rows", id: "updates" });
   const act = (/** @type {string} */ action, /** @type {string} */ label, kind = "") =>
     h("button", { class: kind, "data-action": action, onclick: () => confirmed(action, id, changed) }, label);
   const actions = device.registered
@@ -53,6 +55,7 @@ export function openDevice(id, changed) {
     commandBox(id),
     faultBox(id),
     h("h3", {}, "Last messages"), last,
+    h("h3", {}, "Updates"), updates,
     h("h3", {}, "Events"),
     h("div", { class: "rows" }, ...events.filter((d) => d.client_id === id).slice(-10).reverse().map(eventElement)));
   const plots = new Map();
@@ -63,6 +66,8 @@ export function openDevice(id, changed) {
     last.replaceChildren(...mine.messages.slice(-5).reverse().map(rowElement));
   };
   const timer = setInterval(draw, DRAW_MS);
+  const told = (/** @type {Node[]} */ ...content) => updates.replaceChildren(...content);
+  void api(`updates?client_id=${encodeURIComponent(id)}`).then((past) => told(...rows(past))).catch((error) => told(h("p", { class: "muted" }, visible(error.message))));
   range.addEventListener("change", () => { mine.isChanged = true; draw(); });
   dialog().addEventListener("close", () => {
     clearInterval(timer);

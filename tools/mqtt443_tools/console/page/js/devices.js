@@ -4,6 +4,7 @@ import { api } from "./live.js";
 import { cause, cure } from "./causes.js";
 import { byId, h, sparkline } from "./dom.js";
 import { ago, shownValue, visible } from "./format.js";
+import { chip } from "./updates.js";
 import { devices, setRegistered } from "./model.js";
 import { openAdd } from "./actions.js";
 import { openDevice } from "./device.js";
@@ -123,6 +124,7 @@ export function chips(device) {
   if (!device.registered) found.push(["not registered", "bad"]);
   else if (!device.enabled) found.push(["disabled", "bad"]);
   for (const { fault } of device.faults) found.push([`fault ${fault}`, "warn"]);
+  if (device.update) found.push(chip(device.update));
   if (device.version) found.push([visible(`mqtt443 ${device.version}`), ""]);
   const facts = device.accepted?.facts;
   const transport = device.accepted?.transport ?? device.transport;

@@ -8,7 +8,7 @@ import { byId } from "./dom.js";
 import { endpoint } from "./endpoint.js";
 import { visible } from "./format.js";
 import * as messagesView from "./messages.js";
-import { addEvent, addMessage, devices, endHistory, faultMeanings, noteReadings, reset, setFaults, setOnline, totals } from "./model.js";
+import { addEvent, addMessage, devices, endHistory, faultMeanings, noteReadings, reset, setFaults, setOnline, setUpdates, totals } from "./model.js";
 
 const TABS = ["devices", "messages", "events"];
 
@@ -62,6 +62,7 @@ function receive(batch, isFirst) {
   for (const event of batch.events) addEvent(event);
   if (batch.events.length) eventsView.draw();
   if (batch.online) setOnline(batch.online);
+  if (batch.updates) setUpdates(batch.updates);
   if (batch.faults !== undefined) showFaults(batch.faults ?? []);
   if (batch.problem !== undefined) problem = batch.problem ?? "";
   say(problem ? visible(problem) : "live", problem !== "");

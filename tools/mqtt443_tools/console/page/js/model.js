@@ -8,7 +8,7 @@ import { readings } from "./format.js";
  * @typedef {{client_id: string, fault: string, hits: number}} Fault
  * @typedef {{id: string, online: boolean, version: string, faults: Fault[], registered: boolean, enabled: boolean, username: string, lastSeen: number,
  *   values: Map<string, unknown>, series: Map<string, number[]>, link: Record<string, unknown> | null,
- *   accepted: EndpointEvent | null, transport: string, problem: EndpointEvent | null, changed: boolean}} Device
+ *   accepted: EndpointEvent | null, transport: string, problem: EndpointEvent | null, update: import("./updates.js").Update | null, changed: boolean}} Device
  */
 
 export const MAX_MESSAGES = 2000;
@@ -41,7 +41,7 @@ export function deviceOf(id) {
     if (devices.size >= MAX_DEVICES) return null;
     device = {
       id, online: false, version: "", faults: [], registered: false, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
-      link: null, accepted: null, transport: "", problem: null, changed: true,
+      link: null, accepted: null, transport: "", problem: null, update: null, changed: true,
     };
     devices.set(id, device);
   }
@@ -133,6 +133,18 @@ export function setOnline(online) {
   for (const device of devices.values()) {
     if (device.online === now.has(device.id)) continue;
     device.online = now.has(device.id);
+    device.changed = true;
+  }
+}
+
+/** @param {import("./updates.js").Update[]} updates the last of each device that had one lately */
+export function setUpdates(updates) {
+  const last = new Map(updates.map((each) => [each.client_id, each]));
+  for (const id of last.keys()) deviceOf(id);
+  for (const device of devices.values()) {
+    const found = last.get(device.id) ?? null;
+    if (JSON.stringify(found) === JSON.stringify(device.update)) continue;
+    device.update = found;
     device.changed = true;
   }
 }

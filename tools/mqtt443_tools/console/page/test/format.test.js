@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { chip, progress } from "../js/updates.js";
 import { base64Of, csv, matches, readings, shownPayload, visible } from "../js/format.js";
 
 const message = (payload, topic = "telemetry/a") => ({ topic, payload: base64Of(payload), qos: 1, retain: false, client_id: "a", received_at: 0 });
@@ -29,4 +30,12 @@ test("readings are objects only", () => {
 
 test("a spreadsheet takes no cell for a formula", () => {
   assert.match(csv([message("=1+1")]), /"'=1\+1"/);
+});
+
+test("an update tells its step, its bytes and why it failed", () => {
+  const update = { client_id: "a", job: "update-1", status: "in progress", running: true, at: 1 };
+  assert.equal(progress({ ...update, step: "download", done: "12288" }), "in progress: download, 12,288 bytes");
+  assert.equal(progress({ ...update, done: "<b>" }), "in progress");
+  assert.deepEqual(chip({ ...update, running: false, status: "failed", step: "try", reason: "no\u202E space" }), ["update failed: no\\u{202e} space", "bad"]);
+  assert.deepEqual(chip({ ...update, running: false, status: "done" }), ["update done", ""]);
 });
