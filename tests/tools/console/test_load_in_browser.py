@@ -1,0 +1,131 @@
+"""What the page holds and draws stays bounded: 200 messages a second, and 1,000 cards.
+
+`MQTT443_SOAK=1` (`make soak`) sends for a minute; without it, the test sends as much as fills every bound. Frame times
+are measured in `make bench`, not asserted here.
+"""
+
+import json
+import os
+import ssl
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.tools.console.conftest import Endpoint, add_device
+
+pytest.importorskip("selenium", reason="needs selenium (the extra test)")
+
+from tests.tools.console.page import click, problems, until
+
+MESSAGES_PER_S = 200
+SENDERS = 4
+"""AWS lets a connection publish 100 messages a second."""
+
+SECONDS = 60 if os.environ.get("MQTT443_SOAK") else 12
+MAX_MESSAGES, MAX_ROWS, MAX_SPARK_POINTS = 2000, 150, 40
+CARDS = 1000
+MODEL = "import('/page/js/model.js').then(model => {%s}).then(arguments[arguments.length - 1])"
+
+pytestmark = pytest.mark.timeout(SECONDS + 180)
+
+
+def in_model(browser: Any, script: str) -> Any:
+    """Run a script that has the page's `model`; return what it returns."""
+    return browser.execute_async_script(MODEL % script)
+
+
+def sender(endpoint: Endpoint, client_id: str, folder: Path) -> Client:
+    add_device(endpoint, client_id, folder / client_id / "config.json")
+    config = json.loads((folder / client_id / "config.json").read_text())
+    context = ssl.create_default_context(cafile=endpoint.state / "ca.pem")
+    context.set_alpn_protocols(["mqtt"])
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+    client.tls_set_context(context)
+    client.username_pw_set(config["username"], config["password"])
+    client.connect("localhost", endpoint.port)
+    client.loop_start()
+    return client
+
+
+def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoint: Endpoint, tmp_path: Path) -> None:
+    names = [f"sender-{number}" for number in range(SENDERS)]
+    for name in names:
+        (tmp_path / name).mkdir()
+    browser.get(endpoint.link)
+    until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
+    clients = [sender(endpoint, name, tmp_path) for name in names]
+    click(browser, "#tab-messages")
+    sent, begun = 0, time.monotonic()
+    try:
+        while sent < SECONDS * MESSAGES_PER_S:
+            client, name = clients[sent % SENDERS], names[sent % SENDERS]
+            client.publish(f"telemetry/{name}", json.dumps({"value": sent, "text": "x" * 100}), qos=1)
+            sent += 1
+            time.sleep(max(0.0, begun + sent / MESSAGES_PER_S - time.monotonic()))
+        told = "return model.totals.received + model.totals.dropped"
+        until(browser, lambda: in_model(browser, told) >= sent, f"all {sent} messages are shown or counted")
+    finally:
+        for client in clients:
+            client.disconnect()
+            client.loop_stop()
+    kept = in_model(
+        browser,
+        """return {
+            messages: model.messages.length,
+            events: model.events.length,
+            devices: model.devices.size,
+            points: Math.max(...[...model.devices.values()].flatMap(d => [...d.series.values()].map(s => s.length))),
+            rows: document.querySelectorAll('#messages .row').length,
+        }""",
+    )
+    assert kept == {**kept, "messages": MAX_MESSAGES, "rows": MAX_ROWS, "devices": SENDERS, "points": MAX_SPARK_POINTS}
+    assert kept["events"] <= 4 * SENDERS
+    assert problems(browser) == []
+
+
+def test_only_cards_in_sight_are_drawn_again(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
+    feed(browser, 1)
+    cards = "return document.querySelectorAll('.card').length"
+    until(browser, lambda: browser.execute_script(cards) == CARDS, f"{CARDS} cards")
+    nodes = browser.execute_script("return document.querySelectorAll('#devices *').length")
+    browser.execute_script("""
+        window.drawn = new Map();
+        new MutationObserver((records) => {
+            const now = new Set(records.map((each) => each.target.closest?.('.card')?.dataset.card));
+            for (const id of now) if (id) window.drawn.set(id, (window.drawn.get(id) ?? 0) + 1);
+        }).observe(document.querySelector('.cards'), { childList: true, characterData: true, subtree: true });
+    """)
+    first = "return document.querySelector('.card b').textContent"
+    for value in ("2", "3", "4", "5"):
+        feed(browser, int(value))
+        until(browser, partial(equals, browser, first, value), "the new values in sight")
+    drawn = browser.execute_script("return [window.drawn.size, Math.max(...window.drawn.values())]")
+    assert drawn[0] < CARDS / 5, "cards out of sight are left alone"
+    assert browser.execute_script("return document.querySelectorAll('#devices *').length") <= nodes + 2 * CARDS
+    last = "const card = [...document.querySelectorAll('.card')].at(-1);"
+    browser.execute_script(f"{last} card.scrollIntoView()")
+    until(browser, partial(equals, browser, f"{last} return card.querySelector('b').textContent", "5"), "the last card")
+    assert problems(browser) == []
+
+
+def equals(browser: Any, script: str, value: str) -> bool:
+    return bool(browser.execute_script(script) == value)
+
+
+def feed(browser: Any, value: int) -> None:
+    """Give each of 1,000 devices a reading, as if it had come from the server."""
+    in_model(
+        browser,
+        f"""for (let number = 0; number < {CARDS}; number++) {{
+            const client_id = `device-${{String(number).padStart(4, '0')}}`;
+            model.addMessage({{topic: `telemetry/${{client_id}}`, payload: btoa('{{"value": {value}}}'), qos: 1,
+                retain: false, client_id, received_at: Date.now() / 1000 + {value}}});
+        }}""",
+    )
