@@ -24,6 +24,7 @@ from rich.table import Table
 
 from bench import figures, fleet, plot
 from bench.authorizer import authorizer
+from bench.console_page import console_page
 from bench.figures import Figure
 from bench.localcore import Comparison, localcore
 from bench.rig import bench
@@ -62,6 +63,7 @@ def main(
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
     section("authorizer", authorizer)
+    section("console_page", console_page)
     returns = fleet.simulate_all() if only in "fleet" else {}
     measured["fleet"] = [fleet_figure(outage_s, backs) for outage_s, backs in returns.items()]
     rows = [figure for part in measured.values() for figure in part]

@@ -29,7 +29,7 @@ class Service:
         try:
             return self.call(operation, **parameters)
         except ServiceError as error:
-            assert error.code == "ResourceNotFoundException"
+            assert error.code == "ResourceNotFound"
             return None
 
 
