@@ -248,18 +248,23 @@ class App:
             self.refused += 1
         if self.outbox.empty() or self.unreported > 99:
             older = " and %d older" % (self.unreported - 1) if self.unreported > 1 else ""
-            end = min(len(payload), 200)
-            while end < len(payload) and payload[end] & 0xC0 == 0x80:  # never in the middle of a character
-                end -= 1
-            self.log("%s %s%s" % (refusal or "published", payload[:end].decode(), older))
+            if len(payload) > 200:
+                end = 200
+                while payload[end] & 0xC0 == 0x80:  # never in the middle of a character
+                    end -= 1
+                payload = payload[:end]
+            self.log("%s %s%s" % (refusal or "published", payload.decode(), older))
             self.unreported = 0
 
     def link(self):
         """Return what the next message reports under "link": losses, why the board started, and the last job."""
         facts = dict(self.news)
-        for name, count in self.counters().items():
-            if count and name not in ("seq", "subscribed"):
-                facts[name] = count
+        outbox = self.outbox
+        # Asked for every message, and usually there is nothing to report, so no dict of counters is made.
+        if outbox.dropped or outbox.expired or self.refused or self.client.discarded or self.failures:
+            for name, count in self.counters().items():
+                if count and name not in ("seq", "subscribed"):
+                    facts[name] = count
         return facts
 
     def counters(self):

@@ -52,3 +52,9 @@ def test_frozen_package_fits_its_budget(config: Callable[[str], Path]) -> None:
 def test_package_publishes_in_a_small_heap(config: Callable[[str], Path], transport: str) -> None:
     least = package_size.least_heap(interpreters.need("alpn32"), config(transport))
     assert package_size.LEAST_KB * 1024 / 2 < least <= BUDGET["least_heap_bytes"]
+
+
+@pytest.mark.parametrize("transport", ["alpn", "wss"])
+def test_message_leaves_little_for_the_garbage_collector(config: Callable[[str], Path], transport: str) -> None:
+    left = package_size.garbage(interpreters.need("alpn32"), config(transport))
+    assert 0 < left <= BUDGET["garbage_message_bytes"]

@@ -53,6 +53,32 @@ def write(line):
 from mqtt443 import run
 run(stop=lambda: published > 1, write=write)
 """
+# The board as a user runs it; from the third message on, nothing collects the garbage.
+GARBAGE = """
+import gc
+import esp32, machine, network, ntptime, umqtt.simple
+published = began = ended = 0
+def write(line):
+    global published
+    print(line)
+    published += " published " in line
+def stop():
+    global began, ended
+    if not began and published == 3:
+        gc.collect()
+        gc.disable()
+        began = gc.mem_alloc()
+    ended = gc.mem_alloc()
+    return published > 6
+from mqtt443 import run
+run(stop=stop, write=write)
+print("garbage", (ended - began) // 4)
+"""
+SENSORS = """
+VALUES = {"temperature_c": 21.5, "humidity_percent": 48, "door_open": False}
+def read():
+    return VALUES
+"""
 LEAST_KB, MOST_KB = 40, 96  # where `least_heap` searches
 
 
@@ -92,6 +118,29 @@ def heap(interpreter: Interpreter, config: Path) -> Heap:
             "the board did not publish, so its heap cannot be measured; its output:\n" + "\n".join(lines)
         )
     return Heap(int(figures["after_import"]), int(figures["connected"]))
+
+
+def garbage(interpreter: Interpreter, config: Path) -> int:
+    """Return the bytes that one message leaves behind for the garbage collector, with all that the board does for it.
+
+    That is everything from the call of a `read()` that allocates nothing itself, over payload, outbox, PUBLISH and
+    PUBACK, to the line in the log; the average of four messages.
+
+    Raises:
+        CommandError: it did not publish; the text has the board's output.
+    """
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _lay_out(root, config, interpreter)
+        (root / "main.py").write_text(GARBAGE)
+        (root / "sensors.py").write_text(SENSORS)
+        with VirtualBoard(interpreter, root, lines.append) as board:
+            board.wait(TIMEOUT_S)
+    found = [int(line.split(" ")[1]) for line in lines if line.startswith("garbage ")]
+    if not found:
+        raise CommandError("the board did not publish, so it left no garbage; its output:\n" + "\n".join(lines))
+    return found[0]
 
 
 def _lay_out(root: Path, config: Path, interpreter: Interpreter) -> None:
