@@ -1,4 +1,4 @@
-"""Benchmarks of the local endpoint, beside amqtt and mosquitto: connects, publishes, fan-out, idle sessions, memory.
+"""Benchmarks of the local endpoint, beside amqtt and mosquitto: connects, publishes, fan-out, idle sessions, floods.
 
 The load is `mqtt443_tools.load`, on the same machine: its own time counts, for all brokers alike. Each run measures the
 brokers one after the other, so that a machine that is busy for a while is busy for all of them.
@@ -7,146 +7,145 @@ brokers one after the other, so that a machine that is busy for a while is busy 
 from __future__ import annotations
 
 import asyncio
-import statistics
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from mqtt443_tools.load.fleet import Fleet, Stream
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.file_limit import raise_file_limit
 
-from bench import brokers
 from bench.brokers import TOPIC, Broker
+from bench.comparison import OURS, Comparison
+from bench.lab import Lab, Say
 
-RUNS = 3
 PUBLISHERS = 50
 WINDOW = 20
 PUBLISH_S = 2.0
 PAYLOAD_BYTES = 100
 CONNECTS = 200
 AT_ONCE = 8  # as the first measurement of these brokers had it
-MANY_AT_ONCE = 50  # of connects that are not what is measured, and of those with a slow authorizer
+MANY_AT_ONCE = 50  # of a fleet after an outage
 SUBSCRIBERS = 1000
 MESSAGES = 30
 IDLE = (1000, 5000, 10_000)
 COMPARED_IDLE = 5000  # the most that every broker is measured with
-CLIENTS = PUBLISHERS + max(IDLE)
+MOST_CLIENTS = max(IDLE)
+OTHER_FILES = 200
 TIMEOUT_S = 120.0
-OURS = "localcore"
+FREE = "localcore without sessions"
+FLOOD_PER_S = 3000
+FLOOD_S = 6.0
+FLOOD_REACHED = 0.9  # a machine that floods with less than this share of FLOOD_PER_S shows nothing
+SETTLE_S = 2.0
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One row: what was measured, and the values of all runs by broker.
+def localcore(only: str, say: Say, note: Say) -> list[Comparison]:
+    """Measure the parts whose name contains `only`.
 
-    Attributes:
-        name: what was measured.
-        unit: of the values.
-        runs: by broker; the median counts.
-        beside: the broker, or the row of localcore, that the goal is a ratio to; None for a goal on the value itself.
-        goal: the least ratio or value; for `unit` KB or MB the most; None for no goal.
-        base: the value that the ratio is to, if it is not a broker's in this row.
+    Args:
+        only: a part of a name in PARTS; "" or "localcore" for all.
+        say: takes what is going on.
+        note: takes what was left out, and why.
+
+    Raises:
+        CommandError: the local endpoint cannot be measured.
     """
-
-    name: str
-    unit: str
-    runs: Mapping[str, tuple[float, ...]]
-    beside: str | None = None
-    goal: float | None = None
-    base: float | None = None
-
-    def median(self, broker: str) -> float | None:
-        """Return a broker's median, None if it was not measured."""
-        return statistics.median(self.runs[broker]) if self.runs.get(broker) else None
-
-    @property
-    def ratio(self) -> float | None:
-        """Return what the goal is compared with."""
-        ours = self.median(OURS)
-        base = self.base if self.base is not None else self.median(self.beside) if self.beside is not None else 1.0
-        return None if ours is None or not base else ours / base
-
-    @property
-    def verdict(self) -> str:
-        """Return `met`, `MISSED`, `noise` (a run of ours met it, the median did not), or nothing without a goal."""
-        if self.goal is None or self.ratio is None:
-            return ""
-        ours = self.median(OURS)
-        assert ours  # a ratio has one
-        best = self.ratio / ours * (min if self.unit in {"KB", "MB"} else max)(self.runs[OURS])
-        if self._meets(self.ratio):
-            return "met"
-        return "noise" if self._meets(best) else "MISSED"
-
-    @property
-    def spread(self) -> str:
-        """Return the least and the largest value of ours."""
-        return f"{min(self.runs[OURS]):,.3g} to {max(self.runs[OURS]):,.3g}" if self.runs.get(OURS) else ""
-
-    def _meets(self, value: float) -> bool:
-        assert self.goal is not None  # the caller looked
-        return value <= self.goal if self.unit in {"KB", "MB"} else value >= self.goal
+    return [row for name, part in PARTS.items() if only in name for row in asyncio.run(part(Lab(say, note)))]
 
 
-Measure = Callable[[Broker], Awaitable[float]]
-
-
-def localcore(say: Callable[[str], None]) -> list[Comparison]:
-    """Measure everything. A broker that is not there is left out, after a line that says so."""
-    return asyncio.run(_compare(say))
-
-
-async def _compare(say: Callable[[str], None]) -> list[Comparison]:
-    with ExitStack() as stack:
-        running: dict[str, Broker] = {}
-        for name, start in ((OURS, brokers.localcore), ("amqtt", brokers.amqtt), ("mosquitto", brokers.mosquitto)):
-            try:
-                running[name] = stack.enter_context(start(_folder(stack), CLIENTS))
-            except CommandError as error:
-                if name == OURS:
-                    raise
-                say(f"without {name}: {error}")
-        rows = [
-            Comparison(
-                f"connects, {AT_ONCE} at once", "1/s", await _runs(running, connects, say, "connects"), "mosquitto", 2
-            ),
-            Comparison(
-                "fan-out to 1,000 subscribers, QoS 0",
-                "1/s",
-                await _runs(running, fan_out, say, "fan-out"),
-                None,
-                30_000,
-            ),
+async def connect_rates(lab: Lab) -> list[Comparison]:
+    """Measure connects, also with an authorizer that takes its time, and fan-out."""
+    with lab:
+        running = lab.all(SUBSCRIBERS)
+        slow = lab.ours(CONNECTS, slow=True)
+        return [
+            await lab.row(f"connects, {AT_ONCE} at once", running, connects, "mosquitto", 2),
+            await lab.row(f"connects, {MANY_AT_ONCE} at once", running, connects_of_many),
+            await lab.row(f"connects, authorizer of 50 ms, {MANY_AT_ONCE} at once", {OURS: slow}, connects_of_many),
+            await lab.row(f"fan-out to {SUBSCRIBERS:,} subscribers, QoS 0", running, fan_out, None, 30_000),
         ]
-        slow = stack.enter_context(brokers.localcore(_folder(stack), CONNECTS, slow=True))
-        values = await _runs({OURS: slow}, connects_of_many, say, "connects with a slow authorizer")
-        rows.append(Comparison(f"connects, authorizer of 50 ms, {MANY_AT_ONCE} at once", "1/s", values))
-        return rows + await _with_idle_sessions(running, say)
 
 
-async def _with_idle_sessions(running: Mapping[str, Broker], say: Callable[[str], None]) -> list[Comparison]:
+async def idle_sessions(lab: Lab) -> list[Comparison]:
+    """Measure publishes with more and more idle sessions, beside a localcore that has none, and memory."""
+    most = min(MOST_CLIENTS, raise_file_limit() - OTHER_FILES)
+    counts = [count for count in IDLE if count <= most]
+    if most < MOST_CLIENTS:
+        lab.note(f"without {MOST_CLIENTS:,} clients: `ulimit -Hn` allows {most:,} connections")
     name = "QoS 1 publishes"
-    free = Comparison(f"{name}, no idle session", "1/s", await _runs(running, publishes, say, name), "amqtt", 3)
-    rows = [free]
-    before = running[OURS].rss_kb
-    async with _Idle(running) as idle:
-        for count in IDLE:
-            compared = running if count <= COMPARED_IDLE else {OURS: running[OURS]}
-            for broker in compared:
-                say(f"{count:,} idle sessions: {broker}")
-                await idle.grow(broker, count)
-            values = await _runs(compared, publishes, say, f"{name} with {count:,} idle sessions")
-            row = f"{name}, {count:,} idle sessions"
-            rows.append(Comparison(row, "1/s", values, goal=0.9, base=free.median(OURS)))
-        rss_kb = running[OURS].rss_kb
-    most = max(IDLE)
+    with lab:
+        running = lab.all(PUBLISHERS + counts[-1])
+        free = lab.ours(PUBLISHERS)
+        rows = [await lab.row(f"{name}, no idle session", running, publishes, "amqtt", 3)]
+        before_kb = running[OURS].rss_kb
+        async with _Idle(running) as idle:
+            for count in counts:
+                compared = dict(running) if count <= COMPARED_IDLE else {OURS: running[OURS]}
+                for broker in list(compared):
+                    lab.say(f"{count:,} idle sessions: {broker}")
+                    try:
+                        await idle.grow(broker, count)
+                    except CommandError as error:
+                        if broker == OURS:
+                            raise
+                        lab.note(f"without {broker} from here on: {error}")
+                        del running[broker], compared[broker]
+                compared[FREE] = free
+                rows.append(await lab.row(f"{name}, {count:,} idle sessions", compared, publishes, FREE, 0.9))
+            used_kb = running[OURS].rss_kb
+    each_kb = (used_kb - before_kb) / counts[-1]
+    whole_mb = (before_kb + each_kb * MOST_CLIENTS) / 1000
+    how = "" if counts[-1] == MOST_CLIENTS else f", extrapolated from {counts[-1]:,}"
     return [
         *rows,
-        Comparison("memory of an idle client", "KB", {OURS: ((rss_kb - before) / most,)}, goal=60),
-        Comparison(f"memory with {most:,} clients", "MB", {OURS: (rss_kb / 1000,)}, goal=1000),
+        Comparison("memory of an idle client", "KB", {OURS: (each_kb,)}, goal=60),
+        Comparison(f"memory with {MOST_CLIENTS:,} clients{how}", "MB", {OURS: (whole_mb,)}, goal=1000),
     ]
+
+
+async def floods(lab: Lab) -> list[Comparison]:
+    """Measure how long a device waits in a flood of half-open handshakes, and what memory the flood leaves."""
+    memory: list[float] = []
+    with lab:
+        broker = lab.ours(PUBLISHERS)
+        await publishes(broker)  # a first use takes memory of its own
+        await asyncio.sleep(SETTLE_S)
+        before_kb = broker.rss_kb
+
+        async def get_in(broker: Broker) -> float:
+            try:
+                return await _connect_in_flood(broker)
+            finally:
+                await asyncio.sleep(SETTLE_S)
+                memory.append((broker.rss_kb / before_kb - 1) * 100)
+
+        name = f"{FLOOD_PER_S:,} half-open handshakes a second"
+        waits = await lab.row(f"{name}: a device gets in", {OURS: broker}, get_in, goal=5, unit="s")
+    return [waits, Comparison(f"{name}: memory afterwards", "%", {OURS: tuple(memory)}, goal=20)]
+
+
+async def _connect_in_flood(broker: Broker) -> float:
+    """Return how long a device takes to connect in the middle of a flood. Raises CommandError for no real flood."""
+    order = ("-m", "bench.flooder", str(broker.target.port), str(FLOOD_PER_S), str(FLOOD_S))
+    process = await asyncio.create_subprocess_exec(sys.executable, *order, stdout=asyncio.subprocess.PIPE)
+    try:
+        async with Fleet(broker.target, broker.logins[:1], timeout_s=TIMEOUT_S) as fleet:
+            await asyncio.sleep(FLOOD_S / 3)
+            began = time.monotonic()
+            while (await fleet.connect(1)).failed:  # a board would wait longer
+                pass
+            took = time.monotonic() - began
+            await fleet.disconnect()
+        rate = float((await process.communicate())[0])
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if rate < FLOOD_REACHED * FLOOD_PER_S:
+        raise CommandError(f"this machine opens {rate:,.0f} connections a second at most, not {FLOOD_PER_S:,}")
+    return took
 
 
 async def connects(broker: Broker) -> float:
@@ -222,21 +221,9 @@ class _Idle:
         self._counts[name] = count
 
 
-async def _runs(
-    running: Mapping[str, Broker], measure: Measure, say: Callable[[str], None], what: str
-) -> dict[str, tuple[float, ...]]:
-    """Measure each broker RUNS times; one that fails is left out, after a line that says why."""
-    values: dict[str, list[float]] = {name: [] for name in running}
-    for run in range(RUNS):
-        for name in list(values):
-            say(f"{what}: {name}, run {run + 1} of {RUNS}")
-            try:
-                values[name].append(await measure(running[name]))
-            except CommandError as error:
-                say(f"{what}: without {name}: {error}")
-                del values[name]
-    return {name: tuple(each) for name, each in values.items()}
-
-
-def _folder(stack: ExitStack) -> Path:
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mqtt443-bench-")))
+PARTS: Mapping[str, Callable[[Lab], Coroutine[Any, Any, list[Comparison]]]] = {
+    "localcore connects": connect_rates,
+    "localcore sessions": idle_sessions,
+    "localcore flood": floods,
+}
+"""What `--only` can name."""
