@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bench import figures, fleet, plot
 from bench.authorizer import authorizer
-from bench.comparison import LESS_IS_BETTER, OURS, Comparison
+from bench.comparison import LESS_IS_BETTER, OURS, Comparison, number
 from bench.console_page import console_page
 from bench.figures import Figure
 from bench.localcore import PARTS, localcore
@@ -90,7 +90,7 @@ def main(
     noise += [f"{row.name} ({row.spread})" for row in compared if row.verdict == "noise"]
     causes = (
         ("missed", missed),
-        ("not shown for noise (measure again on a quiet machine)", noise),
+        ("missed by noise (measure again on a quiet machine)", noise),
         ("not measured", failed),
     )
     for what, names in causes:
@@ -155,13 +155,6 @@ def beside_brokers(rows: list[Comparison]) -> Table:
         goal = "" if row.goal is None else f"{limit} {row.goal:,g}{times}: {row.verdict or 'not measured'}"
         table.add_row(row.name, row.unit, medians[0], row.spread, *medians[1:], ratio, goal)
     return table
-
-
-def number(value: float | None) -> str:
-    """Format a figure with three significant digits."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def write(

@@ -62,9 +62,11 @@ class Comparison:
         """The least and the largest value of ours, and of the ratio if the goal is one."""
         if not self.runs.get(OURS):
             return ""
-        values = f"{min(self.runs[OURS]):,.3g} to {max(self.runs[OURS]):,.3g}"
+        values = f"{number(min(self.runs[OURS]))} to {number(max(self.runs[OURS]))}"
         each = self._each
-        return values if self.beside is None or not each else f"{values}; ratio {min(each):.3g} to {max(each):.3g}"
+        return (
+            values if self.beside is None or not each else f"{values}; ratio {number(min(each))} to {number(max(each))}"
+        )
 
     @property
     def _each(self) -> tuple[float, ...]:
@@ -76,3 +78,10 @@ class Comparison:
     def _meets(self, value: float) -> bool:
         assert self.goal is not None  # the caller looked
         return value <= self.goal if self.unit in LESS_IS_BETTER else value >= self.goal
+
+
+def number(value: float | None) -> str:
+    """Format a figure with three significant digits."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
