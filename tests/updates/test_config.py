@@ -8,7 +8,7 @@ import pytest
 from mqtt443_tools.virtualboard.supervisor import HARD_RESET
 
 from tests.support.board import flash_image
-from tests.support.mqtt.job_server import JobServer
+from tests.support.mqtt.job_server import Execution, JobServer
 from tests.updates.boards import THING, Updated, document, resets, updated
 from tests.updates.test_jobs import KINDS
 
@@ -42,6 +42,34 @@ def test_new_config_and_password_are_tried_and_kept(tmp_path: Path, name: str, c
         kept = config_on(running)
         assert (kept["interval_s"], kept["password"], kept["wifi"]) == (3, "new", {"ssid": "any"})
         assert "reset_after" not in kept
+
+
+def test_long_interval_does_not_delay_the_end_of_a_trial(tmp_path: Path) -> None:
+    server = JobServer(THING)
+    job = server.add("slow", document("config", set={"interval_s": 86400}))
+    with updated(tmp_path, server=server):
+        server.wait_for(job)
+        assert job.status == "SUCCEEDED"
+
+
+class GrowingExecution(Execution):
+    """An execution that no longer fits max_message_bytes once its first step was reported."""
+
+    def shown(self, *, document: bool = True) -> dict[str, Any]:
+        shown = super().shown(document=document)
+        return {**shown, "jobDocument": {**self.document, "pad": "x" * 600}} if document and self.history else shown
+
+
+@pytest.mark.parametrize("name", ["alpn", "stock-1.25"])
+def test_job_that_has_been_carried_out_is_not_rejected_for_its_size(tmp_path: Path, name: str) -> None:
+    server = JobServer(THING)
+    server.accept = lambda password: password in ("p", "good")
+    good, bad = (GrowingExecution(each, document("password", password=each, within_s=40)) for each in ("good", "bad"))
+    server.executions += [good, bad]
+    with updated(tmp_path, name, server=server):
+        server.wait_for(bad)
+        assert [good.status, bad.status] == ["SUCCEEDED", "FAILED"]
+        assert server.logins[-1] == "good"
 
 
 def test_wrong_wifi_password_costs_nothing_but_a_failed_job(tmp_path: Path) -> None:
