@@ -25,7 +25,8 @@ def subscribe(app):
     subscribed = app.subscribed & ~3
     for bit, denial, wanted, topic, what in (
         (1, 4, config.commands, "commands/%s", "commands"),
-        (2, 16, config.updates, "$aws/things/%s/jobs/notify-next", "updates"),
+        # Not notify-next: that has the job document, and may be larger than max_message_bytes.
+        (2, 16, config.updates, "$aws/things/%s/jobs/notify", "updates"),
     ):
         if not wanted or subscribed // denial & 3 >= _SUBSCRIBE_TRIES:
             continue

@@ -105,7 +105,7 @@ class Jobs:
             self.app.receive(topic, message)
         elif self.expected and topic.startswith(self.expected):
             self.replies.append((str(topic, "utf-8"), message))
-        elif topic.endswith(b"/notify-next"):
+        elif b"/jobs/notify" in topic:
             self._notified = True
 
     def wait(self, timeout_ms):

@@ -40,7 +40,7 @@ def test_report_restart_and_command_are_carried_out_in_order(tmp_path: Path, nam
         assert [each["job"] for each in news] == ["j1 SUCCEEDED", "j2 SUCCEEDED", "j3 SUCCEEDED"]
         assert {(each["version"], each["slot"]) for each in news} == {(__version__, "a")}
         assert sum(each.get("link", {}).get("started") == "job j2" for each in server.telemetry) == 1
-        assert server.subscribed == [f"commands/{THING}", f"$aws/things/{THING}/jobs/notify-next"] * 2
+        assert server.subscribed == [f"commands/{THING}", f"$aws/things/{THING}/jobs/notify"] * 2
 
 
 def test_job_that_comes_while_the_board_is_connected_is_announced(tmp_path: Path) -> None:
@@ -51,6 +51,14 @@ def test_job_that_comes_while_the_board_is_connected_is_announced(tmp_path: Path
         assert job.status == "SUCCEEDED"
         assert "report" not in job.details
         assert len(running.server.logins) == 1
+
+
+def test_job_larger_than_a_message_is_noticed_while_the_board_is_connected(tmp_path: Path) -> None:
+    with updated(tmp_path) as running:
+        running.server.wait_until(lambda: len(running.server.telemetry) >= 2)
+        job = running.server.add("large", document("report", pad="x" * 600))
+        running.server.wait_for(job)
+        assert (job.status, len(running.server.logins)) == ("REJECTED", 1)
 
 
 REJECTED: list[tuple[Any, str]] = [
@@ -163,7 +171,7 @@ def test_server_without_jobs_costs_no_telemetry(tmp_path: Path) -> None:
 @pytest.mark.parametrize("deep_sleep", [False, True])
 def test_policy_that_denies_jobs_costs_two_connections_and_no_telemetry(tmp_path: Path, deep_sleep: bool) -> None:
     server = JobServer(THING)
-    server.denied = {f"$aws/things/{THING}/jobs/notify-next"}
+    server.denied = {f"$aws/things/{THING}/jobs/notify"}
     with updated(tmp_path, server=server, deep_sleep=deep_sleep, interval_s=20) as running:
         server.wait_until(lambda: len(server.telemetry) > 5)
         assert len(server.subscribed) - server.subscribed.count(f"commands/{THING}") == 2

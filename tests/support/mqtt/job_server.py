@@ -157,7 +157,9 @@ class JobServer:
             self.telemetry.append(values)
             if self._announced < len(self.executions):
                 self._announced = len(self.executions)
-                self._send(connection, "jobs/notify-next", {"timestamp": 1, "execution": self._next_shown()})
+                for name, news in (("notify", {"jobs": {}}), ("notify-next", {"execution": self._next_shown()})):
+                    if f"{self.base}jobs/{name}" in self.subscribed:
+                        self._send(connection, f"jobs/{name}", {"timestamp": 1, **news})
             return True
         assert topic.startswith(self.base), topic
         name = topic.removeprefix(self.base)
