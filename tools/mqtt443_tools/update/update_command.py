@@ -117,7 +117,8 @@ def update(
             if cancel:
                 _cancel(service, cancel)
             job_id = status or cancel or ""
-            _conclude(service, job_id, job_state(service, job_id), console, where, as_json=as_json)
+            now = job_state(service, job_id)
+            _conclude(service, job_id, now, console, where, as_json=as_json, was_asked_to_cancel=bool(cancel))
         return
     if asked != 1:
         raise UsageError(
@@ -185,11 +186,18 @@ def _cancel(service: JobService, job_id: str) -> None:
 
 
 def _conclude(
-    service: JobService, job_id: str, state: JobState, console: Console, where: str, *, as_json: bool
+    service: JobService,
+    job_id: str,
+    state: JobState,
+    console: Console,
+    where: str,
+    *,
+    as_json: bool,
+    was_asked_to_cancel: bool = False,
 ) -> None:
     """Print the result of a job, and remove its leftovers; raises CommandError as `_show` does."""
     try:
-        _show(service, job_id, state, console, as_json=as_json)
+        _show(service, job_id, state, console, as_json=as_json, was_asked_to_cancel=was_asked_to_cancel)
     finally:
         try:
             if clean_up(service, job_id, state):
@@ -198,8 +206,10 @@ def _conclude(
             console.warn(f"{error}; to remove what is left of the job: mqtt443 update --status {job_id}{where}")
 
 
-def _show(service: JobService, job_id: str, state: JobState, console: Console, *, as_json: bool) -> None:
-    """Print the result of a job; raises CommandError if a board failed or the job was cancelled."""
+def _show(
+    service: JobService, job_id: str, state: JobState, console: Console, *, as_json: bool, was_asked_to_cancel: bool
+) -> None:
+    """Print the result of a job; raises CommandError if a board failed, or if the job was cancelled unasked."""
     rows = list(results(service, job_id))
     if as_json:
         boards = [{"client_id": row.client_id, "result": row.result, "details": row.details} for row in rows]
@@ -209,6 +219,9 @@ def _show(service: JobService, job_id: str, state: JobState, console: Console, *
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in (row.client_id, row.result, row.details)))
         print_table(table)
+    if was_asked_to_cancel:
+        console.say(f"job {job_id} was cancelled")
+        return
     if state.status == "CANCELED":
         raise CommandError(f"job {job_id} was cancelled{f': {state.why}' if state.why else ''}")
     failed = sum(count for word, count in state.counts.items() if word in BAD)
