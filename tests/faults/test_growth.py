@@ -26,8 +26,8 @@ FIRST_FAULT_BYTES = 512
 
 # Allocated by a message on its way from outbox to PUBACK, in blocks of 16 bytes. Raise it for a reason only: what is
 # allocated, the collector has to find again, with the board standing still.
-ALONE_BYTES = 600
-OF_EIGHT_BYTES = 480
+ALONE_BYTES = 640  # MicroPython 1.25 takes 633, 1.26 takes 531
+OF_EIGHT_BYTES = 530  # 518 and 422
 
 COMMON = """
 import gc, json

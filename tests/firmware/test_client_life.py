@@ -93,7 +93,17 @@ def test_close_says_nothing_so_the_will_is_sent() -> None:
     assert (wire.writes, wire.closed) == ([], 1)
 
 
-@pytest.mark.parametrize("call", [lambda c: c.publish("t", "x"), lambda c: c.check_msg(), lambda c: c.keep_alive()])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.publish("t", "x"),
+        lambda c: c.unsubscribe("t"),
+        lambda c: c.ping(),
+        lambda c: c.wait(0),
+        lambda c: c.check_msg(),
+        lambda c: c.keep_alive(),
+    ],
+)
 def test_nothing_works_without_a_connection(call: Any) -> None:
     with pytest.raises(errors.ConnectionLost, match="not connected"):
         call(Client(settings(), Opener()))

@@ -204,9 +204,7 @@ def test_binary_server_name_is_explained_without_a_traceback(tmp_path: Path) -> 
             assert raw.recv(1) == b"\x15", "an alert"
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=WAIT_S)
-    assert re.fullmatch(
-        r"lambda \| UnicodeDecodeError in .*\n\S+ refused a client from .*: SNI_MISUSED: .*not ASCII.*\n", err
-    )
+    assert re.fullmatch(r"\S+ refused a client from .*: SNI_MISUSED: .*not ASCII.*\n", err)
 
 
 def test_settings_are_parsed_by_type() -> None:

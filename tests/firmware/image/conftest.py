@@ -42,7 +42,7 @@ Serve = Callable[..., AlpnServer]
 @pytest.fixture(params=["alpn", "alpn32"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Run a program to its end; returns what it printed."""
-    interpreter = interpreters.need(request.param)
+    interpreter = interpreters.need_roomy(request.param)
 
     def run(program: str, server: AlpnServer | None = None) -> str:
         (tmp_path / "ca.der").write_bytes(server.ca if server else b"")

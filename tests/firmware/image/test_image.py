@@ -106,7 +106,9 @@ def test_script_workflow_and_page_name_the_same_boards() -> None:
 
 def test_container_has_the_esp_idf_of_this_micropython() -> None:
     interpreters.need("alpn")
-    tree, _ = source_tree(RECIPES["alpn"], OUTPUT)
+    tree, built = source_tree(RECIPES["alpn"], OUTPUT)
+    if f"micropython=v{built}\n" not in SCRIPT:
+        pytest.skip(f"the sources here are of {built}, which Debian has instead of the image's version")
     locked = (tree / "ports" / "esp32" / "lockfiles" / "dependencies.lock.esp32").read_text()
     version = re.search(r"  idf:\n    source:\n      type: idf\n    version: (\S+)\n", locked)
     assert version is not None

@@ -223,9 +223,11 @@ async def serve(settings: "Settings", console: Console, code: Path, *, has_page:
         console.say(f"{at} {event.line()}", style=STYLES[event.outcome])
 
     def complain(odd: "sys.UnraisableHookArgs") -> None:
-        log(f"{type(odd.exc_value).__name__} in a callback; only its connection was closed")
+        # Python's ssl reports a server name that is not text here, and the event of the refused client names it.
+        if not isinstance(odd.exc_value, UnicodeDecodeError):
+            log(f"{type(odd.exc_value).__name__} in a callback; only its connection was closed")
 
-    sys.unraisablehook = complain  # for a server name that is not text, Python's ssl would print a traceback
+    sys.unraisablehook = complain
     loop = asyncio.get_running_loop()
     clock = SystemClock(loop)
     stop = asyncio.Event()
