@@ -19,7 +19,7 @@ from mqtt443_tools.support.paths import ROOT, UMQTT
 from tests.support.chip.repl import SerialBoard, filesystem
 from tests.support.golden import check_golden
 from tests.support.mqtt.endpoint import RunningCore
-from tests.tools.push.conftest import PlugBoard, Push
+from tests.tools.push.conftest import OLD_MAIN, RECORD, PlugBoard, Push
 
 GOLDEN = Path(__file__).parent / "golden"
 MODULES = {path.stem for path in (ROOT / "firmware" / "mqtt443").glob("*.py") if path.name not in HOST_ONLY}
@@ -96,6 +96,12 @@ def test_only_changed_files_are_sent(board: PlugBoard, push: Push, config: Path)
     (config.parent / "sensors.py").write_text("def read():\n    return {}\n")
     done = json.loads(push(plugged, "--json"))
     assert (done["sent"], done["removed"], done["same"]) == (["sensors.py"], [], len(PACKAGE) + 5)
+
+
+def test_file_names_of_a_board_are_shown_with_escapes(board: PlugBoard, push: Push) -> None:
+    output = push(board(files={"main.py": OLD_MAIN, "push.json": RECORD, "lib/mqtt443/\x1b[2J\x07x.py": b""}))
+    assert "lib/mqtt443/\\x1b[2J\\x07x.py" in output
+    assert not {"\x1b", "\x07"} & set(output)
 
 
 def test_dry_run_changes_nothing(board: PlugBoard, push: Push) -> None:
