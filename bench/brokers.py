@@ -1,7 +1,7 @@
 """The brokers that `bench.localcore` compares: localcore with its authorizer, amqtt and mosquitto without a login.
 
 All three serve TLS with the same kind of certificate (ECDSA P-256). amqtt comes from the package index into a virtual
-environment of its own, `build/amqtt`, as its dependencies are not ours; mosquitto is used where it is installed.
+environment of its own, `build/amqtt`, because its dependencies are not ours; mosquitto is used if it is installed.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class SqliteStore:
             raise self._broken(old, error) from error
 
     def _set_old_file_aside(self) -> None:
-        """Rename an imported file, so that nobody takes it for the devices; after the commit, so a crash loses none."""
+        """Rename an imported file, so that it is not used again; after the commit, so that a crash loses nothing."""
         old = self._path.with_name(OLD_FILE)
         imported = self._path.with_name(IMPORTED_FILE)
         if old.exists() and not imported.exists():

@@ -22,7 +22,7 @@ else:
 def tls_context(certificates):
     """Return a client context that verifies.
 
-    certificates: the trusted roots, each DER bytes. Raises ValueError or OSError for bytes that are no certificate.
+    certificates: the trusted roots, each DER bytes. Raises ValueError or OSError for bytes that are not a certificate.
     """
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     # Set here whatever the module's default: the defaults differ, and only CERT_REQUIRED checks anything.

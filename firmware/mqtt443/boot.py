@@ -66,7 +66,7 @@ def start(path, root, stop, write, handlers):
     from .outbox import Outbox
     from .readings import Readings
 
-    feed = start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S))  # first: sensors.py may hang, too
+    feed = start_watchdog(config.watchdog_s or (trial_s and _PROMPT_S))  # first, because sensors.py may hang too
     read, failure = load_sensors()
     if not (read or failure):
         from .own_readings import reader

@@ -134,7 +134,7 @@ class Segments:
         return True
 
     def remove(self, number):
-        """Delete segment number; reading goes on behind it."""
+        """Delete segment number; reading continues after it."""
         try:
             os.remove(self._path(number))
         except OSError:

@@ -59,7 +59,7 @@ def _current(path):
     try:
         with open(path, "rb") as file:
             return parse(file.read())
-    except OSError:  # ConfigError, too
+    except OSError:  # also ConfigError
         return parse(read(path + ".good")[0] or b"")
 
 

@@ -12,7 +12,7 @@ _DRAIN_PIECE_MS = const(100)
 
 
 def leave(app, drain):
-    """Disconnect and save what is left; then reset or sleep if the loop ended for that.
+    """Disconnect and save the remaining readings; then reset or sleep if the loop ended for that.
 
     app: an `App`. drain: first wait up to 2 s for the PUBACKs of messages in flight.
     """

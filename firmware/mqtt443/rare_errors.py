@@ -85,4 +85,4 @@ class SubscribeRefused(Refused):
 
 
 class PublishRefused(Refused):
-    """PUBACK carried the reason code `code`, 0x80 or more (MQTT 5). The connection goes on."""
+    """PUBACK carried the reason code `code`, 0x80 or more (MQTT 5). The connection stays open."""

@@ -103,4 +103,4 @@ def test_ca_file_without_an_end_is_not_read(config: Path) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), "ca": "/dev/zero"}))
     done = run("--config", str(config), "--seconds", "2")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("mqtt443: ca: /dev/zero is no file, or has over 1,048,576 bytes")
+    assert done.stderr.startswith("mqtt443: ca: /dev/zero is not a file, or over 1,048,576 bytes")

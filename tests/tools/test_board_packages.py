@@ -105,7 +105,7 @@ def test_line_that_is_no_package_is_named(install: Callable[..., object], line: 
     ("content", "reason"),
     [
         ({"hashes": [["d.py", "0" * 8]]}, "another SHA-256 than 00000000"),
-        ({"hashes": [["d.py", "../../x"]]}, "is no hash"),
+        ({"hashes": [["d.py", "../../x"]]}, "is not a hash"),
         ({"urls": [["../main.py", "d.py"]]}, "names a file outside lib/: '../main.py'"),
         ({"urls": [["/boot.py", "d.py"]]}, "names a file outside lib/"),
         ({"urls": [["a\x1b[2J.py", "d.py"]]}, "names a file outside lib/"),

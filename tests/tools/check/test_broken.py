@@ -75,7 +75,7 @@ def test_wrong_login(way: Way, core: RunningCore, keys: dict[str, Any], code: st
 
 def test_ca_file_without_an_end_is_not_read(way: Way) -> None:
     assert way.write(ca="/dev/zero").walk() == "config"
-    assert way.step("config").detail.startswith("ca: /dev/zero is no file, or has over 1,048,576 bytes")
+    assert way.step("config").detail.startswith("ca: /dev/zero is not a file, or over 1,048,576 bytes")
 
 
 def test_disabled_device(way: Way, core: RunningCore) -> None:

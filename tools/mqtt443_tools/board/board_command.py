@@ -37,7 +37,7 @@ def choose(name: str | None) -> interpreters.Interpreter:
 
 
 class _Output:
-    """Shows the board's lines, except what it says of the interrupt with which --seconds ends it."""
+    """Shows the board's lines, except those about the interrupt with which --seconds ends it."""
 
     def __init__(self) -> None:
         self.is_time_up = False

@@ -32,10 +32,10 @@ def apply(stacks: Stacks, name: str, template: str, parameters: Mapping[str, str
         name: of the stack.
         template: its text.
         parameters: the template's.
-        console: who is told, and asked.
+        console: for output and questions.
 
     Raises:
-        CommandError: it was not agreed to, or it failed; AWS has then rolled back what was done.
+        CommandError: the user declined, or it failed; AWS has then rolled back the changes.
     """
     change_set = _prepare(stacks, name, template, parameters)
     if change_set is None:

@@ -154,7 +154,7 @@ def destroy(
     stack: DeployedStackOption = DEFAULT_STACK,
     region: RegionOption = None,
     profile: ProfileOption = None,
-    delete_table: Annotated[bool, typer.Option("--delete-table", help="Delete the devices, too.")] = False,
+    delete_table: Annotated[bool, typer.Option("--delete-table", help="Also delete the devices.")] = False,
     yes: YesOption = False,
 ) -> None:
     """Delete the authorizer; keep the device table, unless --delete-table.

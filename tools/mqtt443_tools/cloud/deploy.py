@@ -44,15 +44,15 @@ def deploy(
     Args:
         aws: account and region.
         name: of the stack and of the authorizer.
-        options: what was chosen.
+        options: the chosen values.
         signing: whether devices bring a signed token; None for as it is, off at first.
         policy: a policy template in place of authorizer/mqtt443_authorizer/policy.json.
         state: folder in which the signing key is kept.
-        console: who is told, and asked.
+        console: for output and questions.
         pace: the seams of waiting.
 
     Raises:
-        CommandError: what is in the way, and the next step.
+        CommandError: the deploy failed; the text has the cause and the next step.
     """
     check_name(name)
     own_policy = None if policy is None else lambda_zip.read_policy(policy)

@@ -90,7 +90,7 @@ def reserve(aws: Aws, chosen: int | None, before: Mapping[str, str] | None, say:
 
     Args:
         aws: account and region.
-        chosen: what was asked for; None for a sensible value.
+        chosen: the requested value; None for a sensible one.
         before: the deployed stack's parameters, None on a first deploy.
         say: gets a line for the person.
 

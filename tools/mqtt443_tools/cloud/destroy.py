@@ -25,13 +25,13 @@ def destroy(
     Args:
         aws: account and region.
         name: of the stack.
-        delete_table: delete the devices, too.
-        console: who is told, and asked.
+        delete_table: also delete the devices.
+        console: for output and questions.
         pace: the seams of waiting.
         now: with a time zone.
 
     Raises:
-        CommandError: what is in the way, and the next step.
+        CommandError: it failed; the text has the cause and the next step.
     """
     check_name(name)
     console.say(f"account {aws.account}, region {aws.region}, stack {name}")

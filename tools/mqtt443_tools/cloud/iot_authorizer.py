@@ -105,7 +105,7 @@ def set_default(aws: Aws, name: str) -> None:
 
 
 def give_back_default(aws: Aws, name: str, previous: str) -> str | None:
-    """If an authorizer is the default, restore the previous one; return what was done, None if nothing.
+    """If an authorizer is the default, restore the previous one; return a line about it, None if nothing was done.
 
     Args:
         aws: account and region.

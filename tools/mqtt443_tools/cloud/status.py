@@ -18,7 +18,7 @@ MAX_DRIFTS = 100
 
 @dataclass
 class Status:
-    """What was found; `problems` has a line for everything that needs attention."""
+    """The findings; `problems` has a line for everything that needs attention."""
 
     stacks: dict[str, str]
     deployed: Deployed | None = None

@@ -49,7 +49,7 @@ def advise(
 
 
 def _alone(config: Mapping[str, object]) -> Iterator[str]:
-    """Yield what is wrong with the config by itself."""
+    """Yield the mistakes that the config alone shows."""
     wifi = config.get("wifi")
     if wifi is None:
         yield 'no wifi: a real board with Wi-Fi stays offline; add "wifi": {"ssid": "NAME", "password": "PASSWORD"}'

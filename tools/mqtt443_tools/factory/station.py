@@ -1,4 +1,4 @@
-"""A factory station: boards come to its ports one after the other, and leave flashed, registered, tested and labelled.
+"""A factory station: flashes, registers, tests and labels the boards on its ports, one after another.
 
 A device is registered when its board is in the loader, and its image is never a file, so no password stays on this
 computer. A board that fails gives its device back: the next board gets it.

@@ -70,7 +70,7 @@ def _source(
     sha256: str | None,
     downloads: Downloads,
 ) -> Callable[[str], Image]:
-    """Return a function that gets the image for a chip; raises CommandError for what is wrong with any chip."""
+    """Return a function that gets the image for a chip; raises CommandError for mistakes that concern any chip."""
     if sum(option is not None for option in (file, tag, version)) != 1:
         raise UsageError("say which image: one of --image FILE, --release TAG, --micropython VERSION")
     expected = None if sha256 is None else check_sha256(sha256)

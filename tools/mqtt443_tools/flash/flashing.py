@@ -37,7 +37,7 @@ def flash(
     Args:
         board: connected, see `board.connect`.
         get_image: gives the image for a chip (ESP32-S3).
-        console: who is told, and asked before files are erased.
+        console: for output, and to ask before files are erased.
         files: what MicroPython will find in its file system.
 
     Raises:

@@ -93,7 +93,7 @@ class Stock:
 
 
 def check_sha256(text: str) -> str:
-    """Return a SHA-256 in lower case; raises UsageError if it is none."""
+    """Return a SHA-256 in lower case; raises UsageError if it is not one."""
     if not HEX_SHA256.fullmatch(text.lower()):
         raise UsageError(f"--sha256 {text}: expected 64 hexadecimal digits")
     return text.lower()

@@ -65,11 +65,11 @@ class Board:
         return parse_table(self.read(TABLE_OFFSET, TABLE_BYTES))
 
     def write(self, parts: Sequence[tuple[int, bytes]], progress: Progress) -> None:
-        """Erase the whole flash, write, and have the chip compute the MD5 of what it now holds.
+        """Erase the whole flash, write, and let the chip compute the MD5 of its new content.
 
         Args:
             parts: addresses and what goes there.
-            progress: gets the bytes sent and the bytes in all (compressed), for each part anew.
+            progress: called with the bytes sent and the total (compressed), separately for each part.
 
         Raises:
             WriteError: it was interrupted, or the flash does not hold what was sent.
@@ -88,7 +88,7 @@ class Board:
             RELAY.progress_to = None
 
     def restart(self) -> bool:
-        """Leave the loader and start what was written; returns False if a person has to press RESET."""
+        """Leave the loader and start the new program; return False if the user has to press RESET."""
         try:
             cmds.reset_chip(self._esp, "hard-reset")
         except (OSError, FatalError):
@@ -107,13 +107,13 @@ def connect(
 
     Args:
         port: pyserial's object, see `ports.open_port`; closed with the board, or on an error.
-        baud: bits a second for all that follows.
+        baud: bits per second after connecting.
         attempts: resets to try.
         log: gets esptool's own lines from now on.
 
     Raises:
         NoAnswerError: nothing there speaks as an ESP32's loader does.
-        BoardError: the chip is locked, is no ESP32, or does not reach its flash.
+        BoardError: the chip is locked, is not an ESP32, or does not reach its flash.
         PortError: the port went away.
     """
     RELAY.log = log
@@ -160,7 +160,7 @@ def _change_baud(esp: Any, device: str, baud: int) -> None:
 
 
 def _check_open(esp: Any) -> None:
-    """Refuse chips that would not run what is written: an image for them must be signed or encrypted."""
+    """Refuse chips that would not run the image, because theirs must be signed or encrypted."""
     if esp.CHIP_NAME == "ESP8266":
         raise BoardError("this board has an ESP8266, which is too small for TLS with AWS: use an ESP32")
     if esp.secure_download_mode or esp.get_flash_encryption_enabled() or esp.get_secure_boot_enabled():

@@ -1,4 +1,4 @@
-"""One MQTT client of a fleet, in callbacks: no task and no queue of its own, as there are thousands."""
+"""One MQTT client of a fleet, in callbacks: without a task and a queue, because there are thousands."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ async def run(target: Target, logins: Sequence[Login], plan: Plan, say: Callable
         say: called with lines about the progress.
 
     Returns:
-        Tallies by what was counted: connect (with the number of the storm, if there are several), subscribe, telemetry
+        Tallies by name: connect (with the number of the storm, if there are several), subscribe, telemetry
         (acknowledged), commands (acknowledged), deliveries (of commands), and connections (those that ended by
         themselves count as errors).
 

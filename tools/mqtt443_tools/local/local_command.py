@@ -1,4 +1,4 @@
-"""The command `mqtt443 local`: runs the local AWS IoT Core endpoint until it is told to stop.
+"""The command `mqtt443 local`: runs the local AWS IoT Core endpoint until Ctrl-C.
 
 A thin shell over mqtt443_tools.localcore: events and the Lambda's log go to standard error, `ready ...` to standard
 output.
@@ -172,7 +172,7 @@ def describe_log(line: str, decision: dict[str, Any] | None) -> str:
 
 @asynccontextmanager
 async def _page(state: Path) -> AsyncIterator[None]:
-    """Serve the console's page in a process of its own, which prints its link; it ends with its standard input."""
+    """Serve the console in a separate process, which prints its link; it ends with its standard input."""
     command = (sys.executable, "-m", "mqtt443_tools.console", "--state", str(state))
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr)
     try:

@@ -114,7 +114,7 @@ class SeenClients:
 
 
 def last_seen(state: Path) -> dict[str, Seen]:
-    """Return the clients stored in a state folder, by client id; empty if there is no usable file."""
+    """Return the stored clients of a state folder, by client id; empty if there is no usable file."""
     try:
         with (state / SEEN_FILE).open("rb") as file:
             content = file.read(MAX_FILE_BYTES)

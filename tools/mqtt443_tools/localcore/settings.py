@@ -53,7 +53,7 @@ class Settings:
     domain_name: str | None = place(
         None,
         "host name of a CUSTOM_AUTH + SECURE_MQTT domain configuration; none: absent. AWS finds it by SNI alone; "
-        "here it has a port of its own, so its name may be the endpoint's",
+        "here it has its own port, so its name may be the endpoint's",
     )
     domain_port: int = place(0, "TCP port of that domain configuration; 0 takes a free one")
     domain_authorizer: str | None = place("mqtt443", "its defaultAuthorizerName; none: it has no default")

@@ -96,7 +96,7 @@ for d in {folders!r}:
         if e.errno != 17:
             raise
 """
-# One program, completely on the board before it starts: it finishes without the cable, too.
+# One program, completely on the board before it starts: it finishes even without the cable.
 _SETTLE = """
 import os
 for p in {renamed!r}:

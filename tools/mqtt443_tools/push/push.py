@@ -71,7 +71,7 @@ def push(link: Link, request: PushRequest, console: Console) -> PushResult:
     Args:
         link: the board.
         request: what to push.
-        console: who is told, and asked before a newer config.json is overwritten.
+        console: for output, and to ask before a newer config.json is overwritten.
 
     Raises:
         CommandError: the push failed; the board keeps its old files, and runs them if it can.
@@ -102,7 +102,7 @@ def _restarted_on_error(link: Link, console: Console) -> Iterator[None]:
     except BaseException:  # Ctrl-C too
         with suppress(LinkError):
             link.restart()
-            console.say("the board was reset and runs what it held before")
+            console.say("the board was reset and runs its old program")
         raise
 
 

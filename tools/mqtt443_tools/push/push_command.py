@@ -133,7 +133,7 @@ def _make_batch(
         config: what the devices share.
         folder: for the bundles.
         place: the arguments of `open_backend`.
-        console: who is told.
+        console: for output.
         blocks: size of a bundle.
         source: the package as source.
     """

@@ -108,7 +108,7 @@ class Link:
 
     def _enter(self, *, soft_reset: bool, patience_s: float | None = None) -> None:
         self._transport.in_raw_repl = False
-        with contextlib.redirect_stdout(io.StringIO()):  # mpremote prints what it did not understand
+        with contextlib.redirect_stdout(io.StringIO()):  # mpremote prints output that it did not understand
             self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=patience_s or PATIENCE_S[-1])
 
     @contextlib.contextmanager

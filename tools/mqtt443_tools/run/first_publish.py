@@ -18,7 +18,7 @@ class _UntilPublished(BoardLog):
     published: str | None = None
 
     def end_line(self, whole: str) -> None:
-        """Leave at the line that tells of a PUBACK."""
+        """Leave at the line that reports a PUBACK."""
         if found := PUBLISHED.match(whole):
             self.published = found[1]
             raise Left

@@ -1,4 +1,4 @@
-"""The command `mqtt443 run`: looks at a board on USB, and does what is missing until its first telemetry arrives."""
+"""The command `mqtt443 run`: looks at a board on USB, and takes the missing steps until its first telemetry arrives."""
 
 import json
 import time

@@ -108,7 +108,7 @@ class _Collected:
             raise CommandError(f"{address} is not a package.json: {error}") from error
         for target, short_hash in _pairs(manifest, "hashes", address):
             if not _SHORT_HASH.fullmatch(short_hash):
-                raise CommandError(f"{address} is not a package.json: {short_hash!r} is no hash")
+                raise CommandError(f"{address} is not a package.json: {short_hash!r} is not a hash")
             content = self._downloads.fetch_pinned(f"{self._index}/file/{short_hash[:2]}/{short_hash}")
             if not hashlib.sha256(content).hexdigest().startswith(short_hash):
                 raise CommandError(f"{target} of {address} has another SHA-256 than {short_hash}: not used")

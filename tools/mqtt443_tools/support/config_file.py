@@ -65,7 +65,7 @@ def load_ca(path: Path) -> list[bytes]:
 def refuse_endless_ca(path: Path) -> None:
     """Raise CommandError for a CA "file" that is a device or a pipe, or too large: a board reads all of it."""
     if path.exists() and not (path.is_file() and path.stat().st_size <= MAX_CA_BYTES):
-        raise CommandError(f"ca: {path} is no file, or has over {MAX_CA_BYTES:,} bytes; put the root certificate there")
+        raise CommandError(f"ca: {path} is not a file, or over {MAX_CA_BYTES:,} bytes; put the root certificate there")
 
 
 def update_config(path: Path, values: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""What an authorizer is, what it grants, and which rules localcore assumes where AWS leaves them undocumented."""
+"""Authorizers, their grants, and the rules that localcore assumes where AWS documents none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN_KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 @dataclass(frozen=True)
 class AuthorizerRules:
-    """What AWS leaves undocumented about custom authentication, with the value localcore assumes.
+    """Rules of custom authentication that AWS does not document, with localcore's assumptions.
 
     Attributes:
         parameter_order: the order of precedence for a parameter that is given twice. Default: HTTP header, HTTP query,
@@ -28,9 +28,9 @@ class AuthorizerRules:
         on_forbidden_override: what happens if a device names another authorizer where the endpoint does not allow that:
             "refuse" (default, the strictest reading) or "ignore" (the endpoint's default authorizer is used).
         decode_token: whether `%XX` in a token from a query string is decoded before it is verified and handed to the
-            Lambda. Default True: the guide recommends to URL-encode the value; a bare `+`, as the SDK sends it, stays.
+            Lambda. Default True: the guide recommends URL-encoding the value; a bare `+`, as the SDK sends it, stays.
         default_refresh_s: for an answer without refreshAfterInSeconds, 300..86,400. Default 300, the shortest, so that
-            a handler that forgets the field soon meets its refresh.
+            a handler that omits the field soon gets its refresh.
     """
 
     parameter_order: tuple[Source, ...] = (Source.HEADER, Source.QUERY, Source.USERNAME)

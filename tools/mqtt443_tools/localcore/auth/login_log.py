@@ -50,7 +50,7 @@ class RecentLogins:
             del self._logins[next(iter(self._logins))]
 
     def of_connection(self, connection_id: str) -> dict[str, Any] | None:
-        """Return the last decision about a connection, None if there is none among the last."""
+        """Return the last decision about a connection, None if it is no longer stored."""
         return self._logins.get(connection_id)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -116,7 +116,7 @@ class RequestParser:
         if not lengths:
             return 0
         if len(set(lengths)) > 1 or not CONTENT_LENGTH.fullmatch(lengths[0]):  # RFC 9112 section 6.3
-            raise HttpError(HTTPStatus.BAD_REQUEST, "Content-Length is no number, or two different ones")
+            raise HttpError(HTTPStatus.BAD_REQUEST, "Content-Length is not a number, or two different ones")
         if (length := int(lengths[0])) > self._settings.max_payload_bytes:
             raise HttpError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

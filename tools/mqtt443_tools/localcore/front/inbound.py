@@ -180,7 +180,7 @@ class Inbound:
                 if await HttpConnection(channel, peer, self._event_log, self._front.context).run(first):
                     return  # MQTT over WebSocket continues without this task
             else:
-                what = "raw MQTT without ALPN" if first[0] == 0x10 else "bytes that are no HTTP"
+                what = "raw MQTT without ALPN" if first[0] == 0x10 else "bytes that are not HTTP"
                 self._refuse("NO_ALPN", f"{what}: offer ALPN mqtt, or use WebSocket on /mqtt")
         except TimeoutError:
             self._refuse("NO_REQUEST", "no ALPN mqtt was offered, and no HTTP request came")

@@ -56,7 +56,7 @@ class LambdaFunction:
             account: 12 digits.
             on_log: receives each line that the function prints, and warnings about it; called in the event loop.
             timeout_s: above 0, for queueing, start and answer together; 5 s is AWS's limit for an authorizer.
-            memory_mb: what the function is told, not enforced.
+            memory_mb: reported to the function, not enforced.
             layers: folders after the code on the import path, where Lambda puts layers and the AWS SDK; apart from
                 them and the standard library, the function sees no installed package.
             max_workers: the most processes, and so the most events served at once; 1 or more.

@@ -33,7 +33,7 @@ def load_json(text: str) -> Any:
 
 
 def compact_json(value: Any) -> bytes:
-    """Return a value as compact JSON. Raises ValueError for what is no JSON in UTF-8."""
+    """Return a value as compact JSON. Raises ValueError for a value that is not JSON in UTF-8."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

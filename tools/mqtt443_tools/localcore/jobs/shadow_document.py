@@ -1,8 +1,8 @@
-"""Shadow documents: what an update makes of a state and its metadata, and how desired and reported differ.
+"""Shadow documents: applies updates to a state and its metadata, and compares desired with reported.
 
 From "Device Shadow service documents" in the Developer Guide. Where that page is silent, AWS's own shadow manager for
-Greengrass decides: an empty object deletes like null, numbers are compared by value, and the size is that of the
-compact JSON of both sections.
+Greengrass decides: an empty object deletes like null, numbers are compared by value, and the size is the compact JSON
+of both sections.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Document:
     version: int = 0
 
     def shown(self) -> Json:
-        """Return the document as the `documents` topic shows it."""
+        """Return the document in the form of the `documents` topic."""
         return {"state": self.state, "metadata": self.metadata, "version": self.version}
 
     def delta(self) -> tuple[Json, Json]:
-        """Return what is desired and not reported, and its metadata; both empty if nothing differs."""
+        """Return the desired values that are not reported, and their metadata; both empty if nothing differs."""
         desired = self.state.get("desired", {})
         found = difference(desired, self.state.get("reported", {}))
         return found, select(self.metadata.get("desired", {}), found)
 
     def updated(self, changes: Json, now: int) -> tuple[Document, Json]:
-        """Return the next version, and the metadata of what was set.
+        """Return the next version, and the metadata of the changed values.
 
         Args:
             changes: the `state` of a request that `check_state` accepted.
@@ -100,7 +100,7 @@ def difference(desired: Json, reported: Json) -> Json:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are equal: 1 is 1.0, but not true."""
+    """Return whether two JSON values are equal: 1 equals 1.0, but not true."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -144,7 +144,7 @@ def merge_stamps(state: Json, metadata: Json, change: Json, times: Json) -> Json
 
 
 def select(metadata: Json, state: Json) -> Json:
-    """Return the metadata of those values that `state` holds."""
+    """Return the metadata of the values in `state`."""
     return {
         key: select(metadata[key], value) if isinstance(value, dict) else metadata[key] for key, value in state.items()
     }

@@ -1,4 +1,4 @@
-"""The MQTT side of shadows: requests on reserved topics, answers to whoever subscribes.
+"""The MQTT side of shadows: requests on reserved topics, answers to all subscribers.
 
 Developer Guide, "Device Shadow MQTT topics" and "Device Shadow error messages".
 """
@@ -29,12 +29,12 @@ STATUS = {
 
 
 class ShadowTopics:
-    """Answers what clients publish on the topics of shadows.
+    """Answers the requests that clients publish on the topics of shadows.
 
     Args:
-        shadows: what is stored.
+        shadows: the stored shadows.
         publish: publishes a message to its subscribers.
-        log: told why a shadow could not be stored.
+        log: called with a line if a shadow could not be stored.
     """
 
     def __init__(self, shadows: Shadows, publish: Callable[[str, bytes], None], log: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class ShadowTopics:
         self._log = log
 
     def request(self, found: re.Match[str], payload: bytes) -> None:
-        """Take a request on a topic that SHADOW_REQUEST matches."""
+        """Handle a request on a topic that SHADOW_REQUEST matches."""
         thing, name, verb = found.group(1), found.group(2) or CLASSIC, found.group(3)
         topic = f"{topic_prefix(thing, name)}/{verb}"
         request: Json = {}

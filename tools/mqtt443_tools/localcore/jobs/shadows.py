@@ -1,7 +1,7 @@
-"""Device shadows, classic (without a name) and named: stored, changed, and shown to commands and devices.
+"""Device shadows, classic (without a name) and named: stores, changes and returns them.
 
 From "Device Shadow REST API" and "Device Shadow service interactions" in the Developer Guide. A deleted shadow leaves
-its version behind, so that the next one goes on counting.
+its version behind, and the next one continues from it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Shadows:
         return {"payload": self.get(*_names(params), {}).decode()}
 
     def update_thing_shadow(self, params: Params) -> Params:
-        """UpdateThingShadow: subscribers of the shadow's topics are told, as after an update over MQTT."""
+        """UpdateThingShadow: notifies subscribers of the shadow's topics, like an update over MQTT."""
         thing, name = _names(params)
         payload = params.get("payload")
         if not isinstance(payload, str):
@@ -87,7 +87,7 @@ class Shadows:
         return listed | ({"nextToken": names[size - 1]} if len(names) > size else {})
 
     def check_rate(self, thing: str) -> None:
-        """Count a request. Raises ServiceError over the Thing's requests a second."""
+        """Count a request. Raises ServiceError beyond the Thing's requests per second."""
         limit, second = self._settings.shadow_requests_per_s, int(self._clock.now())
         if second != self._second:
             self._second = second
@@ -105,7 +105,7 @@ class Shadows:
         return self._answer({"state": state, "metadata": document.metadata, "version": document.version}, token)
 
     def update(self, thing: str, name: str, request: Mapping[str, Any]) -> bytes:
-        """Change a shadow, or make it; publish the change and return what is accepted. Raises ServiceError."""
+        """Change or create a shadow; publish the change and return the accepted state. Raises ServiceError."""
         token, expected = check_token(request), check_version(request)
         changes = check_state(request, self._settings.shadow_depth)
         with transaction(self._db):
@@ -154,7 +154,7 @@ class Shadows:
             raise not_found("Thing not found")
 
     def _make_room(self) -> None:
-        """Forget the version of the shadow that was deleted first, if there are too many. Raises ServiceError."""
+        """Delete the version of the shadow that was deleted first, if there are too many. Raises ServiceError."""
         limit = self._settings.max_shadows
         (rows,) = self._db.execute("SELECT rows FROM shadow_count").fetchone()
         if rows < limit:
@@ -186,7 +186,7 @@ class Shadows:
 
 
 def topic_prefix(thing: str, name: str) -> str:
-    """Return what the topics of a shadow begin with."""
+    """Return the prefix of a shadow's topics."""
     return f"$aws/things/{thing}/shadow" + (f"/name/{name}" if name else "")
 
 

@@ -68,7 +68,7 @@ def check_properties(found: Properties, settings: Settings) -> None:
 
 
 def route(message: Message, broker: Broker, services: ReservedServices) -> None:
-    """Hand an accepted message of no MQTT client to the subscribers, or to the service behind its topic.
+    """Pass an accepted message that did not come over MQTT to the subscribers, or to the service behind its topic.
 
     Answers that only a client would get go nowhere.
     """

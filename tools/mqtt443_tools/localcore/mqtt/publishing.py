@@ -38,7 +38,7 @@ class Publishing:
                 return
             packet = resolved
         if not self._rate.take():
-            detail = f"over {settings.publish_rate_per_s} publishes a second, topic {packet.topic}"
+            detail = f"over {settings.publish_rate_per_s} publishes per second, topic {packet.topic}"
             self._throttled(packet, "THROTTLED", detail)
             return
         if self._faults.active and self._suffers(packet):

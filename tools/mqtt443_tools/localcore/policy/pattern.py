@@ -84,7 +84,7 @@ class Pattern:
 
 
 def _elements(text: str, wildcards: bool) -> Iterator[Element]:
-    """Yield the elements of a pattern: most patterns are one run, so this costs by what is special in it."""
+    """Yield the elements of a pattern: most patterns are one run, so the cost depends on the special characters."""
     special = _SPECIAL if wildcards else _VARIABLE
     at = 0
     while (found := special.search(text, at)) is not None:

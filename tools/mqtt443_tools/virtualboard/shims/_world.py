@@ -1,4 +1,4 @@
-"""What surrounds the virtual board: its radio, its sensors, its supervisor. Read anew at every look.
+"""What surrounds the virtual board: its radio, its sensors, its supervisor. Read again on every access.
 
 The supervisor (`tools/mqtt443_tools/virtualboard/supervisor.py`) passes two paths in the environment:
 
@@ -77,7 +77,7 @@ def clock_offset_s():
 
 
 def move_clock(by_s):
-    """Put the board's clock ahead by so many seconds; a board without a clock of its own keeps the host's."""
+    """Set the board's clock ahead by that many seconds; without its own clock, a board keeps the host's."""
     path = os.getenv("FAKETIME_TIMESTAMP_FILE")
     if path:
         offset_s = clock_offset_s() + by_s

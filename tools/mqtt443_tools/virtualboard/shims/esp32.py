@@ -25,7 +25,7 @@ def mcu_temperature():
 
 
 class NVS:
-    """Non-volatile storage: what is set outlives a power cut once commit() has returned."""
+    """Non-volatile storage: values survive a power cut once commit() has returned."""
 
     def __init__(self, namespace):
         self._file = "nvs-%s.json" % namespace
@@ -41,7 +41,7 @@ class NVS:
         self._values[key] = int(value)
 
     def get_i32(self, key):
-        """Return an integer; OSError where there is none."""
+        """Return an integer; OSError if the key does not exist."""
         return self._get(key)
 
     def set_blob(self, key, value):
@@ -49,7 +49,7 @@ class NVS:
         self._values[key] = list(bytes(value))
 
     def get_blob(self, key, buffer):
-        """Fill `buffer` and return the length; OSError where there is none."""
+        """Fill `buffer` and return the length; OSError if the key does not exist."""
         value = bytes(self._get(key))
         if len(value) > len(buffer):
             raise OSError(-0x110C)  # ESP_ERR_NVS_INVALID_LENGTH
@@ -57,10 +57,10 @@ class NVS:
         return len(value)
 
     def erase_key(self, key):
-        """Remove a key; OSError where there is none."""
+        """Remove a key; OSError if it does not exist."""
         self._get(key)
         del self._values[key]
 
     def commit(self):
-        """Write what was set."""
+        """Write all values."""
         _world.keep(self._file, json.dumps(self._values).encode())

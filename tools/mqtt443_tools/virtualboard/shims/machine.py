@@ -60,7 +60,7 @@ def deepsleep(time_ms=0):
 
 
 def lightsleep(time_ms=0):
-    """Sleep `time_ms` and go on."""
+    """Sleep `time_ms` and continue."""
     time.sleep(time_ms / 1000)
 
 

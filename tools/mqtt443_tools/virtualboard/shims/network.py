@@ -21,7 +21,7 @@ STAT_GOT_IP = 1010
 
 
 class WLAN:
-    """The station interface; one radio, whoever asks for it."""
+    """The station interface; all objects share one radio."""
 
     PM_NONE = 0
     PM_PERFORMANCE = 1
