@@ -18,7 +18,7 @@ const BY_DETAIL = [
   ["SUBSCRIBE_REFUSED", /no statement allows| denies iot:/, "Subscribe to what the policy allows, or register the device with the filter: mqtt443 device add CLIENT_ID --subscribe FILTER OPTIONS"],
   ["SUBSCRIBE_REFUSED", /filters in a SUBSCRIBE/, "Divide the filters among several SUBSCRIBE packets."],
   ["SUBSCRIBE_REFUSED", /over \d+ (subscriptions|members|shared)/, "Subscribe to fewer filters; one with a wildcard can take the place of many."],
-  ["THROTTLED", /publishes a second/, "Send less often, or several readings in one message."],
+  ["THROTTLED", /publishes per second/, "Send less often, or several readings in one message."],
   ["THROTTLED", /CONNECT a second/, "Connect less often; a board backs off by itself."],
   ["THROTTLED", /not retained/, "Retain fewer messages, or smaller ones; an empty retained message deletes one."],
   ["THROTTLED", /, topic /, "The device is sent more than a connection may carry: narrow its topic filters, or send it less."],

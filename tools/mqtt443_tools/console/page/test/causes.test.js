@@ -46,7 +46,7 @@ test("one reason with several causes gets the advice for the cause", () => {
     ["AUTH_ERROR", "no statement allows iot:Publish on arn:x", /--publish TOPIC/],
     ["AUTH_ERROR", "no statement allows iot:Subscribe on arn:x", /--subscribe FILTER/],
     ["AUTH_ERROR", "refresh: no statement allows iot:Connect on arn:x", /no longer does/],
-    ["THROTTLED", "over 100 publishes a second, topic a", /Send less often/],
+    ["THROTTLED", "over 100 publishes per second, topic a", /Send less often/],
     ["THROTTLED", "over 1 CONNECT a second for one client id", /Connect less often/],
     ["CLIENT_ERROR", "over 100 publishes without PUBACK", /Receive Maximum/],
     ["CLIENT_ERROR", "topic alias 9, the limit is 8", /Topic Alias Maximum/],
