@@ -81,7 +81,7 @@ class Inbound:
         self._event_log = EventLog(context.on_event, context.clock, self._source_ip, str(uuid.uuid4()))
         self._handshake = Handshake(transport.get_extra_info("sockname")[0])
         if not self._front.opened(self):
-            detail = f"over {settings.max_connections} connections, or over what the system lets this process open"
+            detail = f"over {settings.max_connections} connections, or over the system's limit for this process"
             self._front.flood_log.refused(self._source_ip, "THROTTLED", detail)
             self.tls.abort()
             return

@@ -29,7 +29,7 @@ JOB_TOPIC = re.compile(
 )
 STREAM_TOPIC = re.compile(r"\$aws/things/([a-zA-Z0-9:_-]{1,128})/streams/([a-zA-Z0-9_-]{1,128})/(describe|get)/json")
 DIRECT = re.compile(r"\$aws/things/[^/]+/(jobs|streams)/.+")
-"""What only the client that asks gets an answer to."""
+"""Requests that are answered only to the client that asked."""
 
 SERVED = re.compile(r"\$aws/things/[^/]+/(jobs|streams|shadow)/.+")
 CONTROL_CALLS = (
