@@ -90,7 +90,7 @@ PARTS: Mapping[str, Part] = {
     "watch": Part(("support", "cloud"), (TOOLS + "watch",)),
     "load": Part(("support", "localcore.base", "localcore.mqtt"), (TOOLS + "load",)),
     "send": Part(("support", "cloud", "watch"), (TOOLS + "send",)),
-    "update": Part((*OURS, "cloud", "localcore.control"), (TOOLS + "update",)),
+    "update": Part((*OURS, "cloud", "localcore.control", "device"), (TOOLS + "update",)),
     "config": Part(("firmware", "support"), (TOOLS + "config",)),
     "console": Part(
         (
@@ -116,7 +116,7 @@ PARTS: Mapping[str, Part] = {
                 f"{TOOLS}{name}.{name}_command"
                 for name in ("console", "load", "local", "monitor", "push", "send", "update", "watch")
             ),
-            TOOLS + "console.export_command",
+            *(TOOLS + name for name in ("console.export_command", "device.rotate_command")),
             *(TOOLS + name for name in ("board", "local", "monitor", "run", "demo", "micropython.__main__")),
         ),
     ),

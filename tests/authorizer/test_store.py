@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from mqtt443_authorizer.device import Device
 from mqtt443_authorizer.dynamostore import DynamoStore
-from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, NotRegistered, SettingsError
+from mqtt443_authorizer.errors import AlreadyRegistered, Conflict, DeviceError, NotRegistered, SettingsError
 from mqtt443_authorizer.memorystore import MemoryStore
 from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_authorizer.store import CredentialStore, open_store
+from mqtt443_tools.device.registration import begin_rotation, drop_old, rotate, take_back
 
 from tests.support.aws.logins import CHOSEN, GENERATED, device
 from tests.support.aws.table import dynamodb_table
@@ -173,3 +174,19 @@ def test_setting_selects_the_store(tmp_path: Path) -> None:
 def test_other_setting_is_refused(setting: str) -> None:
     with pytest.raises(SettingsError, match="MQTT443_STORE must be"):
         open_store(setting)
+
+
+def test_both_secrets_of_a_rotation_over_the_air_stay_until_one_is_dropped(store: CredentialStore) -> None:
+    store.add(device(secrets=(GENERATED,)))
+    rotated = begin_rotation(store, "sensor-1", now=1_000_000_000)
+    new, old = store.by_client_id("sensor-1").secrets  # type: ignore[union-attr]
+    assert (old, old.expires_at, new.expires_at) == (GENERATED, 0, 0)
+    assert store.by_username("dev1").secrets == (new, old)  # type: ignore[union-attr]
+    with pytest.raises(DeviceError, match="has two passwords"):
+        begin_rotation(store, "sensor-1", now=1_000_000_000)
+    with pytest.raises(DeviceError, match="over the air has not ended"):
+        rotate(store, "sensor-1", now=1_000_000_000)
+    drop_old(store, "sensor-1", old)  # which is not the newest any more
+    assert take_back(store, rotated).secrets == (GENERATED,)
+    rotated = begin_rotation(store, "sensor-1", now=1_000_000_000)
+    assert drop_old(store, "sensor-1", rotated.device.secrets[0]).secrets == rotated.device.secrets[:1]

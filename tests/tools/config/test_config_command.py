@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import stat
 import subprocess
@@ -146,3 +147,47 @@ def test_show_reports_a_broken_config_as_the_board_does(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"endpoint": "x", "client_id": 5}')
     with pytest.raises(CommandError, match="client_id is 5; it must be text"):
         show(tmp_path / "config.json")
+
+
+def set_keys(path: Path, *changes: str) -> str:
+    result = CliRunner().invoke(app, ["config", "set", *changes, "--out", str(path)])
+    if isinstance(result.exception, CommandError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_set_changes_keys_and_keeps_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    config = {"endpoint": "example.org", "client_id": "a", "wifi": {"ssid": "home", "password": SECRET}}
+    path.write_text(json.dumps(config))
+    assert set_keys(path, "updates=true", "interval_s=30", "wifi.ssid=away", "topic=a=b") == f"wrote {path}\n"
+    assert json.loads(path.read_text()) == {
+        **config,
+        "wifi": {"ssid": "away", "password": SECRET},
+        "updates": True,
+        "interval_s": 30,
+        "topic": "a=b",
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert board.load(str(path)).updates is True
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("updates", "expected KEY=VALUE"),
+        ("nonsense=1", "nonsense=1: docs/config.md lists the keys"),
+        ("updates=yes", "updates"),
+        ("interval_s=0", "interval_s"),
+        ("client_id=a/b", "client id contains '/'"),
+        ("password=hunter2-hunter2", "write password=- and type the value"),
+        ("wifi.password=-", "there is no terminal to ask at"),
+    ],
+)
+def test_set_of_what_a_board_refuses_changes_nothing(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(UsageError, match=re.escape(message)) as raised:
+        set_keys(path, "interval_s=5", change)
+    assert SECRET not in str(raised.value)
+    assert not path.exists()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from mqtt443_authorizer.device import Device
 from mqtt443_authorizer.dynamostore import DynamoStore
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.secret import MAX_SECRETS
@@ -128,6 +129,16 @@ class AwsBackend:
         return (
             f"{client_id}: since {_minute(since)} the new password was {_used(uses, 0)}, the old one {_used(uses, 1)}"
         )
+
+    def last_login(self, device: Device) -> tuple[int, float] | None:
+        """See DeviceBackend: from the authorizer's log."""
+        since = datetime.fromtimestamp(device.secrets[0].created_at, UTC)
+        uses = authorizer_log.last_uses(self._aws, self.stack.outputs["LogGroup"], device.client_id, since)
+        latest = sorted((at.timestamp(), index) for index, at in uses.items())[-2:]
+        if not latest or (len(latest) > 1 and latest[0][0] == latest[1][0]):  # within one second: who knows
+            return None
+        at, index = latest[-1]
+        return index, at
 
 
 def _used(uses: Mapping[int, datetime], index: int) -> str:

@@ -4,6 +4,7 @@ Keys and ranges come from the board's code (`mqtt443.config_schema`), whose vali
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +57,25 @@ def init(
     typer.echo(f"wrote {out}; test it with `mqtt443 check --config {out}`")
 
 
+@app.command("set", epilog="Example: mqtt443 config set updates=true --out config.json")
+def set_keys(
+    changes: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="KEY=- asks for the value.", show_default=False)
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="The file; its other keys are kept.")] = Path("config.json"),
+) -> None:
+    """Set keys of a config.json, each checked as a board checks it."""
+    config = read_config(out)
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals or key not in FIELDS:
+            raise UsageError(f"{text if equals else f'{text}: expected KEY=VALUE'}: docs/config.md lists the keys")
+        config |= _merged(config, key, _parsed(key, value))
+    update_config(out, config)
+    typer.echo(f"wrote {out}")
+
+
 @app.command(epilog="Example: mqtt443 config show config.json")
 def show(
     path: File = Path("config.json"),
@@ -95,6 +115,34 @@ def ask(config: dict[str, object]) -> dict[str, object]:
         answers[key] = _ask_one(key, question, given.get(key))
     wifi = {name: answers.pop(f"wifi.{name}", None) for name in ("ssid", "password")}
     return {**({"wifi": wifi} if wifi["ssid"] else {"wifi": None}), **answers}
+
+
+def _parsed(key: str, text: str) -> object:
+    """Return the value of a key from the command line, or asked for; raises UsageError for one that a board refuses."""
+    kind = FIELDS[key][1]
+    if kind in SECRET_KINDS:
+        if text != "-":
+            raise UsageError(f"{key}: other users can see a command line; write {key}=- and type the value")
+        text = Console().ask(key, f"{key}: there is no terminal to ask at", hidden=True)
+    value: object = text
+    if kind in {"int", "bool"}:
+        with suppress(ValueError):
+            value = json.loads(text)
+    try:
+        board.validate({**LEAST, **_nested(key, value)})
+        _check_elsewhere(key, text)
+    except (errors.ConfigError, DeviceError) as error:
+        raise UsageError(str(error.args[0])) from None
+    return value
+
+
+def _merged(config: dict[str, object], key: str, value: object) -> dict[str, object]:
+    """Return what a value changes in a config: a key of wifi leaves the other one."""
+    section, dot, name = key.partition(".")
+    if not dot:
+        return {key: value}
+    wifi = config.get(section)
+    return {section: {**(wifi if isinstance(wifi, dict) else {}), name: value}}
 
 
 def _ask_one(key: str, question: str, given: object) -> object:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from mqtt443_authorizer.device import Device
 from mqtt443_authorizer.policy import Template
 from mqtt443_authorizer.settings import policy_path
 from mqtt443_authorizer.sqlitestore import SqliteStore
@@ -50,6 +51,12 @@ class DeviceBackend(Protocol):
 
     def password_uses(self, client_id: str) -> str | None:
         """Return when each of a device's two passwords was last used; None if it has one, or if there is no log."""
+
+    def last_login(self, device: Device) -> tuple[int, float] | None:
+        """Return which secret a device logged in with last, an index, and when, in Unix seconds.
+
+        None if the authorizer has not let it in since its newest secret was made, or if nobody knows.
+        """
 
 
 class LocalBackend:
@@ -115,6 +122,19 @@ class LocalBackend:
     def password_uses(self, client_id: str) -> str | None:  # noqa: ARG002 - the local endpoint keeps no log
         """See DeviceBackend."""
         return None
+
+    def last_login(self, device: Device) -> tuple[int, float] | None:
+        """See DeviceBackend: what the endpoint saw."""
+        from mqtt443_tools.localcore.control.control_client import ControlClient, NotRunning  # noqa: PLC0415
+        from mqtt443_tools.localcore.seen_clients import last_seen  # noqa: PLC0415
+
+        with suppress(NotRunning), ControlClient(self._state) as control:
+            control.save()
+        seen = last_seen(self._state).get(device.client_id)
+        if seen is None or seen.secret is None or seen.secret_at is None:
+            return None
+        is_later = seen.secret_at >= device.secrets[0].created_at + 1  # which is in whole seconds
+        return (seen.secret, seen.secret_at) if is_later else None
 
 
 def open_backend(state: Path, stack: str | None, region: str | None, profile: str | None) -> DeviceBackend:

@@ -15,7 +15,6 @@ from mqtt443_tools.device import registration
 from mqtt443_tools.device.backends import open_backend
 from mqtt443_tools.device.device_config import add_with_config
 from mqtt443_tools.device.device_console import (
-    credentials,
     disconnect,
     minute,
     read_password,
@@ -23,9 +22,10 @@ from mqtt443_tools.device.device_console import (
     show_secret,
     undone_unless_delivered,
 )
+from mqtt443_tools.device.device_options import ClientId, Out, Password
+from mqtt443_tools.device.rotate_command import rotate
 from mqtt443_tools.support.activity import Activity
 from mqtt443_tools.support.command_line import new_app
-from mqtt443_tools.support.config_file import read_config, update_config
 from mqtt443_tools.support.console import Console, print_table, result_table
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.options import (
@@ -44,17 +44,6 @@ app = new_app(
     "Register devices with the local endpoint or with a stack in AWS, and change them.",
     "mqtt443 device add sensor-1 --out config.json",
 )
-
-ClientId = Annotated[str, typer.Argument(help="The device's client id, as in its config.json.", show_default=False)]
-Password = Annotated[
-    str | None,
-    typer.Option(
-        envvar="MQTT443_PASSWORD",
-        show_default=False,
-        help="A password of your own; - reads it from standard input. Default: a generated one.",
-    ),
-]
-Out = Annotated[Path | None, typer.Option(help="Write the credentials into this config.json instead of showing them.")]
 
 
 @app.command(epilog="Example: mqtt443 device add myClientName --username username --password -")
@@ -184,55 +173,7 @@ def _last_seen(activity: Activity) -> str | None:
     return minute(int(activity.last_seen)).removesuffix(" UTC")
 
 
-@app.command(epilog="Example: mqtt443 device rotate sensor-1 --out config.json")
-def rotate(
-    context: typer.Context,
-    client_id: ClientId,
-    *,
-    password: Password = None,
-    drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Make no new password; end the old one and the device's connection.")
-    ] = False,
-    keep_hours: Annotated[
-        int, typer.Option(min=1, max=8760, help="Hours until the old password ends by itself.")
-    ] = registration.KEEP_S // 3600,
-    out: Out = None,
-    state: StateOption = STATE,
-    stack: StackOption = None,
-    region: RegionOption = None,
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give a device a new password; the old one stays valid for a while, until --drop-old or the next rotation."""
-    backend = open_backend(state, stack, region, profile)
-    if drop_old:
-        source = context.get_parameter_source("password")
-        if out is not None or (source is not None and source.name == "COMMANDLINE"):
-            raise UsageError("--drop-old makes no new password: leave out --out and --password")
-    elif out is not None:
-        read_config(out)
-    chosen = None if drop_old else read_password(password)
-    with reported():
-        if uses := backend.password_uses(client_id):  # before the old password is gone
-            typer.echo(uses, err=True)
-        if drop_old:
-            registration.drop_old(backend.store, client_id)
-            disconnect(backend, client_id, "has one password now", as_json=as_json)
-            return
-        added = registration.rotate(
-            backend.store, client_id, password=chosen, now=time.time(), keep_s=keep_hours * 3600
-        )
-    if out is not None:
-        try:
-            update_config(out, credentials(added))
-        except CommandError:
-            with reported():
-                registration.take_back(backend.store, added)
-            raise
-    with undone_unless_delivered(
-        lambda: registration.take_back(backend.store, added), "the old password stays", is_delivered=out is not None
-    ):
-        show_secret("rotated", added, out, {}, is_chosen=chosen is not None, as_json=as_json)
+app.command(epilog="Example: mqtt443 device rotate sensor-1 --out config.json")(rotate)
 
 
 @app.command(epilog="Example: mqtt443 device disable sensor-1")

@@ -150,16 +150,51 @@ def rotate(
         random_bytes: see `add_device`.
 
     Raises:
-        DeviceError: the password cannot be registered.
+        DeviceError: the password cannot be registered, or a rotation over the air has not ended.
         StoreError: there is no such device (NotRegistered), or the store fails.
     """
     text, secret = _new_secret(password, now, token, random_bytes)
     ends_at = secret.created_at + keep_s
 
     def edit(stored: Device) -> Device:
+        if any(not each.expires_at for each in stored.secrets[1:]):  # and its board may use the old one
+            raise DeviceError(
+                f"the rotation of {client_id} over the air has not ended: run "
+                f"`mqtt443 device rotate {client_id} --over-the-air` to end it"
+            )
         return stored._replace(secrets=(secret, stored.secrets[0]._replace(expires_at=ends_at)))
 
     return Added(_change(store, client_id, edit), text)
+
+
+def begin_rotation(store: CredentialStore, client_id: str, *, now: float) -> Added:
+    """Give a device a new generated secret beside its only one; both are valid until `drop_old` or `take_back`.
+
+    Args:
+        store: where the devices are kept.
+        client_id: the device's.
+        now: Unix seconds.
+
+    Raises:
+        DeviceError: two of its secrets are valid already, and the board may use either.
+        StoreError: there is no such device (NotRegistered), or the store fails.
+    """
+    text, secret = _new_secret(None, now, secrets.token_urlsafe, os.urandom)
+
+    def edit(stored: Device) -> Device:
+        if len(live := live_secrets(stored, now)) > 1:
+            raise DeviceError(
+                f"{client_id} has two passwords, and its board may use either: once it has the new one, run "
+                f"`mqtt443 device rotate {client_id} --drop-old`"
+            )
+        return stored._replace(secrets=(secret, live[0]._replace(expires_at=0)))
+
+    return Added(_change(store, client_id, edit), text)
+
+
+def live_secrets(device: Device, now: float) -> tuple[Secret, ...]:
+    """Return the secrets that are valid at `now` (Unix seconds), the newest first."""
+    return tuple(each for each in device.secrets if not each.expires_at or now < each.expires_at)
 
 
 def take_back(store: CredentialStore, rotated: Added) -> Device:
@@ -178,13 +213,23 @@ def take_back(store: CredentialStore, rotated: Added) -> Device:
     return _change(store, rotated.device.client_id, edit)
 
 
-def drop_old(store: CredentialStore, client_id: str) -> Device:
+def drop_old(store: CredentialStore, client_id: str, newest: Secret | None = None) -> Device:
     """End a rotation: keep only the newest secret.
+
+    Args:
+        store: where the devices are kept.
+        client_id: the device's.
+        newest: nothing changes if another secret is the newest one by now; None for whichever it is.
 
     Raises:
         StoreError: there is no such device (NotRegistered), or the store fails.
     """
-    return _change(store, client_id, lambda old: old._replace(secrets=old.secrets[:1]))
+
+    def edit(stored: Device) -> Device:
+        is_expected = newest is None or stored.secrets[0] == newest
+        return stored._replace(secrets=stored.secrets[:1]) if is_expected else stored
+
+    return _change(store, client_id, edit)
 
 
 def set_enabled(store: CredentialStore, client_id: str, enabled: bool) -> Device:

@@ -72,9 +72,17 @@ class BoardResult:
 
 def job_state(service: JobService, job_id: str) -> JobState:
     """Return the state of a job. Raises CommandError, also if the job does not exist."""
-    found = service.find("describe_job", jobId=job_id)
+    found = find_job(service, job_id)
     if found is None:
         raise CommandError(f"there is no job {job_id}: is it in another region or state folder, or was it deleted?")
+    return found
+
+
+def find_job(service: JobService, job_id: str) -> JobState | None:
+    """Return the state of a job, None if it does not exist. Raises CommandError."""
+    found = service.find("describe_job", jobId=job_id)
+    if found is None:
+        return None
     job = found["job"]
     details = job.get("jobProcessDetails", {})
     counts = {word: details[name] for name, word in COUNTS.items() if details.get(name)}
