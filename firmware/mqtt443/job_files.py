@@ -1,8 +1,8 @@
 """The jobs `files` and `package`: fetch the bundle, unpack it, and put it in place after a reset.
 
 Imported on demand by `jobs`. A bundle is in the document itself, or in a stream (AWS IoT developer guide, "Using AWS
-IoT MQTT-based file delivery in devices"), which the board requests block by block. AWS sends each block to the client
-that asked, without a subscription ("Reserved topics", MQTT-based file delivery).
+IoT MQTT-based file delivery in devices"), which the board requests block by block. Unlike answers about jobs,
+blocks come only to those who have subscribed ("Reserved topics", MQTT-based file delivery).
 """
 
 import binascii
@@ -88,6 +88,10 @@ def _download(jobs, bundle, stream, block_bytes):
     app = jobs.app
     topic = _topic(app, stream)
     jobs.expected = topic.encode()
+    try:
+        app.client.subscribe(topic + "+/json")
+    except errors.SubscribeRefused as e:
+        fail("stream: %s", e)
     tries = 0
     reported = bundle.at
     while bundle.at < bundle.size:

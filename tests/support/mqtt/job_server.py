@@ -1,7 +1,8 @@
 """An MQTT server with AWS IoT Jobs and streams for one Thing, by script: it can lose, repeat and spoil what it sends.
 
 It follows AWS IoT's developer guide ("Jobs device MQTT API operations", "Using AWS IoT MQTT-based file delivery in
-devices"): versions are checked, terminal states are final, answers go to who asked without a subscription.
+devices"): versions are checked, terminal states are final, answers about jobs go to who asked without a
+subscription, and blocks of a stream to who has subscribed.
 `tests.firmware.servers.serve_tls` serves it.
 """
 
@@ -15,6 +16,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from mqtt443_tools.localcore.mqtt.topics import matches
 
 from tests.firmware.servers import read_packet
 from tests.support.mqtt import answers
@@ -79,6 +82,7 @@ class JobServer:
         """Filters at whose SUBSCRIBE the server closes the connection."""
         self.max_block = 0
         self._announced = 0
+        self._filters: list[str] = []  # of the present connection
         self._more = threading.Condition()
 
     # What a test does
@@ -133,11 +137,13 @@ class JobServer:
             self._version = answers.level(packet)
             connection.sendall(answers.connack(self._version))
             self._announced = len(self.executions)
+            self._filters = []
         elif kind == 0x80:
             topic = packet[6 + (self._version == answers.MQTT_5) : -1].decode()
             self.subscribed.append(topic)
             if topic in self.denied:
                 return False
+            self._filters.append(topic)
             connection.sendall(answers.suback(self._version, packet[2:4], packet[-1]))
         elif kind == 0xA0:
             connection.sendall(answers.unsuback(self._version, packet[2:4]))
@@ -169,8 +175,12 @@ class JobServer:
             return False
         if self.answer(name, values):
             for reply_topic, reply in replies:
-                self._send(connection, reply_topic, reply)
+                if not reply_topic.startswith("streams/") or self._is_subscribed(reply_topic):
+                    self._send(connection, reply_topic, reply)
         return True
+
+    def _is_subscribed(self, name: str) -> bool:
+        return any(matches(each, self.base + name) for each in self._filters)
 
     def _send(self, connection: ssl.SSLSocket, name: str, values: dict[str, Any]) -> None:
         topic = (self.base + name).encode()

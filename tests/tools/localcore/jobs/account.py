@@ -54,10 +54,10 @@ class Account:
     def answers(self, topic: str, request: object = None, thing: str = "dev-1") -> list[tuple[str, dict[str, Any]]]:
         """Publish a request of a device; return all answers."""
         payload = request if isinstance(request, bytes) else json.dumps(request or {}).encode()
-        return [
-            (answered, json.loads(content))
-            for answered, content in self.services.request(f"$aws/things/{thing}/{topic}", payload)
-        ]
+        before = len(self.published)
+        direct = self.services.request(f"$aws/things/{thing}/{topic}", payload)
+        published = [each for each in self.published[before:] if f"{thing}/streams/" in each[0]]
+        return [*((answered, json.loads(content)) for answered, content in direct), *published]
 
     def job(self, job_id: str = "job-1", *things: str, document: Any = None, **parameters: Any) -> None:
         """Create a job for Things, dev-1 if none is named."""

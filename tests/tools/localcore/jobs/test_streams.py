@@ -66,6 +66,20 @@ def test_bitmap_chooses_blocks(account: Account) -> None:
     assert [block["i"] for _, block in read(account, {"f": 0, "l": 256, "b": "07", "n": 2})] == [0, 1]
 
 
+def test_example_of_the_developer_guide_gets_its_blocks(account: Account) -> None:
+    """From "Build a bitmap for a GetStream request"."""
+    stream(account, bytes(256 * 50))
+    found = read(account, {"c": "1", "s": 1, "l": 256, "f": 0, "o": 20, "n": 32, "b": "0x130080"})
+    assert [block["i"] for _, block in found] == [20, 21, 24, 43]
+
+
+def test_request_for_more_than_128_kb_gets_the_first_blocks(account: Account) -> None:
+    stream(account, bytes(200_000))
+    for count in ({"n": 5}, {}):
+        found = read(account, {"f": 0, "l": 32_768, "o": 1, **count})
+        assert [block["i"] for _, block in found] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("request_", "code"),
     [

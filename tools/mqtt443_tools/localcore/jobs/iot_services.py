@@ -1,8 +1,8 @@
 """The services behind the reserved topics: passes publishes of devices and calls of commands to them.
 
 The broker asks this module about `$aws` topics, and otherwise knows nothing of jobs, streams and shadows. AWS sends
-answers about jobs to the device that asked, subscribed or not (Developer Guide, "Jobs device MQTT API operations"), and
-answers about shadows to all subscribers of their topics.
+answers about jobs to the device that asked, subscribed or not, and answers about streams and shadows to the subscribers
+of their topics (Developer Guide, "Reserved topics": the operations "Receive" and "Subscribe").
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class IotServices:
             self._set_timer()
             return answers
         if (found := STREAM_TOPIC.fullmatch(topic)) is not None:
-            return list(self._stream_answers(found, payload))
+            for answered, answer in self._stream_answers(found, payload):
+                self._publish(answered, answer)
+            return []
         rejected = {"code": "InvalidTopic", "message": "The topic does not map to any API."}
         return [(f"{topic}/rejected", self._encode(rejected, None))]
 

@@ -116,9 +116,7 @@ class Streams:
         if file is None:
             raise not_found(f"Stream {stream_id} has no file {file_id}.")
         numbers = self._numbers(request, -(-file["size"] // length))
-        if len(numbers) * length > MAX_BLOCK_BYTES and len(numbers) > 1:
-            raise ServiceError("BlockCountLimitExceeded", f"A request is for at most {MAX_BLOCK_BYTES:,} bytes.")
-        return self._read(file, length, numbers)
+        return self._read(file, length, numbers[: MAX_BLOCK_BYTES // length])
 
     def _numbers(self, request: Mapping[str, Any], blocks: int) -> list[int]:
         first = whole(request, "o", 0, max(blocks - 1, 0), default=0, code="OffsetOutOfBounds") or 0
@@ -128,13 +126,13 @@ class Streams:
             if not isinstance(bitmap, str) or len(bitmap) > MAX_BITMAP_CHARACTERS:
                 raise ServiceError("BlockBitmapLimitExceeded", f"b: at most {MAX_BITMAP_CHARACTERS:,} characters")
             try:
-                bits = bytes.fromhex(bitmap)
+                bits = bytes.fromhex(bitmap.removeprefix("0x"))
             except ValueError:
                 raise invalid("b: must be hexadecimal") from None
             numbers = [first + at for at in range(8 * len(bits)) if bits[at // 8] >> (at % 8) & 1]
             numbers = [number for number in numbers if number < blocks]
             return numbers if count is None else numbers[:count]
-        return list(range(first, min(first + (1 if count is None else count), blocks)))
+        return list(range(first, blocks if count is None else min(first + count, blocks)))
 
     def _read(self, file: sqlite3.Row, length: int, numbers: list[int]) -> Iterator[Found]:
         for number in numbers:

@@ -14,7 +14,7 @@ from typing import Protocol
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.packets import NO_LOCAL, QOS_BITS, RETAIN_AS_PUBLISHED, Version
 from mqtt443_tools.localcore.mqtt.presence import Presence
-from mqtt443_tools.localcore.mqtt.reserved import is_job_document
+from mqtt443_tools.localcore.mqtt.reserved import is_for_devices
 from mqtt443_tools.localcore.mqtt.retained import RetainedMessages
 from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, Message, Session
 from mqtt443_tools.localcore.mqtt.shared import SharedGroup, SharedSubscriptions
@@ -186,7 +186,7 @@ class Broker:
             connection.deliver(message, min(qos, message.qos))
 
     def watch(self, callback: Callable[[Message], None]) -> Callable[[], None]:
-        """Pass published messages to `callback`, except job documents; return the function that ends this."""
+        """Pass messages to `callback`, except job documents and blocks of files; return the function that ends this."""
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
@@ -197,7 +197,7 @@ class Broker:
             return
         if message.retain and (problem := self.retained.store(message)) is not None:
             self._on_drop(message.client_id, "THROTTLED", f"not retained: {problem}", message.topic)
-        if not is_job_document(message.topic):
+        if not is_for_devices(message.topic):
             for watcher in list(self._watchers):
                 watcher(message)
         # An existing subscription gets the message with RETAIN 0 [MQTT-3.3.1-9], unless it asked otherwise.

@@ -63,12 +63,12 @@ def is_presence_filter(topic_filter: str) -> bool:
     return PRESENCE_FILTER.fullmatch(topic_filter) is not None
 
 
-JOB_DOCUMENT = re.compile(r"\$aws/things/[^/]+/jobs/notify-next")
+FOR_DEVICES = re.compile(r"\$aws/things/[^/]+/(jobs/notify-next|streams/[^/]+/data/json)")
 
 
-def is_job_document(topic: str) -> bool:
-    """Tell whether messages on a topic carry job documents, which may hold a password."""
-    return topic[0] == "$" and JOB_DOCUMENT.fullmatch(topic) is not None
+def is_for_devices(topic: str) -> bool:
+    """Tell whether messages on a topic carry job documents, which may hold a password, or blocks of files."""
+    return topic[0] == "$" and FOR_DEVICES.fullmatch(topic) is not None
 
 
 def explain_reserved(topic: str) -> str:
