@@ -11,6 +11,7 @@ from tests.faults.conftest import SOAK, Form, form
 from tests.support.mqtt.job_server import Execution, JobServer
 from tests.updates.boards import CA, THING, Updated, document, updated
 from tests.updates.bundles import bundle, stream
+from tests.updates.packages import bad, for_boards, package
 from tests.updates.test_config import config_on
 from tests.updates.test_files import file_on
 
@@ -84,12 +85,40 @@ def check_refused_files(running: Updated, job: Execution) -> None:
     assert file_on(running, "lib/old.txt") == b"old"
 
 
+def check_package(running: Updated, job: Execution) -> None:
+    assert job.status == "SUCCEEDED", job
+    assert (file_on(running, "slot") or b"").startswith(b"b"), job
+
+
+def check_refused_package(running: Updated, job: Execution) -> None:
+    assert job.status == "FAILED", job
+    assert not (file_on(running, "slot") or b"").startswith(b"b"), job
+
+
+def password(new: str) -> dict[str, Any]:
+    return document("password", password=new, within_s=40)
+
+
+def check_password(running: Updated, job: Execution) -> None:
+    assert job.status == "SUCCEEDED"
+    assert config_on(running)["password"] == "new"
+
+
+def check_refused_password(running: Updated, job: Execution) -> None:
+    assert job.status == "FAILED"
+    assert config_on(running)["password"] == "p"
+
+
 KINDS = {
     "restart": Kind(document("restart"), (10, 10), check_restart),
     "command": Kind(document("command", name="relay", args={"on": 1}), (12,), check_command),
     "config": Kind(config("new"), (20, 24), check_config),
     "files": Kind(document("files", bundle="FILES"), (90, 60), check_files),
     "refused files": Kind(document("files", bundle="REFUSED"), (90, 60, 5), check_refused_files),
+    "password": Kind(password("new"), (20, 24), check_password),
+    "refused password": Kind(password("bad"), (20, 30, 5), check_refused_password),
+    "package": Kind(document("package", version="0.5.0", bundle="PACKAGE"), (150, 10), check_package),
+    "refused package": Kind(document("package", version="9", bundle="BROKEN"), (20, 10, 5), check_refused_package),
     "refused config": Kind(config("bad"), (20, 30, 5), check_refused_config),
 }
 
@@ -103,7 +132,12 @@ def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, fo
     for start, write in chosen:
         server = JobServer(THING)
         server.accept = lambda password: password != "bad"
-        bundles = {"FILES": FILES, "REFUSED": {**FILES, "sensors.py": None, "ca.pem": b"no certificate"}}
+        bundles: dict[str, dict[str, bytes | None]] = {
+            "FILES": FILES,
+            "REFUSED": {**FILES, "sensors.py": None, "ca.pem": b"no certificate"},
+            "PACKAGE": for_boards(package(True)),
+            "BROKEN": bad("def broken(:\n"),
+        }
         wanted = dict(what.document)
         if name := wanted.get("bundle"):
             wanted["bundle"] = stream(server, "st", bundle(bundles[name]))

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from mqtt443_tools.cloud.aws_jobs import PREFIX, AwsJobs
 from mqtt443_tools.cloud.deployed_policy import policy_without_updates
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.lambda_zip import build, key
+from mqtt443_tools.support.options import place_options
 from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import JobState
 from mqtt443_tools.update.job_documents import Update
@@ -185,3 +187,10 @@ def test_files_for_a_stack_without_updates_are_refused_before_a_job_exists(
 def test_stack_that_does_not_exist_is_named(cloud: Cloud) -> None:
     with pytest.raises(CommandError, match="there is no deployed stack mqtt443 in eu-west-1"):
         start(cloud, BUNDLE, "dev-1")
+
+
+def test_suggested_commands_lead_to_the_same_place() -> None:
+    state = Path("my state")
+    assert place_options(state, None, "eu-west-1", "p") == " --state 'my state'"
+    assert place_options(state, "s", "eu-west-1", "p q") == " --stack s --region eu-west-1 --profile 'p q'"
+    assert place_options(state, "s", None, None) == " --stack s"

@@ -184,7 +184,7 @@ def begin_rotation(store: CredentialStore, client_id: str, *, now: float) -> Add
     def edit(stored: Device) -> Device:
         if len(live := live_secrets(stored, now)) > 1:
             raise DeviceError(
-                f"{client_id} has two passwords, and its board may use either: once it has the new one, run "
+                f"{client_id} has two passwords, and its board may use either: once the board has the new one, run "
                 f"`mqtt443 device rotate {client_id} --drop-old`"
             )
         return stored._replace(secrets=(secret, live[0]._replace(expires_at=0)))

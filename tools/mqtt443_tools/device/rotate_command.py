@@ -41,7 +41,7 @@ from mqtt443_tools.update.start_job import check_targets
 
 DAY_S = 86_400
 FOLLOW_S = 300.0
-"""More than the 120 s that a board tries a password, and a reset or two."""
+"""More than the 120 s that a board tries a password, plus a reset or two."""
 
 
 def rotate(
@@ -60,7 +60,9 @@ def rotate(
     out: Out = None,
     over_the_air: Annotated[
         bool,
-        typer.Option("--over-the-air", help="Send the board its new password; end the old one when it uses the new."),
+        typer.Option(
+            "--over-the-air", help="Send the new password to the board; drop the old one once the board uses it."
+        ),
     ] = False,
     all_devices: Annotated[bool, typer.Option("--all", help="Over the air: every enabled device.")] = False,
     group: Annotated[

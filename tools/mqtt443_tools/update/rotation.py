@@ -28,15 +28,15 @@ from mqtt443_tools.update.job_service import JobService
 
 MAX_OPEN = 25
 GROWTH = 5
-"""So many times more boards at once after each success; the first is alone."""
+"""How many times more boards may be open at once after each success; the first goes alone."""
 SEEN_S = 120.0
-"""How long a login may take to show in the authorizer's log; CloudWatch takes seconds."""
+"""How long a login may take to appear in the authorizer's log; in CloudWatch that is seconds."""
 PROVEN_S = 600.0
-"""A login with the new password that is older than this was no trial: those end after 120 s."""
+"""A login with the new password that is older than this was not part of a trial, which ends after 120 s."""
 TIMEOUT_MINUTES = 60
 DELETE_TRIES = 10
 BAD = frozenset({"failed", "skipped", "unclear"})
-"""Results that need a person. A rollout stops after them, but for "skipped", which says nothing of the other boards."""
+"""Results that need a person. A rollout stops after them, except after "skipped": nothing was sent to that board."""
 
 
 @dataclass
@@ -70,8 +70,8 @@ class Rotation:
     Args:
         backend: where the devices are registered.
         service: where the jobs are.
-        follow_s: seconds that each board is waited for; one that has not ended its job by then keeps it.
-        deliver: called with the new password before the old one ends; None if nobody needs it.
+        follow_s: seconds to wait for each board; one that has not ended its job by then keeps it.
+        deliver: called with the new password before the old one ends; None if it is not needed.
         now: Unix seconds.
         clock: monotonic seconds.
         sleep: waits for seconds.
@@ -89,7 +89,7 @@ class Rotation:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.not_deleted: list[str] = []
-        """Jobs that still exist although they should not, each with a password in its document."""
+        """Jobs that could not be deleted, each with a password in its document."""
         self._backend = backend
         self._service = service
         self._follow_s = follow_s
@@ -99,10 +99,10 @@ class Rotation:
         self._sleep = sleep
 
     def run(self, client_ids: Sequence[str]) -> Iterator[BoardResult]:
-        """Rotate; yield what became of each board as soon as it is known.
+        """Rotate; yield the result of each board as soon as it is known.
 
-        The first board is alone, and each success makes place for five times as many. After a failure no other board
-        is begun. Results are `done`, `waiting` (run it again), `failed` (the old password is the only one again),
+        The first board goes alone, and each success allows GROWTH times as many at once. After a failure no further
+        board starts. Results are `done`, `waiting` (run it again), `failed` (only the old password is valid),
         `unclear` (both are valid), `skipped` and `not started`.
 
         Raises:
@@ -161,7 +161,7 @@ class Rotation:
         return _Open(added.device, job_id, self._clock())
 
     def _look(self, each: _Open) -> BoardResult | None:
-        """Return what became of a board, None as long as that is open."""
+        """Return the result of a board, None while it is open."""
         if each.result is None:
             each.result = self._job_result(each)
             each.ended_at = self._clock()
@@ -210,8 +210,8 @@ class Rotation:
             return str(json.loads(found["document"])["password"])
         except (KeyError, TypeError, ValueError):
             raise CommandError(
-                f"{each.device.client_id} has its new password, which is written nowhere else: its job was deleted; "
-                "leave out --out, and both passwords stay valid until then"
+                f"{each.device.client_id} uses its new password, but the job with it was deleted, so --out cannot be "
+                "written: run the command again without --out"
             ) from None
 
     @staticmethod
