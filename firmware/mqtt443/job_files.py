@@ -11,6 +11,7 @@ from . import errors
 from ._port import const, phase
 from .bundle import Bundle, Spoiled
 from .job_end import fail, refuse
+from .job_record import save
 
 # AWS allows blocks of 256 to 131,072 bytes; blocks larger than this are no faster here.
 _LEAST_BLOCK_BYTES = const(256)
@@ -88,10 +89,7 @@ def _download(jobs, bundle, stream, block_bytes):
     app = jobs.app
     topic = _topic(app, stream)
     jobs.expected = topic.encode()
-    try:
-        app.client.subscribe(topic + "+/json")
-    except errors.SubscribeRefused as e:
-        fail("stream: %s", e)
+    _subscribe(jobs, topic + "+/json")
     tries = 0
     reported = bundle.at
     while bundle.at < bundle.size:
@@ -118,6 +116,22 @@ def _download(jobs, bundle, stream, block_bytes):
             reported = bundle.done
             jobs.report("IN_PROGRESS", {"step": "download", "done": str(reported)})
             jobs.expected = topic.encode()
+
+
+def _subscribe(jobs, topic):
+    """Subscribe to the topics of a stream; fail the job if the server denies that, twice if it does so by closing."""
+    denials = jobs.record.get("denied", 0)
+    try:
+        if denials == 2:
+            raise errors.SubscribeRefused
+        jobs.app.client.subscribe(topic)
+    except errors.SubscribeRefused:
+        fail("the server does not let this board subscribe to %s", topic)
+    except errors.ConnectionLost as e:
+        if e.closed:  # AWS's way to refuse; a reset comes from the network
+            jobs.record["denied"] = denials + 1
+            save(jobs.app.root, jobs.record)
+        raise
 
 
 def _await(jobs, number, sizes):

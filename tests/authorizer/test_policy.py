@@ -43,12 +43,13 @@ def test_default_policy_allows_only_own_id_and_topics() -> None:
         ("iot:Subscribe", f"{IOT_ARN}:topicfilter/$aws/things/sensor-1/jobs/*"),
         ("iot:Receive", f"{IOT_ARN}:topic/$aws/things/sensor-1/jobs/*"),
         ("iot:Receive", f"{IOT_ARN}:topic/$aws/things/sensor-1/streams/*"),
+        ("iot:Subscribe", f"{IOT_ARN}:topicfilter/$aws/things/sensor-1/streams/*"),
     ]
 
 
 def test_own_filters_are_literal_and_received_topics_wildcards() -> None:
     own = device(publish=("site/door",), subscribe=("site/+/state", "news/#"))
-    extra = allowed(DEFAULT.render(own, IOT_ARN))[12:]
+    extra = allowed(DEFAULT.render(own, IOT_ARN))[13:]
     assert extra == [
         ("iot:Publish", f"{IOT_ARN}:topic/site/door"),
         ("iot:Subscribe", f"{IOT_ARN}:topicfilter/site/+/state"),
@@ -80,7 +81,7 @@ def test_no_client_id_changes_the_structure_or_exceeds_the_limits(client_id: str
     assert json.loads(json.dumps(documents)) == documents
     bare = [re.sub(r"(/jobs|/streams)?(/\*)?$", "", arn) for _, arn in allowed(documents)]
     assert all(arn.endswith(f"/{client_id}") for arn in bare)
-    assert len(bare) == 12
+    assert len(bare) == 13
 
 
 @pytest.mark.parametrize("client_id", ["x" * 128, "é" * 64, '"' * 128, "\N{GRINNING FACE}" * 32])

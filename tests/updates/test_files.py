@@ -246,3 +246,14 @@ def test_flash_too_small_for_the_files_fails_the_job(tmp_path: Path) -> None:
         assert job.details["reason"].startswith("flash: ")
         running.off()
         assert file_on(running, "lib/huge.bin") is None
+
+
+@pytest.mark.parametrize("mqtt", ["3.1.1", "5"])
+def test_policy_that_denies_streams_fails_the_job(tmp_path: Path, mqtt: str) -> None:
+    server = JobServer(THING)
+    server.denied.add(f"$aws/things/{THING}/streams/st/+/json")
+    job = server.add("s", document("files", bundle=stream(server, "st", bundle({"a.txt": b"a" * 1000}))))
+    with updated(tmp_path, server=server, max_message_bytes=1024, mqtt=mqtt):
+        server.wait_for(job)
+        assert (job.status, server.subscribed.count(*server.denied)) == ("FAILED", 2)
+        assert "does not let this board subscribe" in job.details["reason"]
