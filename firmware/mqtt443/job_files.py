@@ -121,17 +121,18 @@ def _download(jobs, bundle, stream, block_bytes):
 def _subscribe(jobs, topic):
     """Subscribe to the topics of a stream; fail the job if the server denies that, twice if it does so by closing."""
     denials = jobs.record.get("denied", 0)
-    try:
-        if denials == 2:
-            raise errors.SubscribeRefused
-        jobs.app.client.subscribe(topic)
-    except errors.SubscribeRefused:
-        fail("the server does not let this board subscribe to %s", topic)
-    except errors.ConnectionLost as e:
-        if e.closed:  # AWS's way to refuse; a reset comes from the network
-            jobs.record["denied"] = denials + 1
-            save(jobs.app.root, jobs.record)
-        raise
+    if denials < 2:
+        try:
+            jobs.app.client.subscribe(topic)
+            return
+        except OSError as e:
+            if getattr(e, "closed", False):  # AWS's way to refuse; a reset comes from the network
+                jobs.record["denied"] = denials + 1
+                save(jobs.app.root, jobs.record)
+                raise
+            if not getattr(e, "is_refusal", False):
+                raise
+    fail("the server does not let this board subscribe to %s", topic)
 
 
 def _await(jobs, number, sizes):

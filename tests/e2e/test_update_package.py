@@ -131,7 +131,8 @@ def test_fleet_is_moved_to_the_next_version_and_back_with_a_power_cut(
                 while asked[victim.client_id] < FEW:
                     assert time.monotonic() < deadline, victim.board.lines
                     time.sleep(0.01)
-                victim.off()
+                victim.board.virtual.cut_power()
+                assert victim.board.virtual.wait(WAIT_S)
                 victim.on()
         assert json.loads(results[0].stdout)["counts"] == {"done": FLEET}
         for board in fleet:
