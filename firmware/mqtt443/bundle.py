@@ -18,6 +18,7 @@ from .job_record import FOLDER, INDEX, REPLACED, STAGED, exists, make_folders, w
 _MAX_LINE_BYTES = const(256)
 _MAX_PATH_BYTES = const(96)
 _PIECE_BYTES = const(512)
+_MAX_BYTES = const(25165824)  # of a file in a stream (AWS General Reference, "AWS IoT Core endpoints and quotas")
 
 # Names in the root of a board that a job must not write, with any extension.
 _OURS = const(
@@ -40,6 +41,8 @@ class Bundle:
     def __init__(self, root, values, package=None):
         if not isinstance(values, dict) or type(values.get("size")) is not int or not _is_hash(values.get("sha256")):
             refuse("bundle must have size and sha256")
+        if not 0 <= values["size"] <= _MAX_BYTES:
+            refuse("bundle: size must be 0 to %d", _MAX_BYTES)
         if ("data" in values) == ("stream" in values):
             refuse("bundle must have data or stream")
         self.root = root
@@ -131,7 +134,10 @@ class Bundle:
             entry = json.loads(line)
             path = entry["path"]
             deleted = entry.get("delete", False)
-            fits = deleted is True or (type(entry["size"]) is int and entry["size"] >= 0 and _is_hash(entry["sha256"]))
+            fits = isinstance(path, str) and (
+                deleted is True
+                or (type(entry["size"]) is int and 0 <= entry["size"] <= self.size and _is_hash(entry["sha256"]))
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             fits = False
         if not fits:
@@ -143,7 +149,7 @@ class Bundle:
             self._path = "%s%s/%s" % (self.root, self.package, name)
         else:
             if not _may_write(path):
-                refuse("bundle: %r may not be written", str(path)[:_MAX_PATH_BYTES])
+                refuse("bundle: %r may not be written", path[:_MAX_PATH_BYTES])
             self._path = self.root + path + STAGED
             make_folders(self.root, path)
         if new:
@@ -192,7 +198,7 @@ def _is_hash(text):
 
 def _may_write(path):
     """Return whether a job may write the file at path."""
-    if not isinstance(path, str) or not 0 < len(path.encode()) <= _MAX_PATH_BYTES:
+    if not 0 < len(path.encode()) <= _MAX_PATH_BYTES:
         return False
     for c in path:
         if not " " < c < "\x7f" or c in '\\:"*?<>|':
