@@ -208,9 +208,20 @@ class Jobs:
         """Return the next pending execution as a dict, {} if there is none."""
         app = self.app
         try:
-            _, values = self.request("start-next", {})
+            try:
+                _, values = self.request("start-next", {})
+            except Unanswered:
+                # With MQTT 5 an answer that is too large is not even sent; but it may only have been lost.
+                if not app.client.packets.mqtt5 or app.should_stop():
+                    raise
+                try:
+                    _, values = self.request("start-next", {})
+                except Unanswered:
+                    if app.should_stop():
+                        raise
+                    raise MemoryError
         except MemoryError:
-            # The document was discarded as too large; ask for the execution without it.
+            # The document is too large; ask for the execution without it.
             _, values = self.request("$next/get", {"includeJobDocument": False})
             execution = values.get("execution") or {}
             execution["jobDocument"] = None

@@ -61,6 +61,33 @@ def test_job_larger_than_a_message_is_noticed_while_the_board_is_connected(tmp_p
         assert (job.status, len(running.server.logins)) == ("REJECTED", 1)
 
 
+def test_job_that_mqtt_5_does_not_deliver_for_its_size_is_rejected(tmp_path: Path) -> None:
+    server = JobServer(THING)
+    server.answer = lambda name, _values: name != "jobs/start-next"
+    job = server.add("large", document("report"))
+    with updated(tmp_path, server=server, mqtt="5"):
+        server.wait_for(job)
+        assert job.status == "REJECTED"
+        assert "larger than max_message_bytes" in job.details["reason"]
+
+
+def test_answer_that_is_lost_once_with_mqtt_5_rejects_no_job(tmp_path: Path) -> None:
+    server = JobServer(THING)
+    lost: list[str] = []
+
+    def answer(name: str, _values: dict[str, Any]) -> bool:
+        if name == "jobs/start-next" and not lost:
+            lost.append(name)
+            return False
+        return True
+
+    server.answer = answer
+    job = server.add("late", document("report"))
+    with updated(tmp_path, server=server, mqtt="5"):
+        server.wait_for(job)
+        assert job.status == "SUCCEEDED"
+
+
 REJECTED: list[tuple[Any, str]] = [
     ([], "not of version 1"),
     ({"action": "report"}, "not of version 1"),
