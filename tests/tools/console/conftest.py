@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools.support.paths import STATE
 
 MQTT443 = (sys.executable, "-c", "from mqtt443_tools.cli import main; main()")
 WAIT_S = 30
@@ -67,14 +68,19 @@ Start = Callable[..., Command]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Start commands; they end with the test."""
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start commands in a folder of their own; they end with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str) -> Command:
             environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
             process = subprocess.Popen(
-                [*MQTT443, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+                [*MQTT443, *arguments],
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
             )
             command = Command(process)
             reader = threading.Thread(target=command.read)
@@ -108,8 +114,8 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint(start: Start, tmp_path: Path) -> Endpoint:
-    state = tmp_path / "state"
-    command = start("local", "--port", "0", "--state", str(state), "--set", "connect_rate_per_s=0")
+    state = tmp_path / STATE  # the default, so that the page shows the commands as in a demo
+    command = start("local", "--port", "0", "--set", "connect_rate_per_s=0")
     port = int(command.wait_for(r"ready .*\bport=(\d+)")[1])
     return Endpoint(command, state, port, command.wait_for(r"console: (http://\S+)")[1])
 

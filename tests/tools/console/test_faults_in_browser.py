@@ -80,7 +80,7 @@ def test_refused_board_says_so_and_connects_once_the_fault_is_off(
     board = start("board", "--config", str(config))
     board.wait_for(said)
     until(browser, lambda: f"FAULT_INJECTED: {fault}: " in card(browser, "kitchen"), "the card shows what happened")
-    assert "mqtt443 local fault kitchen --off --state" in card(browser, "kitchen")
+    assert "mqtt443 local fault kitchen --off" in card(browser, "kitchen")
     switch_off(browser, fault)
     board = again(start, board, config)
     board.wait_for(r"published")
