@@ -30,6 +30,7 @@ if sys.implementation.name == "micropython":
         "client",
         "config",
         "packets",
+        "packets5",
         "transport",
         "stream",
         "websocket",

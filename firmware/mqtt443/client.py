@@ -76,7 +76,7 @@ class Client(MQTTClient):
     @property
     def retained(self):
         """Whether the message passed to the callback was retained [MQTT-3.3.1-8]."""
-        return self.packets.retained()
+        return bool(self.packets.view[0] & 1)
 
     def connect(self, clean_session=None):
         """Open the transport, send CONNECT, wait for CONNACK; return whether the server kept a session.

@@ -9,7 +9,6 @@ import socket
 from . import errors
 from ._port import Channel, const, phase, ticks_add, ticks_diff, ticks_ms
 from ._tls import selected_alpn, set_alpn, tls_context
-from .packets import packet
 from .stream import Stream
 
 _ALPN = const("mqtt")
@@ -145,7 +144,10 @@ def connect(client, clean_session):
     packets = client.packets
     try:
         stream = client.transport.open()
-        packets.attach(stream, client.mqtt5)
+        packets5 = None
+        if client.mqtt5:
+            from . import packets5
+        packets.attach(stream, packets5)
         packets.write(_connect_packet(client, clean_session))
         client.transport.check(stream)
         client.deadline("CONNACK")  # 10 s at least (config): the authorizer alone may use 5
@@ -181,6 +183,8 @@ def _connack(client, data):
         session, values = answer
     else:
         session, values = bool(data[0]), {}
+        if data[0] > (0 if data[1] else 1):  # the only flag, and never set with a refusal [MQTT-3.2.2-4]
+            raise errors.MalformedPacket("CONNACK flags 0x%02x" % data[0])
         if data[1]:
             raise errors.ConnectRefused("CONNACK with code %d" % data[1], code=data[1])
     # What the server allows (MQTT 5 section 3.2.2.3).
@@ -213,6 +217,26 @@ def _connect_packet(client, clean_session):
     if will and client.mqtt5:
         head += b"\0"  # no properties of the will
     return packet(0x10, head, (will, will and client.lw_msg, user, password))
+
+
+def packet(first, head, fields=(), tail=b""):
+    """Return a control packet (MQTT 3.1.1 section 2): first byte, remaining length, head, fields, tail.
+
+    fields: bytes, each sent with its two-byte length (section 1.5.3); None is left out.
+    """
+    body = bytearray(head)
+    for field in fields:
+        if field is not None:
+            body.extend(len(field).to_bytes(2, "big"))
+            body.extend(field)
+    body.extend(tail)
+    size = len(body)
+    head = bytearray((first,))
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return head + body
 
 
 def subscribe(client, topic, qos):

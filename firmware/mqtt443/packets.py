@@ -1,26 +1,21 @@
 """Every MQTT packet, out and in: built, checked, and passed to umqtt, which takes `Packets` for its socket.
 
 umqtt writes a packet in up to eight pieces; each would be a TLS record and, with Nagle, a wait. Here a packet leaves in
-one write, and a backlog of PUBLISH packets in as few writes as hold it. umqtt reads with asserts, which frozen builds
-drop; here a packet is read whole and checked before umqtt sees its first byte. umqtt knows only MQTT
-3.1.1: with MQTT 5, properties are added to what the board sends, and removed from what umqtt reads. What a packet means
-is up to umqtt and `client`.
+one write, a backlog of PUBLISH packets in few. umqtt reads with asserts, which frozen builds drop; here a packet is
+read whole and checked before umqtt sees its first byte. umqtt knows only MQTT 3.1.1: with MQTT 5, `packets5` puts
+properties into what the board sends and cuts them from what umqtt reads. umqtt and `client` know what a packet means.
 """
 
 from . import errors
-from ._port import const, phase
+from ._port import const
 
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
 _PUBACK = const(0x40)
-_SUBACK = const(0x90)
-_UNSUBACK = const(0xB0)
 _PINGRESP = const(0xD0)
-_DISCONNECT = const(0xE0)  # MQTT 5 alone
 
-# First byte -> remaining length, where MQTT 3.1.1 fixes both [MQTT-2.2.2-2]; a SUBACK answers our single filter.
-# MQTT 5 adds properties: these are then the least lengths.
-_FIXED = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _UNSUBACK: 2, _PINGRESP: 0}
+# First byte -> remaining length, in MQTT 5 the least; 0x90 is SUBACK, for our single filter, 0xB0 is UNSUBACK.
+_FIXED = {_CONNACK: 2, _PUBACK: 2, 0x90: 3, 0xB0: 2, _PINGRESP: 0}
 
 # Free bytes in front of what is sent, where a WebSocket puts its frame's header (RFC 6455 section 5.2).
 ROOM = const(14)
@@ -46,8 +41,8 @@ class Packets:
         self.discarded = 0
         self.attach(None)
 
-    def attach(self, stream, mqtt5=False):
-        """Begin a new connection on stream, with nothing left of the last one; mqtt5: speak MQTT 5, not 3.1.1."""
+    def attach(self, stream, mqtt5=None):
+        """Begin a new connection on stream; mqtt5: the module `packets5` to speak MQTT 5, None to speak 3.1.1."""
         self.stream = stream
         self.mqtt5 = mqtt5
         self.alias = 0  # 0: the server takes no topic alias, 1: it does, 2: it knows ours
@@ -102,13 +97,12 @@ class Packets:
         first: its first byte. topic, msg: bytes. pid: packet identifier, 0 for none. expiry_s: how many seconds the
         server may keep it for others, 0 for no limit; only MQTT 5 sends it.
         """
-        mqtt5 = self.mqtt5
         alias = self.alias if topic == self.topic else 0
         if alias == 2:
             topic = b""
+        properties = self.mqtt5.properties(alias, expiry_s) if self.mqtt5 else b""
         n = len(topic)
-        properties = (3 if alias else 0) + (5 if expiry_s else 0)
-        size = 2 + n + len(msg) + (2 if pid else 0) + (1 + properties if mqtt5 else 0)
+        size = 2 + n + (2 if pid else 0) + len(properties) + len(msg)
         if self._out_have + size + 5 > ROOM + _FULL:
             self.flush()
         try:
@@ -133,19 +127,12 @@ class Packets:
             out[at] = pid >> 8
             out[at + 1] = pid & 0xFF
             at += 2
-        if mqtt5:
-            out[at] = properties
-            at += 1
-            if alias:
-                out[at : at + 3] = b"\x23\0\1"
-                at += 3
-                self.alias = 2
-            if expiry_s:
-                out[at] = 2
-                out[at + 1 : at + 5] = expiry_s.to_bytes(4, "big")
-                at += 5
+        out[at : at + len(properties)] = properties
+        at += len(properties)
         self._out_have = at + len(msg)
-        out[at : at + len(msg)] = msg
+        out[at : self._out_have] = msg
+        if alias:
+            self.alias = 2
 
     def reserve(self, size):
         """Make room to send a PUBLISH whose topic and payload have size bytes. Raises MemoryError."""
@@ -187,10 +174,6 @@ class Packets:
     def body(self):
         """Return what follows the length of the packet that umqtt reads; valid until the next packet is read."""
         return self.view[self._body : self.size]
-
-    def retained(self):
-        """Return whether the PUBLISH that umqtt reads has the RETAIN flag."""
-        return bool(self._in[0] & 1)
 
     def skip(self):
         """Drop what umqtt left of its packet."""
@@ -243,12 +226,11 @@ class Packets:
         return True
 
     def _fits(self, first, remaining):
-        """Return whether a packet other than PUBLISH may have this first byte and remaining length."""
         least = _FIXED.get(first)
-        if not self.mqtt5 or first == _PINGRESP:
+        if not self.mqtt5:
             return least == remaining
         # No packet may exceed the Maximum Packet Size of our CONNECT [MQTT-3.1.2-24].
-        return (least is not None or first == _DISCONNECT) and (least or 0) <= remaining <= len(self._in) - self.have
+        return self.mqtt5.fits(first, least, remaining, len(self._in) - self.have)
 
     def _check(self):
         body = self._body
@@ -256,23 +238,13 @@ class Packets:
         if first & 0xF0 == _PUBLISH:
             self._packet_identifier()
             if self.mqtt5:
-                self._cut_properties()
-        elif self.mqtt5 and first in (_CONNACK, _PUBACK, _DISCONNECT):
-            self.connected = True  # `connection` checks CONNACK
-            self.refusal = None
-            # Mostly a PUBACK is a success without properties; what is rare is loaded on demand.
-            if first == _DISCONNECT or (first == _PUBACK and self.size > body + 2):
-                with phase():
-                    from .mqtt5 import check
-
-                    self.refusal = check(first, self.body())
-        elif first == _CONNACK:
-            # Session present is the only flag, and never set with a refusal [MQTT-3.2.2-4].
-            if self._in[body] > (1 if self._in[body + 1] == 0 else 0):
-                raise errors.MalformedPacket("CONNACK flags 0x%02x" % self._in[body])
-            self.connected = True
+                self.size = self.mqtt5.cut_properties(self.view[: self.size], body)
         elif first == _PINGRESP:
             self.pinged = False
+        else:
+            self.connected = True  # `connection` checks CONNACK
+            if self.mqtt5:
+                self.refusal = self.mqtt5.check(first, self.view, body, self.size)
 
     def _packet_identifier(self):
         """Return the packet identifier of the PUBLISH in the buffer, 0 with QoS 0; check its layout."""
@@ -289,32 +261,12 @@ class Packets:
             raise errors.MalformedPacket("PUBLISH with packet identifier 0")  # [MQTT-2.3.1-1]
         return identifier
 
-    def _cut_properties(self):
-        """Take the properties out of the PUBLISH in the buffer, so that umqtt can read it."""
-        buf = self._in
-        body = self._body
-        at = body + 2 + (buf[body] << 8 | buf[body + 1]) + (buf[0] & 2)
-        end = at + 1
-        if at == self.size or buf[at]:
-            with phase():
-                from .mqtt5 import publish_properties
-
-                end = at + publish_properties(self.view[at : self.size])
-        view = self.view
-        view[at : at + self.size - end] = view[end : self.size]
-        self.size -= end - at
-        size = self.size - body
-        for i in range(1, body):  # in as many bytes as before
-            buf[i] = size & 0x7F | (0x80 if i < body - 1 else 0)
-            size >>= 7
-
     def _drain(self):
         """Read the rest of a PUBLISH larger than the buffer; return False if not blocking and more must come."""
-        scratch = self.view
-        if self.have == len(scratch):  # before the first byte is overwritten
+        if self.have == len(self._in):  # before the first byte is overwritten
             self._oversize_pid = self._packet_identifier()
         while self.have < self.size:
-            n = self.stream.readinto(scratch[: self.size - self.have])
+            n = self.stream.readinto(self.view[: self.size - self.have])
             if not n:
                 return False
             self.have += n
@@ -346,23 +298,3 @@ def _packet_size(buf, at, end):
         if not buf[at + i] & 0x80:
             return size + i + 1
     raise errors.MalformedPacket("remaining length over four bytes")
-
-
-def packet(first, head, fields=(), tail=b""):
-    """Return a control packet (MQTT 3.1.1 section 2): first byte, remaining length, head, fields, tail.
-
-    fields: bytes, each sent with its two-byte length (section 1.5.3); None is left out.
-    """
-    body = bytearray(head)
-    for field in fields:
-        if field is not None:
-            body.extend(len(field).to_bytes(2, "big"))
-            body.extend(field)
-    body.extend(tail)
-    size = len(body)
-    head = bytearray((first,))
-    while size > 0x7F:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return head + body

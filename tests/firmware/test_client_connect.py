@@ -92,6 +92,14 @@ def test_server_without_alpn_is_reported_after_the_handshake() -> None:
     assert wire.closed == 1
 
 
+@pytest.mark.parametrize("connack", [b"\x20\x02\x02\x00", b"\x20\x02\x01\x05"])
+def test_connack_with_wrong_flags_is_malformed(connack: bytes) -> None:
+    wire = Wire([connack])
+    with pytest.raises(errors.MalformedPacket, match="CONNACK flags"):
+        Client(settings(), Opener(wire)).connect()
+    assert wire.closed == 1
+
+
 def test_old_socket_is_closed_before_the_new_one_opens() -> None:
     first, second = Wire([CONNACK]), Wire([CONNACK])
     opener = Opener(first, second)
