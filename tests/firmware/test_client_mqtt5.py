@@ -1,47 +1,28 @@
-"""The client with MQTT 5: CONNECT, what CONNACK allows, the way back to 3.1.1, and refusals with their reason."""
+"""The client with MQTT 5: CONNECT, what CONNACK allows or refuses, and the way back to 3.1.1."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.firmware.clients import LOGIN, Opener
+from tests.firmware.clients import LOGIN
+from tests.firmware.clients5 import connected, new
 from tests.firmware.fakes import Ticks, Wire
 from tests.support.mqtt.answers import (
     MQTT_5,
     MQTT_311,
     connack,
-    disconnect,
     packet,
-    puback,
     reason_string,
-    suback,
     text,
 )
 
 from mqtt443 import config_schema, errors  # isort: skip
-from mqtt443._host import ticks_ms  # isort: skip
-from mqtt443.client import Client  # isort: skip
 
 CONNACK = connack(MQTT_5)
 # Receive Maximum 8, Maximum Packet Size 512, Request Problem Information 1.
 LIMITS = b"\x21\0\x08\x27\0\0\x02\0\x17\1"
-
-
-def new(*wires: Wire, ticks: Callable[[], int] = ticks_ms, **changes: Any) -> Client:
-    return Client(config_schema.validate({**LOGIN, "mqtt": "5", **changes}), Opener(*wires), ticks)
-
-
-def connected(
-    *incoming: bytes | Exception | None, properties: bytes = b"", ticks: Callable[[], int] = ticks_ms, **changes: Any
-) -> tuple[Client, Wire]:
-    wire = Wire([connack(MQTT_5, properties=properties), *incoming])
-    client = new(wire, ticks=ticks, **changes)
-    assert client.connect() is False
-    wire.writes.clear()
-    return client, wire
 
 
 @pytest.mark.parametrize(
@@ -67,6 +48,11 @@ def test_connect_is_this_packet_in_one_write(changes: dict[str, Any], body: byte
 
 def test_session_present_is_returned() -> None:
     assert new(Wire([connack(MQTT_5, session=True)])).connect(clean_session=False) is True
+
+
+def test_version_is_5_unless_the_config_says_otherwise() -> None:
+    assert config_schema.validate(LOGIN).mqtt == "5"
+    assert config_schema.validate({**LOGIN, "mqtt": "3.1.1"}).mqtt == "3.1.1"
 
 
 @pytest.mark.parametrize("number", [5, "5"])
@@ -235,82 +221,3 @@ def test_nothing_of_version_5_is_left_after_falling_back() -> None:
     client.connect()
     assert (client.keepalive_s, client.receive_maximum, client.packets.alias) == (120, 65535, 0)
     assert connack(MQTT_311) == b"\x20\x02\0\0"
-
-
-# Refusals on a connection.
-
-
-def test_puback_with_a_long_reason_is_that_of_its_message() -> None:
-    client, _ = connected(puback(MQTT_5, b"\0\1", 0, reason_string("x" * 200)))
-    client.publish("t", b"x", qos=1)
-
-
-def test_refused_publish_raises_and_the_connection_goes_on() -> None:
-    client, wire = connected(puback(MQTT_5, b"\0\1", 0x87, reason_string("iot:Publish")), puback(MQTT_5, b"\0\2"))
-    with pytest.raises(errors.PublishRefused, match=r"refused: not authorized \(0x87\): iot:Publish\. Policy"):
-        client.publish("t", "x", qos=1)
-    client.publish("t", "x", qos=1)
-    assert wire.closed == 0
-    assert client.pending_acks == {}
-
-
-def test_refusal_of_the_outer_publish_is_not_lost_in_a_callback() -> None:
-    client, _ = connected(b"\x30\x05\0\1t\0x", b"\x40\x03\0\1\x87", puback(MQTT_5, b"\0\2"))
-    client.set_callback(lambda *_: client.publish("inner", "x", qos=1))
-    with pytest.raises(errors.PublishRefused):
-        client.publish("outer", "x", qos=1)
-
-
-def test_refusal_that_nobody_waits_for_goes_to_the_window() -> None:
-    client, _ = connected(b"\x40\x03\0\7\x97", puback(MQTT_5, b"\0\x09"))
-    came: list[tuple[int, int | None]] = []
-    client.on_puback = lambda pid, refusal: came.append((pid, refusal.code if refusal else None))
-    client.wait(0)
-    assert came == [(7, 0x97), (9, None)]
-
-
-def test_subscribe_and_unsubscribe_carry_no_properties() -> None:
-    client, wire = connected(suback(MQTT_5, b"\0\1", 1), packet(0xB0, b"\0\2\0\0"))
-    client.set_callback(print)
-    assert client.subscribe("t", 1) == 1
-    client.unsubscribe("t")
-    assert wire.writes == [b"\x82\x07\0\1\0\0\1t\1", b"\xa2\x06\0\2\0\0\1t"]
-
-
-def test_refused_subscription_says_why_and_the_connection_goes_on() -> None:
-    client, wire = connected(suback(MQTT_5, b"\0\1", 0x87, reason_string("x" * 150)), suback(MQTT_5, b"\0\2", 0))
-    client.set_callback(print)
-    with pytest.raises(errors.SubscribeRefused, match=r"refused: not authorized \(0x87\): x+\. Policy lacks iot:Sub"):
-        client.subscribe("t", 1)
-    assert client.subscribe("t", 1) == 0
-    assert wire.closed == 0
-
-
-@pytest.mark.parametrize("body", [b"\0\1\0", b"\0\1\0\1\1", b"\0\1\0\x03", b"\0\1\5\1"])
-def test_malformed_suback_is_named(body: bytes) -> None:
-    client, _ = connected(packet(0x90, body))
-    client.set_callback(print)
-    with pytest.raises(errors.MalformedPacket):
-        client.subscribe("t", 1)
-
-
-def test_message_arrives_without_its_properties_and_is_acknowledged() -> None:
-    body = b"\0\1t\0\7" + b"\x0e" + text(0x08, b"a/b") + text(0x09, b"corr7") + b'{"command": "report"}'
-    client, wire = connected(packet(0x32, body))
-    came: list[tuple[bytes, bytes]] = []
-    client.set_callback(lambda topic, message: came.append((topic, message)))
-    client.wait(0)
-    assert came == [(b"t", b'{"command": "report"}')]
-    assert wire.writes == [b"\x40\x02\0\7"]
-
-
-def test_disconnect_of_the_server_names_its_reason() -> None:
-    client, _ = connected(disconnect(0x8E))
-    with pytest.raises(errors.ConnectionLost, match="another device connected with this client id"):
-        client.wait(0)
-
-
-def test_goodbye_is_the_shortest_disconnect() -> None:
-    client, wire = connected()
-    client.disconnect()
-    assert wire.writes == [b"\xe0\0"]
