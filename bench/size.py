@@ -47,6 +47,7 @@ def size(bench: Bench) -> list[Figure]:
             )
             for name in TRANSPORTS
         ),
+        _within("names on the heap, wss", held["wss"].names, budget["names"], unit="names"),
         _within("heap connected, package frozen, alpn", in_image.connected, budget["heap_connected_frozen_bytes"]),
         *(
             _within(f"least heap that publishes, {name}", least[name], budget["least_heap_bytes"])
@@ -59,5 +60,7 @@ def size(bench: Bench) -> list[Figure]:
     ]
 
 
-def _within(name: str, ours: int, most: int, umqtt: int | None = None, mqtt_as: str | None = None) -> Figure:
-    return Figure(name, "bytes", ours, umqtt, mqtt_as, f"<= {most}", ours <= most)
+def _within(
+    name: str, ours: int, most: int, umqtt: int | None = None, mqtt_as: str | None = None, unit: str = "bytes"
+) -> Figure:
+    return Figure(name, unit, ours, umqtt, mqtt_as, f"<= {most}", ours <= most)

@@ -32,7 +32,7 @@ FIELDS = (
     ("token_key", "token_key", None, 1, 128),
     ("token_signature", "base64", None, 1, 2560),
     ("transport", "choice", "auto", TRANSPORTS, None),
-    ("mqtt", "choice", "3.1.1", MQTT_VERSIONS, None),
+    ("mqtt", "choice", "5", MQTT_VERSIONS, None),
     ("ca", "str", "ca.der", 1, 128),
     ("topic", "str", "telemetry/{client_id}", 1, 256),
     ("interval_s", "int", 60, 1, 86400),

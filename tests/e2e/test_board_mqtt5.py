@@ -1,16 +1,20 @@
 """A board that speaks MQTT 5 to localcore, on real MicroPython: telemetry, and each refusal with its reason."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
+from tests.firmware.servers import context, read_packet, serve_tls
 from tests.support.board.interpreters import MICROPYTHON, need
 from tests.support.board.virtual import Board
+from tests.support.mqtt import answers
 from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.relay import Relay
 
-LOGIN = {"client_id": "board", "username": "user", "mqtt": "5"}
+LOGIN = {"client_id": "board", "username": "user"}
 PASSWORD = "right-one"
 
 
@@ -89,6 +93,44 @@ def test_second_board_with_the_client_id_is_named(core: RunningCore, tmp_path: P
             second.wait_for("published")
     assert "the server disconnected: another device connected with this client id (0x8e)" in line
     assert "Give each board its own client_id" in line
+
+
+# What servers that speak 3.1.1 alone answer to a CONNECT of MQTT 5: in their own version, or in the client's.
+@pytest.mark.parametrize("answer", [b"\x20\x02\0\1", answers.connack(answers.MQTT_5, code=0x84)], ids=["3.1.1", "5"])
+@pytest.mark.parametrize("name", MICROPYTHON)
+def test_server_without_version_5_gets_311_and_the_log_says_so(tmp_path: Path, name: str, answer: bytes) -> None:
+    ca = trustme.CA()
+    levels: list[int] = []
+
+    def serve(connection: ssl.SSLSocket) -> None:
+        connect = read_packet(connection)
+        levels.append(answers.level(connect))
+        if levels[-1] == answers.MQTT_5:
+            connection.sendall(answer)
+            return
+        connection.sendall(answers.connack(answers.MQTT_311))
+        while packet := read_packet(connection):
+            if packet[0] & 0xF0 == 0x80:
+                connection.sendall(answers.suback(answers.MQTT_311, packet[2:4], 1))
+            elif packet[0] & 0xF0 == 0x30:
+                connection.sendall(
+                    answers.puback(answers.MQTT_311, answers.published(answers.MQTT_311, packet).identifier)
+                )
+
+    with serve_tls(ca, context(ca), serve) as server:
+        config: dict[str, Any] = {
+            "port": server.port,
+            "transport": "tls",
+            "password": PASSWORD,
+            "compiled": True,
+            **LOGIN,
+        }
+        with Board(tmp_path, need(name), ca.cert_pem.bytes(), **config) as board:
+            line = board.wait_for("connected to localhost")
+            board.wait_for('published .*"seq": 2')
+    assert line.endswith("connected to localhost, MQTT 3.1.1: the server does not speak 5")
+    assert levels == [5, 4], "the two attempts are one after the other, and the board stays with 3.1.1"
+    assert not any("next attempt" in line for line in board.lines)
 
 
 def test_publish_with_an_alias_is_one_record_of_at_most_140_bytes(core: RunningCore, tmp_path: Path) -> None:

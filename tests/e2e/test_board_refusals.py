@@ -106,13 +106,18 @@ def test_clock_is_set_over_443_if_ntp_is_blocked(tmp_path: Path, name: str) -> N
             assert str(datetime.now(UTC).year) in str(core.next_message().payload)
 
 
-@pytest.mark.parametrize("name", interpreters.ALL)
+@pytest.mark.parametrize(
+    ("name", "mqtt", "error"),
+    [*((name, "5", "ConnectRefused") for name in interpreters.ALL), ("alpn", "3.1.1", "ClosedBeforeConnack")],
+)
 @pytest.mark.parametrize("transport", ["auto", "wss", "tls"])
-def test_refused_password_lists_the_causes(says: Says, tmp_path: Path, name: str, transport: str) -> None:
+def test_refused_password_lists_the_causes(
+    says: Says, tmp_path: Path, name: str, mqtt: str, error: str, transport: str
+) -> None:
     with RunningCore(tmp_path / "state", domain_name="localhost") as core:
         core.add_device("board", username="user", password="right one")
         port = core.domain_port if transport == "tls" else core.port
-        line = says("ClosedBeforeConnack", name, core, core.ca.read_bytes(), transport=transport, port=port)
+        line = says(error, name, core, core.ca.read_bytes(), transport=transport, port=port, mqtt=mqtt)
         assert core.next_event("refused").reason == "NOT_AUTHENTICATED"
     assert "password" in line
 

@@ -33,6 +33,10 @@ TREE = {
 }
 
 
+# What a login that the endpoint refuses is called, by version of MQTT.
+REFUSED = {"5": "ConnectRefused", "3.1.1": "ClosedBeforeConnack"}
+
+
 class Rig:
     """One board behind a relay, and the endpoint that its telemetry reaches."""
 

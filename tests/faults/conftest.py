@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+BOTH_VERSIONS = pytest.mark.parametrize("mqtt", ["5", "3.1.1"])
+"""For a test of MQTT itself: the default on every interpreter, the other version on one."""
+
 SOAK = bool(os.environ.get("MQTT443_SOAK"))
 SEED = int(os.environ.get("MQTT443_SEED", "443"))
 LONGEST_S = 3600

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults.boards import ERROR_LINE, PACE, TIMEOUT_S
+from tests.faults.conftest import BOTH_VERSIONS
 from tests.faults.scripted import Answer, Leave, Publish, Script, at_once, board_at
 from tests.support.board.virtual import Board
 
 UNKNOWN = b"\xfe\xdc"
 WINDOW = 4
 # Interpreter, MQTT.
-WAYS = [("alpn", "3.1.1"), ("stock", "3.1.1"), ("alpn", "5")]
+WAYS = [("alpn", "5"), ("stock", "5"), ("alpn", "3.1.1")]
 
 
 def in_groups(order: Callable[[list[bytes]], list[bytes]]) -> Answer:
@@ -103,9 +104,10 @@ def test_session_that_was_kept_gets_the_same_packets_with_dup(tmp_path: Path, na
     assert script.subscribed == [0], "the session knows the subscription"
 
 
-def test_session_that_was_lost_gets_everything_afresh(tmp_path: Path) -> None:
+@BOTH_VERSIONS
+def test_session_that_was_lost_gets_everything_afresh(tmp_path: Path, mqtt: str) -> None:
     script = Script(silent_at_first)
-    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW, clean_session=False):
+    with board_at(script, tmp_path, "alpn", PACE, mqtt=mqtt, window=WINDOW, clean_session=False):
         script.wait_for(2 * WINDOW + 3)
     second = [publish for publish in script.seen if publish.connection == 1]
     assert [publish.seq for publish in second[:WINDOW]] == [1, 3, 4, 5]
@@ -114,23 +116,25 @@ def test_session_that_was_lost_gets_everything_afresh(tmp_path: Path) -> None:
     assert script.subscribed == [0, 1], "the subscription was lost with the session"
 
 
-def test_window_is_kept_to(tmp_path: Path) -> None:
+@BOTH_VERSIONS
+def test_window_is_kept_to(tmp_path: Path, mqtt: str) -> None:
     script = Script(lambda publish: [] if publish.connection == 0 else at_once(publish))
-    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
+    with board_at(script, tmp_path, "alpn", PACE, mqtt=mqtt, window=WINDOW) as board:
         board.wait_for("PeerVanished")
         script.wait_for(WINDOW + 10)
     assert [publish.seq for publish in script.seen if publish.connection == 0] == [1, 2, 3, 4]
     assert [publish.seq for publish in script.seen if publish.connection == 1][:10] == list(range(1, 11))
 
 
-def test_readings_arrive_at_a_server_that_closes_at_each_publish(tmp_path: Path) -> None:
+@BOTH_VERSIONS
+def test_readings_arrive_at_a_server_that_closes_at_each_publish(tmp_path: Path, mqtt: str) -> None:
     def answer(publish: Publish) -> list[bytes]:
         if publish.connection < 2:
             raise Leave
         return at_once(publish)
 
     script = Script(answer)
-    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
+    with board_at(script, tmp_path, "alpn", PACE, mqtt=mqtt, window=WINDOW) as board:
         seen = script.wait_for(2 + WINDOW)
         board.wait_for("published")
     assert [(publish.connection, publish.seq) for publish in seen[:3]] == [(0, 1), (1, 1), (2, 1)]
@@ -141,7 +145,7 @@ def test_readings_arrive_at_a_server_that_closes_at_each_publish(tmp_path: Path)
 @pytest.mark.parametrize("code", [0x80, 0x87, 0x97, 0x99])
 def test_refused_readings_do_not_block_the_queue(tmp_path: Path, code: int) -> None:
     script = Script(lambda publish: [publish.identifier + bytes((code if publish.seq % 2 else 0,))])
-    with board_at(script, tmp_path, "alpn", PACE, mqtt="5", window=WINDOW) as board:
+    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
         seen = script.wait_for(3 * WINDOW)
         board.wait_for(rf"refused: .*\(0x{code:02x}\)")
     assert [publish.seq for publish in seen] == list(range(1, len(seen) + 1))
@@ -161,7 +165,7 @@ def test_receive_maximum_of_the_server_is_kept_to(tmp_path: Path) -> None:
         return group
 
     script = Script(answer, properties=b"\x21\0\x02")
-    with board_at(script, tmp_path, "alpn", PACE, mqtt="5", window=WINDOW) as board:
+    with board_at(script, tmp_path, "alpn", PACE, window=WINDOW) as board:
         script.wait_for(10)
         board.wait_for("published")
     assert errors_of(board) == []

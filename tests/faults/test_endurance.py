@@ -17,8 +17,8 @@ from mqtt443_authorizer.sqlitestore import SqliteStore
 from mqtt443_tools.device.registration import set_enabled
 from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 
-from tests.faults.boards import PACE, TIMEOUT_S, WAIT_S, Rig, rig
-from tests.faults.conftest import Form
+from tests.faults.boards import PACE, REFUSED, TIMEOUT_S, WAIT_S, Rig, rig
+from tests.faults.conftest import BOTH_VERSIONS, Form
 from tests.support.mqtt.client import RawClient
 from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.relay import UNHARMED, Direction, Fault, Harm, Treatment
@@ -104,9 +104,10 @@ class Course:
 class Endurance:
     """The board's run through a course; `faults` counts what happened."""
 
-    def __init__(self, running: Rig, course: Course) -> None:
+    def __init__(self, running: Rig, course: Course, mqtt: str) -> None:
         self.running = running
         self.course = course
+        self._refusal = REFUSED[mqtt]
         self._struck: Counter[str] = Counter()
         self._last = -1
         self._since = 0
@@ -153,7 +154,7 @@ class Endurance:
                 store = SqliteStore(running.core.state / DEVICES_FILE)
                 set_enabled(store, running.client_id, False)
                 running.relay.strike("reset")
-                self.wait_for_an("ClosedBeforeConnack")
+                self.wait_for_an(self._refusal)
                 set_enabled(store, running.client_id, True)
             case "Wi-Fi gone":
                 running.board.virtual.set_world(wifi_up=False)
@@ -204,9 +205,10 @@ class Endurance:
         return max((b - a, line) for (a, _), (b, line) in itertools.pairwise(lines))
 
 
+@BOTH_VERSIONS
 @pytest.mark.timeout(3 * WAIT_S + STARVED_S)
 def test_board_loses_nothing_hangs_nowhere_and_does_not_grow(
-    tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, form: Form, mqtt: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readings, faults = form.pick(150, 10_000), form.pick(len(KINDS), 200)
     course = Course(form, form.pick(20, 150))
@@ -224,9 +226,10 @@ def test_board_loses_nothing_hangs_nowhere_and_does_not_grow(
             wifi=WIFI,
             keepalive_s=KEEPALIVE_S,
             outbox_bytes=1048576,
+            mqtt=mqtt,
         ) as running,
     ):
-        run = Endurance(running, course)
+        run = Endurance(running, course, mqtt)
         run.run(readings // 2, faults // 2)
         before = run.rest()
         run.run(readings, faults)

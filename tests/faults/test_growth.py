@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.faults.conftest import Form
+from tests.faults.conftest import BOTH_VERSIONS, Form
 from tests.firmware.micropython import prepare, run
 from tests.firmware.servers import Handler, answer_mqtt, context, read_packet, serve_tls
 from tests.support.board.interpreters import need
@@ -110,10 +110,10 @@ print(json.dumps(told))
 """
 
 
-def measure(folder: Path, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> Any:
+def measure(folder: Path, mqtt: str, ca: trustme.CA, handler: Handler, program: str, limit_s: float = 50.0) -> Any:
     """Run a program on the 32-bit interpreter; return the JSON of its last line."""
     with serve_tls(ca, context(ca), handler) as server:
-        prepare(folder, server, transport="tls", keepalive_s=1200)
+        prepare(folder, server, transport="tls", mqtt=mqtt, keepalive_s=1200)
         output = run(need("alpn32"), folder, COMMON + program, limit_s)
         # The board closes without a word here and there.
         assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
@@ -146,13 +146,14 @@ class Endings:
                 return
 
 
+@BOTH_VERSIONS
 def test_heap_does_not_grow_with_messages_and_connections(
-    tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, form: Form, mqtt: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connections = form.pick(20, 1000)
     server = Endings()
     program = f"CONNECTIONS, A_CONNECTION, ENDINGS = {connections}, {A_CONNECTION}, {ENDINGS}\n{GROWTH}"
-    said = measure(tmp_path, trustme.CA(), server, program, form.pick(50, int(LIMIT_S)))
+    said = measure(tmp_path, mqtt, trustme.CA(), server, program, form.pick(50, int(LIMIT_S)))
     heap = said["heap"]
     with capsys.disabled():
         print(f"\n{said['acknowledged']} messages on {connections} connections: heap in use {heap[0]} bytes after the")
@@ -166,10 +167,11 @@ def test_heap_does_not_grow_with_messages_and_connections(
         assert heap[n] <= heap[ENDINGS + n % ENDINGS], f"it grew by connection {n}: {heap}"
 
 
+@BOTH_VERSIONS
 def test_message_allocates_next_to_nothing_besides_its_payload(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, mqtt: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alone, eight = measure(tmp_path, trustme.CA(), answer_mqtt, ALLOCATION)
+    alone, eight = measure(tmp_path, mqtt, trustme.CA(), answer_mqtt, ALLOCATION)
     with capsys.disabled():
         print(f"\nallocated from outbox to PUBACK: {alone} bytes a message alone, {eight} where eight go together")
     assert alone <= ALONE_BYTES

@@ -70,12 +70,12 @@ def test_kill_while_offline_loses_nothing_that_was_on_flash(
             check_what_was_kept(board, before, in_memory)
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
+@pytest.mark.parametrize(("compiled", "mqtt"), [(False, "5"), (True, "5"), (False, "3.1.1")])
 def test_power_cut_while_offline_loses_nothing_on_flash(
-    endpoint: RunningCore, tmp_path: Path, form: Form, compiled: bool
+    endpoint: RunningCore, tmp_path: Path, form: Form, compiled: bool, mqtt: str
 ) -> None:
-    name = f"torn-{'mpy' if compiled else 'py'}"
-    with living(endpoint, tmp_path / name, compiled=compiled, pad=400, on=False) as board:
+    name = f"torn-{'mpy' if compiled else 'py'}-{mqtt}"
+    with living(endpoint, tmp_path / name, compiled=compiled, pad=400, on=False, mqtt=mqtt) as board:
         for cut in form.sample(name, range(1, 200), 4):
             before = flat(board.segments)
             board.offline()
@@ -84,11 +84,14 @@ def test_power_cut_while_offline_loses_nothing_on_flash(
             check_what_was_kept(board, before, RHYTHMS["fast"][2])
 
 
-@pytest.fixture(scope="module")
-def backlog(endpoint: RunningCore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Living, Path]]:
-    """A board that is off, and the image of a flash that it has filled with a backlog."""
+@pytest.fixture(scope="module", params=["5", "3.1.1"])
+def backlog(
+    endpoint: RunningCore, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[Living, Path]]:
+    """A board that is off, and the image of a flash that it has filled with a backlog; with each version of MQTT."""
     folder = tmp_path_factory.mktemp("backlog")
-    with living(endpoint, folder / "drains", pad=400, online=False, window=WINDOW) as board:
+    name = f"drains-{request.param}"
+    with living(endpoint, folder / name, pad=400, online=False, window=WINDOW, mqtt=request.param) as board:
         board.board.wait_for('kept .*"seq": 80, ')
         board.off()
         yield board, Path(shutil.copy(board.image, folder / "backlog.img"))

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,13 +13,28 @@ from tests.support.board.interpreters import need
 from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.relay import UNHARMED, Direction, Fault, Harm, Treatment
 
-# Interpreter, transport, messages in flight at a time, clean session.
+
+class Way(NamedTuple):
+    name: str
+    """Of the interpreter."""
+    mqtt: str
+    transport: str
+    messages: int
+    """In flight at a time."""
+    clean_session: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.mqtt}-{self.transport}-{self.messages}"
+
+
 WAYS = [
-    ("alpn", "alpn", 1, True),
-    ("alpn", "alpn", 5, False),
-    ("alpn32", "alpn", 3, True),
-    ("alpn", "wss", 3, False),
-    ("alpn32", "tls", 1, False),
+    Way("alpn", "5", "alpn", 1, True),
+    Way("alpn", "5", "alpn", 5, False),
+    Way("alpn32", "5", "alpn", 3, True),
+    Way("alpn", "5", "wss", 3, False),
+    Way("alpn32", "5", "tls", 1, False),
+    Way("alpn", "3.1.1", "alpn", 5, False),
+    Way("alpn", "3.1.1", "wss", 3, True),
 ]
 
 
@@ -33,41 +49,36 @@ def attempt(
     folder: Path,
     treatments: list[Treatment],
     *,
-    name: str,
-    transport: str,
-    messages: int,
-    clean_session: bool,
+    way: Way,
 ) -> Trials:
     folder.mkdir()
     return run_trials(
         endpoint,
-        need(name),
+        need(way.name),
         folder,
         treatments,
-        messages=messages,
-        transport=transport,
-        clean_session=clean_session,
-        port=endpoint.domain_port if transport == "tls" else endpoint.port,
+        messages=way.messages,
+        mqtt=way.mqtt,
+        transport=way.transport,
+        clean_session=way.clean_session,
+        port=endpoint.domain_port if way.transport == "tls" else endpoint.port,
         limit_s=50 + len(treatments) / 5,
     )
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-@pytest.mark.parametrize(("name", "transport", "messages", "clean"), WAYS)
+@pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("harm", ["reset", "close"])
 def test_end_at_any_byte_is_named_and_loses_nothing(
     endpoint: RunningCore,
     tmp_path: Path,
     form: Form,
     harm: Harm,
-    name: str,
-    transport: str,
-    messages: int,
-    clean: bool,
+    way: Way,
     direction: Direction,
 ) -> None:
-    run = functools.partial(attempt, endpoint, name=name, transport=transport, messages=messages, clean_session=clean)
-    tag = f"{harm}-{name}-{transport}-{messages}-{direction}"
+    run = functools.partial(attempt, endpoint, way=way)
+    tag = f"{harm}-{way}-{direction}"
     # A connection without a fault, up to DISCONNECT, tells how many bytes there are.
     whole = run(tmp_path / f"measure-{tag}", [UNHARMED]).trials[0].passage
     meter = whole.up if direction == "up" else whole.down
@@ -78,4 +89,4 @@ def test_end_at_any_byte_is_named_and_loses_nothing(
     trials.check()
     # The last offsets lie in DISCONNECT, when the endpoint may be the first to leave.
     assert sum(trial.passage.harmed for trial in trials.trials) >= len(offsets) * 0.7
-    assert not (clean and any(trial.session for trial in trials.trials))
+    assert not (way.clean_session and any(trial.session for trial in trials.trials))

@@ -24,15 +24,15 @@ UPGRADE = 1
 PUBLISH = 1
 
 
-@pytest.mark.parametrize("name", ["alpn", "alpn32"])
+@pytest.mark.parametrize(("name", "mqtt"), [("alpn", "5"), ("alpn32", "5"), ("alpn", "3.1.1")])
 @pytest.mark.parametrize("messages", [0, 1, 8])
 @pytest.mark.parametrize(
     ("transport", "turns"), [("alpn", TLS + CONNECT), ("tls", TLS + CONNECT), ("wss", TLS + UPGRADE + CONNECT)]
 )
 def test_connect_takes_the_fewest_round_trips_and_a_window_one_more(
-    endpoint: RunningCore, tmp_path: Path, name: str, messages: int, transport: str, turns: int
+    endpoint: RunningCore, tmp_path: Path, name: str, mqtt: str, messages: int, transport: str, turns: int
 ) -> None:
-    folder = tmp_path / f"{name}-{transport}-{messages}"
+    folder = tmp_path / f"{name}-{mqtt}-{transport}-{messages}"
     folder.mkdir()
     trials = run_trials(
         endpoint,
@@ -41,6 +41,7 @@ def test_connect_takes_the_fewest_round_trips_and_a_window_one_more(
         [UNHARMED],
         messages=messages,
         goodbye=False,
+        mqtt=mqtt,
         transport=transport,
         port=endpoint.domain_port if transport == "tls" else endpoint.port,
     )

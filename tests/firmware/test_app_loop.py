@@ -51,6 +51,16 @@ def test_broken_link_soon_after_the_start_is_a_network_fault(monkeypatch: pytest
     assert world.run().when("connect") == [0, 5100, 15200]
 
 
+# Reason code of DISCONNECT (MQTT 5) and whether it would most likely come again, as `mqtt5` finds it.
+@pytest.mark.parametrize(("code", "is_refusal", "connects"), [(0x87, True, [0, 30100]), (0x8B, False, [0, 5100])])
+def test_reason_of_a_disconnect_picks_the_ladder(
+    monkeypatch: pytest.MonkeyPatch, code: int, is_refusal: bool, connects: list[int]
+) -> None:
+    world = World(monkeypatch, 40)
+    world.publishes = [errors.ConnectionLost("the server disconnected", code=code, is_refusal=is_refusal)]
+    assert world.run().when("connect") == connects
+
+
 def test_close_after_a_stable_time_is_answered_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, 300, interval_s=60)
     world.connects = [errors.ConnectFailed("x")] * 4

@@ -67,8 +67,10 @@ def test_broken_config_ends_the_check(way: Way, core: RunningCore) -> None:
 @pytest.mark.parametrize(
     ("keys", "code"),
     [
-        ({"password": "another"}, "refused"),
+        ({"password": "another"}, "not_authorized"),
+        ({"password": "another", "mqtt": "3.1.1"}, "refused"),
         ({"topic": "telemetry/another"}, "topic_not_allowed"),
+        ({"topic": "telemetry/another", "mqtt": "3.1.1"}, "topic_not_allowed"),
         ({"transport": "tls"}, "no_alpn"),
     ],
 )
@@ -79,7 +81,7 @@ def test_endpoint_without_a_local_log(way: Way, core: RunningCore, keys: dict[st
 
 
 def test_refusal_after_five_seconds_means_a_slow_authorizer(way: Way, core: RunningCore) -> None:
-    way.to(core, password="another")
+    way.to(core, password="another", mqtt="3.1.1")  # with 5, the reason code says more
     ticks = iter(range(0, 1000, 5))
     assert way.walk(state=way.folder / "another", clock=lambda: next(ticks)) == "authorizer_slow"
 

@@ -36,7 +36,7 @@ What to try next, with .venv/bin/mqtt443 as the command{options_note}:
   mqtt443 local{port}
       the endpoint alone; leave it running in a terminal of its own: it says why it refuses a client
   mqtt443 board --config {config}
-      the board alone; with a wrong password in that file it says ClosedBeforeConnack and the likely causes, and the
+      the board alone; with a wrong password in that file it says not authorized (0x87) and the likely causes, and the
       endpoint says NOT_AUTHENTICATED; with "topic" set to "telemetry/another" the policy lacks iot:Publish on it
   mqtt443 watch
       the messages that arrive

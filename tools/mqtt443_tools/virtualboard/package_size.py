@@ -5,6 +5,7 @@ frozen (umqtt, `machine`, `network` …) is loaded before the measurement; buffe
 """
 
 import contextlib
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ TIMEOUT_S = 60.0
 # Instead of main.py. `stop` is asked between two readings; by its fourth time the board has published twice.
 PROGRAM = """
 import gc
-import esp32, machine, network, ntptime, umqtt.simple
+import esp32, machine, micropython, network, ntptime, umqtt.simple
 gc.collect()
 before = gc.mem_alloc()
 from mqtt443 import run
@@ -37,7 +38,9 @@ def stop():
     return asked > 4
 run(stop=stop)
 print("connected", most)
+micropython.qstr_info()
 """
+NAMES = re.compile(r"n_qstr=(\d+)")
 
 # The board as a user runs it, until it has published twice; the heap that its built-in modules take is printed first.
 LEAST = """
@@ -84,10 +87,15 @@ LEAST_KB, MOST_KB = 40, 96  # where `least_heap` searches
 
 @dataclass(frozen=True)
 class Heap:
-    """Bytes of Python heap that the package holds: after the import of `run`, and at most while connected."""
+    """What the package holds.
+
+    `after_import`, `connected`: bytes of Python heap, after the import of `run` and at most while connected.
+    `names`: how many names MicroPython keeps on the heap. Their table doubles at 20, 60, 140, 300 and 620.
+    """
 
     after_import: int
     connected: int
+    names: int
 
 
 def mpy_bytes() -> dict[str, int]:
@@ -113,11 +121,12 @@ def heap(interpreter: Interpreter, config: Path) -> Heap:
         with VirtualBoard(interpreter, root, lines.append) as board:
             board.wait(TIMEOUT_S)
     figures = dict(line.split(" ") for line in lines if line.startswith(("after_import ", "connected ")))
-    if len(figures) != 2 or not any(" published " in line for line in lines):
+    names = NAMES.search("\n".join(lines))
+    if len(figures) != 2 or not names or not any(" published " in line for line in lines):
         raise CommandError(
             "the board did not publish, so its heap cannot be measured; its output:\n" + "\n".join(lines)
         )
-    return Heap(int(figures["after_import"]), int(figures["connected"]))
+    return Heap(int(figures["after_import"]), int(figures["connected"]), int(names[1]))
 
 
 def garbage(interpreter: Interpreter, config: Path) -> int:
