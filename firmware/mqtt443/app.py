@@ -7,10 +7,8 @@ that are imported in a `phase()` and return what they found; only App assigns to
 from ._port import const, phase, random_below, sleep_ms, ticks_add, ticks_diff, ticks_ms, unix_time
 from .sender import Sender
 
-# How long to wait, before deep sleep, for a command that the server has kept.
-_LISTEN_MS = const(500)
-# The clock is set once a day.
-_SYNC_AGAIN_MS = const(86400000)
+_LISTEN_MS = const(500)  # before deep sleep, for a command that the server has kept
+_SYNC_AGAIN_MS = const(86400000)  # the clock is set once a day
 
 
 class Uptime:
@@ -46,8 +44,8 @@ class App:
     for the next message, or None. restored: counters from before a reset, by name. interval_s: seconds between
     readings, None for the one in the config. stop: a function; the loop ends when it returns True. feed: feeds the
     watchdog. ticks, sleep, random, now: seams for the millisecond counter, for waiting (ms), for a random integer below
-    a limit, and for unix time in seconds. path: of config.json, behind root. trial_s: seconds that a config, files or a
-    package on trial have to get a message acknowledged; None if nothing is on trial.
+    a limit, and for unix time in seconds. path: of config.json, behind root. trial_s: seconds that whatever is on trial
+    has to get a message acknowledged, or None.
     """
 
     PIECE_MS = 1000  # waits are cut into pieces, so that `stop` is asked at least once a second
@@ -139,7 +137,7 @@ class App:
                         self.shutdown = "out of memory"
         except KeyboardInterrupt:
             self.log("stopped by Ctrl-C")
-            drain = False  # Ctrl-C may have come in the middle of a packet, so nothing more can be read
+            drain = False  # it may have come in the middle of a packet, so nothing more can be read
         with phase():
             from .power import leave
 
@@ -166,10 +164,10 @@ class App:
         session = self.client.connect()
         self.feed()
         self.connected_at_ms = self.uptime.ms()
-        config = self.config
-        self.log("connected to %s%s%s" % (config.endpoint, ", session kept" if session else "", self.client.notice))
+        kept = ", session kept" if session else ""
+        self.log("connected to %s%s%s" % (self.config.endpoint, kept, self.client.notice))
         self.sender.begin(session)
-        wanted = config.commands + 2 * config.updates
+        wanted = self.config.commands + 2 * self.config.updates
         if wanted and not (session and self.subscribed & 3 == wanted):
             with phase():
                 from .command_context import subscribe
@@ -213,8 +211,7 @@ class App:
             self.feed()
             if payload and self.connected_at_ms is None:
                 self.log("kept " + payload[:200])
-            # Count from the last due time, so that readings do not drift; after a long stop count from now, so that
-            # missed readings are not made up.
+            # From the last due time: no drift. After a long stop from now: missed readings are not made up.
             now = self.ticks()
             on_time = left_ms > -self.interval_ms
             self.next_reading_at = ticks_add(self.next_reading_at if on_time else now, self.interval_ms)
@@ -231,8 +228,7 @@ class App:
                 self.news = {}
                 return payload
             except MemoryError:
-                payload = None
-                failure = "MemoryError: no room for this message"
+                payload, failure = None, "MemoryError: no room for this message"
         self.outbox.dropped += 1
         return None
 
@@ -258,8 +254,7 @@ class App:
 
     def link(self):
         """Return what the next message reports under "link": losses, why the board started, and the last job."""
-        facts = dict(self.news)
-        outbox = self.outbox
+        facts, outbox = dict(self.news), self.outbox
         # Asked for every message, and usually there is nothing to report, so no dict of counters is made.
         if outbox.dropped or outbox.expired or self.refused or self.client.discarded or self.failures:
             for name, count in self.counters().items():
