@@ -156,6 +156,14 @@ def test_secret_value_is_read_from_standard_input_and_not_shown(endpoint: Runnin
     assert "hunter2" not in done.stdout + done.stderr
 
 
+def test_secret_value_on_the_command_line_is_refused(endpoint: RunningCore) -> None:
+    endpoint.add_device("hall-1")
+    refused = update(endpoint, "hall-1", "--config", "wifi.password=hunter2-hunter2")
+    assert refused.returncode == 2
+    assert "write wifi.password=- and type the value" in refused.stderr
+    assert "hunter2" not in refused.stdout + refused.stderr
+
+
 def left(core: RunningCore) -> dict[str, int]:
     """Count what is left of jobs in the endpoint."""
     with closing(open_jobs_database(core.state / JOBS_FILE)) as database:

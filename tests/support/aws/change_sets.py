@@ -34,9 +34,10 @@ NOTHING = "The submitted information didn't contain changes. Submit different in
 class ChangeSets:
     """Answers for change sets.
 
-    :ivar moto: a client that reaches moto alone
-    :ivar sets: the open ones, by ARN
-    :ivar reviewed: ARNs of the stacks that have nothing but a change set, by name
+    Attributes:
+        moto: a client that reaches moto alone.
+        sets: the open ones, by ARN.
+        reviewed: ARNs of the stacks that have nothing but a change set, by name.
     """
 
     def __init__(self, answers: Answers) -> None:

@@ -19,9 +19,12 @@ MISSING = Refuse("ResourceNotFoundException", "not found", 404)
 class AwsIot:
     """One account's AWS IoT, answering on a session.
 
-    :param moto: a client of CloudFormation that reaches moto alone
-    :ivar carries: whether authorizers follow what CloudFormation reports
-    :ivar says: what TestInvokeAuthorizer answers
+    Args:
+        moto: a client of CloudFormation that reaches moto alone.
+
+    Attributes:
+        carries: whether authorizers follow what CloudFormation reports.
+        says: what TestInvokeAuthorizer answers.
     """
 
     def __init__(self, answers: Answers, moto: Any) -> None:

@@ -26,8 +26,9 @@ PREFIX = "/2018-06-01/runtime/"
 class Lambda:
     """A function in one execution environment; a context manager.
 
-    :param code: folder of the unpacked code
-    :param environment: the function's own variables
+    Args:
+        code: folder of the unpacked code.
+        environment: the function's own variables.
     """
 
     def __init__(self, code: Path, environment: dict[str, str]) -> None:

@@ -62,7 +62,8 @@ Answer = Callable[..., dict[str, Any] | None]
 class Answers:
     """A boto3 session some of whose calls are answered here; the others go on, to moto.
 
-    :param is_alone: whether there is no moto, so that a call without an answer is a mistake
+    Args:
+        is_alone: whether there is no moto, so that a call without an answer is a mistake.
     """
 
     def __init__(self, *, is_alone: bool = False) -> None:

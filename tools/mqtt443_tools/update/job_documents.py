@@ -94,9 +94,17 @@ def config_update(texts: Iterable[str], delete: Iterable[str], within_s: int | N
     return Update("config", members, "config: " + ", ".join([*shown, *(f"{key}=default" for key in removed)]))
 
 
-def secret_keys(texts: Iterable[str]) -> list[str]:
-    """Return the keys of `KEY=-`, whose values are read elsewhere."""
-    return [text[:-2] for text in texts if text.endswith("=-")]
+def keys_to_ask(texts: Iterable[str]) -> list[str]:
+    """Return the keys of `KEY=-`, whose values are read elsewhere.
+
+    Raises:
+        UsageError: a secret is given as `KEY=VALUE`.
+    """
+    pairs = [(key, value) for key, _, value in (text.partition("=") for text in texts)]
+    for key, value in pairs:
+        if is_secret(key) and value not in {"", "-"}:
+            raise UsageError(f"{key}: other users can see a command line; write {key}=- and type the value")
+    return [key for key, value in pairs if value == "-"]
 
 
 def _check_key(key: str) -> None:

@@ -27,7 +27,7 @@ from mqtt443_tools.support.printable import printable
 from mqtt443_tools.update.boards import choose_devices, files_update, package_update, sensors_update
 from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import BAD, JobState, follow, job_state, results
-from mqtt443_tools.update.job_documents import Update, config_update, secret_keys
+from mqtt443_tools.update.job_documents import Update, config_update, keys_to_ask
 from mqtt443_tools.update.job_service import JobService
 from mqtt443_tools.update.open_service import open_service
 from mqtt443_tools.update.start_job import Rollout, check_targets, new_job_id, start_job
@@ -163,8 +163,9 @@ def update(
 
 def _with_secrets(texts: list[str], console: Console) -> list[str]:
     """Replace each `KEY=-` with a value that the user types, or with a line of standard input."""
-    found = [text for text in texts if not text.endswith("=-")]
-    for key in secret_keys(texts):
+    asked = keys_to_ask(texts)
+    found = [text for text in texts if text not in {f"{key}=-" for key in asked}]
+    for key in asked:
         if console.is_attended:
             value = console.ask(key, "", hidden=True)
         else:
