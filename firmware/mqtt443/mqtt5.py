@@ -35,9 +35,10 @@ _NO_SUBSCRIPTION = const(0x11)  # likewise
 _ERROR = const(0x80)
 _UNSUPPORTED_VERSION = const(0x84)
 _MAX_REASON = const(200)  # characters shown of a reason string
-# After a DISCONNECT with one of these, the next attempt may well succeed: busy or going down (0x88, 0x89, 0x8B), keep
-# alive timeout, connection rate, maximum connect time. All others would repeat.
+# After a CONNACK or DISCONNECT with one of these, the next attempt may well succeed: busy or going down (0x88, 0x89,
+# 0x8B), keep alive timeout, connection rate, maximum connect time. All others would repeat.
 _PASSING = const(b"\x88\x89\x8b\x8d\x9f\xa0")
+_QUOTA = const(0x97)  # in CONNACK: too many connections a second, which passes; AWS allows one per client id
 # These give no cause: as with 3.1.1, they are a refusal if they come soon after connecting.
 _UNTOLD = const(b"\x00\x80\x98")
 
@@ -132,7 +133,9 @@ def connack(data):
     if flags > (1 if code == _SUCCESS else 0) or 0 < code < _ERROR:  # [MQTT-3.2.2-1], [MQTT-3.2.2-6]
         _fail("CONNACK with flags 0x%02x and code 0x%02x", flags, code)
     if code:
-        raise refusal(errors.ConnectRefused, code, values)
+        error = refusal(errors.ConnectRefused, code, values)
+        error.is_refusal = code not in _PASSING and code != _QUOTA
+        raise error
     if (
         not all(values.get(key, 1) for key in (_RECEIVE_MAXIMUM, _PACKET_SIZE))
         or max(values.get(key, 0) for key in (_MAXIMUM_QOS, _RETAIN_AVAILABLE)) > 1

@@ -172,23 +172,24 @@ def test_any_answer_to_connect_is_an_answer_or_an_error_of_the_tree(body: bytes,
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "hint"),
+    ("code", "words", "hint", "passes"),
     [
-        (0x80, "unspecified error (0x80)", ""),
-        (0x85, "client identifier not valid (0x85)", "client_id"),
-        (0x86, "bad user name or password (0x86)", "Check username and password"),
-        (0x87, "not authorized (0x87)", "Check username, password, client_id, authorizer, and iot:Connect"),
-        (0x97, "quota exceeded (0x97)", "quota"),
-        (0x9F, "connection rate exceeded (0x9f)", "Too many connections"),
+        (0x80, "unspecified error (0x80)", "", False),
+        (0x85, "client identifier not valid (0x85)", "client_id", False),
+        (0x86, "bad user name or password (0x86)", "Check username and password", False),
+        (0x87, "not authorized (0x87)", "Check username, password, client_id, authorizer, and iot:Connect", False),
+        (0x88, "server unavailable (0x88)", "", True),
+        (0x97, "quota exceeded (0x97)", "quota", True),
+        (0x9F, "connection rate exceeded (0x9f)", "Too many connections", True),
     ],
 )
-def test_refusal_says_why_in_words(code: int, words: str, hint: str) -> None:
+def test_refusal_says_why_in_words_and_how_long_to_wait(code: int, words: str, hint: str, passes: bool) -> None:
     wire = Wire([connack(MQTT_5, code=code, properties=reason_string("the policy lacks iot:Connect"))])
     with pytest.raises(errors.ConnectRefused) as raised:
         new(wire).connect()
     assert raised.value.args[0] == f"refused: {words}: the policy lacks iot:Connect"
     assert hint in str(raised.value)
-    assert raised.value.code == code
+    assert (raised.value.code, raised.value.is_refusal) == (code, not passes)
     assert wire.closed == 1
 
 

@@ -11,6 +11,7 @@ from tests.tools.console.conftest import WAIT_S
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -19,7 +20,9 @@ PICTURES = "MQTT443_PICTURES"
 
 
 def until(browser: Any, condition: Callable[[], Any], wanted: str) -> Any:
-    return WebDriverWait(browser, WAIT_S).until(lambda _: condition(), f"{wanted}; the page shows: {shown(browser)}")
+    """Wait until the condition is true; it is asked again if the page draws an element anew meanwhile."""
+    wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+    return wait.until(lambda _: condition(), f"{wanted}; the page shows: {shown(browser)}")
 
 
 def shown(browser: Any) -> str:
@@ -40,8 +43,7 @@ def chips(browser: Any, client_id: str) -> list[str]:
 
 
 def click(browser: Any, selector: str) -> None:
-    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, selector), selector)
-    browser.find_element(By.CSS_SELECTOR, selector).click()
+    until(browser, lambda: browser.find_element(By.CSS_SELECTOR, selector).click() or True, selector)
 
 
 def problems(browser: Any) -> list[str]:

@@ -109,11 +109,18 @@ def test_update_shows_its_progress_and_its_end_on_the_card(
     add_device(endpoint, "kitchen", config)
     update(config, updates=True)
     browser.get(endpoint.link)
-    start("update", "kitchen", "--config", "interval_s=2", "--yes", "--state", str(endpoint.state))
+    where = ("--yes", "--follow", "0", "--state", str(endpoint.state))
+    # A board tries an endpoint that does not exist for as long as it may, so the page has time to see it.
+    start("update", "kitchen", "--config", "endpoint=nowhere.invalid", "--within", "10", *where)
     until(browser, lambda: "update waiting" in chips(browser, "kitchen"), "the update waits for the board")
     start("board", "--config", str(config))
-    running = "update in progress"
-    until(browser, lambda: any(each.startswith(running) for each in chips(browser, "kitchen")), "it goes on")
+
+    def says(beginning: str) -> bool:
+        return any(each.startswith(beginning) for each in chips(browser, "kitchen"))
+
+    until(browser, lambda: says("update in progress"), "it goes on")
+    until(browser, lambda: says("update failed"), "the board is back on its old endpoint")
+    start("update", "kitchen", "--config", "interval_s=2", *where)
     until(browser, lambda: "update done" in chips(browser, "kitchen"), "it is done")
     click(browser, "[data-device=kitchen]")
     until(browser, lambda: "done" in browser.find_element(By.ID, "updates").text, "the list of updates")
