@@ -1,5 +1,6 @@
 """A board that speaks MQTT 5 to localcore, on real MicroPython: telemetry, and each refusal with its reason."""
 
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.support.board.interpreters import MICROPYTHON, need
 from tests.support.board.virtual import Board
 from tests.support.mqtt import answers
 from tests.support.mqtt.endpoint import RunningCore
+from tests.support.mqtt.manual_clock import ManualClock
 from tests.support.mqtt.relay import Relay
 
 LOGIN = {"client_id": "board", "username": "user"}
@@ -93,6 +95,26 @@ def test_second_board_with_the_client_id_is_named(core: RunningCore, tmp_path: P
             second.wait_for("published")
     assert "the server disconnected: another device connected with this client id (0x8e)" in line
     assert "Give each board its own client_id" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(0x97, "quota exceeded (0x97)"), (0x9F, "connection rate exceeded (0x9f)")], ids=["97", "9f"]
+)
+def test_connect_over_the_rate_is_named_and_tried_again_soon(tmp_path: Path, code: int, words: str) -> None:
+    with RunningCore(
+        tmp_path / "state", clock=ManualClock(), connect_rate_per_s=1, mqtt5_connect_rate_code=code
+    ) as core:
+        core.add_device("board", username="user", password=PASSWORD)
+        with board_at(core, tmp_path / "first", "alpn") as board:
+            board.wait_for("published")
+        with board_at(core, tmp_path / "second", "alpn") as board:
+            line = board.wait_for("ConnectRefused")
+            wait = re.search(r"next attempt in ([0-9.]+) s", board.wait_for("next attempt in"))
+            core.advance(2)
+            board.wait_for("published")
+    assert f"refused: {words}: over 1 CONNECT a second for one client id" in line
+    assert wait is not None
+    assert float(wait[1]) <= 5, "the first step for a network fault"
 
 
 # What servers that speak 3.1.1 alone answer to a CONNECT of MQTT 5: in their own version, or in the client's.
