@@ -43,20 +43,6 @@ def test_report_restart_and_command_are_carried_out_in_order(tmp_path: Path, nam
         assert server.subscribed == [f"commands/{THING}", f"$aws/things/{THING}/jobs/notify"] * 2
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_fault_while_a_job_is_carried_out_fails_the_job_once(tmp_path: Path, name: str) -> None:
-    server = JobServer(THING)
-    odd = server.add("odd", document("report"))
-    odd.details = ["not", "an", "object"]  # type: ignore[assignment]
-    with updated(tmp_path, name, compiled=name != "cpython", server=server) as running:
-        server.wait_for(odd)
-        assert odd.status == "FAILED"
-        assert odd.details["reason"].startswith("AttributeError: ")
-        next_one = server.wait_for(server.add("next", document("report")))
-        assert next_one.status == "SUCCEEDED"
-        assert len(running.server.logins) == 1
-
-
 def test_job_that_comes_while_the_board_is_connected_is_announced(tmp_path: Path) -> None:
     with updated(tmp_path) as running:
         running.server.wait_until(lambda: len(running.server.telemetry) >= 2)

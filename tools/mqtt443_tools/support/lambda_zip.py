@@ -72,5 +72,5 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> None:
             opened.extractall(folder)
     except NotImplementedError:
         raise ValueError("the zip is compressed in a way that Lambda does not accept") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, IndexError):  # IndexError: an empty name
         raise ValueError("not a zip file") from None

@@ -102,7 +102,7 @@ def keys_to_ask(texts: Iterable[str]) -> list[str]:
     """
     pairs = [(key, value) for key, _, value in (text.partition("=") for text in texts)]
     for key, value in pairs:
-        if is_secret(key) and value not in {"", "-"}:
+        if is_secret(key) and key not in _NEVER and value not in {"", "-"}:
             raise UsageError(f"{key}: other users can see a command line; write {key}=- and type the value")
     return [key for key, value in pairs if value == "-"]
 
