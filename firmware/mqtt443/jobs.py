@@ -177,6 +177,10 @@ class Jobs:
                 fail("not enough memory")
             except OSError as e:
                 fail("flash: %s", e)
+            except (Finished, Refused, Unanswered):
+                raise
+            except Exception as e:  # a fault of ours: without an end the job would come again at each connect
+                fail("%s: %s", type(e).__name__, e)
         except Finished as e:
             self._finish(e.args[0], e.args[1])
         return not app.should_stop()

@@ -33,7 +33,7 @@ def begin(root):
         if record.get("index") == index_crc(root):
             swap(root)
             record["step"] = step = "trial"
-        else:  # nothing was moved yet, and nothing may be moved by a damaged list
+        else:  # a damaged list must move nothing; a swap that a power cut stopped stays as it is
             record["step"] = "failed"
             record["reason"] = "flash has damaged the list of files"
             save(root, record)

@@ -130,6 +130,19 @@ def test_command_that_fails_is_reported_with_its_error(tmp_path: Path) -> None:
             assert reason in job.details["reason"]
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_fault_while_a_job_is_carried_out_fails_the_job_once(tmp_path: Path, name: str) -> None:
+    server = JobServer(THING)
+    odd, next_one = server.add("odd", document("report")), server.add("next", document("report"))
+    odd.details = ["not", "an", "object"]  # type: ignore[assignment]
+    odd.status, odd.version = "IN_PROGRESS", 2
+    with updated(tmp_path, name, compiled=name != "cpython", server=server):
+        server.wait_for(next_one)
+        assert (odd.status, next_one.status) == ("FAILED", "SUCCEEDED")
+        assert "AttributeError: " in odd.details["reason"]
+        assert len(server.logins) == 1
+
+
 def test_command_that_a_reset_interrupted_fails_and_is_not_run_again(tmp_path: Path) -> None:
     server = JobServer(THING)
     job = server.add("hangs", document("command", name="stuck"))

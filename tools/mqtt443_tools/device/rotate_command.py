@@ -146,12 +146,8 @@ def _over_the_air(
     out: Path | None,
 ) -> list[BoardResult]:
     """Rotate the passwords of boards, and say what became of each; `out` is the config.json of the only one."""
-
-    def deliver(password: str) -> None:
-        if out is not None:
-            update_config(out, {"password": password})
-
-    rotation = Rotation(backend, service, follow_s=follow_s, deliver=deliver if out is not None else None)
+    deliver = None if out is None else lambda password: update_config(out, {"password": password})
+    rotation = Rotation(backend, service, follow_s=follow_s, deliver=deliver)
     rows: list[BoardResult] = []
     try:
         with reported():
