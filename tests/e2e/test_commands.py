@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_tools import cli
 from mqtt443_tools.support.paths import ROOT
+from typer.main import get_command
+from typer.testing import CliRunner
 
 MQTT443 = str(Path(sys.executable).with_name("mqtt443"))
 PAHO = (ROOT / "docs" / "examples" / "paho_publish.py").read_text()
@@ -188,29 +191,28 @@ def test_wrong_use_is_one_line_with_the_next_step(arguments: Any, code: int, sai
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "local",
-        "device",
-        "device add",
-        "board",
-        "watch",
-        "flash",
-        "push",
-        "run",
-        "factory run",
-        "send",
-        "monitor",
-        "check",
-        "config",
-        "cloud deploy",
-    ],
-)
-def test_help_has_an_example(command: str) -> None:
-    done = run(*command.split(), "--help")
-    assert done.returncode == 0
-    assert f"mqtt443 {command}" in done.stdout
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield every command and group of commands below a group."""
+    for name, command in group.commands.items():
+        yield (*path, name)
+        yield from commands(command, (*path, name)) if hasattr(command, "commands") else ()
+
+
+ALL_COMMANDS = sorted(commands(get_command(cli.app)))
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=" ".join)
+def test_help_has_an_example(command: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert f"Example: mqtt443 {' '.join(command)} " in shown.stdout + " "
+
+
+def test_help_lists_every_command_in_its_panel() -> None:
+    shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "200"}).stdout
+    listed = re.findall(r"^│ (\w+) +[A-Z]", shown, re.MULTILINE)
+    assert sorted(listed) == sorted({name for name, *_ in ALL_COMMANDS})
+    assert "─ Commands ─" not in shown
 
 
 def demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -46,7 +46,7 @@ def on_terminal(*arguments: str, **environment: str) -> str:
     ("arguments", "line"),
     [
         (("nonesuch",), "mqtt443: No such command 'nonesuch'; see mqtt443 --help"),
-        (("device", "add"), "mqtt443 device add: Missing argument 'client_id'; see mqtt443 device add --help"),
+        (("device", "add"), "mqtt443 device add: Missing argument 'CLIENT_ID'; see mqtt443 device add --help"),
         (
             ("device", "add", "b1", "--port", "x"),
             "see mqtt443 device add --help",

@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from importlib.metadata import version as installed_version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ from mqtt443_tools.monitor.monitor_command import monitor
 from mqtt443_tools.push.push_command import push
 from mqtt443_tools.run.run_command import run
 from mqtt443_tools.send.send_command import send
-from mqtt443_tools.support.command_line import new_app
+from mqtt443_tools.support.command_line import OneLineErrors, add_command, new_app
 from mqtt443_tools.support.console import MAX_LINE_CHARS
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.printable import printable
@@ -33,7 +33,25 @@ from mqtt443_tools.watch.watch_command import watch
 
 _OUTPUT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
+_HERE, _DEVICES, _USB, _AWS = "On this machine", "Devices", "Boards on USB", "AWS"
+_ORDER = (
+    *("local", "board", "watch", "console", "export", "load"),
+    *("device", "config", "send", "update", "check"),
+    *("run", "flash", "push", "monitor", "factory"),
+    "cloud",
+)
+
+
+class _InOrder(OneLineErrors):
+    """Lists the commands in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands; typer puts groups last."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = new_app("mqtt443", "Connect an ESP32 to AWS IoT Core with a user name and a password, over port 443.")
+app.info.cls = _InOrder
 
 
 def _show_version(wanted: bool) -> None:
@@ -52,23 +70,23 @@ def root(
     """Connect an ESP32 to AWS IoT Core with a user name and a password, over port 443."""
 
 
-app.command()(run)
-app.add_typer(local_app, name="local")
-app.add_typer(device_app, name="device")
-app.command()(board)
-app.command()(console)
-app.command()(export)
-app.command()(watch)
-app.command()(send)
-app.command()(load)
-app.command()(flash)
-app.add_typer(config_app, name="config")
-app.command()(push)
-app.command()(monitor)
-app.command()(update)
-app.command()(check)
-app.add_typer(factory_app, name="factory")
-app.add_typer(cloud_app, name="cloud")
+add_command(app, run, "mqtt443 run --name my-board", _USB)
+add_command(app, flash, "mqtt443 flash --image build/image/MQTT443_ESP32.bin", _USB)
+add_command(app, push, "mqtt443 push --config config.json", _USB)
+add_command(app, monitor, "mqtt443 monitor --port /dev/ttyUSB0", _USB)
+add_command(app, board, "mqtt443 board --config config.json --seconds 10", _HERE)
+add_command(app, watch, "mqtt443 watch --filter 'telemetry/#' --json --count 10", _HERE)
+add_command(app, console, "mqtt443 console --port 8444", _HERE)
+add_command(app, export, "mqtt443 export --since 1h > messages.ndjson", _HERE)
+add_command(app, load, "mqtt443 load --devices 1000 --rate 200 --seconds 30 --picture load.svg", _HERE)
+add_command(app, send, "mqtt443 send my-board interval interval_s=5", _DEVICES)
+add_command(app, update, "mqtt443 update my-board --config interval_s=30", _DEVICES)
+add_command(app, check, "mqtt443 check --config config.json", _DEVICES)
+app.add_typer(local_app, name="local", rich_help_panel=_HERE)
+app.add_typer(device_app, name="device", rich_help_panel=_DEVICES)
+app.add_typer(config_app, name="config", rich_help_panel=_DEVICES)
+app.add_typer(factory_app, name="factory", rich_help_panel=_USB)
+app.add_typer(cloud_app, name="cloud", rich_help_panel=_AWS)
 
 
 def main() -> None:

@@ -17,8 +17,6 @@ from mqtt443_tools.support.signals import all_as_ctrl_c
 from mqtt443_tools.virtualboard import interpreters
 from mqtt443_tools.virtualboard.supervisor import VirtualBoard, lay_out
 
-EXAMPLE = "Example: mqtt443 board --config config.json --seconds 10"
-
 
 def choose(name: str | None) -> interpreters.Interpreter:
     """Return the interpreter with this name, or the best available one; raises CommandError, UsageError."""
@@ -56,7 +54,10 @@ def board(
     ] = None,
     mpy: Annotated[bool, typer.Option("--mpy", help="Compile the package to .mpy first, as push does.")] = False,
 ) -> None:
-    """Run one virtual board and show its console, until Ctrl-C or --seconds; exit 1 if its program ends by itself."""
+    """Run a virtual board, and show its console until Ctrl-C or --seconds.
+
+    The exit code is 1 if its program ends by itself.
+    """
     needs_posix("mqtt443 board")
     chosen = choose(interpreter)
     if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
@@ -79,6 +80,3 @@ def board(
             Console().warn(f"virtual board: switched off after {seconds:g} s")
     if at_prompt:
         raise CommandError("the board's program ended; a real board would be at its prompt now. Its last line says why")
-
-
-board.__doc__ = f"{board.__doc__}\n\n{EXAMPLE}"

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 AWS_ENDPOINT = re.compile(r"\.iot\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
 STYLES = {"ok": "green", "failed": "red bold", "skipped": "dim"}
-EXAMPLE = "Example: mqtt443 check --config config.json"
 
 
 def check(
@@ -41,23 +40,22 @@ def check(
     ] = True,
     client_id_safe: Annotated[
         bool,
-        typer.Option("--client-id-safe", help="Do not connect as the device, so that a live board stays connected."),
+        typer.Option("--client-id-safe", help="Do not connect as the device: a live board stays connected."),
     ] = False,
     state: StateOption = STATE,
     stack: StackOption = None,
     profile: ProfileOption = None,
     region: RegionOption = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds for TCP, and for TLS; default: the config's timeout_s.")
+        float | None, typer.Option(min=0.1, help="Seconds for TCP and for TLS, each; default: timeout_s of the config.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try every step from a board to its endpoint, and name the first one that fails.
+    """Take each step from a board to its endpoint, and name the first one that fails.
 
-    It connects as the board would: AWS then closes the connection of the board with the same client id, which
-    reconnects by itself. With --client-id-safe it stops before that, and cannot see whether login and topic are
-    allowed. With AWS credentials and an AWS endpoint, it also asks AWS, which knows both. With --stack it compares the
-    config with that stack.
+    It connects with the board's client id, so AWS closes the connection of that board, which reconnects by itself. With
+    --client-id-safe it stops before that, and cannot see whether login and topic are allowed. For an AWS endpoint, it
+    also asks AWS, if there are credentials. With --stack it compares the config with that stack.
     """
     from mqtt443_tools.check.walk import Options, walk  # noqa: PLC0415 - loads the board's code and the local endpoint's
     from mqtt443_tools.device.config_advice import advise  # noqa: PLC0415 - loads the local endpoint's code
@@ -94,9 +92,6 @@ def check(
         console.print(Text(f"to do: {fix(failed.cause.fix)}"))
     if failed is not None:
         raise typer.Exit(1)
-
-
-check.__doc__ = f"{check.__doc__}\n\n    {EXAMPLE}"
 
 
 def _filled(config: Path, state: Path, stack: str | None) -> Callable[[str], str]:

@@ -31,7 +31,7 @@ DEFAULT_STACK = "mqtt443"
 
 app = new_app(
     "cloud",
-    "Deploy the authorizer to AWS, show its state, delete it again.",
+    "Deploy the authorizer to AWS, show its state, or delete it.",
     "mqtt443 cloud deploy --region eu-west-1",
 )
 
@@ -61,7 +61,7 @@ def deploy(
     concurrency: Annotated[
         int | None,
         typer.Option(
-            min=0, max=1000, help="Concurrent calls, reserved and at most; 0: none reserved; first deploy: 10."
+            min=0, max=1000, help="Concurrent calls to reserve, and its maximum; 0 reserves none; first deploy: 10."
         ),
     ] = None,
     memory: Annotated[
@@ -69,9 +69,9 @@ def deploy(
     ] = None,
     log_days: Annotated[int | None, typer.Option(help="Days to keep the log; first deploy: 30.")] = None,
     refusals: Annotated[
-        int | None, typer.Option(min=1, help="Refused connections a minute that raise an alarm; first deploy: 10.")
+        int | None, typer.Option(min=1, help="Refused connections per minute that raise an alarm; first deploy: 10.")
     ] = None,
-    alarm_topic: Annotated[str | None, typer.Option(help="ARN of an SNS topic for alarms; '' for none.")] = None,
+    alarm_topic: Annotated[str | None, typer.Option(help="ARN of an SNS topic for alarms; '': none.")] = None,
     updates: Annotated[
         bool | None,
         typer.Option(
@@ -87,7 +87,7 @@ def deploy(
         Path | None, typer.Option(help="Your own policy template (docs/authorizer.md); later deploys keep it.")
     ] = None,
     state: Annotated[Path, typer.Option(help="Folder with the key that signs tokens.")] = STATE,
-    devices: Annotated[int, typer.Option(min=1, help="For the cost estimate.")] = 10,
+    devices: Annotated[int, typer.Option(min=1, help="For the cost estimate: number of devices.")] = 10,
     interval: Annotated[int, typer.Option(min=1, help="For the cost estimate: seconds between readings.")] = 60,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -174,7 +174,7 @@ def destroy(
 
 @app.command("zip", epilog="Example: mqtt443 cloud zip authorizer.zip && mqtt443 local --zip authorizer.zip")
 def zip_code(
-    out: Annotated[Path, typer.Argument(help="The file to write.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     *,
     policy: Annotated[Path | None, typer.Option(help="Your own policy template.")] = None,
 ) -> None:

@@ -24,7 +24,9 @@ from mqtt443_tools.support.paths import ROOT
 from mqtt443_tools.support.printable import printable
 from mqtt443_tools.support.wifi import password_mistake
 
-app = new_app("config", "Create a board's config.json, show it, describe it.", "mqtt443 config init --out config.json")
+app = new_app(
+    "config", "Create, change, show or describe a board's config.json.", "mqtt443 config init --out config.json"
+)
 
 FIELDS = {field[0]: field for field in board.FIELDS}
 LEAST = {"endpoint": "host", "client_id": "id"}
@@ -60,7 +62,7 @@ def init(
 @app.command("set", epilog="Example: mqtt443 config set updates=true --out config.json")
 def set_keys(
     changes: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE...", help="KEY=- asks for the value.", show_default=False)
+        list[str], typer.Argument(metavar="KEY=VALUE", help="KEY=- asks for the value.", show_default=False)
     ],
     *,
     out: Annotated[Path, typer.Option(help="The file; its other keys are kept.")] = Path("config.json"),

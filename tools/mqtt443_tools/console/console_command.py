@@ -21,10 +21,7 @@ def console(
     ] = "telemetry/#",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port on 127.0.0.1; 0 picks a free one.")] = 0,
 ) -> None:
-    """Show devices, messages and refusals in the browser, of the local endpoint or of a stack, until Ctrl-C.
-
-    Example: mqtt443 console --port 8444
-    """
+    """Show the devices, messages and refusals of the local endpoint or of a stack in the browser, until Ctrl-C."""
     needs_posix("mqtt443 console")
     from mqtt443_tools.console.run import run_local, run_stack  # noqa: PLC0415 - loads the web server
 

@@ -29,10 +29,7 @@ def export(
     since: Annotated[str, typer.Option(help="How far back: a number with s, m, h or d.")] = "7d",
     state: StateOption = STATE,
 ) -> None:
-    """Write the messages that the local endpoint has stored; payloads are Base64.
-
-    Example: mqtt443 export --since 1h > messages.ndjson
-    """
+    """Write the messages or events that the local endpoint has stored, as NDJSON or CSV; payloads are Base64."""
     needs_posix("mqtt443 export")
     from mqtt443_tools.localcore.history import HISTORY_FILE, History  # noqa: PLC0415 - needs POSIX
 

@@ -41,7 +41,7 @@ from mqtt443_tools.support.printable import printable
 
 app = new_app(
     "device",
-    "Register devices with the local endpoint or with a stack in AWS, and change them.",
+    "Register, list and change the devices of the local endpoint, or of a stack in AWS.",
     "mqtt443 device add sensor-1 --out config.json",
 )
 
@@ -201,11 +201,12 @@ def enable(
     stack: StackOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a disabled device log in again."""
     with reported():
         registration.set_enabled(open_backend(state, stack, region, profile).store, client_id, True)
-    typer.echo(f"{client_id} is enabled")
+    typer.echo(json.dumps({"client_id": client_id}) if as_json else f"{client_id} is enabled")
 
 
 @app.command(epilog="Example: mqtt443 device remove sensor-1 --yes")

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-ClientId = Annotated[str, typer.Argument(help="The device's client id, as in its config.json.", show_default=False)]
+ClientId = Annotated[
+    str, typer.Argument(metavar="CLIENT_ID", help="The device's client id, as in its config.json.", show_default=False)
+]
 Password = Annotated[
     str | None,
     typer.Option(

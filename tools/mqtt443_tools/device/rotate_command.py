@@ -47,12 +47,13 @@ FOLLOW_S = 300.0
 def rotate(
     context: typer.Context,
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="CLIENT_ID", help="One; over the air any number.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="CLIENT_ID", help="One device; with --over-the-air, any number.", show_default=False),
     ] = None,
     *,
     password: Password = None,
     drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Make no new password; end the old one and the device's connection.")
+        bool, typer.Option("--drop-old", help="End the old password and the device's connection; make no new password.")
     ] = False,
     keep_hours: Annotated[
         int, typer.Option(min=1, max=8760, help="Hours until the old password ends by itself.")
@@ -64,9 +65,10 @@ def rotate(
             "--over-the-air", help="Send the new password to the board; drop the old one once the board uses it."
         ),
     ] = False,
-    all_devices: Annotated[bool, typer.Option("--all", help="Over the air: every enabled device.")] = False,
+    all_devices: Annotated[bool, typer.Option("--all", help="With --over-the-air: every enabled device.")] = False,
     group: Annotated[
-        Path | None, typer.Option(show_default=False, help="Over the air: a table with client ids in its first column.")
+        Path | None,
+        typer.Option(show_default=False, help="With --over-the-air: a table with client ids in its first column."),
     ] = None,
     older_than: Annotated[
         int | None,

@@ -66,7 +66,7 @@ def run(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Flash, register, test and label a board for each device of a table; interrupted anywhere, it resumes.
+    """Flash, register, test and label a board for each device of a table; run it again to resume.
 
     Keys that all devices share, such as wifi, come from --config; your own code beside it goes onto every board.
     """

@@ -17,7 +17,6 @@ from mqtt443_tools.support.errors import UsageError
 from mqtt443_tools.support.options import JsonOption, PortOption, YesOption
 from mqtt443_tools.support.paths import cache_folder
 
-EXAMPLE = "Example: mqtt443 flash --image build/image/MQTT443_ESP32.bin"
 NEXT = "mqtt443 device add NAME --out config.json, then mqtt443 push"
 NEXT_WITH_FILES = "mqtt443 monitor"
 
@@ -90,6 +89,3 @@ def _source(
 
 def _esptool_line(console: Console) -> Callable[[str], None]:
     return lambda line: console.warn(f"esptool: {line}")
-
-
-flash.__doc__ = f"{flash.__doc__}\n\n{EXAMPLE}"

@@ -41,14 +41,14 @@ def load(
     commands: Annotated[
         float, typer.Option(min=0, help="Commands per second of the whole fleet, each from one device to the next.")
     ] = 1,
-    size: Annotated[int, typer.Option(min=MIN_PAYLOAD_BYTES, max=MAX_PAYLOAD_BYTES, help="Bytes of a payload.")] = 200,
-    storms: Annotated[int, typer.Option(min=1, help="How often the whole fleet connects.")] = 1,
-    at_once: Annotated[int, typer.Option(min=1, help="TLS handshakes in progress.")] = 50,
-    timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds for each answer of the endpoint; the default is a board's.")
-    ] = 30,
+    size: Annotated[
+        int, typer.Option(min=MIN_PAYLOAD_BYTES, max=MAX_PAYLOAD_BYTES, help="Payload size in bytes.")
+    ] = 200,
+    storms: Annotated[int, typer.Option(min=1, help="Number of times that the whole fleet connects.")] = 1,
+    at_once: Annotated[int, typer.Option(min=1, help="TLS handshakes in progress at the same time.")] = 50,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for each answer of the endpoint.")] = 30,
     processes: Annotated[
-        int | None, typer.Option(min=1, show_default=False, help="Processes of the fleet; default: one a processor.")
+        int | None, typer.Option(min=1, show_default=False, help="Processes of the fleet; default: one per processor.")
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(show_default=False, help="Draw the rates over time to this file, as SVG.")
@@ -60,11 +60,9 @@ def load(
     profile: ProfileOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Load an endpoint with a fleet of devices, and measure how it answers.
+    """Simulate a fleet of devices, and measure how the endpoint answers.
 
-    The devices are registered for this run, and removed at its end. Exit code 1 if anything failed.
-
-    Example: mqtt443 load --devices 1000 --rate 200 --seconds 30 --picture load.svg
+    The devices are registered for this run and removed when it ends. The exit code is 1 if anything failed.
     """
     needs_posix("mqtt443 load")
     if picture is not None:

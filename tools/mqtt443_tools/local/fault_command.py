@@ -14,11 +14,18 @@ from mqtt443_tools.support.printable import printable
 
 
 def fault(
-    client_id: Annotated[str | None, typer.Argument(show_default=False, help="The device.")] = None,
-    name: Annotated[str | None, typer.Argument(show_default=False, help="The fault to switch.")] = None,
+    client_id: Annotated[
+        str | None, typer.Argument(metavar="CLIENT_ID", show_default=False, help="The device.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="FAULT", show_default=False, help="The fault to switch.")
+    ] = None,
     *,
     off: Annotated[
-        bool, typer.Option("--off", help="Switch it off; without FAULT all of the device, without CLIENT_ID all.")
+        bool,
+        typer.Option(
+            "--off", help="Switch it off; without FAULT, all faults of the device; without CLIENT_ID, all faults."
+        ),
     ] = False,
     as_json: JsonOption = False,
     state: StateOption = STATE,
@@ -26,8 +33,6 @@ def fault(
     """Switch a fault of the local endpoint on or off for one device, or list the faults that are on.
 
     Faults: drop, stall, refuse, close-after-connack, lose-pubacks, expire-session, throttle, wrong-certificate.
-
-    Example: mqtt443 local fault kitchen stall
     """
     needs_posix("mqtt443 local")
     from mqtt443_tools.localcore.control.control_client import ControlClient  # noqa: PLC0415

@@ -23,7 +23,7 @@ import typer
 from mqtt443_tools.local.fault_command import fault
 from mqtt443_tools.localcore.auth.login_log import RecentLogins, parse_login
 from mqtt443_tools.support import lambda_zip
-from mqtt443_tools.support.command_line import new_app
+from mqtt443_tools.support.command_line import add_command, new_app
 from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.paths import STATE
@@ -45,7 +45,7 @@ app = new_app(
     "mqtt443 local --port 8443",
     runs_alone=True,
 )
-app.command()(fault)
+add_command(app, fault, "mqtt443 local fault kitchen stall")
 
 STYLES = {"accepted": "green", "refused": "red", "closed": "yellow", "dropped": "magenta"}
 
@@ -63,10 +63,10 @@ def local(
         ),
     ] = None,
     lan: Annotated[
-        bool, typer.Option("--lan", help="Let boards on your network in, at this machine's address.")
+        bool, typer.Option("--lan", help="Accept boards on your network, at this machine's address.")
     ] = False,
     address: Annotated[
-        str | None, typer.Option(show_default=False, help="For --lan: which of this machine's addresses.")
+        str | None, typer.Option(show_default=False, help="For --lan: the address to use, if this machine has several.")
     ] = None,
     state: Annotated[Path, typer.Option(help="Folder with the CA and the devices.")] = STATE,
     domain_name: Annotated[
@@ -80,12 +80,9 @@ def local(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the endpoint; repeatable."),
     ] = None,
-    no_console: Annotated[bool, typer.Option("--no-console", help="Serve no live page in the browser.")] = False,
+    no_console: Annotated[bool, typer.Option("--no-console", help="Do not serve the live page.")] = False,
 ) -> None:
-    """Run a local AWS IoT Core endpoint on this machine, until Ctrl-C.
-
-    Example: mqtt443 local --port 8443 --set connect_rate_per_s=0
-    """
+    """Run a local AWS IoT Core endpoint on this machine, until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
     needs_posix("mqtt443 local")

@@ -26,7 +26,6 @@ from mqtt443_tools.support.paths import FIRMWARE, ROOT
 from mqtt443_tools.support.posix import needs_posix
 from mqtt443_tools.support.printable import printable
 
-EXAMPLE = "Example: mqtt443 monitor --port /dev/ttyUSB0"
 LEAVE = b"\x1d"  # Ctrl-]
 POLL_S = 0.05
 BACK_S = 0.25
@@ -258,6 +257,3 @@ def monitor(
             watch(device, ports.open_port, log, keys=keys, deadline=deadline)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-
-
-monitor.__doc__ = f"{monitor.__doc__}\n\n{EXAMPLE}"

@@ -27,8 +27,6 @@ from mqtt443_tools.support.paths import STATE
 if TYPE_CHECKING:
     from mqtt443_tools.push.board_tree import Settings
 
-EXAMPLE = "Example: mqtt443 push --config config.json"
-
 
 def push(
     *,
@@ -41,7 +39,9 @@ def push(
         Path | None,
         typer.Option(help="Write a littlefs image for `mqtt443 flash --files` instead; with --csv, a folder of them."),
     ] = None,
-    blocks: Annotated[int, typer.Option(min=16, max=8192, help="For --bundle: its size, in 4,096 bytes.")] = 512,
+    blocks: Annotated[
+        int, typer.Option(min=16, max=8192, help="For --bundle: its size in blocks of 4,096 bytes.")
+    ] = 512,
     table: Annotated[
         Path | None,
         typer.Option("--csv", help="Register the devices in this table; make a bundle for each, and a label sheet."),
@@ -53,10 +53,10 @@ def push(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put boot.py, main.py, the device package, the config with its CA, and sensors.py onto a board on USB.
+    """Send the program, the config with its CA file, and sensors.py to a board on USB.
 
-    Sends only what changed; stops the program on the board, and starts it again. With --stack, or with the CA file of
-    the local endpoint, it first compares the config with the devices registered there, and warns.
+    Stops the program on the board, sends only what changed, and restarts the board. With --stack, or with the CA file
+    of the local endpoint, it first compares the config with the devices registered there, and warns if they differ.
     """
     from mqtt443_tools.device.config_advice import advise  # noqa: PLC0415 - loads the local endpoint's code
     from mqtt443_tools.push import board_tree  # noqa: PLC0415 - loads the board's code
@@ -80,9 +80,6 @@ def push(
             result["warnings"] = warnings
     if as_json:
         typer.echo(json.dumps(result))
-
-
-push.__doc__ = f"{push.__doc__}\n\n    {EXAMPLE}"
 
 
 def _push_to_board(

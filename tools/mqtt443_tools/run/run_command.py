@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mqtt443_tools.flash.image import Image
     from mqtt443_tools.push.board_radio import Network
 
-EXAMPLE = "Example: mqtt443 run --name my-board"
 STOCK_VERSION = "1.26.1"
 """The stock MicroPython that the tests run, for a board without one."""
 BOOT_S = 15.0
@@ -73,7 +72,10 @@ def run(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a board on USB from whatever is on it to its first telemetry; a repeated run does only what is missing."""
+    """Take a board on USB to its first telemetry: flash, Wi-Fi, registration, push, log.
+
+    Skips the steps that the board does not need, so you can run it again after an interruption.
+    """
     needs_posix("mqtt443 run")
     from mqtt443_tools.device.backends import open_backend  # noqa: PLC0415 - loads the local endpoint's code
     from mqtt443_tools.flash import ports  # noqa: PLC0415 - loads pyserial
@@ -110,9 +112,6 @@ def run(
     console.say(f"next: mqtt443 watch, or mqtt443 send {client_id} report")
     if as_json:
         typer.echo(json.dumps({"client_id": client_id, "port": device, "config": str(config), "message": published}))
-
-
-run.__doc__ = f"{run.__doc__}\n\n    {EXAMPLE}"
 
 
 def _look_or_flash(device: str, image: Path | None, version: str, console: Console, *, listen: bool) -> Looked:

@@ -26,12 +26,15 @@ Messages = Iterator[dict[str, Any]]
 
 
 def send(
-    device: Annotated[str, typer.Argument(help="The device's client id.", show_default=False)],
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's client id.", show_default=False)],
     command: Annotated[
-        str, typer.Argument(help="interval, send_now, report, restart, or one of your own.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="COMMAND", help="interval, send_now, report, restart, or one of your own.", show_default=False
+        ),
     ],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its arguments.", show_default=False)
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Arguments of the command.", show_default=False)
     ] = None,
     *,
     timeout: Annotated[
@@ -43,10 +46,7 @@ def send(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send a command to a device, and show its answer.
-
-    Example: mqtt443 send my-board interval interval_s=5
-    """
+    """Send a command to a device and show its answer."""
     console = Console(to_stderr=as_json)
     request_id = secrets.token_urlsafe(REQUEST_ID_BYTES)
     payload = encode(command, parse_arguments(arguments or ()), request_id)

@@ -1,6 +1,8 @@
 """The shell around every command: prints errors as one line, with an exit code for the kind of error."""
 
+import inspect
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -37,6 +39,20 @@ def _line(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "mqtt443"
     return f"{command}: {message.rstrip('.')}; see {command} --help"
+
+
+def add_command(app: typer.Typer, command: Callable[..., object], example: str, panel: str | None = None) -> None:
+    """Add a command to a group; its docstring is its help.
+
+    Args:
+        app: the group.
+        command: its parameters are the options.
+        example: a command that works; its help ends with it.
+        panel: heading in the group's own help; None: "Commands".
+    """
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)  # the terminal wraps the lines
+    app.command(help=text, epilog=f"Example: {example}", rich_help_panel=panel)(command)
 
 
 def new_app(name: str, text: str, example: str | None = None, *, runs_alone: bool = False) -> typer.Typer:

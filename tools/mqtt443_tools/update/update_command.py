@@ -39,7 +39,7 @@ FLEET_WITHIN_S = 50
 
 def update(
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Client ids.", show_default=False)
+        list[str] | None, typer.Argument(metavar="DEVICE", help="Client ids.", show_default=False)
     ] = None,
     *,
     all_devices: Annotated[bool, typer.Option("--all", help="All registered devices that are enabled.")] = False,
@@ -102,10 +102,7 @@ def update(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Update boards over the air: config, sensors, files or package.
-
-    Example: mqtt443 update my-board --config interval_s=30
-    """
+    """Update boards over the air: config, sensors, files or package."""
     console = Console(to_stderr=as_json, yes=yes)
     where = place_options(state, stack, region, profile)
     kinds = [config or unset, sensors, package, file or delete, restart]

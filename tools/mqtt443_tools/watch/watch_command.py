@@ -42,10 +42,7 @@ def watch(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many messages.")] = None,
     seconds: SecondsOption = None,
 ) -> None:
-    """Show messages as they arrive at the local endpoint, or at AWS IoT with your own credentials.
-
-    Example: mqtt443 watch --filter 'telemetry/#' --json --count 10
-    """
+    """Show messages as they arrive at the local endpoint, or at AWS IoT with your own credentials."""
     from mqtt443_tools.localcore.localcore_errors import TopicError  # noqa: PLC0415 - loads the local endpoint
     from mqtt443_tools.localcore.mqtt.topics import check_filter  # noqa: PLC0415 - loads the local endpoint
 
