@@ -1,17 +1,23 @@
 """The documentation: README.md and docs/localcore.md run as shown, on a free port; every link leads somewhere."""
 
+import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mqtt443_tools import cli
 from mqtt443_tools.support.paths import ROOT
+from typer.main import get_command
 
 Shell = Callable[[str], "subprocess.Popen[str]"]
 
@@ -19,9 +25,9 @@ Shell = Callable[[str], "subprocess.Popen[str]"]
 BY_OTHERS = {"make demo\n", "make test\n"}
 
 
-def blocks(document: str) -> list[str]:
-    """Return the unmarked shell blocks of a page."""
-    return re.findall(r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+def blocks(document: str, language: str = "sh") -> list[str]:
+    """Return the unmarked blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -42,13 +48,20 @@ def port() -> int:
         return number
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    """End what is left of a block; the group is gone if all of it has ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 @pytest.fixture
 def shell(folder: Path, port: int) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Run a block of a page as shown, except for the port; whatever still runs is killed after the test."""
     with ExitStack() as stack:
 
         def shell(script: str) -> subprocess.Popen[str]:
-            script = script.replace("mqtt443 local", f"mqtt443 local --port {port} --set connect_rate_per_s=0")
+            options = f"--port {port} --set connect_rate_per_s=0"
+            script = re.sub("mqtt443 local(?! fault)", f"mqtt443 local {options}", script)
             script = re.sub(r"(mqtt443 device add .*--out \S+)", rf"\1 --port {port}", script)
             process = subprocess.Popen(
                 ["bash", "-ec", script.replace("8443", str(port))],
@@ -60,7 +73,7 @@ def shell(folder: Path, port: int) -> Iterator[Callable[[str], subprocess.Popen[
                 start_new_session=True,
             )
             stack.enter_context(process)
-            stack.callback(os.killpg, process.pid, signal.SIGKILL)
+            stack.callback(kill, process)
             return process
 
         yield shell
@@ -94,15 +107,36 @@ def test_readme_leads_from_a_device_to_its_telemetry(shell: Shell, folder: Path,
 
 
 def test_localcore_page_lets_a_laptop_publish(shell: Shell, folder: Path, port: int) -> None:
-    local, laptop, *_ = blocks("docs/localcore.md")  # the load of a fleet has its own tests
+    local, laptop, _, _ = blocks("docs/localcore.md")
     first_line(shell(local), f"^ready host=localhost port={port} ca={folder}/.mqtt443/ca.pem$")
     watch = shell(".venv/bin/mqtt443 watch --count 1\n")
     shell(laptop)
     first_line(watch, r"telemetry/myClientName \d{4}-")
 
 
+def test_localcore_page_switches_faults(shell: Shell, port: int) -> None:
+    local, _, faults, _ = blocks("docs/localcore.md")
+    (python,) = blocks("docs/localcore.md", "python")
+    first_line(shell(local), f"^ready host=localhost port={port} ")
+    said, _ = shell(f"{faults}.venv/bin/python - <<END\n{python}END\n.venv/bin/mqtt443 local fault").communicate()
+    for line in "kitchen: lose-pubacks: .*", "kitchen: lose-pubacks, has acted 0 times", "no faults are on":
+        assert re.search(f"^{line}$", said, re.MULTILINE), said
+    assert said.endswith("\nkitchen: stall, has acted 0 times\n"), said
+
+
+def test_localcore_page_allows_shadows(shell: Shell, folder: Path, port: int) -> None:
+    *_, local = blocks("docs/localcore.md")
+    documents = [json.loads(block) for block in blocks("docs/localcore.md", "json")]
+    default = json.loads((ROOT / "authorizer" / "mqtt443_authorizer" / "policy.json").read_text())
+    (folder / "my-policy.json").write_text(json.dumps([*default, *documents]))
+    first_line(shell(local), f"^ready host=localhost port={port} ")
+    with zipfile.ZipFile(folder / "authorizer.zip") as deployed:
+        policies = [file for file in deployed.namelist() if file.endswith("policy.json")]
+        assert [json.loads(deployed.read(file))[len(default) :] for file in policies] == [documents]
+
+
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-RUN = {"README.md", "docs/localcore.md"}  # by the tests above
+RUN = {"README.md", "docs/localcore.md"}  # block by block, by the tests above
 RUN_ELSEWHERE = {"docs/commands.md": "test_commands_page.py", "docs/image.md": "../firmware/image/test_image.py"}
 # What the commands of a marked block need, and why no test runs them as they stand.
 MARKS = {
@@ -110,6 +144,7 @@ MARKS = {
     "account": "an AWS account",
     "container": "Docker",
     "wheel": "pipx; tests/project/test_wheel.py builds the wheel and installs it",
+    "fleet": "half a minute of all processors; tests/tools/load runs smaller fleets",
     "image": "images; run by tests/firmware/image/test_image.py",
     "contributor": "minutes; checked below",
     "bench": "minutes",
@@ -134,6 +169,39 @@ def test_contributors_commands_exist() -> None:
     command = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-q", test]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
     assert test in done.stdout.splitlines(), done.stdout + done.stderr
+
+
+def typed(page: Path) -> Iterator[list[str]]:
+    """Yield the words after `mqtt443` of every command of ours on a page, in blocks and in the text."""
+    text = (ROOT / page).read_text()
+    blocks = re.findall(r"^```\w*.*?\n(.*?)^```|^((?:    .*\n)+)", text, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in blocks for line in "".join(block).splitlines()]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    spans = [" ".join(span.split()) for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", prose)]
+    for line in [*lines, *spans]:
+        for command in re.split(r" (?:&&|\||>) ", line):
+            if found := re.match(r"(?:next: )?(?:\.venv/bin/)?mqtt443 (?!on ESP32)(.*)", command):
+                yield shlex.split(found[1].removesuffix(" ..."), comments=True)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(ROOT.glob("examples/*/README.md"))], ids=lambda page: page.name)
+def test_command_and_options_exist(page: Path) -> None:
+    for words in typed(page):
+        command: Any = get_command(cli.app)
+        names, rest = [], list(words)
+        while rest and rest[0] in getattr(command, "commands", {}):
+            names.append(rest.pop(0))
+            command = command.commands[names[-1]]
+        known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
+        options = [word.partition("=")[0].rstrip(",") for word in rest if word.startswith("--")]
+        assert names or not rest or rest[0] in ("--help", "--version"), f"mqtt443 {shlex.join(words)}"
+        assert set(options) - {"--help", "--version"} <= known, f"mqtt443 {shlex.join(words)}"
+
+
+def test_contract_names_every_command() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("### Commands are a contract")[2].partition("\n## ")[0]
+    cells = " ".join(re.findall(r"^\| `mqtt443 (.*?) \|", table, re.MULTILINE))
+    assert sorted(re.findall(r"\w+", cells.replace("mqtt443", ""))) == sorted(get_command(cli.app).commands)  # type: ignore[attr-defined]
 
 
 def anchors(page: Path) -> set[str]:
