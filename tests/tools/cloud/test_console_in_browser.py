@@ -24,7 +24,7 @@ pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
 
-from tests.tools.console.page import card, chips, click, problems, shown, until
+from tests.tools.console.page import card, chips, click, problems, shown, shows, until
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")]
 
@@ -52,15 +52,17 @@ def test_page_of_a_stack_shows_what_aws_tells_and_nothing_else(browser: Any, wat
         publish(watched.core, "telemetry/kitchen", b'{"temperature_c": 21.5}')
         until(browser, lambda: "21.5" in card(browser, "kitchen"), "its reading")
     until(browser, lambda: "online" not in card(browser, "kitchen"), "kitchen has gone")
-    assert "never seen" in card(browser, "garden")
+    until(browser, lambda: "never seen" in card(browser, "garden"), "the device that never connected")
 
     log_lines(watched.cloud, {**REFUSED, "client_id": "garden", "username": "garden"})
-    until(browser, lambda: "NOT_AUTHENTICATED: wrong password" in card(browser, "garden"), "why it is refused")
-    assert "mqtt443 device rotate garden --out config.json --stack mqtt443" in card(browser, "garden")
+    cure = "mqtt443 device rotate garden --out config.json --stack mqtt443"
+    explained = ("NOT_AUTHENTICATED: wrong password", cure)
+    until(browser, lambda: shows(card(browser, "garden"), explained), "why it is refused, and what to do")
     click(browser, "#tab-events")
     until(browser, lambda: "garden" in shown(browser), "the event")
     click(browser, "#events summary")
-    assert "Answer of the authorizer: refuse: wrong password (0.5 ms)" in shown(browser)
+    answer = "Answer of the authorizer: refuse: wrong password (0.5 ms)"
+    until(browser, lambda: answer in shown(browser), "the authorizer's answer")
     for absent in ("TLS:", "SNI:", "ALPN:", "Policy at CONNECT:", "undefined", "null"):
         assert absent not in shown(browser)
 
@@ -77,8 +79,8 @@ def test_what_aws_forbids_is_named_on_the_page(browser: Any, watched: Watched, l
     watched.cloud.answers.on("iot-data", "publish", Refuse("ForbiddenException", "", 403))
     watched.cloud.answers.on("logs", "filter_log_events", Refuse("AccessDeniedException", "", 400))
     browser.get(link)
-    status = browser.find_element(By.ID, "status")
-    until(browser, lambda: "logs:FilterLogEvents is missing" in status.text, "what cannot be read")
+    missing = "logs:FilterLogEvents is missing"
+    until(browser, lambda: missing in browser.find_element(By.ID, "status").text, "what cannot be read")
     until(browser, lambda: "kitchen" in shown(browser), "the devices")
     click(browser, "#tab-messages")
     click(browser, "#messages summary")

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +18,8 @@ from typing import Any
 
 import pytest
 from mqtt443_tools.support.paths import STATE
+
+from tests.support.mqtt.client import client_connect
 
 MQTT443 = (sys.executable, "-c", "from mqtt443_tools.cli import main; main()")
 WAIT_S = 30
@@ -129,6 +133,19 @@ def add_device(endpoint: Endpoint, client_id: str, config: Path) -> None:
 
 def update(config: Path, **values: Any) -> None:
     config.write_text(json.dumps(json.loads(config.read_text()) | values))
+
+
+def be_refused(endpoint: Endpoint, client_id: str) -> None:
+    """Connect as a client that is not registered, and wait for the refusal."""
+    context = ssl.create_default_context(cafile=endpoint.state / "ca.pem")
+    context.set_alpn_protocols(["mqtt"])
+    with (
+        socket.create_connection(("127.0.0.1", endpoint.port), WAIT_S) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(client_connect(client_id))
+        while tls.recv(100):
+            pass
 
 
 @pytest.fixture

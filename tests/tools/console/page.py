@@ -1,7 +1,7 @@
 """The page as a test sees it: waits, cards, clicks, and what the browser complains about."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from tests.tools.console.conftest import WAIT_S
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -20,13 +20,30 @@ PICTURES = "MQTT443_PICTURES"
 
 
 def until(browser: Any, condition: Callable[[], Any], wanted: str) -> Any:
-    """Wait until the condition is true; it is asked again if the page draws an element anew meanwhile."""
+    """Wait until the condition is true, and return what it returned.
+
+    The page goes on while a test looks: what one look has found may have changed at the next one. So a condition names
+    everything that must be true together.
+    """
     wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
-    return wait.until(lambda _: condition(), f"{wanted}; the page shows: {shown(browser)}")
+    try:
+        return wait.until(lambda _: condition())
+    except TimeoutException:
+        raise AssertionError(f"never came: {wanted}; the page shows: {shown(browser)}") from None
 
 
 def shown(browser: Any) -> str:
     return str(browser.find_element(By.TAG_NAME, "body").text)
+
+
+def shows(text: str, wanted: Iterable[str]) -> bool:
+    """Return whether a text holds all that is wanted."""
+    return all(each in text for each in wanted)
+
+
+def text_of(browser: Any, selector: str) -> str:
+    """Wait until an element shows a text, and return that; the text of a hidden element is empty."""
+    return str(until(browser, lambda: browser.find_element(By.CSS_SELECTOR, selector).text, f"a text in {selector}"))
 
 
 def card(browser: Any, client_id: str) -> str:

@@ -2,16 +2,13 @@
 
 import csv
 import json
-import socket
-import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mqtt443_tools.localcore.control.control_client import ControlClient
 
-from tests.support.mqtt.client import client_connect
-from tests.tools.console.conftest import WAIT_S, Endpoint
+from tests.tools.console.conftest import Endpoint, be_refused
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
@@ -75,15 +72,7 @@ def test_hostile_payload_and_client_id_are_shown_as_text(browser: Any, endpoint:
     hostile = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
     with ControlClient(endpoint.state) as control:
         control.publish(f"telemetry/{hostile.replace('/', '')}", hostile.encode(), "x", 0)
-    context = ssl.create_default_context(cafile=endpoint.state / "ca.pem")
-    context.set_alpn_protocols(["mqtt"])
-    with (
-        socket.create_connection(("127.0.0.1", endpoint.port), WAIT_S) as raw,
-        context.wrap_socket(raw, server_hostname="localhost") as tls,
-    ):
-        tls.sendall(client_connect(HOSTILE_ID))
-        while tls.recv(100):
-            pass
+    be_refused(endpoint, HOSTILE_ID)
     until(browser, lambda: HOSTILE_ID in card(browser, HOSTILE_ID), "the client id as text")
     click(browser, "#tab-events")
     until(browser, lambda: HOSTILE_ID in shown(browser), "the client id as text")

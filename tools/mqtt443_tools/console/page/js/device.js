@@ -4,9 +4,9 @@ import uPlot from "../vendor/uPlot.esm.js";
 import { api } from "./live.js";
 import { confirmed, dialog, show } from "./actions.js";
 import { eventElement } from "./events.js";
-import { h } from "./dom.js";
+import { Rows, h } from "./dom.js";
 import { readings, shownValue, visible } from "./format.js";
-import { devices, events, faultMeanings } from "./model.js";
+import { devices, events, faultMeanings, keyOf } from "./model.js";
 import { rowElement } from "./messages.js";
 import { rows } from "./updates.js";
 
@@ -14,6 +14,8 @@ import { rows } from "./updates.js";
 
 const MAX_POINTS = 20_000;
 const MAX_CHARTS = 8;
+const MAX_MESSAGES = 5;
+const MAX_EVENTS = 10;
 const DRAW_MS = 500;
 const RANGES = /** @type {[string, number][]} */ ([["5 minutes", 300], ["1 hour", 3600], ["1 day", 86_400], ["7 days", 604_800]]);
 
@@ -41,6 +43,11 @@ export function openDevice(id, changed) {
   const range = h("select", { "aria-label": "Range" }, ...RANGES.map(([text, seconds]) => h("option", { value: seconds }, text)));
   const charts = h("div", { id: "charts" });
   const last = h("div", { class: "rows" });
+  /** @type {Rows<Message>} */
+  const lastRows = new Rows(last, rowElement);
+  const happened = h("div", { class: "rows", id: "device-events" });
+  /** @type {Rows<import("./format.js").EndpointEvent>} */
+  const eventRows = new Rows(happened, eventElement, keyOf);
   const updates = h("div", { class: "rows", id: "updates" });
   const act = (/** @type {string} */ action, /** @type {string} */ label, kind = "") =>
     h("button", { class: kind, "data-action": action, onclick: () => confirmed(action, id, changed) }, label);
@@ -57,14 +64,17 @@ export function openDevice(id, changed) {
     h("h3", {}, "Last messages"), last,
     h("h3", {}, "Updates"), updates,
     h("h3", {}, "Events"),
-    h("div", { class: "rows" }, ...events.filter((d) => d.client_id === id).slice(-10).reverse().map(eventElement)));
+    happened);
   const plots = new Map();
   const draw = () => {
-    if (!mine.isChanged || pause.checked || document.hidden) return;
+    if (document.hidden || !charts.isConnected) return; // not in a dialog that has closed or shows something else
+    eventRows.show(events.filter((each) => each.client_id === id).slice(-MAX_EVENTS).reverse());
+    if (!mine.isChanged || pause.checked) return;
     mine.isChanged = false;
     drawCharts(charts, plots, mine.messages, Number(range.value));
-    last.replaceChildren(...mine.messages.slice(-5).reverse().map(rowElement));
+    lastRows.show(mine.messages.slice(-MAX_MESSAGES).reverse());
   };
+  draw();
   const timer = setInterval(draw, DRAW_MS);
   const told = (/** @type {Node[]} */ ...content) => updates.replaceChildren(...content);
   void api(`updates?client_id=${encodeURIComponent(id)}`).then((past) => told(...rows(past))).catch((error) => told(h("p", { class: "muted" }, visible(error.message))));

@@ -29,6 +29,55 @@ export function byId(id) {
 }
 
 /**
+ * Make the children of an element these, in this order. Those that are there already stay, and so keep what a person has
+ * opened, selected, scrolled or focused.
+ * @param {Element} parent
+ * @param {Element[]} wanted
+ */
+export function setChildren(parent, wanted) {
+  const stay = new Set(wanted);
+  for (const child of [...parent.children]) if (!stay.has(child)) child.remove();
+  let next = parent.firstElementChild;
+  for (const element of wanted) {
+    if (element === next) next = next.nextElementSibling;
+    else parent.insertBefore(element, next);
+  }
+}
+
+/**
+ * A list that draws each of its items once.
+ * @template T
+ */
+export class Rows {
+  /**
+   * @param {HTMLElement} into
+   * @param {(item: T) => HTMLElement} elementOf
+   * @param {(item: T) => unknown} [keyOf] what tells an item from another; default: the item itself
+   */
+  constructor(into, elementOf, keyOf = (item) => item) {
+    this.into = into;
+    this.elementOf = elementOf;
+    this.keyOf = keyOf;
+    /** @type {Map<unknown, HTMLElement>} */
+    this.elements = new Map();
+  }
+
+  /** @param {T[]} items in the order in which they are shown */
+  show(items) {
+    this.elements = new Map(items.map((item) => {
+      const key = this.keyOf(item);
+      return [key, this.elements.get(key) ?? this.elementOf(item)];
+    }));
+    setChildren(this.into, [...this.elements.values()]);
+  }
+
+  /** Draw every item anew next time. */
+  forget() {
+    this.elements.clear();
+  }
+}
+
+/**
  * A time in the viewer's zone, with UTC on hover.
  * @param {number} unixS
  */

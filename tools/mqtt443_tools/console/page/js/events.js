@@ -1,9 +1,9 @@
 /** The view of events: who was let in, refused or cut, why, and what to do. */
 
 import { cause, cure, steps } from "./causes.js";
-import { byId, copyButton, h, timeElement } from "./dom.js";
+import { Rows, byId, copyButton, h, timeElement } from "./dom.js";
 import { visible } from "./format.js";
-import { events } from "./model.js";
+import { events, keyOf } from "./model.js";
 
 /** @typedef {import("./format.js").EndpointEvent} EndpointEvent */
 
@@ -11,6 +11,8 @@ const MAX_SHOWN = 200;
 const only = h("input", { type: "checkbox", id: "only-failures" });
 const search = h("input", { type: "search", class: "grow", placeholder: "Filter events", "aria-label": "Filter events" });
 const list = h("div", { class: "rows" });
+/** @type {Rows<EndpointEvent>} */
+const rows = new Rows(list, eventElement, keyOf);
 const empty = h("p", { class: "empty" }, "No events yet: nobody has connected.");
 /** @type {EndpointEvent | undefined} */
 let newest;
@@ -27,12 +29,7 @@ export function draw(isForced = false) {
   newest = events.at(-1);
   const text = search.value.toLowerCase();
   const shown = events.filter((d) => !(only.checked && d.outcome === "accepted") && (!text || JSON.stringify(d).toLowerCase().includes(text)));
-  const opened = new Set([...list.querySelectorAll("details[open]")].map((each) => each.getAttribute("data-key")));
-  list.replaceChildren(...shown.slice(-MAX_SHOWN).reverse().map((event) => {
-    const element = eventElement(event);
-    element.open = opened.has(element.getAttribute("data-key"));
-    return element;
-  }));
+  rows.show(shown.slice(-MAX_SHOWN).reverse());
   empty.hidden = shown.length > 0;
   list.hidden = shown.length === 0;
 }
@@ -40,7 +37,7 @@ export function draw(isForced = false) {
 /** @param {EndpointEvent} event */
 export function eventElement(event) {
   const advice = cure(event);
-  return h("details", { "data-key": `${event.time} ${event.connection_id}` },
+  return h("details", {},
     h("summary", {}, timeElement(event.time), " ", h("span", { class: `outcome ${event.outcome}` }, event.outcome), " ",
       h("b", {}, visible(event.client_id ?? "a client")), " ", visible(cause(event))),
     h("ol", {}, ...steps(event).map(({ name, text, isBlock }) =>

@@ -1,7 +1,7 @@
 /** The view of messages: live, with filter, pause, publish and download. The page shows the last ones only. */
 
 import { api } from "./live.js";
-import { byId, copyButton, download, h, timeElement } from "./dom.js";
+import { Rows, byId, copyButton, download, h, timeElement } from "./dom.js";
 import { base64Of, csv, matches, shownPayload, visible } from "./format.js";
 import { messages, totals } from "./model.js";
 
@@ -14,8 +14,13 @@ const search = h("input", { type: "search", placeholder: "Text in topic or paylo
 const pause = h("input", { type: "checkbox", id: "pause-messages" });
 const pretty = h("input", { type: "checkbox", id: "pretty" });
 const count = h("span", { class: "muted", id: "count" });
-const rows = h("div", { class: "rows", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Messages" });
-let drawn = -1;
+const list = h("div", { class: "rows", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Messages" });
+/** @type {Rows<Message>} */
+const rows = new Rows(list, rowElement);
+/** What the last drawing showed: the newest message, and how many were not shown. @type {[Message | undefined, number]} */
+let drawn = [undefined, -1];
+/** The messages at the moment of the pause; null while the page goes on. @type {Message[] | null} */
+let paused = null;
 
 export function start() {
   const label = (/** @type {HTMLElement} */ box, /** @type {string} */ text) => h("label", {}, box, text);
@@ -23,23 +28,28 @@ export function start() {
     h("div", { class: "bar" }, filter, search, label(pause, "Pause"), label(pretty, "Pretty JSON"),
       h("button", { id: "download-ndjson", onclick: () => download("messages.ndjson", chosen().map((m) => `${JSON.stringify(m)}\n`).join("")) }, "Download NDJSON"),
       h("button", { id: "download-csv", onclick: () => download("messages.csv", csv(chosen())) }, "Download CSV")),
-    publishBox(), h("p", {}, count), rows);
-  for (const input of [filter, search, pretty]) input.addEventListener("input", () => { drawn = -1; draw(); });
+    publishBox(), h("p", {}, count), list);
+  for (const input of [filter, search]) input.addEventListener("input", () => draw(true));
+  pause.addEventListener("input", () => { paused = pause.checked ? [...messages] : null; });
+  pretty.addEventListener("input", () => { rows.forget(); draw(true); });
   setInterval(draw, DRAW_MS);
 }
 
 /** @returns {Message[]} */
 function chosen() {
   const text = search.value.toLowerCase();
-  return messages.filter((m) => matches(filter.value || "#", m.topic) && (!text || `${m.topic}\n${shownPayload(m.payload)}`.toLowerCase().includes(text)));
+  return (paused ?? messages).filter((m) => matches(filter.value || "#", m.topic) && (!text || `${m.topic}\n${shownPayload(m.payload)}`.toLowerCase().includes(text)));
 }
 
-function draw() {
-  if (document.hidden || byId("messages").hidden || pause.checked || drawn === totals.received) return;
-  drawn = totals.received;
+/** @param {boolean} [isForced] also if no message is new */
+function draw(isForced = false) {
+  const now = /** @type {[Message | undefined, number]} */ ([messages.at(-1), totals.dropped]);
+  const isOld = now.every((each, at) => each === drawn[at]);
+  if (document.hidden || byId("messages").hidden || (!isForced && (paused || isOld))) return;
+  drawn = now;
   const found = chosen();
-  count.textContent = `${found.length} of the last ${messages.length} messages${totals.dropped ? `; ${totals.dropped} were not shown because the page was too slow or asleep` : ""}`;
-  rows.replaceChildren(...found.slice(-MAX_ROWS).reverse().map(rowElement));
+  count.textContent = `${found.length} of the last ${(paused ?? messages).length} messages${totals.dropped ? `; ${totals.dropped} were not shown because the page was too slow or asleep` : ""}`;
+  rows.show(found.slice(-MAX_ROWS).reverse());
 }
 
 /** @param {Message} message */

@@ -27,7 +27,7 @@ export const messages = [];
 export const events = [];
 export const totals = { received: 0, dropped: 0 };
 let chars = 0;
-/** What tells one event from another; a page may hear of one twice, from the history and live. @type {Set<string>} */
+/** The keys of the events; a page may hear of one twice, from the history and live. @type {Set<string>} */
 const known = new Set();
 let newestOfHistory = 0;
 
@@ -99,8 +99,8 @@ export function noteReadings(message) {
   }
 }
 
-/** @param {EndpointEvent} event */
-const keyOf = (event) => JSON.stringify([event.time, event.connection_id, event.client_id, event.reason, event.detail]);
+/** What tells one event from another. @param {EndpointEvent} event */
+export const keyOf = (event) => JSON.stringify([event.time, event.connection_id, event.client_id, event.reason, event.detail]);
 
 /** @param {EndpointEvent} event */
 export function addEvent(event) {

@@ -1,0 +1,85 @@
+"""What a person has opened, selected, scrolled or focused stays as it is while news comes in."""
+
+from typing import Any
+
+import pytest
+from mqtt443_tools.localcore.control.control_client import ControlClient
+
+from tests.tools.console.conftest import Endpoint, be_refused
+
+pytest.importorskip("selenium", reason="needs selenium (the extra test)")
+
+from selenium.webdriver.common.by import By
+
+from tests.tools.console.page import click, problems, text_of, until
+
+pytestmark = pytest.mark.timeout(180)
+
+PREPARE = """
+const [selector, readAs] = arguments;
+const text = document.querySelector(selector);
+text.style.maxHeight = '2em';
+text.scrollTop = 7;
+getSelection().selectAllChildren(text);
+document.querySelector(readAs).focus();
+window.kept = { text, focused: document.activeElement, selected: String(getSelection()), scrolled: text.scrollTop };
+"""
+"""Selects and scrolls a text, and gives an element the focus."""
+
+STATE = """
+const { text, focused, selected, scrolled } = window.kept;
+return {
+    isShown: text.isConnected && text.checkVisibility(),
+    isFocused: document.activeElement === focused && focused.isConnected,
+    isSelected: selected.length > 20 && String(getSelection()) === selected,
+    isScrolled: scrolled > 0 && text.scrollTop === scrolled,
+}
+"""
+KEPT = {"isShown": True, "isFocused": True, "isSelected": True, "isScrolled": True}
+LONG = "{" + ", ".join(f'"value_{number}": {number}' for number in range(100)) + "}"
+
+
+def test_opened_event_stays_while_events_come_in(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#tab-events")
+    be_refused(endpoint, "first")
+    until(browser, lambda: "first" in text_of(browser, "#events summary"), "the first event")
+    click(browser, "#events summary")
+    text_of(browser, "#events pre[data-step^=Event]")
+    browser.execute_script(PREPARE, "#events pre[data-step^=Event]", "#events summary")
+    for client_id in ("second", "third"):
+        be_refused(endpoint, client_id)
+        until(browser, lambda: client_id in text_of(browser, "#events summary"), client_id)  # noqa: B023 - used at once
+    assert browser.execute_script(STATE) == KEPT
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#events details[open]")) == 1
+    assert problems(browser) == []
+
+
+def test_message_stays_while_messages_come_in(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#tab-messages")
+    publish(endpoint, "telemetry/first")
+    text_of(browser, "#messages .row pre")
+    browser.execute_script(PREPARE, "#messages .row pre", "#messages .row .copy")
+    for topic in ("telemetry/second", "telemetry/third"):
+        publish(endpoint, topic)
+        until(browser, lambda: topic == text_of(browser, "#messages .row .topic"), topic)  # noqa: B023 - used at once
+    assert browser.execute_script(STATE) == KEPT
+
+
+def test_device_that_is_open_stays_and_goes_on(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    be_refused(endpoint, "kitchen")
+    click(browser, "[data-device=kitchen]")
+    event, events = "#device-events details", "return document.querySelectorAll('#device-events details').length"
+    click(browser, f"{event} summary")
+    text_of(browser, f"{event} pre[data-step^=Event]")
+    browser.execute_script(PREPARE, f"{event} pre[data-step^=Event]", f"{event} summary")
+    be_refused(endpoint, "kitchen")
+    until(browser, lambda: browser.execute_script(events) == 2, "the second event")
+    assert browser.execute_script(STATE) == KEPT
+
+
+def publish(endpoint: Endpoint, topic: str) -> None:
+    with ControlClient(endpoint.state) as control:
+        control.publish(topic, LONG.encode(), "x", 0)
