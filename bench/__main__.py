@@ -1,6 +1,6 @@
 """`python -m bench`: runs all benchmarks, prints the tables, and writes the JSON and the picture of the fleet.
 
-Exits with 0 if every goal is met, with 1 if one is missed or something could not be measured. A goal that noise hid is
+Exits with 0 if every goal is met, with 1 if one is missed or something could not be measured. A goal hidden by noise is
 named with the spread of the runs; it was not shown to be met, so the exit status is 1 as well.
 """
 

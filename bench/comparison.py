@@ -19,7 +19,7 @@ class Comparison:
 
     Attributes:
         name: what was measured.
-        unit: of the values; for those in LESS_IS_BETTER the goal is the most, else the least.
+        unit: of the values; for those in LESS_IS_BETTER the goal is an upper limit, else a lower one.
         runs: by broker, in the order of the runs; the median counts.
         beside: the broker that the goal is a ratio to; None for a goal on the value itself.
         goal: a ratio or a value; None for no goal.

@@ -1,4 +1,4 @@
-"""Runs the brokers that a benchmark of the local endpoint compares, and measures them again and again."""
+"""Runs the brokers that a benchmark of the local endpoint compares, and measures them repeatedly."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Lab:
         *,
         unit: str = "1/s",
     ) -> Comparison:
-        """Measure each broker RUNS times, and as often again if noise hides whether the goal is met."""
+        """Measure each broker RUNS times, and RUNS times more if noise hides whether the goal is met."""
         values: dict[str, tuple[float, ...]] = dict.fromkeys(running, ())
         for first in (1, RUNS + 1):
             await self._runs(name, running, measure, values, first)

@@ -57,7 +57,7 @@ def localcore(only: str, say: Say, note: Say) -> list[Comparison]:
 
 
 async def connect_rates(lab: Lab) -> list[Comparison]:
-    """Measure connects, also with an authorizer that takes its time, and fan-out."""
+    """Measure connects, also with a slow authorizer, and fan-out."""
     with lab:
         running = lab.all(SUBSCRIBERS)
         slow = lab.ours(CONNECTS, slow=True)
@@ -71,7 +71,7 @@ async def connect_rates(lab: Lab) -> list[Comparison]:
 
 
 async def idle_sessions(lab: Lab) -> list[Comparison]:
-    """Measure publishes with more and more idle sessions, beside a localcore that has none, and memory."""
+    """Measure publishes with a growing number of idle sessions, beside a localcore that has none, and memory."""
     most = min(MOST_CLIENTS, raise_file_limit() - OTHER_FILES)
     counts = [count for count in IDLE if count <= most]
     if most < MOST_CLIENTS:
@@ -210,7 +210,7 @@ async def _fan_out(broker: Broker, messages: int, times: int) -> float:
 
 
 class _Idle:
-    """Idle, subscribed sessions at several brokers, more and more of them."""
+    """A growing number of idle, subscribed sessions at several brokers."""
 
     def __init__(self, running: Mapping[str, Broker]) -> None:
         self._running = running

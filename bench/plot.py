@@ -11,7 +11,7 @@ from bench.fleet import BOARDS, Return
 
 SHOWN_S = 62
 WIDTHS = "".join(f".serie-{place} .line{{stroke-width:{px}px}}" for place, px in enumerate((2.5, 9, 3, 1.5)))
-"""Two fixed waits have the same course: the upper curve is narrower, so that both are seen."""
+"""The curves of the two fixed waits coincide; the upper one is narrower, so both can be seen."""
 
 
 def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:

@@ -224,7 +224,7 @@ def load_sensors():
 
         return sensors.read, None
     except BaseException as e:  # also SystemExit
-        # It is no error if the file is missing, but one if a module that it imports is.
+        # A missing file is no error, but a missing module that it imports is one.
         return None, None if isinstance(e, ImportError) and "'sensors'" in str(e) else reason(e)
 
 

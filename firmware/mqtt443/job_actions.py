@@ -37,7 +37,7 @@ def carry_out(jobs, document, details):
         if action == "restart":
             done()
         if action == "command":
-            fail("in progress before a reset, and nothing is known of how it went")
+            fail("in progress before a reset; its result is unknown")
     if action == "report":
         with phase():
             from .command_context import CommandContext
@@ -156,7 +156,7 @@ def _switched(jobs):
         done()
     if slot == wanted and starts == STARTS:
         clear_slot(jobs.app.root)
-        fail("the board's boot.py knows no slots; push once with the cable")
+        fail("the board's boot.py has no slots; push once with the cable")
     if slot != wanted and starts == "!":
         fail("%s", why or jobs.record.get("reason") or "it did not connect and publish in two starts")
     _switch(jobs, wanted)

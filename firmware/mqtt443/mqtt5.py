@@ -70,7 +70,7 @@ def _properties(data, at, keys):
     while at < end:
         key = data[at]
         if key not in keys or (key in values and key != _USER):  # [MQTT-2.2.2-1], section 2.2.2.2
-            _fail("property 0x%02x where it must not be", key)
+            _fail("misplaced property 0x%02x", key)
         at += 1
         # Values of one, two or four bytes; all others are text, and a user property is two (section 2.2.2.2).
         n = (
@@ -102,7 +102,7 @@ def _whole(data, at, keys):
         return {}
     values, end = _properties(data, at, keys)
     if end != len(data):
-        _fail("%d bytes behind the properties", len(data) - end)
+        _fail("%d bytes after the properties", len(data) - end)
     return values
 
 
@@ -140,7 +140,7 @@ def connack(data):
         not all(values.get(key, 1) for key in (_RECEIVE_MAXIMUM, _PACKET_SIZE))
         or max(values.get(key, 0) for key in (_MAXIMUM_QOS, _RETAIN_AVAILABLE)) > 1
     ):
-        _fail("CONNACK with a limit that cannot be")
+        _fail("CONNACK with an impossible limit")
     return bool(flags), values
 
 

@@ -148,7 +148,7 @@ class Packets:
     def discard_output(self):
         """Throw away what is queued and not sent."""
         self._out_have = ROOM
-        self.alias = min(self.alias, 1)  # the packet that told it may be among them
+        self.alias = min(self.alias, 1)  # the packet that introduced it may be among them
 
     def _make_room(self, size):
         out = self._out
@@ -162,7 +162,7 @@ class Packets:
 
         Raises MalformedPacket for what a server may not send, and what the stream raises.
         """
-        # umqtt asks for 0 bytes of an empty payload: they are there, and the next packet may be long in coming.
+        # umqtt asks for 0 bytes of an empty payload: it must not wait for them, because the next packet may take long.
         if n and self._at == self.limit and not self._fill():
             return None
         at = self._at

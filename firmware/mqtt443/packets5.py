@@ -1,4 +1,4 @@
-"""MQTT 5 in the packets that pass all day: properties put into what the board sends, and cut from what umqtt reads.
+"""MQTT 5 in everyday packets: adds properties to what the board sends, and removes them from what umqtt reads.
 
 Stays in memory while the board speaks MQTT 5; `packets` uses it. `mqtt5` checks what is rare: properties and reason
 codes that a server sent.

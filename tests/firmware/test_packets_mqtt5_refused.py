@@ -19,7 +19,7 @@ REFUSED = [
     b"\x40\x03\0\1\x01",  # no code of PUBACK
     b"\x40\x03\0\1\x7f",
     b"\x40\x04\0\1\x87\x01",  # properties longer than the packet
-    b"\x40\x05\0\1\x87\0\0",  # bytes behind the properties
+    b"\x40\x05\0\1\x87\0\0",  # bytes after the properties
     packet(0x40, b"\0\1\x87\x03\x1f\0\1"),  # text longer than its properties
     packet(0x40, b"\0\1\x87" + variable(8) + reason_string("a") * 2),  # twice
     packet(0x40, b"\0\1\x87\x02\x01\x00"),  # no property of PUBACK

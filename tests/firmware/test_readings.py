@@ -22,7 +22,7 @@ def payload(values: Any) -> dict[str, Any]:
         return values
 
     def no_constant(name: str) -> None:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     text = Readings(read, dict, lambda: 1793491200).payload()
     loaded: dict[str, Any] = json.loads(text, parse_constant=no_constant)

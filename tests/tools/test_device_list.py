@@ -113,7 +113,7 @@ def test_file_that_cannot_be_written_is_one_line(tmp_path: Any) -> None:
     lines: list[str] = []
     (tmp_path / "file").touch()
     SeenClients(tmp_path / "file" / "state", ManualClock(), lines.append).keep()
-    assert lines == [f"{tmp_path}/file/state/seen.json: Not a directory; it is not stored when devices were last seen"]
+    assert lines == [f"{tmp_path}/file/state/seen.json: Not a directory; when devices were last seen is not stored"]
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_command_found_in_progress_without_a_record_fails(tmp_path: Path) -> Non
     with updated(tmp_path, server=server):
         server.wait_for(job)
         assert job.status == "FAILED"
-        assert "nothing is known of how it went" in job.details["reason"]
+        assert "its result is unknown" in job.details["reason"]
 
 
 @pytest.mark.parametrize("request_name", ["jobs/start-next", "jobs/j1/update"])

@@ -115,7 +115,7 @@ def test_board_with_an_older_boot_py_fails_the_job_and_runs_on(tmp_path: Path) -
         board.power_on()
         server.wait_for(job)
         assert job.status == "FAILED"
-        assert "boot.py knows no slots" in job.details["reason"]
+        assert "boot.py has no slots" in job.details["reason"]
 
 
 REJECTED: list[tuple[Any, str]] = [

@@ -112,8 +112,8 @@ def main() -> None:
 
 
 def _end_output() -> None:
-    """Drop what standard output does not take, so that Python does not try again, and complain, when it exits."""
-    if sys.stdout is None:  # closed by whoever started this program
+    """Discard what standard output did not accept; otherwise Python would try again at exit, and complain."""
+    if sys.stdout is None:  # closed by the program that started this one
         return
     try:
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What the image carries frozen: all that the stock board does, and our package."""
+"""What is frozen into the image: everything that the stock board has, and our package."""
 # ruff: noqa: F821 - MicroPython gives a manifest its functions
 
 include("$(PORT_DIR)/boards/manifest.py")

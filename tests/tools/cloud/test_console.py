@@ -120,7 +120,7 @@ def test_forbidden_log_and_presence_are_said_and_the_rest_is_shown(
     publish(watched.core, "telemetry/kitchen", b"{}")
     watched.until(lambda: watched.messages, "the message")
     problem = watched.source.status().problem or ""
-    for part in ("logs:FilterLogEvents", "who comes and goes is not shown", "iot:GetConnection"):
+    for part in ("logs:FilterLogEvents", "connects and disconnects are not shown", "iot:GetConnection"):
         assert part in problem
 
 

@@ -122,7 +122,7 @@ CAUSES = {cause.code: cause for cause in _ALL}
 
 
 def fill(advice: str, names: Mapping[str, str], options: str) -> str:
-    """Put names into an advice.
+    """Fill names into a piece of advice.
 
     Args:
         advice: of a cause.

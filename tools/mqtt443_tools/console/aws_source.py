@@ -33,7 +33,7 @@ from mqtt443_tools.watch.aws_messages import AwsWatcher
 
 LOG_S = 5.0
 LOG_OVERLAP = timedelta(minutes=1)
-"""CloudWatch shows some lines later than their time; a look goes back so far."""
+"""CloudWatch shows some lines late, so each look goes back this far."""
 FIRST_LOOK = timedelta(hours=1)
 DEVICES_S = 60.0
 UPDATES_S = 15.0
@@ -174,7 +174,7 @@ class AwsSource:
                 watcher.subscribe(topic_filter)
         except CommandError as error:
             self._presence_at = self._clock() + REFUSED_S  # the refusal may cost the connection, so not at once again
-            self._problems["presence"] = f"who comes and goes is not shown: {error}"
+            self._problems["presence"] = f"connects and disconnects are not shown: {error}"
         else:
             self._problems.pop("presence", None)
 
@@ -183,7 +183,7 @@ class AwsSource:
         try:
             found = self.backend.activity(list(self._known()))
         except CommandError as error:
-            self._problems["online"] = f"who is online already is not known: {error}"
+            self._problems["online"] = f"which devices were online already is not known: {error}"
             return
         self._problems.pop("online", None)
         with self._lock:

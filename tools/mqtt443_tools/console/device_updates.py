@@ -1,4 +1,4 @@
-"""How updates over the air go on, by device: from AWS IoT Jobs, in the cloud or in the local endpoint.
+"""The progress of updates over the air, by device: from AWS IoT Jobs, in the cloud or in the local endpoint.
 
 A look costs one call while no job runs. While jobs run, it costs two calls for each, and one for each execution that
 has changed, within bounds: a fleet of any size makes the same number of calls.

@@ -68,7 +68,7 @@ def run_stack(aws: Aws, stack: str, *, state: Path, port: int, topic_filter: str
 
     needs_sdk("mqtt443 console --stack")
     backend = AwsBackend(aws, stack, state)
-    _ = backend.stack  # a name that is wrong is said before a page is open
+    _ = backend.stack  # report a wrong name before a page is open
     source = AwsSource(aws, backend, stack, topic_filter, options=options, connect=lambda: open_watcher(aws, stack))
     _run(source, source.recent, port)
 

@@ -1,1 +1,1 @@
-"""`make demo`: the whole way of a reading on this machine."""
+"""`make demo`: the whole path of a reading, on this machine."""

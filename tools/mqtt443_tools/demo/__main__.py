@@ -1,4 +1,4 @@
-"""`make demo`: the whole way of a reading on this machine, with the commands that a person would type.
+"""`make demo`: the whole path of a reading on this machine, with the commands that a person would type.
 
 Starts `mqtt443 local`, registers a device, starts `mqtt443 board` with its config, and shows what `mqtt443 watch`
 receives. Exits 0 if telemetry arrived, 1 if not.
@@ -28,16 +28,17 @@ START_S = 30.0
 END_S = 10.0
 
 HIDDEN = re.compile(r"^\[ *[\d.]+\] (published |stopped by Ctrl-C)")
-"""What the board says of each reading, which is shown as it arrives, and of the way in which the demo stops it."""
+"""The board's lines about each reading, which `watch` shows anyway, and about how the demo stops the board."""
 
 NEXT = """
 What to try next, with .venv/bin/mqtt443 as the command{options_note}:
 
   mqtt443 local{port}
-      the endpoint alone; leave it running in a terminal of its own: it says why it refuses a client
+      the endpoint alone; leave it running in its own terminal, where it says why it refuses a client
   mqtt443 board --config {config}
-      the board alone; with a wrong password in that file it says not authorized (0x87) and the likely causes, and the
-      endpoint says NOT_AUTHENTICATED; with "topic" set to "telemetry/another" the policy lacks iot:Publish on it
+      the board alone; put a wrong password into that file, and the board says not authorized (0x87) and the likely
+      causes, while the endpoint says NOT_AUTHENTICATED; set "topic" to "telemetry/another", and the policy lacks
+      iot:Publish on it
   mqtt443 watch
       the messages that arrive
   mqtt443 device add my-board --out config.json

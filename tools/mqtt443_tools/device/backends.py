@@ -55,7 +55,7 @@ class DeviceBackend(Protocol):
     def last_login(self, device: Device) -> tuple[int, float] | None:
         """Return which secret a device logged in with last, an index, and when, in Unix seconds.
 
-        None if the authorizer has not let it in since its newest secret was made, or if nobody knows.
+        None if the authorizer has not let it in since its newest secret was made, or if that is unknown.
         """
 
 

@@ -87,7 +87,7 @@ def undone_unless_delivered(undo: Callable[[], object], consequence: str, *, is_
     if is_delivered:
         yield
         return
-    if sys.stdout is None:  # closed by whoever started this program; print would do nothing
+    if sys.stdout is None:  # closed by the program that started this one; print would do nothing
         with reported():
             undo()
         raise CommandError(f"standard output is closed; {consequence}")

@@ -123,7 +123,7 @@ def _on_the_network(console: Console, state: Path, name: str | None, wanted: str
     from mqtt443_tools.localcore.endpoint_file import known_endpoint  # noqa: PLC0415
 
     def ask(lines: Sequence[str]) -> int:
-        return console.choose("Which address do the boards reach? Number", lines, "")
+        return console.choose("Which address can the boards reach? Number", lines, "")
 
     last = known_endpoint(state)
     address = choose_address(

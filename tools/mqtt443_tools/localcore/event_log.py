@@ -59,10 +59,10 @@ class EventLog:
 
 
 class FloodLog:
-    """Events of connections that ended before anything was known of them but an address.
+    """Events of connections that ended before anything but their address was known.
 
-    A flood has thousands a second, so equal ones are counted: the first is logged at once, then how many more, see
-    `Drops`.
+    A flood has thousands per second, so equal ones are counted: the first is logged at once, then how many followed;
+    see `Drops`.
     """
 
     def __init__(self, sink: EventSink, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""What happened to a client at the endpoint, and why, as data and as one line of text.
+"""Events: what happened to a client at the endpoint, and why, as data and as one line of text.
 
 AWS gives a 3.1.1 client no reason: it only closes. So every event goes to a sink, a callable that is passed in and
 decides how to print it. Text from the network is escaped and truncated here, and an event never holds a secret.

@@ -110,7 +110,7 @@ class SeenClients:
         try:
             self.save()
         except OSError as error:
-            self._log(f"{self._path}: {error.strerror}; it is not stored when devices were last seen")
+            self._log(f"{self._path}: {error.strerror}; when devices were last seen is not stored")
 
 
 def last_seen(state: Path) -> dict[str, Seen]:

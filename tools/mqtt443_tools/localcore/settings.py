@@ -123,7 +123,7 @@ class Settings:
         "close", "QoS 2 gets no PUBACK and no SUBACK, AWS says; a close shows the mistake at once", "ignore"
     )
     reserved_topics: Literal["close", "ignore"] = choice(
-        "close", "use of a `$` topic that is not Basic Ingest `can` end the connection", "ignore"
+        "close", "use of a `$` topic other than Basic Ingest: AWS says that it can end the connection", "ignore"
     )
     over_payload: Literal["close", "ignore"] = choice(
         "close",
@@ -201,7 +201,8 @@ class Settings:
     )
     shadow_things: Literal["any", "registered"] = choice(
         "any",
-        "Things that can have a shadow: in the field AWS asks for no Thing; with `registered`, others get 404",
+        "which Things can have a shadow: field reports say that AWS requires no Thing; with `registered`, others get "
+        "404",
         "registered",
     )
     connect_timeout_s: int = choice(30, "time from the handshake to a complete CONNECT: not documented", low=1)
@@ -220,8 +221,8 @@ class Settings:
     )
     max_environments: int = guard(
         10,
-        "Lambda execution environments of the authorizer: processes, as many as there are calls at once. AWS starts "
-        "with 1,000 for an account",
+        "Lambda execution environments of the authorizer: one process for each concurrent call. AWS starts with 1,000 "
+        "per account",
         low=1,
     )
     max_shadows: int = guard(20_000, "shadows, and versions of deleted ones, of which the oldest are discarded")

@@ -150,7 +150,7 @@ def fetch(
 
     Args:
         alternatives: acceptable sources, best first.
-        downloads: the folder of downloads; a tarball put there by hand is as good.
+        downloads: the folder of downloads; a tarball put there by hand is accepted, too.
         find_mirrors: the archives to try.
         download: fetches one file; default: `apt_download`.
 

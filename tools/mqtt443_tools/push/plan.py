@@ -73,7 +73,7 @@ def push_record(settings: Settings, programs: Mapping[str, bytes]) -> bytes:
 
 
 def overwrite_conflict(settings: Settings, present: bytes | None, record: bytes | None) -> str | None:
-    """Return why the board's config.json may be newer than the one to send, or None.
+    """Return why the board's config.json may be newer than the one to send; None if it is not.
 
     Args:
         settings: the one to send.

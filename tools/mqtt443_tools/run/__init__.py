@@ -1,1 +1,1 @@
-"""`mqtt443 run`: takes a board on USB from whatever is on it to its first telemetry."""
+"""`mqtt443 run`: takes a board on USB to its first telemetry, whatever is on it."""

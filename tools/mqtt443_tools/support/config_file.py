@@ -34,7 +34,7 @@ def read_config(path: Path) -> dict[str, object]:
 
 
 def load_config(path: Path) -> Any:
-    """Return a config as a board reads it, a `mqtt443.settings.Config`: every key, with its default.
+    """Return a config as a board reads it, a `mqtt443.config.Config`: every key, with its default.
 
     Raises:
         CommandError: a board would refuse it; one line that says what to change.

@@ -8,7 +8,7 @@ from mqtt443_tools.support.errors import CommandError
 
 
 def refuse_shared(folder: Path) -> None:
-    """Check that not everybody can put files into a folder; a missing folder passes.
+    """Refuse a folder into which every user can put files; a missing folder passes.
 
     Raises:
         CommandError: others could replace the CA or the devices in it.

@@ -220,7 +220,7 @@ class Rotation:
             return "the authorizer has not seen the new password yet: run the command again later"
         if login is None:
             return f"its job was {reported.result}, and it has not logged in since: run the command again later"
-        return f"its job was {reported.result}, but it logged in with the new password: run it again in 10 minutes"
+        return f"its job was {reported.result}, but it logged in with the new password: run it again after 10 minutes"
 
     @staticmethod
     def _result(each: _Open, result: str, details: str) -> BoardResult:

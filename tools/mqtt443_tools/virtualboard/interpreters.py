@@ -1,4 +1,4 @@
-"""Which interpreter runs the board's code on this machine: real MicroPython if it is built, else CPython."""
+"""Chooses the interpreter that runs the board's code on this machine: real MicroPython if it is built, else CPython."""
 
 import subprocess
 import sys

@@ -159,7 +159,7 @@ def _lay_out(root: Path, config: Path, interpreter: Interpreter) -> None:
 
 
 class _OutOfMemoryError(Exception):
-    """The board said that it has too little memory."""
+    """The board reported that it has too little memory."""
 
 
 def least_heap(interpreter: Interpreter, config: Path) -> int:
@@ -188,7 +188,7 @@ def least_heap(interpreter: Interpreter, config: Path) -> int:
 
 
 def _live_in(interpreter: Interpreter, config: Path, heap_kb: int) -> list[str]:
-    """Run the board with a heap of that size until it ends, or says that its memory is short; return its lines."""
+    """Run the board with a heap of that size until it ends or reports a lack of memory; return its lines."""
     lines: list[str] = []
 
     def on_line(line: str) -> None:

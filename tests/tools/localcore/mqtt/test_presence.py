@@ -105,7 +105,7 @@ def test_client_id_with_a_wildcard_gets_no_events(engine: Engine, watcher: Engin
 
 def test_policy_decides_who_may_watch_and_no_client_may_publish(engine: Engine) -> None:
     engine.connected("dev-1").send(client_publish("$aws/events/presence/connected/x", b"{}"))
-    assert "lifecycle events are for subscribers alone" in engine.events[-1].detail
+    assert "lifecycle events are only for subscribers" in engine.events[-1].detail
     engine.function.allow(allow(("Connect", "*"), ("Subscribe", "topicfilter/$aws/events/presence/*")))
     client = engine.connected("blind")
     client.send(client_subscribe((FILTER, 0)))

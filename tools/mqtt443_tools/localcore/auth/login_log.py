@@ -72,7 +72,7 @@ class LoginLog:
     def take(self, line: str) -> None:
         """Take a line of the log."""
         self._on_log(line)
-        if '"refuse"' not in line:  # most lines; parsing them would be in vain
+        if '"refuse"' not in line:  # most lines; parsing them would be pointless
             return
         match parse_login(line):
             case {"connection": str(connection), "decision": "refuse", "reason": str(reason)}:

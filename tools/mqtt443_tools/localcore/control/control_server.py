@@ -1,7 +1,7 @@
 """The control channel, through which other commands watch messages and close connections of a running endpoint.
 
 JSON lines over TCP on loopback. `control.json` in the state folder (mode 0600) holds port, token and process id;
-whoever can read it may send requests. The first line from a client is its request; see `ControlServer`.
+anyone who can read it may send requests. The first line from a client is its request; see `ControlServer`.
 """
 
 from __future__ import annotations

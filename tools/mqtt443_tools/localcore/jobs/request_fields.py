@@ -38,7 +38,7 @@ def compact_json(value: Any) -> bytes:
 
 
 def _refuse_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _finite(text: str) -> float:

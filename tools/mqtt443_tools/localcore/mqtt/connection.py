@@ -242,7 +242,7 @@ class MqttConnection:
         able = capabilities(connect, client_id, self._settings)
         self._send(self._answers.accept(session_present=present, found=able))
         if self._context.faults.hits(client_id, Fault.CLOSE_AFTER_CONNACK):
-            self.end(FAULT_INJECTED, explained(Fault.CLOSE_AFTER_CONNACK, "the connection ends behind CONNACK"))
+            self.end(FAULT_INJECTED, explained(Fault.CLOSE_AFTER_CONNACK, "the connection ends right after CONNACK"))
         if self.open:
             self._timers.start(connect.keep_alive_s, access.grant, over_websocket=self._peer.over_websocket)
             up.resume()

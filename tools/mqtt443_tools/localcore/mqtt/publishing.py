@@ -109,7 +109,7 @@ class Publishing:
         elif alias in self._aliases:
             return replace(packet, topic=self._aliases[alias])
         else:
-            detail = f"topic alias {alias} stands for no topic yet"
+            detail = f"topic alias {alias} has no topic yet"
             self._link.end("CLIENT_ERROR", detail, code=ReasonCode.PROTOCOL_ERROR)
         return None
 

@@ -74,7 +74,7 @@ def is_for_devices(topic: str) -> bool:
 def explain_reserved(topic: str) -> str:
     """Say why a `$` topic or filter is refused: AWS serves it and localcore does not, or AWS keeps it for itself."""
     if is_presence_filter(topic):
-        return f"{topic} is reserved: lifecycle events are for subscribers alone"
+        return f"{topic} is reserved: lifecycle events are only for subscribers"
     if SHADOW.match(topic):
         return f"{topic} is reserved: publish shadow requests on get, update or delete; the rest is for subscribers"
     for pattern, what in SERVED_BY_AWS:

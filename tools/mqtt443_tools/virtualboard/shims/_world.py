@@ -49,7 +49,7 @@ def kept(name):
 
 
 def tell(line):
-    """Send one line to the supervisor; a board without one has nobody to tell."""
+    """Send one line to the supervisor; without one, do nothing."""
     global _pipe
     path = os.getenv("MQTT443_SUPERVISOR")
     if not path:

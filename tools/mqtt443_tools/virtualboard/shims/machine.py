@@ -81,7 +81,7 @@ class WDT:
         self.feed()
 
     def feed(self):
-        """Put the end off by another `timeout` ms."""
+        """Postpone the reset by another `timeout` ms."""
         _world.tell(self._line)
 
 
