@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import Any
 
 import pytest
 import trustme
@@ -87,6 +88,12 @@ def pair(ca: trustme.CA, *, trusted: bool = True) -> tuple[End, End]:
     return client, server
 
 
+def arrive(end: End, data: bytes) -> None:
+    """Pass bytes to one side as asyncio does."""
+    end.connection.get_buffer(-1)[: len(data)] = data
+    end.connection.buffer_updated(len(data))
+
+
 def pump(one: End, other: End, step: int = 1 << 20) -> None:
     """Carry bytes both ways, `step` at a time, until none are left."""
     while one.wire.written or other.wire.written:
@@ -94,7 +101,7 @@ def pump(one: End, other: End, step: int = 1 << 20) -> None:
             data = bytes(source.wire.written)
             source.wire.written.clear()
             for at in range(0, len(data), step):
-                sink.connection.data_received(data[at : at + step])
+                arrive(sink, data[at : at + step])
 
 
 @pytest.mark.parametrize("step", [1, 7, 1 << 20])
@@ -107,6 +114,24 @@ def test_bytes_pass_both_ways_however_the_network_cuts_them(ca: trustme.CA, step
     pump(client, server, step)
     assert (bytes(server.received), bytes(client.received)) == (b"a" * 40_000, b"b")
     assert (client.ends, server.ends) == ([], [])
+
+
+def test_record_is_read_with_one_call(ca: trustme.CA) -> None:
+    reads = 0
+
+    class Counted(ssl.SSLObject):
+        def read(self, *args: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return super().read(*args)
+
+    client, server = pair(ca)
+    server.connection.context.sslobject_class = Counted
+    pump(client, server)
+    for count in (1, 2):
+        client.connection.write(b"x" * 100)
+        pump(client, server)
+        assert (reads, len(server.received)) == (count, count * 100)
 
 
 def test_failed_handshake_sends_its_alert_and_ends_both(ca: trustme.CA) -> None:
@@ -150,7 +175,7 @@ def test_abort_ends_once_and_sends_nothing(ca: trustme.CA) -> None:
 def test_broken_record_aborts_with_the_error(ca: trustme.CA) -> None:
     client, server = pair(ca)
     pump(client, server)
-    server.connection.data_received(b"\x17\x03\x03\x00\x05hello")
+    arrive(server, b"\x17\x03\x03\x00\x05hello")
     (error,) = server.ends
     assert isinstance(error, ssl.SSLError)
     assert server.wire.events == ["abort"]

@@ -43,7 +43,7 @@ class LoadClient:
     """
 
     __slots__ = (
-        *("_buffer", "_fleet", "_last_packet_id", "_pending", "_tls", "_waiting", "_written"),
+        *("_fleet", "_incomplete", "_last_packet_id", "_pending", "_tls", "_waiting", "_written"),
         *("heard_at", "login", "topic"),
     )
 
@@ -52,7 +52,7 @@ class LoadClient:
         self.topic = string(f"telemetry/{login.client_id}")
         self.heard_at = 0.0
         self._fleet = fleet
-        self._buffer = bytearray()
+        self._incomplete = b""
         self._pending: dict[int, tuple[float, Tally]] = {}
         self._last_packet_id = 0
         self._tls: TlsConnection | None = None
@@ -73,7 +73,7 @@ class LoadClient:
         """Connect, and wait for CONNACK; return why it failed, None on success."""
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
-        self._buffer.clear()
+        self._incomplete = b""
         self._pending.clear()
         tls = self._tls = TlsConnection(context, self, target.host)
         try:
@@ -134,9 +134,9 @@ class LoadClient:
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the endpoint; all answers to them leave in one write."""
-        self._buffer += data
+        found, self._incomplete = packets.cut(self._incomplete + data if self._incomplete else data)
         self._written = []
-        for first_byte, body in packets.cut(self._buffer):
+        for first_byte, body in found:
             self._take(first_byte, body)
         written, self._written = self._written, None
         if written:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from mqtt443_tools.localcore.mqtt.fields import encode_length, string
 
 CONNACK, PUBLISH, PUBACK, SUBACK = 2, 3, 4, 9
@@ -36,26 +34,25 @@ def puback(packet_id: int) -> bytes:
     return b"\x40\x02" + packet_id.to_bytes(2, "big")
 
 
-def cut(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Remove the complete packets from the front of a buffer; yield the first byte and the body of each."""
+def cut(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """Return the first byte and the body of each complete packet, and the bytes of an incomplete one at the end."""
+    found = []
     at = 0
-    try:
-        while (found := _frame(buffer, at)) is not None:
-            body, end = found
-            yield buffer[at], bytes(buffer[body:end])
-            at = end
-    finally:
-        del buffer[:at]
+    while (frame := _frame(data, at)) is not None:
+        body, end = frame
+        found.append((data[at], data[body:end]))
+        at = end
+    return found, data[at:]
 
 
-def _frame(buffer: bytearray, at: int) -> tuple[int, int] | None:
+def _frame(data: bytes, at: int) -> tuple[int, int] | None:
     """Return where the body of the packet at `at` begins and ends, None if it is incomplete."""
     length = shift = 0
-    for body in range(at + 1, min(at + 5, len(buffer))):
-        length |= (buffer[body] & 0x7F) << shift
-        if buffer[body] < 0x80:
+    for body in range(at + 1, min(at + 5, len(data))):
+        length |= (data[body] & 0x7F) << shift
+        if data[body] < 0x80:
             end = body + 1 + length
-            return (body + 1, end) if end <= len(buffer) else None
+            return (body + 1, end) if end <= len(data) else None
         shift += 7
     return None
 

@@ -32,8 +32,10 @@ class RateWindow:
 
     def take(self) -> bool:
         """Count an event and return True if it is allowed now; else return False."""
-        if self.wait_s() > 0:
+        if not self._per_s:
+            return True
+        now, taken = self._clock.now(), self._taken
+        if len(taken) == self._per_s and taken[0] + 1 > now:
             return False
-        if self._per_s:
-            self._taken.append(self._clock.now())
+        taken.append(now)
         return True

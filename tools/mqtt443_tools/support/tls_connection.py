@@ -9,14 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Protocol, cast
 
 READ_BYTES = 16 * 1024
 """The most bytes in a TLS record (RFC 8446 section 5.1)."""
 
+NETWORK_BYTES = 64 * 1024
+"""The most bytes that one system call reads."""
+
 CLOSE_S = 1.0
 """Seconds for a peer to close its side before the connection is cut."""
+
+
+class _Network(threading.local):
+    """What the last system call read: one buffer for all connections of a thread, because it is emptied at once.
+
+    Without it asyncio allocates 256 KB for each call, which costs more than the call.
+    """
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(NETWORK_BYTES))
+
+
+_network = _Network()
 
 
 class Receiver(Protocol):
@@ -42,7 +59,7 @@ class Receiver(Protocol):
         """
 
 
-class TlsConnection(asyncio.Protocol):
+class TlsConnection(asyncio.BufferedProtocol):
     """One TLS connection, as the protocol of a TCP transport.
 
     Args:
@@ -105,11 +122,15 @@ class TlsConnection(asyncio.Protocol):
         if self._server_hostname is not None:
             self._handshake()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        """Return where the next bytes from the network go."""
+        return _network.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Process bytes from the network."""
         if self._closing or self._ended:
             return
-        self._incoming.write(data)
+        self._incoming.write(_network.buffer[:nbytes])
         if self._ready:
             self._read()
         else:
@@ -217,6 +238,8 @@ class TlsConnection(asyncio.Protocol):
                     ended = True
                     break
                 chunks.append(chunk)
+                if not self._incoming.pending and not self.ssl_object.pending():
+                    break  # asking once more would cost an exception
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+from mqtt443_tools.localcore.front.channel import Channel, Turn
 
 from tests.support.mqtt.client import Puback, RawClient, client_publish
 from tests.support.mqtt.endpoint import RunningCore
@@ -48,3 +53,64 @@ def test_connected_idle_client_takes_little_memory(core: RunningCore) -> None:
         assert len(core.run(core.core.broker.connected)) == 11
         per_client = (held() - before) / 10
     assert per_client < 50_000, per_client
+
+
+def test_channels_that_send_in_one_turn_are_flushed_by_one_callback() -> None:
+    async def scenario() -> tuple[int, list[list[bytes]]]:
+        turn, tls = Turn(), [FakeTls() for _ in range(3)]
+        with counted_callbacks() as callbacks:
+            for each in tls:
+                channel = Channel(each, turn, 1000)  # type: ignore[arg-type]  # what a channel uses of it
+                channel.send(b"a")
+                channel.send(b"b")
+        await asyncio.sleep(0)
+        return len(callbacks), [each.written for each in tls]
+
+    assert asyncio.run(scenario()) == (1, [[b"ab"]] * 3)
+
+
+def test_error_of_one_channel_holds_up_no_other() -> None:
+    async def scenario() -> tuple[list[str], list[list[bytes]]]:
+        errors: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, found: errors.append(str(found["exception"])))
+        turn, tls = Turn(), [FakeTls(), FakeTls(broken=True), FakeTls(), FakeTls()]
+        for each in tls:
+            Channel(each, turn, 1000).send(b"a")  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return errors, [each.written for each in tls]
+
+    assert asyncio.run(scenario()) == (["broken"], [[b"a"], [], [b"a"], [b"a"]])
+
+
+class FakeTls:
+    """What a channel uses of its TLS connection."""
+
+    is_closing = False
+    waiting_bytes = 0
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.written: list[bytes] = []
+        self._broken = broken
+
+    def write(self, data: bytes) -> None:
+        if self._broken:
+            raise RuntimeError("broken")
+        self.written.append(data)
+
+
+@contextlib.contextmanager
+def counted_callbacks() -> Iterator[list[object]]:
+    """Collect the callbacks that are scheduled in the running loop."""
+    loop = asyncio.get_running_loop()
+    call_soon, found = loop.call_soon, []
+
+    def count(callback: Any, *args: Any, **options: Any) -> asyncio.Handle:
+        found.append(callback)
+        return call_soon(callback, *args, **options)
+
+    loop.call_soon = count  # type: ignore[assignment, method-assign]
+    try:
+        yield found
+    finally:
+        loop.call_soon = call_soon  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Protocol
 
 from mqtt443_tools.support.tls_connection import TlsConnection
@@ -21,6 +22,30 @@ class Consumer(Protocol):
         """Called once, when no more bytes will come."""
 
 
+class Turn:
+    """The channels that have sent something in this turn of the event loop; they are flushed together at its end."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: deque[Channel] = deque()
+
+    def add(self, channel: Channel) -> None:
+        """Flush a channel at the end of this turn."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._waiting.append(channel)
+
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        try:
+            while waiting:
+                waiting.popleft().flush()
+        finally:  # an internal error of one channel holds up no other
+            for channel in waiting:
+                self.add(channel)
+
+
 class Channel:
     """One TLS connection. All data sent within one turn of the event loop leaves in one write.
 
@@ -31,13 +56,18 @@ class Channel:
 
     Args:
         tls: the connection.
+        turn: of the event loop; all channels share it.
         max_buffer_bytes: a client with more than this waiting for it does not read, and is disconnected.
     """
 
-    __slots__ = ("_consumer", "_ended", "_max_buffer_bytes", "_pending", "_pending_bytes", "_tls", "_unread", "_waiter")
+    __slots__ = (
+        *("_consumer", "_ended", "_max_buffer_bytes", "_pending", "_pending_bytes", "_tls", "_turn", "_unread"),
+        "_waiter",
+    )
 
-    def __init__(self, tls: TlsConnection, max_buffer_bytes: int) -> None:
+    def __init__(self, tls: TlsConnection, turn: Turn, max_buffer_bytes: int) -> None:
         self._tls = tls
+        self._turn = turn
         self._max_buffer_bytes = max_buffer_bytes
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -102,21 +132,21 @@ class Channel:
             self.abort()
             return False
         if not self._pending:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._turn.add(self)
         self._pending.append(data)
         self._pending_bytes += len(data)
         return True
 
     async def drain(self) -> None:
         """Wait for a client that does not read; the caller bounds the wait."""
-        self._flush()
+        self.flush()
         self._tls.on_writable = self._wake
         while self._tls.is_paused and not self._ended:
             await self._wait()
 
     def close(self) -> None:
         """Close once everything is sent; a peer that does not cooperate is cut off."""
-        self._flush()
+        self.flush()
         self._tls.close()
 
     def abort(self) -> None:
@@ -126,7 +156,8 @@ class Channel:
         self._wake()
         self._tls.abort()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was sent in this turn."""
         if self._pending:
             data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
             self._clear_pending()

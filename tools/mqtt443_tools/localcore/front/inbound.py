@@ -17,7 +17,7 @@ from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog, FloodLog
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, explained
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, issue_leaf
-from mqtt443_tools.localcore.front.channel import Channel
+from mqtt443_tools.localcore.front.channel import Channel, Turn
 from mqtt443_tools.localcore.front.handshake import explain_failure
 from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
 from mqtt443_tools.localcore.front.http import HttpConnection
@@ -36,6 +36,7 @@ class Front(Protocol):
     context: Context
     handshakes: HandshakeGate
     flood_log: FloodLog
+    turn: Turn
 
     def opened(self, connection: Inbound) -> bool:
         """Count a connection; return False if there are too many."""
@@ -155,7 +156,7 @@ class Inbound:
         context = self._front.context
         tls, cipher = self.tls.ssl_object.version(), self.tls.ssl_object.cipher()
         self._event_log.facts = {"sni": self._handshake.name, "alpn": alpn, "tls": tls, "cipher": cipher and cipher[0]}
-        channel = self._channel = Channel(self.tls, context.settings.max_write_buffer_bytes)
+        channel = self._channel = Channel(self.tls, self._front.turn, context.settings.max_write_buffer_bytes)
         name = self._handshake.name or self._endpoint.name
         peer = Peer(self._endpoint, self._source_ip, name, self._event_log.connection_id)
         if self._endpoint.is_domain and alpn == "mqtt" and context.settings.domain_alpn == "refuse":

@@ -27,6 +27,7 @@ from mqtt443_tools.localcore.event_log import BrokerLog, FloodLog
 from mqtt443_tools.localcore.events import Event, EventSink
 from mqtt443_tools.localcore.faults import Faults
 from mqtt443_tools.localcore.front.certificates import CA_FILE, GOOD_LEAF, LeafSpec, issue_leaf, load_ca
+from mqtt443_tools.localcore.front.channel import Turn
 from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
 from mqtt443_tools.localcore.front.inbound import DEFAULT_ALPN, Inbound
 from mqtt443_tools.localcore.front.tls import server_context
@@ -101,6 +102,7 @@ class LocalCore:
         self._connections: set[Inbound] = set()
         self._max_connections = settings.max_connections
         self.flood_log = FloodLog(self._remember, clock)
+        self.turn = Turn()
         self.handshakes = HandshakeGate(settings.max_handshakes_per_address, settings.max_handshakes)
 
     @property
@@ -173,7 +175,7 @@ class LocalCore:
         self._broker_log.close()
         self.flood_log.close()
 
-    def _accept(self, endpoint: Endpoint, tls: ssl.SSLContext) -> asyncio.Protocol:
+    def _accept(self, endpoint: Endpoint, tls: ssl.SSLContext) -> asyncio.BaseProtocol:
         return Inbound(self, endpoint, tls).tls
 
     def _remember(self, event: Event) -> None:

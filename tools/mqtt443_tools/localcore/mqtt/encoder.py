@@ -29,12 +29,17 @@ def connack(code: int, *, session_present: bool = False, found: Properties | Non
 
 def publish(packet: Publish, version: Version = 4) -> bytes:
     """Encode a PUBLISH."""
+    before, after = publish_parts(packet, version)
+    return before + after if packet.packet_id is None else before + packet.packet_id.to_bytes(2, "big") + after
+
+
+def publish_parts(packet: Publish, version: Version = 4) -> tuple[bytes, bytes]:
+    """Encode a PUBLISH without its packet identifier; return the bytes before it and after it."""
     flags = packet.dup << 3 | packet.qos << 1 | packet.retain
-    packet_id = b"" if packet.packet_id is None else packet.packet_id.to_bytes(2, "big")
     topic = string(packet.topic)
     block = b"" if version == 4 else properties.encode(packet.properties)
-    length = encode_length(len(topic) + len(packet_id) + len(block) + len(packet.payload))
-    return b"".join((bytes((types.PUBLISH << 4 | flags,)), length, topic, packet_id, block, packet.payload))
+    length = encode_length(len(topic) + (2 if packet.qos else 0) + len(block) + len(packet.payload))
+    return b"".join((bytes((types.PUBLISH << 4 | flags,)), length, topic)), block + packet.payload
 
 
 def puback(packet_id: int, code: int = 0, found: Properties = NONE) -> bytes:

@@ -85,8 +85,11 @@ class Subscriptions(Generic[S]):
         `#` takes one level or more, as at AWS (Developer Guide, "MQTT"). A filter that begins with a wildcard matches
         no topic that begins with `$` [MQTT-4.7.2-1].
         """
+        nodes = [node for node in self._nodes(topic) if node.subscribers]
+        if len(nodes) == 1:
+            return list(nodes[0].subscribers.values())
         found: dict[str, tuple[S, int]] = {}
-        for node in self._nodes(topic):
+        for node in nodes:
             for client_id, subscriber in node.subscribers.items():
                 known = found.get(client_id)
                 found[client_id] = subscriber if known is None else (known[0], _merged(known[1], subscriber[1]))
