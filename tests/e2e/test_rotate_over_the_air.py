@@ -68,7 +68,7 @@ def age(core: RunningCore, client_id: str, days: int) -> None:
 
 
 class Scripted:
-    """A board that does with its job what the test says."""
+    """A scripted board that does with its job what the test says."""
 
     def __init__(self, core: RunningCore, client_id: str, password: str) -> None:
         self.client = RawClient(core)

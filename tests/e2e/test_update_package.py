@@ -65,7 +65,7 @@ def update(board: Living, blocks: list[int] | None = None) -> Result:
 
 
 def told(board: Living, version: str, slot: str) -> None:
-    """Wait until the board has told of its last job."""
+    """Wait until the board has reported its last job."""
 
     def is_told() -> bool:
         found = [message["link"] for message in board.readings if "job" in message.get("link", {})]

@@ -26,7 +26,7 @@ SHORT, LONG = 1_000, 75_000
 HEAP_BYTES = {"alpn32": 115_000, "stock-1.25": 260_000}  # of a plain ESP32; on 64 bits about twice
 BATCH = 2_000
 BATCH_S = 300.0
-# What the last error of a run may leave more than one of the first did.
+# How many more bytes the last error of a run may leave than one of the first.
 GROWTH_BYTES = 1024
 
 CHANNEL = """
@@ -115,7 +115,7 @@ class Case:
 
     Attributes:
         result: what the program's `case` returned.
-        told: what it told in between, and what the board sent, in order: (what, data).
+        told: what it reported meanwhile, and what the board sent, in order: (what, data).
         left: bytes of the case that were not read.
     """
 

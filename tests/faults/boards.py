@@ -53,7 +53,7 @@ class Rig:
 
     @property
     def arrived(self) -> list[int]:
-        """The sequence numbers that the endpoint took, in their order."""
+        """The sequence numbers that the endpoint accepted, in order."""
         topic = f"telemetry/{self.client_id}"
         return [json.loads(message.payload)["seq"] for message in tuple(self.core.messages) if message.topic == topic]
 

@@ -44,7 +44,7 @@ def form() -> Form:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the long form its time, whatever a test says of the short one."""
+    """Give the long form its own time limit, whatever a test sets for the short one."""
     for item in items:
         if SOAK and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(LONGEST_S), append=False)

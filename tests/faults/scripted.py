@@ -66,7 +66,7 @@ class Script:
     ) -> None:
         self.seen: list[Publish] = []
         self.came: list[answers.Published] = []
-        """The same, taken apart."""
+        """The same, parsed."""
         self._properties = properties
         self._version = answers.MQTT_311
         self.subscribed: list[int] = []

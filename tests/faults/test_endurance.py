@@ -24,7 +24,7 @@ from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.relay import UNHARMED, Direction, Fault, Harm, Treatment
 
 KEEPALIVE_S = 60
-# The log says something each second; it is silent only while something is waited for that has a deadline.
+# The log has a line each second, except during a wait, which has a deadline.
 SILENCE_S = 1.5 * KEEPALIVE_S
 # The classes of errors are made when they are first needed, in the short form some for the first time after half time.
 SLACK_BYTES = 8192
@@ -40,8 +40,8 @@ def read():
     return {"heap_bytes": gc.mem_alloc()}
 """
 
-# What happens on one connection, in an order of the seed, again and again: what the relay does on its way up, or after
-# some records; or what happens around it while the relay does no more than slow it down.
+# The faults of one connection, repeated in an order that the seed decides: what the relay does while it connects, or
+# after some records; or what happens around the board, while the relay only slows the link down.
 WHILE_CONNECTING: tuple[Harm, ...] = ("reset", "close", "silence")
 LATER: tuple[Harm, ...] = ("reset", "close", "silence", "deafen")
 AROUND = ("cut after a stall", "silence of a slow link", "cut of a crawling link", "takeover", "refusal")
@@ -64,7 +64,7 @@ class Course:
         self.kinds: list[str] = []
         """Of the connections so far."""
         self.calm = False
-        """Whether nothing is done to those that come."""
+        """Whether later connections are left alone."""
         self.blocked = False
         """Whether nothing passes on any connection."""
 
@@ -114,7 +114,7 @@ class Endurance:
 
     @property
     def arrived(self) -> int:
-        """How many messages have come, those that came twice among them."""
+        """How many messages have arrived, duplicates included."""
         return len(self.running.core.messages)
 
     @property
@@ -144,7 +144,7 @@ class Endurance:
         return len(self.running.relay.passages) > n + 1
 
     def strike(self, kind: str) -> None:
-        """Let it happen, now."""
+        """Cause it now."""
         running = self.running
         match kind:
             case "takeover":
@@ -182,7 +182,7 @@ class Endurance:
             time.sleep(0.05)
 
     def rest(self) -> int:
-        """Let everything through that waits, and then some readings that do not; returns the heap in use then."""
+        """Let all waiting readings through, then some new ones; return the heap in use afterwards."""
         self.course.calm = True
         self.running.relay.strike("reset")
         lines = self.running.board.lines

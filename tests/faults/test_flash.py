@@ -23,12 +23,12 @@ def check_the_oldest_are_counted(board: Living) -> list[int]:
     """
     board.online()
     board.wait_until(lambda: any("failures" not in reading.get("link", {}) for reading in board.readings))
-    board.wait_for_more(2)  # which know of what the ones before displaced
+    board.wait_for_more(2)  # which report what the earlier ones displaced
     arrived = [reading["seq"] for reading in board.readings]
     missing = sorted(set(range(1, arrived[-1] + 1)) - set(arrived))
     assert arrived == sorted(set(arrived))
     assert board.readings[-1]["link"] == {"dropped": len(missing)}
-    # Older is what flash took while it had room for a little.
+    # The older ones are those that flash accepted while it had a little room.
     assert missing == list(range(missing[0], missing[-1] + 1))
     return missing
 
@@ -42,7 +42,7 @@ def test_readings_wait_in_memory_if_flash_has_no_room(endpoint: RunningCore, tmp
         assert missing[0] <= 2
         assert len(missing) >= 40 - 10, "more than memory may hold has waited"
         assert len([line for line in board.board.lines if "outbox: flash is full" in line]) == 1
-        # What else wants to write works, whether there is room for its few bytes or not.
+        # Everything else that writes works, whether or not there is room for its few bytes.
         board.send({"command": "interval", "interval_s": 2})
         board.board.wait_for("command interval")
         assert board.report()["interval_s"] == 2

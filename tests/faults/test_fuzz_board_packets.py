@@ -90,7 +90,7 @@ def user(source: random.Random) -> bytes:
 
 
 def server_publish(source: random.Random, version: int) -> tuple[bytes, tuple[bytes, bytes] | None]:
-    """A PUBLISH to the board, and what it is to deliver: topic and payload, or None where it is too large."""
+    """A PUBLISH to the board, and what the board should deliver: topic and payload, or None if it is too large."""
     topic = source.choice((b"commands/dev1", b"t", "ä/ö".encode(), b"$aws/things/dev1/jobs/notify-next"))
     payload = source.randbytes(source.choice((0, 1, 20, 200, 200, 900, 5000)))
     qos = source.choice((0, 1))

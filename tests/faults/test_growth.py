@@ -19,13 +19,13 @@ from tests.support.mqtt import answers
 A_CONNECTION = 100  # messages acknowledged on each connection
 LIMIT_S = 1800.0
 
-# On a connection all but its end is the same: the board leaves, with a word or without, or the server does, with a FIN
-# or a RST, while a message is in flight that then goes again on the next one.
+# Connections differ only in how they end: the board leaves, with DISCONNECT or without, or the server does, with FIN or
+# RST, while a message is in flight, which is sent again on the next connection.
 ENDINGS = 4
 FIRST_FAULT_BYTES = 512
 
-# Allocated by a message on its way from outbox to PUBACK, in blocks of 16 bytes. Raise it for a reason only: what is
-# allocated, the collector has to find again, with the board standing still.
+# Allocated by a message on its way from outbox to PUBACK, in blocks of 16 bytes. Raise it only for a good
+# reason: the collector has to find everything that was allocated, and the board stands still meanwhile.
 ALONE_BYTES = 640  # MicroPython 1.25 takes 633, 1.26 takes 531
 OF_EIGHT_BYTES = 530  # 518 and 422
 
@@ -115,7 +115,7 @@ def measure(folder: Path, mqtt: str, ca: trustme.CA, handler: Handler, program: 
     with serve_tls(ca, context(ca), handler) as server:
         prepare(folder, server, transport="tls", mqtt=mqtt, keepalive_s=1200)
         output = run(need("alpn32"), folder, COMMON + program, limit_s)
-        # The board closes without a word here and there.
+        # Now and then the board closes without DISCONNECT.
         assert [error for error in server.errors if not isinstance(error, ConnectionError | ssl.SSLError)] == []
     return json.loads(output.splitlines()[-1])
 

@@ -1,4 +1,4 @@
-"""Power that goes while a whole board works: what it had put on flash arrives after all, whole, in its order.
+"""Power cuts while a whole board works: everything that was on flash arrives in the end, whole and in order.
 
 At random moments (kill -9), and in the middle of a write to flash; while the board is offline and while it drains.
 """

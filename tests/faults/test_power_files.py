@@ -144,7 +144,7 @@ def check_found(found: dict[str, Any], kept: list[int], tried: list[int], done: 
 
 
 def live(interpreter: Interpreter, root: Path, cut: int = 0) -> list[Life]:
-    """Live through PROGRAM, the power going at that write (0: never), and coming back."""
+    """Run PROGRAM; cut the power at that write (0: never), and switch it on again."""
     lives: list[Life] = []
     other: list[str] = []
 

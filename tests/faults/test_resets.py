@@ -1,4 +1,4 @@
-"""A connection that is reset, or ends, at any byte of a connect and of QoS 1 messages: nothing is lost for it."""
+"""A connection that is reset, or ends, at any byte of a connect and of QoS 1 messages loses no reading."""
 
 import functools
 from collections.abc import Iterator

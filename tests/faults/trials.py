@@ -22,7 +22,7 @@ PAYLOAD_BYTES = 100
 ENOUGH_TRIALS = 40
 SLACK_BYTES = 512  # of heap, for what a conservative collector leaves
 
-# What a trial says, a line of JSON each; whatever is not of our own tree of errors ends the program with a traceback.
+# A trial prints a line of JSON; any error that is not in our tree ends the program with a traceback.
 # Each trial has the same number of messages to send: those left over from earlier trials, and new ones.
 PROGRAM = """
 import gc, json

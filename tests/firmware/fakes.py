@@ -118,7 +118,7 @@ class Line:
 
 
 class Ticks:
-    """A millisecond counter that moves when it is told to, or `step_ms` at each look."""
+    """A millisecond counter that moves when it is told to, or by `step_ms` each time it is read."""
 
     def __init__(self, step_ms: int = 0) -> None:
         self.now_ms = 0

@@ -1,4 +1,4 @@
-"""The main loop: order, intervals, what follows each error, and how it says goodbye."""
+"""The main loop: order, intervals, what follows each error, and how it ends."""
 
 import pytest
 from mqtt443 import errors

@@ -1,4 +1,4 @@
-"""Waiting: full jitter, two ladders, a reset that has to be earned."""
+"""Backoff: full jitter, and two ladders that start over only after a stable connection."""
 
 from mqtt443.backoff import STABLE_MS, Backoff
 

@@ -1,4 +1,4 @@
-"""Why a board started, and when it stays at its prompt: after three crashes, and where a person asked for it."""
+"""Why a board started, and when it stays at its prompt: after three crashes, or because a person asked for it."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A connection's life: keep alive, a peer that vanished, and the two ways to end it."""
+"""The life of a connection: keep alive, a peer that vanished, and the two ways to end it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which door a board takes, and why."""
+"""Which transport a board uses, and why."""
 
 import pytest
 from mqtt443 import errors

@@ -1,4 +1,4 @@
-"""Whole boards that take jobs: the unchanged boot.py and main.py on every interpreter, and a server by script.
+"""Whole boards that take jobs: the unchanged boot.py and main.py on every interpreter, and a scripted server.
 
 Each reading has an `id` that counts on across resets, so that a lost one shows.
 """

@@ -50,7 +50,7 @@ def package(compiled: bool, version: str = NEW_VERSION) -> Mapping[str, bytes]:
 
 
 def for_boards(files: Mapping[str, bytes]) -> dict[str, bytes | None]:
-    """Return what of a package goes onto a board with MicroPython."""
+    """Return the files of a package that go onto a board with MicroPython."""
     return {path: content for path, content in files.items() if Path(path).name not in HOST_ONLY}
 
 

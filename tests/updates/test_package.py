@@ -23,7 +23,7 @@ def add(server: JobServer, name: str, files: Mapping[str, bytes | None], version
 
 
 def told(server: JobServer, job: str) -> dict[str, Any]:
-    """Return what the board told once of a job."""
+    """Return what the board reported once about a job."""
     found = [each["link"] for each in server.telemetry if (server.news(each) or "").startswith(job + " ")]
     assert len(found) == 1, found
     return {key: found[0][key] for key in ("version", "slot", "job")}
@@ -79,7 +79,7 @@ def test_package_that_cannot_work_ends_on_the_old_slot_and_is_reported(tmp_path:
 def test_package_that_cannot_connect_ends_on_the_old_slot(tmp_path: Path) -> None:
     server = JobServer(THING)
     server.accept = lambda password: password == "p"
-    # A whole package, but for the password that it sends.
+    # A whole package, except that it sends a wrong password.
     files = for_boards(package(False))
     connection = files["lib/mqtt443/connection.py"]
     assert connection is not None

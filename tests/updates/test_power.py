@@ -1,4 +1,4 @@
-"""Power that goes at a block write of the littlefs during a job: the old state or the new one, and a true status."""
+"""A power cut at any block write during a job leaves the old state or the new one, and a true status."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ class Living:
         self.board = board
         self.client_id = client_id
         self.operator = operator
-        """Password of who sends its commands."""
+        """Password of the client that sends its commands."""
         self.since = 0
         """Messages of the endpoint before this one are of no interest."""
 

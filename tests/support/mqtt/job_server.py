@@ -1,8 +1,8 @@
 """An MQTT server with AWS IoT Jobs and streams for one Thing, by script: it can lose, repeat and spoil what it sends.
 
 It follows AWS IoT's developer guide ("Jobs device MQTT API operations", "Using AWS IoT MQTT-based file delivery in
-devices"): versions are checked, terminal states are final, answers about jobs go to who asked without a
-subscription, and blocks of a stream to who has subscribed.
+devices"): versions are checked, terminal states are final, answers about jobs go to the client that
+asked, without a subscription, and blocks of a stream to clients that have subscribed.
 `tests.firmware.servers.serve_tls` serves it.
 """
 
@@ -108,7 +108,7 @@ class JobServer:
 
     @staticmethod
     def news(message: dict[str, Any]) -> str | None:
-        """Return what a message tells of the last job."""
+        """Return what a message reports about the last job."""
         job: str | None = message.get("link", {}).get("job")
         return job
 

@@ -100,7 +100,7 @@ def test_broken_part_of_aws_is_named(
     assert walk() == code
     assert way.first_failed() == STEPS[step]
     assert [each.name for each in way.steps if each.name in STEPS] == STEPS[: step + 1]
-    assert way.step("CONNECT").status == "ok"  # AWS's word does not keep the board's own way from being tried
+    assert way.step("CONNECT").status == "ok"  # whatever AWS says, the board's own steps are tried
 
 
 def test_endpoint_of_another_account(walk: Walk, way: Way, answers: Answers) -> None:

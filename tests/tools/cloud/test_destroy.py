@@ -1,4 +1,4 @@
-"""Taking the cloud half away: in which order, what stays, and that it can be interrupted anywhere."""
+"""Removing the cloud half: in which order, what stays, and that it can be interrupted anywhere."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def endpoint_of(cloud: Cloud, folder: Path) -> RunningCore:
 
 
 def reaches(core: RunningCore, config: dict[str, Any]) -> bool:
-    """Whether a paho client with this config gets a reading through."""
+    """Whether a paho client with this config can publish a reading."""
     topic = f"telemetry/{config['client_id']}"
     happened: Queue[str] = Queue()
     client = Client(CallbackAPIVersion.VERSION2, client_id=config["client_id"], reconnect_on_failure=False)

@@ -1,4 +1,4 @@
-"""`mqtt443 load --stack`: it says what it costs, asks, and logs in as the stack wants it."""
+"""`mqtt443 load --stack`: it names the cost, asks, and logs in as the stack requires."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 
 @pytest.fixture
 def runs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Target, Sequence[Login]]]:
-    """A deployed stack, and the loads that were begun: there is no AWS IoT to connect to."""
+    """A deployed stack, and the loads that were started: there is no AWS IoT to connect to."""
     cloud.deploy(mode="named")
     begun: list[tuple[Target, Sequence[Login]]] = []
 

@@ -1,4 +1,4 @@
-"""Messages in a real browser: published, filtered, copied, downloaded, and text whatever they hold."""
+"""Messages in a real browser: published, filtered, copied, downloaded, and shown as text whatever they hold."""
 
 import csv
 import json

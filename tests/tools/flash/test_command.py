@@ -32,7 +32,7 @@ Run = Callable[..., str]
 
 
 class Terminal(io.StringIO):
-    """Somebody at the keyboard, who types this."""
+    """A user at the keyboard, who types this."""
 
     def isatty(self) -> bool:
         return True

@@ -185,7 +185,7 @@ def test_drops_are_logged_at_the_close_and_not_again() -> None:
     assert [d.detail for d in written] == ["without a topic", "2 more"]
 
 
-def test_a_line_names_a_bounded_number_of_topics() -> None:
+def test_line_names_a_bounded_number_of_topics() -> None:
     clock, written = ManualClock(), list[Any]()
     event_log = EventLog(written.append, clock, "127.0.0.1", "")
     for number in range(100):

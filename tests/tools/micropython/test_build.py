@@ -34,7 +34,7 @@ chmod +x "$objects/micropython"
 
 
 class Workshop:
-    """Builds into a folder with tools that only play."""
+    """Builds into a folder with fake tools."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What a board answers is foreign: whatever it says, a push ends with one line. And the question about config.json."""
+"""A board's answers are untrusted: whatever it says, a push ends with one line. Also the question about config.json."""
 
 import hashlib
 import json

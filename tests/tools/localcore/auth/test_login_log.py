@@ -1,4 +1,4 @@
-"""The cause of a refused login, from the authorizer's log to whoever refuses the client."""
+"""The cause of a refused login, from the authorizer's log to the code that refuses the client."""
 
 from __future__ import annotations
 

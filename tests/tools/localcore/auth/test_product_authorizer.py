@@ -27,7 +27,7 @@ REQUEST = Request("localhost", ("tls", "mqtt"), None, None, "username", b"test",
 
 
 def outcomes(folder: Path, *requests: Request, disable: bool = False) -> tuple[list[Grant | Refused], list[str]]:
-    """What becomes of each request, with the origin's device registered; and the Lambda's log."""
+    """The outcome of each request, with the example's device registered, and the Lambda's log."""
     folder.chmod(0o700)
     store = SqliteStore(folder / "devices.sqlite")
     add_device(store, "myClientName", username="username", password="test", now=0)

@@ -45,7 +45,7 @@ def watchers(core: RunningCore) -> int:
 
 
 def wait_for_watcher(core: RunningCore) -> None:
-    """Wait until the watcher is there; it gets no answer that would say so."""
+    """Wait until the watcher is registered; it gets no answer that would show this."""
     while watchers(core) < 2:  # the first is the fixture's
         core.run(lambda: None)
 

@@ -96,7 +96,7 @@ def test_sdk_learns_the_capabilities_of_the_server(core: RunningCore, make: Call
     assert core.next_event("accepted").detail.startswith("MQTT 5")
 
 
-def test_the_sdk_publishes_and_gets_a_command_with_its_properties(core: RunningCore, make: Callable[..., Sdk]) -> None:
+def test_sdk_publishes_and_gets_a_command_with_its_properties(core: RunningCore, make: Callable[..., Sdk]) -> None:
     core.add_device("commander", password=PASSWORD, publish=[COMMANDS])
     sdk, commander = make(), make(client_id="commander", username="commander")
     with sdk.running() as client, commander.running() as other:

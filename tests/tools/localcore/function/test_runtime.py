@@ -16,7 +16,7 @@ from mqtt443_tools.localcore.localcore_errors import FunctionError
 
 from tests.support.aws.lambda_functions import COUNTING, assert_failed, call, lambda_function
 
-# A handler that waits until a file exists, or for ever.
+# A handler that waits until a file exists, or forever.
 WAITING = """
     import os, time
 
@@ -29,7 +29,7 @@ WAITING = """
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process lives; an orphan that nobody has reaped yet is as gone as it can be."""
+    """Whether the process lives; an orphan that nothing has reaped yet counts as gone."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -235,7 +235,7 @@ def test_process_that_cannot_start_is_reported(tmp_path: Path) -> None:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so; fail if that takes very long."""
+    """Wait until a condition holds; fail if that takes very long."""
     give_up = time.monotonic() + 20
     while not is_so():
         assert time.monotonic() < give_up

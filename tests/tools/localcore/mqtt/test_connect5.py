@@ -1,4 +1,4 @@
-"""CONNECT of MQTT 5: what the server can do, what it makes of the client's wishes, and how it refuses."""
+"""CONNECT of MQTT 5: the server's capabilities, what it grants of the client's requests, and how it refuses."""
 
 from __future__ import annotations
 
@@ -61,25 +61,25 @@ def test_session_expiry_comes_back_adjusted(engine: Engine, asked_s: int | None,
     assert connack(engine, **asked).found["SessionExpiryInterval"] == given_s
 
 
-def test_the_account_may_allow_sessions_of_seven_days(make_engine: MakeEngine) -> None:
+def test_account_may_allow_sessions_of_seven_days(make_engine: MakeEngine) -> None:
     engine = make_engine(session_expiry_s=604_800)
     assert connack(engine, SessionExpiryInterval=0xFFFF_FFFF).found["SessionExpiryInterval"] == 604_800
 
 
-def test_an_empty_client_id_is_assigned_one(engine: Engine) -> None:
+def test_empty_client_id_is_assigned_one(engine: Engine) -> None:
     client_id = connack(engine, "").found["AssignedClientIdentifier"]
     assert engine.events[-1].client_id == client_id
     assert len(client_id) == 32
     assert connack(engine, "").found["AssignedClientIdentifier"] != client_id
 
 
-def test_a_login_that_the_authorizer_refuses_is_not_authorized(engine: Engine) -> None:
+def test_login_that_the_authorizer_refuses_is_not_authorized(engine: Engine) -> None:
     engine.function.refuse()
     code, detail = refusal(engine, connect5())
     assert (code, detail) == (0x87, "the authorizer refused (isAuthenticated false)")
 
 
-def test_a_refused_login_can_be_a_bad_user_name_or_password(make_engine: MakeEngine) -> None:
+def test_refused_login_can_be_a_bad_user_name_or_password(make_engine: MakeEngine) -> None:
     engine = make_engine(mqtt5_login_code=0x86)
     engine.function.refuse()
     assert refusal(engine, connect5())[0] == 0x86
@@ -101,7 +101,7 @@ def test_reason_strings_can_be_off(make_engine: MakeEngine) -> None:
     assert client.take() == [Connack5(0x87, False, {})]
 
 
-def test_a_client_that_wants_no_problem_information_still_gets_the_reason_of_connack(engine: Engine) -> None:
+def test_client_that_wants_no_problem_information_still_gets_the_reason_of_connack(engine: Engine) -> None:
     engine.function.refuse()
     client = engine.client(5)
     client.send(connect5(RequestProblemInformation=0))
@@ -109,7 +109,7 @@ def test_a_client_that_wants_no_problem_information_still_gets_the_reason_of_con
     assert "ReasonString" in answer.found  # [MQTT5-3.1.2-29] is about other packets
 
 
-def test_a_reason_string_that_would_not_fit_is_left_out(engine: Engine) -> None:
+def test_reason_string_that_would_not_fit_is_left_out(engine: Engine) -> None:
     engine.function.allow([])
     client = engine.client(5)
     client.send(connect5("d" * 128, MaximumPacketSize=20))
@@ -133,12 +133,12 @@ def test_a_reason_string_that_would_not_fit_is_left_out(engine: Engine) -> None:
         (0x82, connect5(ReceiveMaximum=1).replace(b"\x21\x00\x01", b"\x21\x00\x00")),
     ],
 )
-def test_a_connect_that_aws_does_not_take_gets_its_code(engine: Engine, code: int, connect: bytes) -> None:
+def test_connect_that_aws_does_not_take_gets_its_code(engine: Engine, code: int, connect: bytes) -> None:
     assert refusal(engine, connect)[0] == code
     assert engine.function.events == []
 
 
-def test_a_will_needs_permission_to_publish(engine: Engine) -> None:
+def test_will_needs_permission_to_publish(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1")))
     code, detail = refusal(engine, connect5("dev-1", will=("last/words", b"bye", 0, False)))
     assert (code, "topic/last/words" in detail) == (0x87, True)
@@ -208,7 +208,7 @@ def test_stopping_endpoint_says_so(engine: Engine) -> None:
     assert ended(client) == Disconnect5(0x8B, "the endpoint stops")
 
 
-def test_a_policy_that_no_longer_allows_the_connection_ends_it(engine: Engine) -> None:
+def test_policy_that_no_longer_allows_the_connection_ends_it(engine: Engine) -> None:
     engine.function.allow(allow(("*", "*")), refresh_s=300)
     client = engine.connected5(keep_alive_s=1200)
     engine.function.refuse()
@@ -227,14 +227,14 @@ def test_a_policy_that_no_longer_allows_the_connection_ends_it(engine: Engine) -
         (0x82, disconnect5(0, SessionExpiryInterval=10)),
     ],
 )
-def test_a_broken_rule_ends_with_its_code(engine: Engine, code: int, data: bytes) -> None:
+def test_broken_rule_ends_with_its_code(engine: Engine, code: int, data: bytes) -> None:
     client = engine.connected5()
     client.send(data)
     assert ended(client).code == code
     assert engine.outcomes()[-1] == ("closed", "CLIENT_ERROR")
 
 
-def test_the_reason_of_a_clients_disconnect_is_in_the_log(engine: Engine) -> None:
+def test_reason_of_a_clients_disconnect_is_in_the_log(engine: Engine) -> None:
     client = engine.connected5()
     client.send(disconnect5(0x93, ReasonString="too much\n"))
     assert client.take() == []
@@ -242,13 +242,13 @@ def test_the_reason_of_a_clients_disconnect_is_in_the_log(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize(("code", "sent"), [(None, False), (0x00, False), (0x04, True), (0x80, True)])
-def test_a_will_is_sent_unless_the_client_leaves_normally(engine: Engine, code: int | None, sent: bool) -> None:
+def test_will_is_sent_unless_the_client_leaves_normally(engine: Engine, code: int | None, sent: bool) -> None:
     client = engine.connected5(will=("last/words", b"bye", 0, False))
     client.send(disconnect5(code))
     assert engine.payloads() == ([b"bye"] if sent else [])
 
 
-def test_a_session_is_not_resumed_by_a_client_of_the_other_version(engine: Engine) -> None:
+def test_session_is_not_resumed_by_a_client_of_the_other_version(engine: Engine) -> None:
     engine.connected("dev-1", clean=False).vanish()
     assert not connack(engine, "dev-1", clean=False, SessionExpiryInterval=60).session_present
     assert connack(engine, "dev-1", clean=False, SessionExpiryInterval=60).session_present
@@ -257,7 +257,7 @@ def test_a_session_is_not_resumed_by_a_client_of_the_other_version(engine: Engin
     assert client.take() == [Connack(0, False)]
 
 
-def test_a_session_lives_as_long_as_it_was_given_and_disconnect_can_change_that(engine: Engine) -> None:
+def test_session_lives_as_long_as_it_was_given_and_disconnect_can_change_that(engine: Engine) -> None:
     client = engine.connected5("dev-1", SessionExpiryInterval=60)
     client.vanish()
     engine.advance(59)

@@ -25,13 +25,13 @@ def test_properties_are_passed_on_in_order_and_an_alias_is_not(engine: Engine) -
     assert client.take() == [Got5("t", b"x", 1, False, False, 1, FORWARDED)]
 
 
-def test_a_3_1_1_subscriber_gets_the_message_without_its_properties(engine: Engine) -> None:
+def test_3_1_1_subscriber_gets_the_message_without_its_properties(engine: Engine) -> None:
     client = engine.subscriber(("t", 1))
     engine.connected5().send(publish5("t", b"x", 1, **FORWARDED))
     assert client.take() == [Got("t", b"x", 1, packet_id=1)]
 
 
-def test_a_retained_message_keeps_its_properties(engine: Engine) -> None:
+def test_retained_message_keeps_its_properties(engine: Engine) -> None:
     engine.connected5().send(publish5("t", b"x", 1, retain=True, **FORWARDED))
     assert engine.subscriber5(("t", 1)).take() == [Got5("t", b"x", 1, True, False, 1, FORWARDED)]
 
@@ -46,13 +46,13 @@ def test_remaining_message_expiry_is_passed_on(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("asked_s", "given_s"), [(0, 1), (1, 1), (604_801, 604_800)])
-def test_a_message_expiry_is_at_least_1_and_at_most_7_days(engine: Engine, asked_s: int, given_s: int) -> None:
+def test_message_expiry_is_at_least_1_and_at_most_7_days(engine: Engine, asked_s: int, given_s: int) -> None:
     client = engine.subscriber5(("t", 0))
     engine.connected5().send(publish5("t", b"x", MessageExpiryInterval=asked_s))
     assert client.take(1)[0].found == {"MessageExpiryInterval": given_s}
 
 
-def test_an_expired_message_is_not_delivered_in_either_version(engine: Engine) -> None:
+def test_expired_message_is_not_delivered_in_either_version(engine: Engine) -> None:
     engine.subscriber5(("t", 1), client_id="new", SessionExpiryInterval=600).vanish()
     engine.subscriber(("t", 1), client_id="old", clean=False).vanish()
     engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
@@ -64,13 +64,13 @@ def test_an_expired_message_is_not_delivered_in_either_version(engine: Engine) -
     assert engine.outcomes().count(("dropped", "MESSAGE_EXPIRED")) == 2
 
 
-def test_an_expired_retained_message_is_gone(engine: Engine) -> None:
+def test_expired_retained_message_is_gone(engine: Engine) -> None:
     engine.connected5().send(publish5("t", b"x", 1, retain=True, MessageExpiryInterval=30))
     engine.advance(30)
     assert engine.subscriber5(("t", 1)).take() == []
 
 
-def test_an_unacknowledged_message_that_expires_is_not_sent_again(engine: Engine) -> None:
+def test_unacknowledged_message_that_expires_is_not_sent_again(engine: Engine) -> None:
     client = engine.subscriber5(("t", 1), SessionExpiryInterval=600)
     engine.connected5().send(publish5("t", b"x", 1, MessageExpiryInterval=30))
     client.take(1)
@@ -81,7 +81,7 @@ def test_an_unacknowledged_message_that_expires_is_not_sent_again(engine: Engine
     assert again.take(1)[0].session_present
 
 
-def test_an_unacknowledged_message_is_dropped_after_960_seconds_and_makes_room(engine: Engine) -> None:
+def test_unacknowledged_message_is_dropped_after_960_seconds_and_makes_room(engine: Engine) -> None:
     client = engine.subscriber5(("t", 1), ReceiveMaximum=1, keep_alive_s=1200)
     engine.connected5(keep_alive_s=1200).send(publish5("t", b"1", 1) + publish5("t", b"2", 1, packet_id=2))
     assert client.payloads() == [b"1"]
@@ -127,7 +127,7 @@ def test_resending_waits_960_seconds_from_the_reconnect(engine: Engine) -> None:
     assert again.payloads() == [b"2"]
 
 
-def test_a_message_over_the_clients_maximum_packet_size_is_not_sent(engine: Engine) -> None:
+def test_message_over_the_clients_maximum_packet_size_is_not_sent(engine: Engine) -> None:
     client = engine.subscriber5(("#", 1), MaximumPacketSize=512)
     for size, qos in ((503, 1), (504, 1), (505, 0), (506, 0)):  # 9 and 7 bytes of a packet are not payload
         engine.connected5().send(publish5("t", bytes(size), qos))

@@ -1,4 +1,4 @@
-"""A message is encoded once for all who get it the same way, and that is no other packet than one encoded for each."""
+"""A message is encoded once for all clients that get the same bytes, and equals one that is encoded for each."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_any_packets_in_any_chunks_come_out_as_they_went_in(
 
 @settings(max_examples=200)
 @given(connects | streams.filter(bool), st.data())
-def test_a_packet_with_flipped_bytes_never_raises(sent: Any, data: st.DataObject) -> None:
+def test_packet_with_flipped_bytes_never_raises(sent: Any, data: st.DataObject) -> None:
     stream = bytearray(b"".join(map(encode, sent if isinstance(sent, list) else [sent])))
     for _ in range(data.draw(st.integers(1, 4))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
@@ -105,7 +105,7 @@ def test_properties_are_the_same_bytes_for_us_and_for_paho(packet_type: int, dat
     assert properties.decode(again, packet_type) == sent
 
 
-def test_the_table_is_that_of_the_standard() -> None:
+def test_table_is_that_of_the_standard() -> None:
     paho = PahoProperties(PacketTypes.CONNECT)
     types = {PacketTypes.WILLMESSAGE: packet_types.WILL}
     theirs = {
@@ -155,27 +155,27 @@ def test_packets_that_the_standard_forbids_are_refused_with_the_reason_code(code
     assert (reason_code, part in detail) == (code, True), detail
 
 
-def test_a_version_5_connect_that_is_malformed_is_known_to_be_version_5() -> None:
+def test_version_5_connect_that_is_malformed_is_known_to_be_version_5() -> None:
     parser = Parser(MAX)
     (packet,) = parser.feed(client_connect(level=5, flags=0xC3))
     assert isinstance(packet, Malformed)
     assert parser.version == 5
 
 
-def test_a_password_without_a_user_name_is_allowed_in_version_5() -> None:
+def test_password_without_a_user_name_is_allowed_in_version_5() -> None:
     (packet,) = parse(connect5(username=None, password=b"x"))
     assert isinstance(packet, Connect)
     assert packet.password == b"x"
 
 
-def test_a_property_block_that_is_cut_off_is_refused() -> None:
+def test_property_block_that_is_cut_off_is_refused() -> None:
     with pytest.raises(MalformedPacketError, match="ends inside its property identifier"):
         properties.decode(Body(b"\x01\x80"), packet_types.PUBLISH)
 
 
 @settings(max_examples=100)
 @given(publishes.filter(lambda packet: packet.qos < 2))
-def test_a_publish_from_here_is_read_by_a_client_as_it_was_meant(packet: Publish) -> None:
+def test_publish_from_here_is_read_by_a_client_as_it_was_meant(packet: Publish) -> None:
     expected = Got5(*(packet.topic, packet.payload, packet.qos, packet.retain, packet.dup, packet.packet_id), {})
     (got,) = Inbox5().feed(encoder.publish(packet, 5))
     sent = named(packet.properties)

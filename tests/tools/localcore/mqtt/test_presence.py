@@ -1,4 +1,4 @@
-"""Lifecycle events: connected, disconnected and connect_failed, to whoever may subscribe."""
+"""Lifecycle events: connected, disconnected and connect_failed, for all clients that may subscribe."""
 
 from __future__ import annotations
 

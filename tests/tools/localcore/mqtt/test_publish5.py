@@ -45,7 +45,7 @@ def test_refused_publish_is_not_authorized_and_names_the_missing_permission(engi
     assert ("dropped", "AUTH_ERROR") in engine.outcomes()
 
 
-def test_the_reason_string_has_room_for_the_longest_topic(engine: Engine) -> None:
+def test_reason_string_has_room_for_the_longest_topic(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1")))
     client = engine.connected5("dev-1", MaximumPacketSize=512)
     client.send(publish5("x" * 256, b"", 1))
@@ -54,13 +54,13 @@ def test_the_reason_string_has_room_for_the_longest_topic(engine: Engine) -> Non
     assert answer.reason.endswith("topic/" + "x" * 256)
 
 
-def test_a_refused_publish_can_end_the_connection(make_engine: MakeEngine) -> None:
+def test_refused_publish_can_end_the_connection(make_engine: MakeEngine) -> None:
     client = limited(make_engine(mqtt5_refused_publish="disconnect"))
     client.send(publish5("telemetry/dev-2", b"not mine", 1))
     assert ended(client).code == 0x87
 
 
-def test_a_refused_publish_with_qos_0_ends_the_connection_as_nothing_else_could_tell(engine: Engine) -> None:
+def test_refused_publish_with_qos_0_ends_the_connection_as_nothing_else_could_tell(engine: Engine) -> None:
     client = limited(engine)
     client.send(publish5("telemetry/dev-2", b"not mine"))
     answer = ended(client)
@@ -69,7 +69,7 @@ def test_a_refused_publish_with_qos_0_ends_the_connection_as_nothing_else_could_
     assert engine.outcomes()[-1] == ("closed", "AUTH_ERROR")
 
 
-def test_a_refused_publish_with_qos_0_can_be_ignored(make_engine: MakeEngine) -> None:
+def test_refused_publish_with_qos_0_can_be_ignored(make_engine: MakeEngine) -> None:
     engine = make_engine(mqtt5_refused_qos0="ignore")
     client = limited(engine)
     client.send(publish5("telemetry/dev-2", b"not mine"))
@@ -96,7 +96,7 @@ def test_puback_has_no_reason_string_where_the_client_wants_none(engine: Engine)
         (0x90, "t", b"", {"ResponseTopic": "/" * 8}),
     ],
 )
-def test_a_publish_over_a_limit_of_aws_gets_its_code(
+def test_publish_over_a_limit_of_aws_gets_its_code(
     engine: Engine, code: int, topic: str, payload: bytes, found: dict[str, Any]
 ) -> None:
     client = engine.connected5()
@@ -118,28 +118,28 @@ def test_a_publish_over_a_limit_of_aws_gets_its_code(
         (0x94, publish5("t", b"x", 1, TopicAlias=9)),
     ],
 )
-def test_a_publish_that_breaks_a_rule_ends_the_connection_with_its_code(engine: Engine, code: int, data: bytes) -> None:
+def test_publish_that_breaks_a_rule_ends_the_connection_with_its_code(engine: Engine, code: int, data: bytes) -> None:
     client = engine.connected5()
     client.send(data)
     assert ended(client).code == code
     assert engine.messages == []
 
 
-def test_a_topic_alias_stands_for_its_topic_until_it_gets_another(engine: Engine) -> None:
+def test_topic_alias_stands_for_its_topic_until_it_gets_another(engine: Engine) -> None:
     client = engine.connected5()
     client.send(publish5("a", b"1", TopicAlias=8) + publish5("", b"2", TopicAlias=8))
     client.send(publish5("b", b"3", TopicAlias=8) + publish5("", b"4", TopicAlias=8))
     assert [(m.topic, m.payload) for m in engine.messages] == [("a", b"1"), ("a", b"2"), ("b", b"3"), ("b", b"4")]
 
 
-def test_a_topic_alias_does_not_outlive_its_connection(engine: Engine) -> None:
+def test_topic_alias_does_not_outlive_its_connection(engine: Engine) -> None:
     engine.connected5(SessionExpiryInterval=60).send(publish5("a", b"1", TopicAlias=1))
     client = engine.connected5(clean=False)
     client.send(publish5("", b"2", TopicAlias=1))
     assert ended(client).code == 0x82
 
 
-def test_a_discarded_publish_still_sets_its_alias(make_engine: MakeEngine) -> None:
+def test_discarded_publish_still_sets_its_alias(make_engine: MakeEngine) -> None:
     engine = make_engine(publish_rate_per_s=1)
     client = engine.connected5()
     client.send(publish5("a", b"1") + publish5("b", b"discarded", TopicAlias=1))
@@ -170,7 +170,7 @@ def test_over_the_rate_a_publish_can_get_quota_exceeded(make_engine: MakeEngine)
     assert [(p.packet_id, p.code) for p in client.take(2)] == [(1, 0), (2, 0x97)]
 
 
-def test_a_3_1_1_publisher_hears_nothing_of_a_refusal(engine: Engine) -> None:
+def test_3_1_1_publisher_hears_nothing_of_a_refusal(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/dev-1"), ("Publish", "topic/mine")))
     client = engine.connected("dev-1")
     client.send(client_publish("mine", b"x", 1) + client_publish("other", b"x", 1))

@@ -46,7 +46,7 @@ def test_each_message_goes_to_one_member_and_in_time_to_all(engine: Engine) -> N
     assert all(shares), "a random choice leaves one of three out once in 10^10 times"
 
 
-def test_a_member_that_also_subscribes_by_itself_gets_both(engine: Engine) -> None:
+def test_member_that_also_subscribes_by_itself_gets_both(engine: Engine) -> None:
     client = engine.subscriber((SHARED, 0), ("jobs/x", 0))
     publish(engine, b"x", qos=0)
     assert client.payloads() == [b"x", b"x"]
@@ -109,7 +109,7 @@ def test_unacknowledged_messages_of_a_member_go_to_another_when_its_session_ends
     assert second.payloads() == [b"2"]
 
 
-def test_the_queue_of_a_group_is_bounded(make_engine: MakeEngine) -> None:
+def test_queue_of_a_group_is_bounded(make_engine: MakeEngine) -> None:
     engine = make_engine(max_queued_messages=2)
     engine.subscriber((SHARED, 1), client_id="w0", clean=False).send(DISCONNECT)
     publish(engine, b"1", b"2", b"3")
@@ -117,7 +117,7 @@ def test_the_queue_of_a_group_is_bounded(make_engine: MakeEngine) -> None:
     assert engine.subscriber((SHARED, 1), client_id="w1").payloads() == [b"1", b"2"]
 
 
-def test_a_message_that_expires_while_it_waits_is_not_delivered(engine: Engine) -> None:
+def test_message_that_expires_while_it_waits_is_not_delivered(engine: Engine) -> None:
     engine.subscriber((SHARED, 1), client_id="w0", clean=False).send(DISCONNECT)
     engine.connected5("pub").send(publish5("jobs/x", b"1", 1, MessageExpiryInterval=10))
     engine.advance(10)
@@ -129,7 +129,7 @@ def test_retained_messages_are_not_sent_to_a_shared_subscription(engine: Engine)
     assert engine.subscriber(("$share/workers/jobs/x", 1)).take() == []
 
 
-def test_the_policy_is_asked_about_the_whole_filter_and_about_the_topic(engine: Engine) -> None:
+def test_policy_is_asked_about_the_whole_filter_and_about_the_topic(engine: Engine) -> None:
     engine.function.allow(
         allow(("Connect", "client/*"), ("Subscribe", f"topicfilter/{SHARED}"), ("Receive", "topic/jobs/*"))
     )
@@ -160,13 +160,13 @@ def test_no_local_is_a_protocol_error(engine: Engine) -> None:
     ("topic_filter", "code"),
     [("$share/g/" + "x" * 257, 0x8F), ("$share/" + "x" * 129 + "/t", 0x8F), ("$share/g/$aws/x", 0x8F)],
 )
-def test_a_shared_filter_over_a_limit_of_aws_is_refused(engine: Engine, topic_filter: str, code: int) -> None:
+def test_shared_filter_over_a_limit_of_aws_is_refused(engine: Engine, topic_filter: str, code: int) -> None:
     client = engine.connected5()
     client.send(subscribe5((topic_filter, 0)))
     assert [answer.codes for answer in client.take(1)] == [(code,)]
 
 
-def test_the_beginning_of_a_shared_filter_does_not_count(engine: Engine) -> None:
+def test_beginning_of_a_shared_filter_does_not_count(engine: Engine) -> None:
     client = engine.connected()
     client.send(client_subscribe(("$share/" + "x" * 128 + "/" + "a/" * 7 + "a", 0)))
     assert client.take() == [Suback(1, (0,))]

@@ -25,7 +25,7 @@ def test_suback_answers_each_filter_in_order(engine: Engine) -> None:
     assert client.take() == [Suback5(9, (1, 0))]
 
 
-def test_a_filter_that_the_policy_does_not_name_gets_not_authorized_and_the_others_count(engine: Engine) -> None:
+def test_filter_that_the_policy_does_not_name_gets_not_authorized_and_the_others_count(engine: Engine) -> None:
     engine.function.allow(allow(("Connect", "client/*"), ("Subscribe", "topicfilter/mine"), ("Receive", "topic/*")))
     client = engine.connected5("dev-1")
     client.send(subscribe5(("mine", 1), ("other", 1)))
@@ -38,7 +38,7 @@ def test_a_filter_that_the_policy_does_not_name_gets_not_authorized_and_the_othe
     assert client.payloads() == [b"x"]
 
 
-def test_a_refused_filter_can_end_the_connection(make_engine: MakeEngine) -> None:
+def test_refused_filter_can_end_the_connection(make_engine: MakeEngine) -> None:
     engine = make_engine(mqtt5_refused_subscribe="disconnect")
     engine.function.allow(allow(("Connect", "client/*")))
     client = engine.connected5()
@@ -47,14 +47,14 @@ def test_a_refused_filter_can_end_the_connection(make_engine: MakeEngine) -> Non
 
 
 @pytest.mark.parametrize("topic_filter", ["x" * 257, "/" * 8, "$aws/x"])
-def test_a_filter_over_a_limit_of_aws_gets_topic_filter_invalid(engine: Engine, topic_filter: str) -> None:
+def test_filter_over_a_limit_of_aws_gets_topic_filter_invalid(engine: Engine, topic_filter: str) -> None:
     client = engine.connected5()
     client.send(subscribe5((topic_filter, 0)))
     assert [answer.codes for answer in client.take(1)] == [(0x8F,)]
 
 
 @pytest.mark.parametrize("topic_filter", ["a#", "a/#/b", "", "a/+b"])
-def test_a_filter_that_the_standard_forbids_ends_the_connection(engine: Engine, topic_filter: str) -> None:
+def test_filter_that_the_standard_forbids_ends_the_connection(engine: Engine, topic_filter: str) -> None:
     for packet in (subscribe5((topic_filter, 0)), unsubscribe5(topic_filter)):
         client = engine.connected5()
         client.send(packet)
@@ -81,7 +81,7 @@ def test_too_many_filters_and_subscriptions_exceed_the_quota(make_engine: MakeEn
     assert ended(client).code == 0x97
 
 
-def test_the_ninth_filter_can_get_quota_exceeded(make_engine: MakeEngine) -> None:
+def test_ninth_filter_can_get_quota_exceeded(make_engine: MakeEngine) -> None:
     client = make_engine(over_filters="suback").connected5()
     client.send(subscribe5(*((f"u/{i}", 1) for i in range(9))))
     assert [answer.codes for answer in client.take(1)] == [(1,) * 8 + (0x97,)]
@@ -103,7 +103,7 @@ def test_no_local_keeps_own_messages_away_and_no_others(engine: Engine) -> None:
     assert client.payloads() == [b"other"]
 
 
-def test_an_overlapping_filter_without_no_local_gets_own_messages(engine: Engine) -> None:
+def test_overlapping_filter_without_no_local_gets_own_messages(engine: Engine) -> None:
     client = engine.subscriber5(("t", NO_LOCAL), ("#", 0))
     client.send(publish5("t", b"own"))
     assert client.payloads() == [b"own"]

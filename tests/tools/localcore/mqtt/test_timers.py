@@ -1,4 +1,4 @@
-"""The ends that time puts to a connection."""
+"""The time limits that end a connection."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tests.support.mqtt.client5 import connect5
 from tests.support.mqtt.engine import Engine
 
 
-def test_a_will_carries_its_properties_and_its_life_begins_when_it_is_sent(engine: Engine) -> None:
+def test_will_carries_its_properties_and_its_life_begins_when_it_is_sent(engine: Engine) -> None:
     watcher = engine.subscriber5(("last/words", 1), client_id="watcher", keep_alive_s=1200)
     found = {"ContentType": "text/plain", "UserProperty": [("a", "1")], "MessageExpiryInterval": 60}
     dying = engine.connected5(will=("last/words", b"bye", 1, False), will_found=found, keep_alive_s=1200)
@@ -20,7 +20,7 @@ def test_a_will_carries_its_properties_and_its_life_begins_when_it_is_sent(engin
     assert got.found == found
 
 
-def test_a_will_waits_for_its_delay_and_is_called_off_by_a_return(engine: Engine) -> None:
+def test_will_waits_for_its_delay_and_is_called_off_by_a_return(engine: Engine) -> None:
     will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
     engine.connected5(SessionExpiryInterval=600, **will).vanish()
     engine.advance(29)
@@ -35,14 +35,14 @@ def test_a_will_waits_for_its_delay_and_is_called_off_by_a_return(engine: Engine
 
 
 @pytest.mark.parametrize("expiry_s", [0, 20])
-def test_a_will_is_sent_with_the_end_of_its_session_at_the_latest(engine: Engine, expiry_s: int) -> None:
+def test_will_is_sent_with_the_end_of_its_session_at_the_latest(engine: Engine, expiry_s: int) -> None:
     will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
     engine.connected5(SessionExpiryInterval=expiry_s, **will).vanish()
     engine.advance(expiry_s)
     assert engine.payloads() == [b"bye"]
 
 
-def test_a_clean_start_ends_the_session_and_sends_the_will_that_waits(engine: Engine) -> None:
+def test_clean_start_ends_the_session_and_sends_the_will_that_waits(engine: Engine) -> None:
     will: dict[str, Any] = {"will": ("last/words", b"bye", 1, False), "will_found": {"WillDelayInterval": 30}}
     engine.connected5(SessionExpiryInterval=600, **will).vanish()
     engine.connected5()
