@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443_authorizer.device import MAX_CLIENT_ID_BYTES
 from mqtt443_tools.localcore.control.control_client import ControlClient, ControlError, disconnect_live
+from mqtt443_tools.localcore.settings import Settings
 
 
 @contextmanager
@@ -54,6 +56,15 @@ def test_device_without_a_connection_is_recognized(tmp_path: Path) -> None:
         assert disconnect_live(tmp_path, "sensor-1") is False
 
 
+def test_list_of_the_most_clients_with_the_longest_names_fits(tmp_path: Path) -> None:
+    clients = ["\u0001" * MAX_CLIENT_ID_BYTES] * Settings.max_connections
+    with (
+        control_server(tmp_path, [json.dumps({"clients": clients}).encode() + b"\n"]),
+        ControlClient(tmp_path) as control,
+    ):
+        assert len(control.clients()) == len(clients)
+
+
 def test_without_an_endpoint_nothing_is_connected(tmp_path: Path) -> None:
     assert disconnect_live(tmp_path, "sensor-1") is False
 
@@ -71,7 +82,7 @@ def test_file_of_an_endpoint_that_crashed_means_the_same(tmp_path: Path) -> None
         ([], "not JSON"),
         ([b"[]\n"], "not a JSON object"),
         ([b"{}\n"], "did not carry out the request"),
-        ([b'{"error": "token"}\n'], "did not carry out the request"),
+        ([b'{"error": "wrong token"}\n'], "wrong token"),
         ([b'{"disconnected": 1}\n'], "did not carry out the request"),
         ([b"x" * 5000], "not JSON"),
     ],

@@ -113,6 +113,7 @@ def test_connection_can_be_cut(core: RunningCore) -> None:
         ([], "no token"),
         (b"\xff", "not JSON"),
         (b"[" * 10_000, "not JSON"),
+        (b'{"token": "\\ud800"}', "not JSON"),
         ({"token": ..., "op": "shutdown"}, "unknown request"),
         ({"token": ..., "op": "watch", "filter": 7}, "unknown request"),
         ({"token": ..., "op": "watch", "filter": "a/#/b"}, "[MQTT-4.7.1-2]"),
@@ -125,6 +126,14 @@ def test_anything_else_gets_an_error_and_a_close(core: RunningCore, request_: An
         assert error in json.loads(answers.readline())["error"]
         assert answers.readline() == b""
     assert watchers(core) == 1
+
+
+def test_internal_error_is_answered_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunningCore(tmp_path / "state") as core:
+        monkeypatch.setattr(core.core.broker, "connected", lambda: 1 / 0)
+        with asking(core, {"token": control_of(core)["token"], "op": "clients"}) as answers:
+            assert json.loads(answers.readline()) == {"error": "internal error: ZeroDivisionError"}
+        assert "ZeroDivisionError: division by zero" in core.log[-1]
 
 
 def test_first_line_without_end_is_cut_off(core: RunningCore) -> None:

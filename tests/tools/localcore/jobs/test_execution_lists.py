@@ -44,8 +44,9 @@ def test_thing_that_does_not_exist_and_a_foreign_token_are_refused(account: Acco
     with pytest.raises(ServiceError, match="not found"):
         jobs_of(account, "nobody")
     account.job()
-    with pytest.raises(ServiceError, match="nextToken"):
-        jobs_of(account, nextToken="\u00b2")
+    for token in ("\u00b2", "9" * 20, "9" * 5000):
+        with pytest.raises(ServiceError, match="nextToken"):
+            jobs_of(account, nextToken=token)
 
 
 def test_jobs_are_listed_by_status(account: Account) -> None:

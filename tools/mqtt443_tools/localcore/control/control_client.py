@@ -17,7 +17,10 @@ from mqtt443_tools.localcore.faults import Fault
 from mqtt443_tools.support.errors import CommandError
 
 ANSWER_S = 2.0
-MAX_LINE_BYTES = 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""More than the client ids of all connections, each of 128 bytes that JSON escapes."""
+
+NOT_DONE = "the local endpoint did not carry out the request"
 
 
 class ControlError(CommandError):
@@ -89,7 +92,7 @@ class ControlClient:
             "retain": retain,
         }
         if self._answer(request).get("published") is not True:
-            raise ControlError("the local endpoint did not carry out the request")
+            raise ControlError(NOT_DONE)
         return self._messages(deadline)
 
     def _messages(self, deadline: float | None) -> Iterator[dict[str, Any]]:
@@ -98,7 +101,7 @@ class ControlClient:
             while (line := self._line(deadline)).endswith(b"\n"):
                 message = _parse(line)
                 if "error" in message:
-                    raise ControlError("the local endpoint refused the request")
+                    raise ControlError(f"the local endpoint refused the request: {message['error']}")
                 if not _is_message(message):
                     raise ControlError("the local endpoint's answer is not a message")
                 yield message
@@ -109,14 +112,14 @@ class ControlClient:
         """Close a device's connection; return whether it had one. Raises ControlError if it may still be connected."""
         disconnected = self._answer({"op": "disconnect", "client_id": client_id}).get("disconnected")
         if not isinstance(disconnected, bool):
-            raise ControlError("the local endpoint did not carry out the request")
+            raise ControlError(NOT_DONE)
         return disconnected
 
     def clients(self) -> list[str]:
         """Return the connected client ids. Raises ControlError."""
         clients = self._answer({"op": "clients"}).get("clients")
         if not isinstance(clients, list) or not all(isinstance(each, str) for each in clients):
-            raise ControlError("the local endpoint did not carry out the request")
+            raise ControlError(NOT_DONE)
         return clients
 
     def iot(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -126,13 +129,13 @@ class ControlClient:
         if isinstance(refused, dict):
             raise IotRefused(str(refused.get("code")), f"{operation}: {refused.get('message')}")
         if not isinstance(found, dict):
-            raise ControlError("the local endpoint did not carry out the request")
+            raise ControlError(NOT_DONE)
         return found
 
     def save(self) -> None:
         """Make the endpoint save its list of seen clients. Raises ControlError."""
         if self._answer({"op": "save"}).get("saved") is not True:
-            raise ControlError("the local endpoint did not carry out the request")
+            raise ControlError(NOT_DONE)
 
     def events(self) -> list[dict[str, Any]]:
         """Return the last events, oldest first, each with the fields of `Event`. Raises ControlError."""
@@ -162,20 +165,21 @@ class ControlClient:
             ControlError: the endpoint refuses or does not answer.
         """
         answer = self._answer({"op": "faults", "client_id": client_id, "fault": fault, "on": on})
-        if isinstance(refused := answer.get("error"), str):
-            raise ControlError(refused)
         return _objects(answer.get("faults"))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Ask for one line, and wait for it."""
+        """Ask for one line, and wait for it. Raises ControlError, also if the line is an error."""
         deadline = self._clock() + ANSWER_S
         try:
             self._ask(request)
-            return _parse(self._line(deadline))
+            answer = _parse(self._line(deadline))
         except OSError as error:
             raise ControlError(
                 f"the local endpoint did not answer: {error.strerror or type(error).__name__}"
             ) from error
+        if isinstance(refused := answer.get("error"), str):
+            raise ControlError(f"the local endpoint refused the request: {refused}")
+        return answer
 
     def _ask(self, request: dict[str, Any]) -> None:
         self._socket.sendall(json.dumps({"token": self._token, **request}).encode() + b"\n")
@@ -228,7 +232,7 @@ def _is_message(message: dict[str, Any]) -> bool:
 
 def _objects(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ControlError("the local endpoint did not carry out the request")
+        raise ControlError(NOT_DONE)
     return value
 
 

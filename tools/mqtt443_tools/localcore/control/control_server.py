@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import secrets
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from mqtt443_authorizer.files import write_private
 from mqtt443_tools.localcore.events import Event
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, RECONNECTS, Fault, Faults
 from mqtt443_tools.localcore.jobs.iot_services import IotServices
+from mqtt443_tools.localcore.jobs.request_fields import load_json
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError
 from mqtt443_tools.localcore.localcore_errors import ControlRequestError, FaultError, TopicError
 from mqtt443_tools.localcore.mqtt.broker import Broker
@@ -45,12 +47,12 @@ class ControlServer:
 
     - `{"op": "watch", "filter": F}`: then one line for each message, `{"topic", "payload" (Base64), "qos", "retain",
       "client_id", "received_at"}`; where the client is too slow, `{"dropped": N}` in place of the oldest.
-    - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`, and if wanted `"qos"` (0 or 1;
-      default 1) and `"retain"` (default false): publishes; one line
-      `{"published": true}`, then as `watch`, which begins before the publish, so that no answer is missed.
+    - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`, optionally with `"qos"` (0 or 1; default 1) and
+      `"retain"` (default false): publishes; one line `{"published": true}`, then as `watch`, which begins before the
+      publish, so that no answer is missed.
     - `{"op": "iot", "operation": "create_job", "parameters": {...}}`: a call of the control plane, or of the data plane
-      about a shadow, whose `payload` is text; with boto3's names;
-      one line `{"answer": {...}}`, or `{"refused": {"code": C, "message": M}}` with the name of an exception.
+      about a shadow (`payload` is text), with boto3's names; one line `{"answer": {...}}`, or
+      `{"refused": {"code": C, "message": M}}` with the name of an exception.
     - `{"op": "clients"}`: one line `{"clients": [...]}`, the connected client ids.
     - `{"op": "save"}`: one line `{"saved": true}`, when seen_clients.py's file is up to date.
     - `{"op": "disconnect", "client_id": X}`: one line `{"disconnected": true|false}`.
@@ -74,6 +76,7 @@ class ControlServer:
         seen: SeenClients,
         services: IotServices,
         faults: Faults,
+        log: Callable[[str], None],
         logins: Iterable[dict[str, Any]] = (),
     ) -> None:
         self._file = state / CONTROL_FILE
@@ -84,6 +87,7 @@ class ControlServer:
         self._now = now
         self._seen = seen
         self._services = services
+        self._log = log
         self._logins = logins
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
@@ -119,12 +123,15 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(FIRST_LINE_TIMEOUT_S):
-                request = _parse(await reader.readline())
-            await self._answer(request, reader, writer)
+                line = await _first_line(reader)
+            await self._answer(_parse(line), reader, writer)
         except (ControlRequestError, FaultError, TopicError) as error:
             writer.write(_line({"error": str(error)}))
-        except (OSError, ValueError):  # gone, too slow (TimeoutError), or a first line beyond the reader's limit
+        except OSError:  # gone, or too slow (TimeoutError)
             writer.transport.abort()
+        except Exception as error:  # an internal error ends only this request
+            self._log("".join(traceback.format_exception(error)))
+            writer.write(_line({"error": f"internal error: {type(error).__name__}"}))
         finally:
             writer.close()
 
@@ -225,9 +232,16 @@ class ControlServer:
                 await gone
 
 
+async def _first_line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError:
+        raise ControlRequestError(f"a request of over {MAX_REQUEST_BYTES:,} bytes") from None
+
+
 def _parse(line: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(line)
+        request = load_json(line.decode())
     except (ValueError, RecursionError):
         raise ControlRequestError("not JSON") from None
     if not isinstance(request, dict) or not isinstance(request.get("token"), str):

@@ -96,6 +96,7 @@ class LocalCore:
             seen=self._seen,
             services=self._services,
             faults=self.faults,
+            log=log,
             logins=logins,
         )
         self._cleanup = contextlib.AsyncExitStack()
@@ -129,9 +130,9 @@ class LocalCore:
                 endpoints.append((Endpoint(settings.domain_name, is_domain=True), settings.domain_port, ("mqtt",)))
             self._seen.load()
             cleanup.callback(self._seen.keep)
+            cleanup.callback(self._services.close)
             with using(settings.state):
                 self._services.start()
-            cleanup.callback(self._services.close)
             cleanup.push_async_callback(self._end_connections)
             for endpoint, port, alpn in endpoints:
                 leaf = issue_leaf(ca, endpoint.names, self._leaf, self.context.clock.time())

@@ -5,15 +5,18 @@ AWS IoT API Reference, "ListJobExecutionsForJob" and "ListJobExecutionsForThing"
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from mqtt443_tools.localcore.jobs.request_fields import JOB_ID, text, whole
+from mqtt443_tools.localcore.jobs.request_fields import JOB_ID, optional_text, text, whole
 from mqtt443_tools.localcore.jobs.service_errors import invalid
 from mqtt443_tools.localcore.jobs.thing_registry import Params, ThingRegistry
 
 MAX_PAGE = 250
+TOKEN = re.compile(r"[0-9]{1,18}")
+"""The number of an execution, which SQLite keeps in 64 bits."""
 
 
 class ExecutionLists:
@@ -52,7 +55,7 @@ class ExecutionLists:
         thing = text(params, "thingName")
         self._registry.describe_thing({"thingName": thing})  # raises if it does not exist, as AWS does
         size, before, status = _page(params)
-        job = text(params, "jobId", JOB_ID) if "jobId" in params else None
+        job = None if params.get("jobId") is None else text(params, "jobId", JOB_ID)
         rows = self._db.execute(
             "SELECT e.*, j.job_id FROM executions e JOIN jobs j ON j.number = e.job WHERE e.thing = ?"
             " AND (? IS NULL OR e.number < ?) AND (? IS NULL OR e.status = ?) AND (? IS NULL OR j.job_id = ?)"
@@ -67,12 +70,12 @@ def _page(params: Params) -> tuple[int, int | None, str | None]:
     """Return the size of the page, the number that it begins after, and the status that is asked for."""
     size = whole(params, "maxResults", 1, MAX_PAGE, default=MAX_PAGE)
     token = params.get("nextToken")
-    if token is not None and not (isinstance(token, str) and token.isascii() and token.isdecimal()):
+    if token is not None and not (isinstance(token, str) and TOKEN.fullmatch(token)):
         raise invalid("nextToken: not one of ours")
     return (
         int(size or MAX_PAGE),
         None if token is None else int(token),
-        text(params, "status") if "status" in params else None,
+        optional_text(params, "status"),
     )
 
 

@@ -21,6 +21,7 @@ MAX_PENDING = 250
 """The most executions of one Thing in a list."""
 MINUTE_S = 60
 _STATUSES = ("IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED")
+_NAMED = "SELECT e.*, j.job_id FROM executions e JOIN jobs j ON j.number = e.job"
 _JOINED = "SELECT e.*, j.job_id, j.document, j.request FROM executions e JOIN jobs j ON j.number = e.job"
 
 Execution = sqlite3.Row
@@ -53,8 +54,8 @@ class Executions:
     def pending(self, thing: str, request: Mapping[str, Any]) -> Found:  # noqa: ARG002 - it has no parameters
         """GetPendingJobExecutions."""
         return {
-            "inProgressJobs": [_summary(row) for row in self._of_thing(thing, "IN_PROGRESS", MAX_PENDING)],
-            "queuedJobs": [_summary(row) for row in self._of_thing(thing, "QUEUED", MAX_PENDING)],
+            "inProgressJobs": [_summary(row) for row in self._of_thing(thing, "IN_PROGRESS", MAX_PENDING, _NAMED)],
+            "queuedJobs": [_summary(row) for row in self._of_thing(thing, "QUEUED", MAX_PENDING, _NAMED)],
         }
 
     def start_next(self, thing: str, request: Mapping[str, Any]) -> Found:
@@ -209,8 +210,8 @@ class Executions:
         at = None if minutes < 0 else self._now() + minutes * MINUTE_S
         self._db.execute("UPDATE executions SET step_at = ? WHERE number = ?", (at, number))
 
-    def _of_thing(self, thing: str, status: str, limit: int) -> list[Execution]:
-        query = f"{_JOINED} WHERE e.thing = ? AND e.status = ? ORDER BY e.number LIMIT ?"
+    def _of_thing(self, thing: str, status: str, limit: int, select: str = _JOINED) -> list[Execution]:
+        query = f"{select} WHERE e.thing = ? AND e.status = ? ORDER BY e.number LIMIT ?"
         return self._db.execute(query, (thing, status, limit)).fetchall()
 
     def _next(self, thing: str) -> Execution | None:

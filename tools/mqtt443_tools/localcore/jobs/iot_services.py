@@ -40,6 +40,9 @@ CONTROL_CALLS = (
     "get_thing_shadow", "update_thing_shadow", "delete_thing_shadow", "list_named_shadows_for_thing",
 )  # fmt: skip
 
+RETRY_S = 10.0
+"""After a failure of the database, until due work is tried again."""
+
 Answer = tuple[str, bytes]
 """Topic and payload."""
 
@@ -51,7 +54,7 @@ class IotServices:
         settings: of the endpoint.
         clock: for times and timers.
         publish: publishes a message of the services to its subscribers.
-        log: told of a shadow that cannot be stored.
+        log: called with a line if the database fails.
     """
 
     def __init__(
@@ -80,7 +83,8 @@ class IotServices:
         self._calls: dict[str, Callable[[Params], Params]] = {
             name: getattr(owner, name) for owner in owners for name in CONTROL_CALLS if hasattr(owner, name)
         }
-        self._run_due()
+        self._jobs.run_due()
+        self._set_timer()
 
     def close(self) -> None:
         """Cancel the timer and close the database."""
@@ -108,9 +112,7 @@ class IotServices:
             self._shadow_topics.request(found, payload)
             return []
         if (found := JOB_TOPIC.fullmatch(topic)) is not None:
-            answers = [self._job_answer(topic, found, payload)]
-            self._set_timer()
-            return answers
+            return [self._job_answer(topic, found, payload)]
         if (found := STREAM_TOPIC.fullmatch(topic)) is not None:
             for answered, answer in self._stream_answers(found, payload):
                 self._publish(answered, answer)
@@ -122,8 +124,11 @@ class IotServices:
         """Make a control call. Raises ServiceError."""
         if operation not in self._calls:
             raise invalid(f"{operation}: the local endpoint has no such call")
-        answer = self._calls[operation](params)
-        self._set_timer()
+        try:
+            answer = self._calls[operation](params)
+            self._set_timer()
+        except sqlite3.Error as error:
+            raise self._failed(operation, error, "InternalFailure") from error
         return answer
 
     def _job_answer(self, topic: str, found: re.Match[str], payload: bytes) -> Answer:
@@ -141,9 +146,11 @@ class IotServices:
                 answer = executions.describe(thing, job_id, request)
             else:
                 answer = executions.update(thing, job_id, request)
-        except ServiceError as error:
-            rejected: dict[str, Any] = {"code": error.code, "message": error.message}
-            rejected |= {} if error.state is None else {"executionState": error.state}
+            self._set_timer()
+        except (ServiceError, sqlite3.Error) as error:
+            refused = error if isinstance(error, ServiceError) else self._failed(topic, error, "InternalError")
+            rejected: dict[str, Any] = {"code": refused.code, "message": refused.message}
+            rejected |= {} if refused.state is None else {"executionState": refused.state}
             return f"{topic}/rejected", self._encode(rejected, request.get("clientToken"))
         return f"{topic}/accepted", self._encode(answer, token)
 
@@ -162,10 +169,16 @@ class IotServices:
                 return
             for block in self._streams.blocks(stream_id, request):
                 yield f"{base}/data/json", compact_json(said | block)
-        except ServiceError as error:
+        except (ServiceError, sqlite3.Error) as error:
+            refused = error if isinstance(error, ServiceError) else self._failed(base, error, "InternalError")
             token = request.get("c")
             said = {"c": token} if isinstance(token, str) and len(token) <= MAX_TOKEN_BYTES else {}
-            yield f"{base}/rejected/json", compact_json({"o": error.code, "m": error.message} | said)
+            yield f"{base}/rejected/json", compact_json({"o": refused.code, "m": refused.message} | said)
+
+    def _failed(self, what: str, error: sqlite3.Error, code: str) -> ServiceError:
+        """Log that the database failed; return the refusal."""
+        self._log(f"{what}: {error}")
+        return ServiceError(code, "Internal service failure")
 
     def _notify(self, thing: str, next_changed: bool) -> None:
         """Notify a device that its list of pending jobs, or the next one of them, has changed."""
@@ -183,9 +196,14 @@ class IotServices:
         return compact_json(said | {"timestamp": int(self._clock.time())} | answer)
 
     def _run_due(self) -> None:
+        """Release batches and end executions that are due; try again later if the database fails."""
         self._timer = None
-        self._jobs.run_due()
-        self._set_timer()
+        try:
+            self._jobs.run_due()
+            self._set_timer()
+        except sqlite3.Error as error:
+            self._log(f"jobs: {error}; trying again in {RETRY_S:g} s")
+            self._timer = self._clock.call_later(RETRY_S, self._run_due)
 
     def _set_timer(self) -> None:
         """Set the timer for the next batch or the next timeout."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from mqtt443_authorizer.database import transaction
 
 from mqtt443_tools.localcore.jobs.executions import MINUTE_S, Executions
-from mqtt443_tools.localcore.jobs.request_fields import JOB_ID, flag, load_json, text, whole
+from mqtt443_tools.localcore.jobs.request_fields import JOB_ID, flag, load_json, optional_text, section, text, whole
 from mqtt443_tools.localcore.jobs.rollout import aborts, check_abort, check_rollout, rate_per_minute
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError, already_exists, invalid, not_found
 from mqtt443_tools.localcore.jobs.thing_registry import Params, ThingRegistry
@@ -80,10 +80,11 @@ class JobControl:
         targets = params.get("targets")
         if not isinstance(targets, list) or not 1 <= len(targets) <= MAX_TARGETS:
             raise invalid(f"targets: must be a list of 1 to {MAX_TARGETS} ARNs")
-        check_rollout(params.get("jobExecutionsRolloutConfig") or {})
-        if params.get("abortConfig"):
-            check_abort(params["abortConfig"])
-        whole(params.get("timeoutConfig") or {}, "inProgressTimeoutInMinutes", 1, 10_080)
+        check_rollout(section(params, "jobExecutionsRolloutConfig"))
+        if abort := section(params, "abortConfig"):
+            check_abort(abort)
+        whole(section(params, "timeoutConfig"), "inProgressTimeoutInMinutes", 1, 10_080)
+        description = optional_text(params, "description")
         if self._find(job_id) is not None:
             raise already_exists(f"Job {job_id} already exists.")
         things = self._registry.things_of([str(target) for target in targets])
@@ -100,7 +101,7 @@ class JobControl:
             )
         self.release_due()
         shown = {"jobArn": self._arn(job_id), "jobId": job_id}
-        return shown | ({"description": params["description"]} if params.get("description") else {})
+        return shown | ({"description": description} if description else {})
 
     def describe_job(self, params: Params) -> Params:
         """DescribeJob."""
@@ -147,7 +148,7 @@ class JobControl:
     def list_jobs(self, params: Params) -> Params:
         """ListJobs: the newest first, one page; with `status`, only those that have it."""
         size = whole(params, "maxResults", 1, MAX_PAGE, default=MAX_PAGE)
-        status = text(params, "status") if "status" in params else None
+        status = optional_text(params, "status")
         rows = self._db.execute(
             "SELECT * FROM jobs WHERE ? IS NULL OR status = ? ORDER BY number DESC LIMIT ?", (status, status, size)
         ).fetchall()
@@ -171,7 +172,8 @@ class JobControl:
         force = flag(params, "force")
         if row["status"] in {"COMPLETED", "CANCELED"} and not force:
             raise ServiceError("InvalidRequest", f"Job {row['job_id']} is {row['status']}.")
-        self._cancel(row, force=force, reason=params.get("reasonCode"), comment=params.get("comment"))
+        reason, comment = optional_text(params, "reasonCode"), optional_text(params, "comment")
+        self._cancel(row, force=force, reason=reason, comment=comment)
         return {"jobArn": self._arn(row["job_id"]), "jobId": row["job_id"]}
 
     def delete_job(self, params: Params) -> Params:
@@ -230,14 +232,8 @@ class JobControl:
         if not counts.get("QUEUED") and not counts.get("IN_PROGRESS"):
             self._end(number, "COMPLETED", None, None, forced=False)
 
-    def _cancel(self, row: sqlite3.Row, *, force: bool, reason: object, comment: object) -> None:
-        self._end(
-            row["number"],
-            "CANCELED",
-            None if reason is None else str(reason),
-            None if comment is None else str(comment),
-            forced=force,
-        )
+    def _cancel(self, row: sqlite3.Row, *, force: bool, reason: str | None, comment: str | None) -> None:
+        self._end(row["number"], "CANCELED", reason, comment, forced=force)
         self.executions.end_all(row["number"], ["QUEUED", *(["IN_PROGRESS"] if force else [])], "CANCELED")
 
     def _end(self, number: int, status: str, reason: str | None, comment: str | None, *, forced: bool) -> None:

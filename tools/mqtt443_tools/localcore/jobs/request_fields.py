@@ -67,6 +67,21 @@ def text(request: Mapping[str, Any], key: str, pattern: re.Pattern[str] | None =
     return value
 
 
+def optional_text(request: Mapping[str, Any], key: str) -> str | None:
+    """Return a text, None if it is absent. Raises ServiceError."""
+    return None if request.get(key) is None else text(request, key)
+
+
+def section(request: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an object, an empty one if it is absent. Raises ServiceError."""
+    value = request.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise invalid(f"{key}: must be an object")
+    return value
+
+
 def whole(
     request: Mapping[str, Any], key: str, low: int, high: int, *, default: int | None = None, code: str | None = None
 ) -> int | None:

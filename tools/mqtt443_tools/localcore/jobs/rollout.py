@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mqtt443_tools.localcore.jobs.service_errors import ServiceError, invalid
+from mqtt443_tools.localcore.jobs.request_fields import section, whole
+from mqtt443_tools.localcore.jobs.service_errors import invalid
 
 MAX_PER_MINUTE = 1000
 """The quota "Job execution roll out rate", which is also the rate of a job without a rollout configuration."""
@@ -22,19 +23,18 @@ FAILURES = {
 
 def check_rollout(rollout: Mapping[str, Any]) -> None:
     """Check a `jobExecutionsRolloutConfig`. Raises ServiceError."""
-    _check_number(rollout.get("maximumPerMinute", 1), "maximumPerMinute", 1, MAX_PER_MINUTE)
-    exponential = rollout.get("exponentialRate")
-    if exponential is None:
+    whole(rollout, "maximumPerMinute", 1, MAX_PER_MINUTE)
+    if rollout.get("exponentialRate") is None:
         return
-    if not isinstance(exponential, dict) or not isinstance(exponential.get("rateIncreaseCriteria"), dict):
+    exponential = section(rollout, "exponentialRate")
+    criteria = section(exponential, "rateIncreaseCriteria")
+    if whole(exponential, "baseRatePerMinute", 1, MAX_PER_MINUTE) is None or not criteria:
         raise invalid("exponentialRate: must have baseRatePerMinute, incrementFactor and rateIncreaseCriteria")
-    _check_number(exponential.get("baseRatePerMinute"), "baseRatePerMinute", 1, 1000)
     _check_number(exponential.get("incrementFactor"), "incrementFactor", 1.1, 5)
-    criteria = exponential["rateIncreaseCriteria"]
     names = [name for name in ("numberOfNotifiedThings", "numberOfSucceededThings") if criteria.get(name) is not None]
     if len(names) != 1:
         raise invalid("rateIncreaseCriteria: must be either numberOfNotifiedThings or numberOfSucceededThings")
-    _check_number(criteria[names[0]], names[0], 1, 2**31 - 1)
+    whole(criteria, names[0], 1, 2**31 - 1)
 
 
 def check_abort(abort: Mapping[str, Any]) -> None:
@@ -43,10 +43,15 @@ def check_abort(abort: Mapping[str, Any]) -> None:
     if not isinstance(criteria, list) or not criteria:
         raise invalid("abortConfig: must have a criteriaList")
     for each in criteria:
-        if not isinstance(each, dict) or each.get("failureType") not in FAILURES or each.get("action") != "CANCEL":
+        if (
+            not isinstance(each, dict)
+            or each.get("failureType") not in tuple(FAILURES)
+            or each.get("action") != "CANCEL"
+        ):
             raise invalid(f"criteriaList: failureType must be one of {', '.join(FAILURES)}, action CANCEL")
         _check_number(each.get("thresholdPercentage"), "thresholdPercentage", 0.01, 100)
-        _check_number(each.get("minNumberOfExecutedThings"), "minNumberOfExecutedThings", 1, 2**31 - 1)
+        if whole(each, "minNumberOfExecutedThings", 1, 2**31 - 1) is None:
+            raise invalid("criteriaList: minNumberOfExecutedThings is missing")
 
 
 def rate_per_minute(rollout: Mapping[str, Any], counts: Mapping[str, int]) -> int:
@@ -54,12 +59,12 @@ def rate_per_minute(rollout: Mapping[str, Any], counts: Mapping[str, int]) -> in
 
     The rate is multiplied by the increment factor each time the `rateIncreaseCriteria` are met again.
     """
-    limit: int = rollout.get("maximumPerMinute", MAX_PER_MINUTE)
+    limit: int = rollout.get("maximumPerMinute") or MAX_PER_MINUTE
     exponential = rollout.get("exponentialRate")
     if exponential is None:
         return limit
     criteria = exponential["rateIncreaseCriteria"]
-    if "numberOfSucceededThings" in criteria:
+    if criteria.get("numberOfSucceededThings") is not None:
         steps = counts.get("SUCCEEDED", 0) // criteria["numberOfSucceededThings"]
     else:
         steps = sum(counts.values()) // criteria["numberOfNotifiedThings"]
@@ -84,4 +89,4 @@ def aborts(abort: Mapping[str, Any], counts: Mapping[str, int]) -> bool:
 
 def _check_number(value: object, name: str, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ServiceError("InvalidRequest", f"{name}: must be a number from {low:g} to {high:g}")
+        raise invalid(f"{name}: must be a number from {low:g} to {high:g}")

@@ -76,7 +76,7 @@ class Shadows:
     def list_named_shadows_for_thing(self, params: Params) -> Params:
         """ListNamedShadowsForThing, in the order of the names."""
         thing = text(params, "thingName", NAME)
-        after = text(params, "nextToken", SHADOW_NAME) if "nextToken" in params else CLASSIC
+        after = CLASSIC if params.get("nextToken") is None else text(params, "nextToken", SHADOW_NAME)
         size = whole(params, "pageSize", 1, MAX_PAGE, default=DEFAULT_PAGE) or DEFAULT_PAGE
         rows = self._db.execute(
             "SELECT name FROM shadows WHERE thing = ? AND name > ? AND state IS NOT NULL ORDER BY name LIMIT ?",
@@ -191,7 +191,7 @@ def topic_prefix(thing: str, name: str) -> str:
 
 
 def _names(params: Params) -> tuple[str, str]:
-    name = text(params, "shadowName", SHADOW_NAME) if "shadowName" in params else CLASSIC
+    name = CLASSIC if params.get("shadowName") is None else text(params, "shadowName", SHADOW_NAME)
     return text(params, "thingName", NAME), name
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mqtt443_authorizer.database import transaction
 
-from mqtt443_tools.localcore.jobs.request_fields import STREAM_ID, text, whole
+from mqtt443_tools.localcore.jobs.request_fields import STREAM_ID, optional_text, text, whole
 from mqtt443_tools.localcore.jobs.service_errors import ServiceError, already_exists, invalid, not_found
 from mqtt443_tools.localcore.jobs.thing_registry import Params
 
@@ -41,12 +41,12 @@ class Streams:
     def create_stream(self, params: Params) -> Params:
         """CreateStream."""
         stream_id, files = text(params, "streamId", STREAM_ID), params.get("files")
-        role = text(params, "roleArn")
+        role, description = text(params, "roleArn"), optional_text(params, "description")
         if not isinstance(files, list) or not 1 <= len(files) <= MAX_FILES:
             raise invalid(f"files: must be a list of 1 to {MAX_FILES} files")
         if self._find(stream_id) is not None:
             raise already_exists(f"Stream {stream_id} already exists.")
-        rows = []
+        rows: list[tuple[str, int, str, str]] = []
         for each in files:
             place = each.get("s3Location") if isinstance(each, dict) else None
             if not isinstance(place, dict):
@@ -57,16 +57,16 @@ class Streams:
             bucket, name = text(place, "bucket"), text(place, "key")
             if self._size(bucket, name) is None:
                 raise invalid(f"files: there is no object {name} in {bucket}")
+            if number in {row[1] for row in rows}:
+                raise invalid(f"files: the fileId {number} occurs twice")
             rows.append((stream_id, number, bucket, name))
         now = self._now()
         with transaction(self._db):
-            self._db.execute(
-                "INSERT INTO streams VALUES (?, 1, ?, ?, ?, ?)", (stream_id, params.get("description"), role, now, now)
-            )
+            self._db.execute("INSERT INTO streams VALUES (?, 1, ?, ?, ?, ?)", (stream_id, description, role, now, now))
             self._db.executemany("INSERT INTO stream_files VALUES (?, ?, ?, ?)", rows)
         arn = f"{self._arn_prefix}:stream/{stream_id}"
         shown = {"streamId": stream_id, "streamArn": arn, "streamVersion": 1}
-        return shown | ({"description": params["description"]} if params.get("description") else {})
+        return shown | ({"description": description} if description else {})
 
     def describe_stream(self, params: Params) -> Params:
         """DescribeStream."""
@@ -136,12 +136,14 @@ class Streams:
 
     def _read(self, file: sqlite3.Row, length: int, numbers: list[int]) -> Iterator[Found]:
         for number in numbers:
-            (content,) = self._db.execute(
+            row = self._db.execute(
                 "SELECT substr(content, ?, ?) FROM objects WHERE bucket = ? AND name = ?",
                 (number * length + 1, length, file["bucket"], file["name"]),
             ).fetchone()
-            data = base64.b64encode(content).decode()
-            yield {"f": file["file_id"], "l": len(content), "i": number, "p": data}
+            if row is None:  # a command has just removed the object
+                raise not_found(f"The object {file['name']} does not exist.")
+            data = base64.b64encode(row[0]).decode()
+            yield {"f": file["file_id"], "l": len(row[0]), "i": number, "p": data}
 
     def _files(self, stream_id: str) -> list[sqlite3.Row]:
         return self._db.execute(

@@ -7,7 +7,7 @@ import sqlite3
 import uuid
 from typing import Any
 
-from mqtt443_tools.localcore.jobs.request_fields import NAME, text
+from mqtt443_tools.localcore.jobs.request_fields import NAME, section, text
 from mqtt443_tools.localcore.jobs.service_errors import already_exists, invalid, not_found
 
 Params = dict[str, Any]
@@ -23,7 +23,7 @@ class ThingRegistry:
     def create_thing(self, params: Params) -> Params:
         """CreateThing: repeating the same call is not an error."""
         name = text(params, "thingName", NAME)
-        attributes = json.dumps(params.get("attributePayload", {}).get("attributes", {}), sort_keys=True)
+        attributes = json.dumps(section(section(params, "attributePayload"), "attributes"), sort_keys=True)
         row = self._thing(name)
         if row is not None and row["attributes"] != attributes:
             raise already_exists(f"Thing {name} already exists in account with different attributes")
