@@ -172,10 +172,10 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes; dropped once the connection is closing."""
-        if self._closing or self._ended or not data:
+        if self._closing or self._ended or not data or self._object is None:
             return
         try:
-            self.ssl_object.write(data)
+            self._object.write(data)
         except ssl.SSLError as error:
             self.abort(error)
             return

@@ -30,38 +30,37 @@ class AcceptedClient:
     Args:
         connect: its CONNECT.
         link: the state that the parts of its connection share.
+
+    Attributes:
+        delivery: takes messages from the broker.
     """
 
-    __slots__ = ("_delivery", "_publishing", "_subscribing", "_will", "link")
+    __slots__ = ("_publishing", "_subscribing", "_will", "delivery", "link")
 
     def __init__(self, connect: Connect, link: Link) -> None:
         self.link = link
         self._will = connect.will
         self._publishing = Publishing(link)
         self._subscribing = Subscribing(link)
-        self._delivery = Delivery(
+        self.delivery = Delivery(
             link.session,
             link.settings,
             link.context.clock,
             outbound=outbound_for(connect, link.settings, link.context.clock),
             window=window(connect, link.settings),
             send=link.send,
-            may_receive=self._may_receive,
+            access=link.access,
             on_drop=link.event_log.dropped,
         )
 
     def resume(self) -> None:
         """Send the messages waiting in its session."""
-        self._delivery.resume()
+        self.delivery.resume()
         self.link.context.broker.send_shared(self.link.session, tuple(self.link.session.subscriptions))
-
-    def deliver(self, message: Message, qos: int) -> None:
-        """Send a message from the broker."""
-        self._delivery.deliver(message, qos)
 
     def close(self, *, send_will: bool) -> tuple[Message | None, int]:
         """Stop; return the will to send, if any, and its delay in seconds."""
-        self._delivery.close()
+        self.delivery.close()
         if self._will is None or not send_will:
             return None, 0
         will = Message.of(self._will, self.link.session.client_id, self.link.context.clock.time())
@@ -73,7 +72,7 @@ class AcceptedClient:
             case Publish():
                 self._publishing.receive(packet)
             case Puback():
-                self._delivery.acknowledge(packet.packet_id)
+                self.delivery.acknowledge(packet.packet_id)
             case Subscribe():
                 self._subscribing.subscribe(packet)
             case Unsubscribe():
@@ -106,9 +105,3 @@ class AcceptedClient:
         said = "" if code == ReasonCode.SUCCESS else f", reason code {code:#04x}"
         said += "" if packet.properties.reason_string is None else f": {packet.properties.reason_string}"
         self.link.end("CLIENT_INITIATED_DISCONNECT", f"DISCONNECT{said}", send_will=code != ReasonCode.SUCCESS)
-
-    def _may_receive(self, topic: str) -> bool:
-        verdict = self.link.access.receive(topic)
-        if not verdict.allowed:
-            self.link.event_log.dropped("AUTHORIZATION_FAILURE", verdict.explanation, topic)
-        return verdict.allowed

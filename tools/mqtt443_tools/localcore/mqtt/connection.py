@@ -124,7 +124,7 @@ class MqttConnection:
     def deliver(self, message: Message, qos: int) -> None:
         """Send a message from the broker."""
         if self._up is not None and self.open:
-            self._up.deliver(message, qos)
+            self._up.delivery.deliver(message, qos)
 
     def end(
         self, reason: str, detail: str, *, code: int | None = None, said: str | None = None, send_will: bool = True

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mqtt443_tools.localcore.auth.access import Access
 from mqtt443_tools.localcore.clock import Clock, Handle
 from mqtt443_tools.localcore.mqtt.outbound import Outbound
 from mqtt443_tools.localcore.mqtt.session import TOO_MANY_WAIT, InFlight, Message, Session
+from mqtt443_tools.localcore.policy.engine import Verdict
 from mqtt443_tools.localcore.rate import RateWindow
 from mqtt443_tools.localcore.settings import Settings
 
@@ -22,7 +24,7 @@ class Delivery:
         outbound: encodes messages for the client's version.
         window: how many QoS 1 messages may be unacknowledged.
         send: writes bytes to the client.
-        may_receive: returns whether the policy allows iot:Receive on a topic; checked at every delivery.
+        access: its policy; iot:Receive is checked at every delivery.
         on_drop: called with (reason, detail, topic) for each message that is not delivered.
     """
 
@@ -35,7 +37,7 @@ class Delivery:
         outbound: Outbound,
         window: int,
         send: Callable[[bytes], None],
-        may_receive: Callable[[str], bool],
+        access: Access,
         on_drop: Callable[[str, str, str], None],
     ) -> None:
         self._session = session
@@ -44,7 +46,7 @@ class Delivery:
         self._outbound = outbound
         self._window = window
         self._send = send
-        self._may_receive = may_receive
+        self._access = access
         self._on_drop = on_drop
         self._rate = RateWindow(settings.publish_rate_per_s, clock)
         self._replay_rate = RateWindow(settings.replay_rate_per_s, clock)
@@ -64,9 +66,10 @@ class Delivery:
     def deliver(self, message: Message, qos: int) -> None:
         """Deliver a message at QoS 0 or 1; QoS 1 waits its turn behind stored messages."""
         if qos == 0:
-            if not self._may_receive(message.topic):
-                return
-            if not self._rate.take():
+            verdict = self._access.receive(message.topic)
+            if not verdict.allowed:
+                self._forbidden(message, verdict)
+            elif not self._rate.take():
                 limit = f"over {self._settings.publish_rate_per_s} messages a second to the client"
                 self._on_drop("THROTTLED", f"{limit}, topic {message.topic}", message.topic)
             elif (data := self._outbound.encode(message, 0)) is None:
@@ -99,9 +102,13 @@ class Delivery:
             message = session.dequeue()
             if message.expired(self._clock.time()):
                 self._expired(message)
-            elif self._may_receive(message.topic):
+                continue
+            verdict = self._access.receive(message.topic)
+            if verdict.allowed:
                 rate.take()
                 self._send_first(message)
+            else:
+                self._forbidden(message, verdict)
 
     def close(self) -> None:
         """Stop; unacknowledged messages stay in the session."""
@@ -134,6 +141,9 @@ class Delivery:
         else:
             entry.sent_at = self._clock.now()
             self._send(data)
+
+    def _forbidden(self, message: Message, verdict: Verdict) -> None:
+        self._on_drop("AUTHORIZATION_FAILURE", verdict.explanation, message.topic)
 
     def _expired(self, message: Message) -> None:
         self._on_drop(
