@@ -1,12 +1,14 @@
 """The brokers that `bench.localcore` compares: localcore with its authorizer, amqtt and mosquitto without a login.
 
-All three serve TLS with the same kind of certificate (ECDSA P-256). amqtt comes from the package index into a virtual
+All serve TLS with the same kind of certificate (ECDSA P-256). amqtt comes from the package index into a virtual
 environment of its own, `build/amqtt`, because its dependencies are not ours; mosquitto is used if it is installed.
+`bare` is `bench.bare_broker`.
 """
 
 from __future__ import annotations
 
 import getpass
+import select
 import shutil
 import socket
 import subprocess
@@ -25,7 +27,7 @@ from mqtt443_tools.localcore.auth.account import DEVICES_FILE
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, issue_leaf, load_ca
 from mqtt443_tools.support import lambda_zip
 from mqtt443_tools.support.errors import CommandError
-from mqtt443_tools.support.paths import BUILD
+from mqtt443_tools.support.paths import BUILD, ROOT
 
 AMQTT = "amqtt==0.12.1"
 AMQTT_PYTHON = BUILD / "amqtt" / "bin" / "python"
@@ -33,6 +35,7 @@ TOPIC = "bench/all"
 PUBLISHER = "bench-publisher"
 START_S = 60.0
 END_S = 20.0
+INSTALL_S = 300.0
 SLOW_S = 0.05
 
 AMQTT_CONFIG = """
@@ -115,10 +118,7 @@ def localcore(folder: Path, clients: int, *, slow: bool = False) -> Iterator[Bro
         handler.write_text(handler.read_text() + SLOW_HANDLER)
         command += ["--zip", shutil.make_archive(str(folder / "slow"), "zip", code)]
     with (folder / "log").open("wb") as log, _process(command, log, folder) as process:
-        assert process.stdout is not None
-        ready = dict(word.split("=", 1) for word in process.stdout.readline().decode().split()[1:])
-        if "port" not in ready:
-            raise CommandError("mqtt443 local did not start")
+        ready = _ready(process)
         ca = Path(ready["ca"]).read_text()
         yield Broker(Target("localhost", "127.0.0.1", int(ready["port"]), ca), logins[:-1], logins[-1], process.pid)
 
@@ -128,12 +128,13 @@ def amqtt(folder: Path, clients: int) -> Iterator[Broker]:
     """Run amqtt. Raises CommandError if it cannot be installed or does not start."""
     if not AMQTT_PYTHON.exists():
         venv.create(BUILD / "amqtt", with_pip=True)
-        done = subprocess.run(
-            [str(AMQTT_PYTHON), "-m", "pip", "install", "--quiet", AMQTT], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
+        command = [str(AMQTT_PYTHON), "-m", "pip", "install", "--quiet", AMQTT]
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=INSTALL_S)
+        except subprocess.SubprocessError as error:
             shutil.rmtree(BUILD / "amqtt")
-            raise CommandError(f"{AMQTT} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+            said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+            raise CommandError(f"{AMQTT} cannot be installed: {said}") from error
     with _anonymous(folder, clients, AMQTT_CONFIG, [str(AMQTT_PYTHON.with_name("amqtt")), "-c"]) as broker:
         yield broker
 
@@ -149,20 +150,37 @@ def mosquitto(folder: Path, clients: int) -> Iterator[Broker]:
 
 
 @contextmanager
+def bare(folder: Path, clients: int) -> Iterator[Broker]:
+    """Run the least that a broker in Python can do. Raises CommandError if it does not start."""
+    _certificate(folder)
+    command = [sys.executable, "-m", "bench.bare_broker", str(folder)]
+    with (folder / "log").open("wb") as log, _process(command, log, ROOT) as process:
+        yield _open_to_all(folder, int(_ready(process)["port"]), clients, process.pid)
+
+
+@contextmanager
 def _anonymous(folder: Path, clients: int, config: str, command: list[str]) -> Iterator[Broker]:
-    ca = load_ca(folder)
-    leaf = issue_leaf(ca, ["localhost"], GOOD_LEAF, time.time())
-    _file(folder / "key.pem", leaf.private_key_pem.bytes())
-    _file(folder / "cert.pem", b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    _certificate(folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     text = config.format(port=port, folder=folder, user=getpass.getuser())
-    target = Target("localhost", "127.0.0.1", port, (folder / "ca.pem").read_text(), alpn=None)
-    logins = [Login(f"bench-{number}") for number in range(clients)]
     command = [*command, str(_file(folder / "config.yaml", text.encode()))]
     with (folder / "log").open("wb") as log, _process(command, log, folder) as process:
         _await_port(process, port)
-        yield Broker(target, logins, Login(PUBLISHER), process.pid)
+        yield _open_to_all(folder, port, clients, process.pid)
+
+
+def _open_to_all(folder: Path, port: int, clients: int, pid: int) -> Broker:
+    """Return a broker that asks for no login."""
+    target = Target("localhost", "127.0.0.1", port, (folder / "ca.pem").read_text(), alpn=None)
+    return Broker(target, [Login(f"bench-{number}") for number in range(clients)], Login(PUBLISHER), pid)
+
+
+def _certificate(folder: Path) -> None:
+    """Write cert.pem and key.pem, and the CA's ca.pem."""
+    leaf = issue_leaf(load_ca(folder), ["localhost"], GOOD_LEAF, time.time())
+    _file(folder / "key.pem", leaf.private_key_pem.bytes())
+    _file(folder / "cert.pem", b"".join(part.bytes() for part in leaf.cert_chain_pems))
 
 
 @contextmanager
@@ -178,6 +196,16 @@ def _process(command: list[str], log: object, folder: Path) -> Iterator[subproce
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+def _ready(process: subprocess.Popen[bytes]) -> dict[str, str]:
+    """Return what a process says when it accepts connections: `ready port=...`. Raises CommandError."""
+    assert process.stdout is not None
+    said, _, _ = select.select([process.stdout], [], [], START_S)
+    ready = dict(word.split("=", 1) for word in process.stdout.readline().decode().split()[1:]) if said else {}
+    if "port" not in ready:
+        raise CommandError(f"{process.args!r} did not start")
+    return ready
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int) -> None:

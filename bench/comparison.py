@@ -6,11 +6,14 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.machine import BUSY
+
 OURS = "localcore"
 NOISY = 1.2
 """Runs whose largest value is more than this times the least say more about the machine than about us."""
 
 LESS_IS_BETTER = frozenset({"KB", "MB", "s", "%"})
+NOT_OF_TIME = frozenset({"KB", "MB", "%"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Comparison:
         runs: by broker, in the order of the runs; the median counts.
         beside: the broker that the goal is a ratio to; None for a goal on the value itself.
         goal: a ratio or a value; None for no goal.
+        others: share of the processors that other programs took during the runs, 0 to 1.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Comparison:
     runs: Mapping[str, tuple[float, ...]]
     beside: str | None = None
     goal: float | None = None
+    others: float = 0.0
 
     def median(self, broker: str) -> float | None:
         """Return a broker's median, None if it was not measured."""
@@ -46,22 +51,29 @@ class Comparison:
     def verdict(self) -> str:
         """`met`, `MISSED`, `noise`, or nothing without a goal.
 
-        `noise`: the median missed it, a run met it, and the runs differ so much (NOISY) that nothing follows from the
-        median. A goal that runs of about the same value miss is MISSED, even if one of them met it.
+        `noise`: nothing follows from the median that missed it, because a run met it and the runs differ too much
+        (NOISY), or because other programs took too much of the machine (BUSY). On a quiet machine, a goal that runs of
+        about the same value miss is MISSED, even if one of them met it.
         """
         if self.goal is None or self.judged is None:
             return ""
         if self._meets(self.judged):
             return "met"
+        if self.others > BUSY and self.unit not in NOT_OF_TIME:
+            return "noise"
         each = self._each
         is_noisy = any(max(values) > NOISY * min(values) for values in (self.runs[OURS], each))
         return "noise" if is_noisy and any(map(self._meets, each)) else "MISSED"
 
     @property
     def spread(self) -> str:
-        """The least and the largest value of ours, and of the ratio if the goal is one."""
+        """The least and the largest value of ours, and of the ratio if the goal is one; what else ran."""
         if not self.runs.get(OURS):
             return ""
+        return f"{self._values}{took_by_others(self.others)}"
+
+    @property
+    def _values(self) -> str:
         values = f"{number(min(self.runs[OURS]))} to {number(max(self.runs[OURS]))}"
         each = self._each
         return (
@@ -78,6 +90,11 @@ class Comparison:
     def _meets(self, value: float) -> bool:
         assert self.goal is not None  # the caller looked
         return value <= self.goal if self.unit in LESS_IS_BETTER else value >= self.goal
+
+
+def took_by_others(share: float) -> str:
+    """Return what to add to the spread of runs that had too little of the machine; nothing if they had enough."""
+    return f"; other programs took {share:.0%} of the processors" if share > BUSY else ""
 
 
 def number(value: float | None) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import statistics
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +19,7 @@ from bench.figures import Figure
 CARDS = 1000
 MESSAGES_PER_S = 200
 SCROLL_S = 10
+RUNS = 3
 MOST_MS = 100
 WAIT_S = 30
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
@@ -61,6 +64,7 @@ def console_page() -> list[Figure]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     try:
         from selenium import webdriver  # noqa: PLC0415 - in the extra for tests
+        from selenium.common.exceptions import WebDriverException  # noqa: PLC0415 - in the extra for tests
         from selenium.webdriver.chrome.service import Service  # noqa: PLC0415
     except ModuleNotFoundError:
         raise CommandError("console_page needs selenium: install the extra test") from None
@@ -75,7 +79,12 @@ def console_page() -> list[Figure]:
             text=True,
         )
         try:
-            link = _link(local)
+            late = threading.Timer(WAIT_S, local.kill)
+            late.start()
+            try:
+                link = _link(local)
+            finally:
+                late.cancel()
             options = webdriver.ChromeOptions()
             options.binary_location = chromium
             for flag in (*FLAGS, "--window-size=1280,860", f"--user-data-dir={folder}/chromium"):
@@ -83,21 +92,39 @@ def console_page() -> list[Figure]:
             browser = webdriver.Chrome(options, Service(driver))
             try:
                 browser.set_script_timeout(SCROLL_S + WAIT_S)
-                browser.get(link)
-                found: dict[str, Any] = browser.execute_async_script(MEASURE, CARDS, MESSAGES_PER_S, SCROLL_S)
+                runs = [_gaps_ms(browser, link) for _ in range(RUNS)]
             finally:
                 browser.quit()
+        except WebDriverException as error:
+            raise CommandError(f"console_page: {(error.msg or type(error).__name__).splitlines()[0]}") from error
         finally:
-            local.terminate()
-            local.communicate(timeout=WAIT_S)
+            _stop(local)
+    what = f"{CARDS:,} cards and {MESSAGES_PER_S} messages a second"
+    longest = tuple(max(gaps) for gaps in runs)
+    middle = statistics.median(longest)
+    met = middle <= MOST_MS
+    return [
+        Figure(f"longest frame, {what}", "ms", middle, goal=f"<= {MOST_MS}", met=met, runs=RUNS, all_runs=(longest,)),
+        Figure(f"median frame, {what}", "ms", statistics.median(map(statistics.median, runs)), runs=RUNS),
+    ]
+
+
+def _gaps_ms(browser: Any, link: str) -> list[float]:
+    """Return the times between the frames of a new page. Raises CommandError if it does not show every card."""
+    browser.get(link)
+    found: dict[str, Any] = browser.execute_async_script(MEASURE, CARDS, MESSAGES_PER_S, SCROLL_S)
     if found["cards"] != CARDS:
         raise CommandError(f"the page shows {found['cards']} cards, not {CARDS}")
-    gaps = sorted(found["gaps"])
-    what = f"{CARDS:,} cards and {MESSAGES_PER_S} messages a second"
-    return [
-        Figure(f"longest frame, {what}", "ms", round(gaps[-1], 1), goal=f"<= {MOST_MS}", met=gaps[-1] <= MOST_MS),
-        Figure(f"median frame, {what}", "ms", round(gaps[len(gaps) // 2], 1)),
-    ]
+    return [round(gap, 1) for gap in found["gaps"]]
+
+
+def _stop(local: subprocess.Popen[str]) -> None:
+    local.terminate()
+    try:
+        local.communicate(timeout=WAIT_S)
+    except subprocess.TimeoutExpired:
+        local.kill()
+        local.communicate()
 
 
 def _link(local: subprocess.Popen[str]) -> str:

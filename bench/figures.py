@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from bench.comparison import NOISY
+from bench.comparison import NOISY, took_by_others
+from bench.machine import BUSY
 from bench.rig import Bench, Job
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Figure:
         runs: number of runs.
         all_runs: the values of all runs, of mqtt443 and of umqtt.
         more: whether a higher value is better.
+        others: share of the processors that other programs took during the runs, 0 to 1.
     """
 
     name: str
@@ -48,12 +50,18 @@ class Figure:
     runs: int = 1
     all_runs: tuple[tuple[float, ...], ...] = ()
     more: bool = False
+    others: float = 0.0
 
     @property
     def is_noise(self) -> bool:
-        """Whether the median missed a goal that a run met, and the runs differ too much (NOISY) to decide."""
+        """Whether nothing follows from the median that missed the goal.
+
+        Either a run met it and the runs differ too much (NOISY), or other programs took too much of the machine (BUSY).
+        """
         if self.met is not False or self.goal is None or not self.all_runs:
             return False
+        if self.others > BUSY:
+            return True
         sign, limit = self.goal.split()
         ours = self.all_runs[0]
         if max(ours) <= NOISY * min(ours):
@@ -62,8 +70,10 @@ class Figure:
 
     @property
     def spread(self) -> str:
-        """The least and the largest value of ours."""
-        return f"{min(self.all_runs[0]):.3g} to {max(self.all_runs[0]):.3g}" if self.all_runs else ""
+        """The least and the largest value of ours; what else ran."""
+        if not self.all_runs:
+            return ""
+        return f"{min(self.all_runs[0]):.3g} to {max(self.all_runs[0]):.3g}{took_by_others(self.others)}"
 
     @property
     def ratio(self) -> float | None:

@@ -12,6 +12,7 @@ from mqtt443_tools.support.errors import CommandError
 from bench import brokers
 from bench.brokers import Broker
 from bench.comparison import OURS, Comparison
+from bench.machine import Usage
 
 RUNS = 3
 
@@ -37,6 +38,10 @@ class Lab:
         """Start a localcore; see brokers.localcore. Raises CommandError."""
         return self._stack.enter_context(brokers.localcore(self._folder(), clients, slow=slow))
 
+    def bare(self, clients: int) -> Broker:
+        """Start the least that a broker can do; see brokers.bare. Raises CommandError."""
+        return self._stack.enter_context(brokers.bare(self._folder(), clients))
+
     def all(self, clients: int) -> dict[str, Broker]:
         """Start every broker; one that is not there is left out, after a line that says so. Raises CommandError."""
         running = {OURS: self.ours(clients)}
@@ -59,9 +64,10 @@ class Lab:
     ) -> Comparison:
         """Measure each broker RUNS times, and RUNS times more if noise hides whether the goal is met."""
         values: dict[str, tuple[float, ...]] = dict.fromkeys(running, ())
+        before = Usage.now()
         for first in (1, RUNS + 1):
             await self._runs(name, running, measure, values, first)
-            row = Comparison(name, unit, dict(values), beside, goal)
+            row = Comparison(name, unit, dict(values), beside, goal, Usage.now().others_since(before))
             if row.verdict != "noise":
                 break
         return row

@@ -143,15 +143,18 @@ class Bench:
             root = Path(folder)
             (root / "config.json").write_text(json.dumps(config))
             (root / "ca.der").write_bytes(ssl.PEM_cert_to_DER_cert(self._core.ca.read_text()))
-            done = subprocess.run(
-                [*found.command, str(PROGRAMS / "measure.py"), kind, task, str(count)],
-                check=False,
-                cwd=root,
-                env={"MICROPYPATH": f"{PROGRAMS}:{self._compiled}:{UMQTT}"},
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-            )
+            try:
+                done = subprocess.run(
+                    [*found.command, str(PROGRAMS / "measure.py"), kind, task, str(count)],
+                    check=False,
+                    cwd=root,
+                    env={"MICROPYPATH": f"{PROGRAMS}:{self._compiled}:{UMQTT}"},
+                    capture_output=True,
+                    text=True,
+                    timeout=TIMEOUT_S,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise CommandError(f"{kind} {task}: not done within {TIMEOUT_S:g} s") from error
         if done.returncode:
             raise CommandError(f"{kind} {task}: {done.stdout}{done.stderr}")
         return json.loads(done.stdout.splitlines()[-1])

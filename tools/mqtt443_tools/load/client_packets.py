@@ -14,19 +14,19 @@ def connect(client_id: str, username: str | None, password: str | None, keep_ali
     flags = 0x02 | (username is not None) << 7 | (password is not None) << 6
     fields = [string("MQTT"), bytes((4, flags)), keep_alive_s.to_bytes(2, "big"), string(client_id)]
     fields += [string(text) for text in (username, password) if text is not None]
-    return _packet(0x10, b"".join(fields))
+    return whole(0x10, b"".join(fields))
 
 
 def subscribe(packet_id: int, topic_filter: str, qos: int) -> bytes:
     """Encode a SUBSCRIBE to one filter."""
-    return _packet(0x82, packet_id.to_bytes(2, "big") + string(topic_filter) + bytes((qos,)))
+    return whole(0x82, packet_id.to_bytes(2, "big") + string(topic_filter) + bytes((qos,)))
 
 
 def publish(topic: bytes, payload: bytes, packet_id: int | None) -> bytes:
     """Encode a PUBLISH at QoS 1, or at QoS 0 without a packet identifier; `topic` is encoded by `string`."""
     if packet_id is None:
-        return _packet(0x30, topic + payload)
-    return _packet(0x32, topic + packet_id.to_bytes(2, "big") + payload)
+        return whole(0x30, topic + payload)
+    return whole(0x32, topic + packet_id.to_bytes(2, "big") + payload)
 
 
 def puback(packet_id: int) -> bytes:
@@ -57,5 +57,6 @@ def _frame(data: bytes, at: int) -> tuple[int, int] | None:
     return None
 
 
-def _packet(first_byte: int, body: bytes) -> bytes:
+def whole(first_byte: int, body: bytes) -> bytes:
+    """Return a packet with its length between its first byte and its body."""
     return bytes((first_byte,)) + encode_length(len(body)) + body

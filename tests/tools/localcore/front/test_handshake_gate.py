@@ -77,8 +77,9 @@ def test_flood_of_half_open_handshakes_is_counted_in_few_events(tmp_path: Path) 
             flood.enter_context(socket.create_connection(("127.0.0.1", core.port), source_address=("127.0.0.2", 0)))
         with RawClient(core) as client:
             assert client.connect("device", password) == Connack(0)
-    first, *more = told = [event.detail for event in core.events if event.reason == "THROTTLED"]
-    assert first == "too many TLS handshakes were in progress, and this was the oldest"
-    counted = [int(detail.removesuffix(f" more: {first}")) for detail in more]
-    assert 1 + sum(counted) == flooders - 10
+    told = [event.detail for event in core.events if event.reason == "THROTTLED"]
+    one = "too many TLS handshakes were in progress, and this was the oldest"
+    assert told[0] == one
+    # A machine that is too slow for a flood has pauses in it; what comes after one is named again.
+    assert sum(1 if detail == one else int(detail.removesuffix(f" more: {one}")) for detail in told) == flooders - 10
     assert len(told) < flooders / 10
