@@ -28,7 +28,26 @@ def make_private_folder(folder: Path) -> None:
     while not top.parent.is_dir() and top.parent != top:
         top = top.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    top.joinpath(IGNORE_FILE).write_text("*\n")
+    keep_out_of_git(top)
+
+
+def keep_out_of_git(folder: Path) -> None:
+    """Give a folder a `.gitignore` that matches everything, unless it has one.
+
+    Args:
+        folder: holds nothing but secrets.
+
+    Raises:
+        OSError: the file cannot be written; then there is none.
+    """
+    path = folder / IGNORE_FILE
+    if path.exists():
+        return
+    try:
+        path.write_text("*\n")
+    except OSError:
+        path.unlink(missing_ok=True)  # an empty one ignores nothing
+        raise
 
 
 def write_private(path: Path, content: bytes) -> None:

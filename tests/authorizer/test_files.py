@@ -1,11 +1,12 @@
 """Files with secrets: private, whole or absent, and in a folder that git ignores."""
 
+import errno
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt443_authorizer.files import IGNORE_FILE, make_private_folder, write_private
+from mqtt443_authorizer.files import IGNORE_FILE, keep_out_of_git, make_private_folder, write_private
 
 
 @pytest.fixture
@@ -47,3 +48,21 @@ def test_relative_folder_ignores_itself(repository: Path, monkeypatch: pytest.Mo
     make_private_folder(type(repository)("state"))
     (repository / "state" / "devices.sqlite").touch()
     assert untracked(repository) == ""
+
+
+def test_folder_on_a_full_disk_gets_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _: str) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(Path, "write_text", full)
+        make_private_folder(tmp_path / "state")
+    keep_out_of_git(tmp_path / "state")
+    assert (tmp_path / "state" / IGNORE_FILE).read_text() == "*\n"
+
+
+def test_ignore_file_of_the_user_is_kept(tmp_path: Path) -> None:
+    (tmp_path / IGNORE_FILE).write_text("*.pem\n")
+    keep_out_of_git(tmp_path)
+    assert (tmp_path / IGNORE_FILE).read_text() == "*.pem\n"

@@ -104,7 +104,11 @@ def main() -> None:
         _end_output()
         sys.exit(1)
     except OSError as error:
-        if error.filename is not None or error.errno not in _OUTPUT_ERRNOS:
+        if error.filename is not None:  # a file or folder that cannot be used
+            print(f"mqtt443: {printable(f'{error.filename}: {error.strerror}', MAX_LINE_CHARS)}", file=sys.stderr)
+            _end_output()
+            sys.exit(1)
+        if error.errno not in _OUTPUT_ERRNOS:
             raise
         print(f"mqtt443: standard output cannot be written: {error.strerror}", file=sys.stderr)
         _end_output()

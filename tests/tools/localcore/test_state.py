@@ -117,6 +117,25 @@ def test_setting_out_of_range_is_refused_by_name(field: str, value: Any) -> None
         Settings(**{field: value})
 
 
+@pytest.mark.parametrize(
+    "names",
+    [(), ("ca.pem", "ca-key.pem", "devices.json.imported", "devices.sqlite-wal", ".seen.json.71.0f.tmp")],
+    ids=["empty", "of an old version"],
+)
+def test_state_folder_without_other_files_is_kept_out_of_git(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with owned_folder(tmp_path):
+        assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
+def test_folder_with_other_files_is_left_to_its_owner(tmp_path: Path) -> None:
+    for name in ("devices.sqlite", "README.md"):
+        (tmp_path / name).touch()
+    with owned_folder(tmp_path):
+        assert not (tmp_path / ".gitignore").exists()
+
+
 def test_every_setting_says_what_kind_it_is_and_why() -> None:
     for field in dataclasses.fields(Settings):
         assert field.metadata["kind"] in {"place", "limit", "undocumented", "guard"}, field.name

@@ -24,7 +24,7 @@ class Cause:
 
 
 _ALL = (
-    Cause("config", "config.json cannot be used", "correct the key that the line above names in config.json"),
+    Cause("config", "config.json cannot be used", "correct config.json as the line above says"),
     Cause(
         "wrong_endpoint",
         "the endpoint does not exist",

@@ -14,6 +14,7 @@ from mqtt443_authorizer.secret import MAX_PASSWORD_BYTES
 from mqtt443_tools.device.backends import DeviceBackend
 from mqtt443_tools.device.registration import Added
 from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
+from mqtt443_tools.support.console import is_terminal
 from mqtt443_tools.support.errors import CommandError, UsageError
 
 
@@ -21,7 +22,9 @@ def read_password(given: str | None) -> str | None:
     """Return the chosen password, None if there is none; "-" reads it from the terminal or from standard input."""
     if given != "-":
         return given
-    if sys.stdin.isatty():
+    if sys.stdin is None:
+        raise UsageError("standard input is closed, so there is no password to read")
+    if is_terminal(sys.stdin):
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     try:
         line = sys.stdin.buffer.readline(

@@ -84,6 +84,7 @@ def local(
 ) -> None:
     """Run a local AWS IoT Core endpoint on this machine, until Ctrl-C."""
     if context.invoked_subcommand is not None:
+        _refuse_options(context)
         return
     needs_posix("mqtt443 local")
     from mqtt443_tools.localcore.localcore_errors import SettingError, StateFolderError  # noqa: PLC0415
@@ -115,6 +116,16 @@ def local(
         problem = f"cannot listen on {checked.bind} port {checked.port}: {os.strerror(error.errno or 0)}"
         other = "--address" if error.errno == errno.EADDRNOTAVAIL else "--port"
         raise CommandError(f"{problem}; choose another with {other}") from None
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Refuse options in front of a subcommand, which would not get them. Raises UsageError."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"write {option.opts[0]} behind {context.invoked_subcommand}; in front of it, it has no effect"
+            )
 
 
 def _on_the_network(console: Console, state: Path, name: str | None, wanted: str | None) -> dict[str, str]:

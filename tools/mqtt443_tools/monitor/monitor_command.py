@@ -19,7 +19,7 @@ import typer
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from mqtt443_tools.support.console import Console, no_color, terminal
+from mqtt443_tools.support.console import Console, is_terminal, no_color, terminal
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.options import JsonOption, PortOption, SecondsOption
 from mqtt443_tools.support.paths import FIRMWARE, ROOT
@@ -218,7 +218,7 @@ def _close(connection: Any) -> None:
 @contextlib.contextmanager
 def keyboard() -> Iterator[Callable[[], bytes]]:
     """Yield a function that reads the terminal's keys one by one, even Ctrl-C; without a terminal there are none."""
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         yield lambda: b""
         return
     import termios  # noqa: PLC0415 - POSIX only

@@ -11,7 +11,7 @@ from mqtt443 import errors
 from mqtt443_authorizer.files import write_private
 
 from mqtt443_tools.support.config_text import ConfigTextError, parse_config
-from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.errors import CommandError, MissingFile
 from mqtt443_tools.support.read_file import read_file
 
 MAX_BYTES = 64 * 1024
@@ -25,10 +25,10 @@ def read_config(path: Path) -> dict[str, object]:
     Raises:
         CommandError: it cannot be read, or is not a JSON object in UTF-8.
     """
-    if not path.exists():
-        return {}
     try:
         return parse_config(read_file(path, MAX_BYTES))
+    except MissingFile:
+        return {}
     except ConfigTextError as error:
         raise CommandError(f"{path}: {error}; fix it, or choose another file") from error
 
@@ -39,12 +39,12 @@ def load_config(path: Path) -> Any:
     Raises:
         CommandError: a board would refuse it; one line that says what to change.
     """
-    if not path.exists():
-        raise CommandError(f"{path}: no such file; create one with `mqtt443 config init --out {path}`")
     try:
         values = parse_config(read_file(path, MAX_BYTES))
         _check_wifi_keys(values)
         return board.validate(values)
+    except MissingFile as error:
+        raise CommandError(f"{error}; create one with `mqtt443 config init --out {path}`") from None
     except (ConfigTextError, errors.ConfigError) as error:
         raise CommandError(f"{path}: {error.args[0]}") from error
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 import rich.console
 import typer
@@ -40,6 +41,15 @@ def terminal(*, stderr: bool = False) -> rich.console.Console:
     return rich.console.Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=system)  # type: ignore[arg-type]
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a standard stream is a terminal.
+
+    Args:
+        stream: `sys.stdin`, `sys.stdout` or `sys.stderr`; None if whoever started this program had closed it.
+    """
+    return stream is not None and stream.isatty()
+
+
 def result_table(columns: Mapping[str, bool]) -> Table:
     """Return an empty table for a result.
 
@@ -54,7 +64,7 @@ def result_table(columns: Mapping[str, bool]) -> Table:
 
 def print_table(table: Table) -> None:
     """Print a table on standard output, as wide as the terminal; into a pipe, plain and as wide as needed."""
-    out = terminal() if sys.stdout.isatty() else rich.console.Console(width=PIPED_COLUMNS, color_system=None)
+    out = terminal() if is_terminal(sys.stdout) else rich.console.Console(width=PIPED_COLUMNS, color_system=None)
     out.print(table)
 
 
@@ -92,7 +102,7 @@ class Console:
     @property
     def is_attended(self) -> bool:
         """Whether there is a terminal to ask at."""
-        return sys.stdin.isatty()
+        return is_terminal(sys.stdin)
 
     def confirm(self, question: str, unattended: str = UNATTENDED) -> bool:
         """Ask a yes or no question.

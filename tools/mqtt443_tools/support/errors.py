@@ -2,7 +2,8 @@
 
 Exception
  └── CommandError       exit 1: the request was valid and could not be carried out
-      └── UsageError    exit 2: the request was invalid
+      ├── UsageError    exit 2: the request was invalid
+      └── MissingFile   a file that the user named does not exist
 """
 
 
@@ -16,3 +17,7 @@ class UsageError(CommandError):
     """A command was called with something that cannot work."""
 
     exit_code = 2
+
+
+class MissingFile(CommandError):
+    """A file that the user named does not exist."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.errors import CommandError, MissingFile
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
@@ -13,11 +13,14 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         max_bytes: largest content; nothing is ever cut off silently.
 
     Raises:
+        MissingFile: it does not exist.
         CommandError: it cannot be read, or holds more.
     """
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise MissingFile(f"{path}: no such file") from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from error
     if len(content) > max_bytes:

@@ -23,7 +23,7 @@ from mqtt443_tools.support.board_code import own_code
 from mqtt443_tools.support.compile_mpy import compile_package
 from mqtt443_tools.support.config_file import MAX_BYTES, refuse_endless_ca
 from mqtt443_tools.support.config_text import BYTE_ORDER_MARK
-from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.errors import CommandError, MissingFile
 from mqtt443_tools.support.paths import FIRMWARE, ROOT, UMQTT
 from mqtt443_tools.support.read_file import read_file
 from mqtt443_tools.virtualboard.interpreters import Interpreter
@@ -62,7 +62,7 @@ def lay_out(root: Path, config: Path, *, compiled: bool = False) -> None:
         shutil.copytree(FIRMWARE, installed, ignore=shutil.ignore_patterns("__pycache__", "*.pyi", "py.typed"))
     try:
         text = read_file(config, MAX_BYTES).removeprefix(BYTE_ORDER_MARK)  # as push does
-    except CommandError as error:
+    except MissingFile as error:
         raise CommandError(f"{error}; create one with `mqtt443 device add CLIENT_ID --out {config}`") from error
     for name, content in own_code(config.parent, check=False).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
