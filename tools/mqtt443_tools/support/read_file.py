@@ -19,8 +19,8 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
-    except FileNotFoundError:
-        raise MissingFile(f"{path}: no such file") from None
+    except FileNotFoundError as error:
+        raise MissingFile(f"{path}: {error.strerror}") from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from error
     if len(content) > max_bytes:
