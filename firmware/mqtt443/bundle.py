@@ -193,15 +193,17 @@ def _pieces(path):
 
 
 def _is_hash(text):
-    return isinstance(text, str) and len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    # As bytes: each character taken from a text becomes one more name, which MicroPython keeps.
+    return isinstance(text, str) and len(text) == 64 and all(b in b"0123456789abcdef" for b in text.encode())
 
 
 def _may_write(path):
     """Return whether a job may write the file at path."""
-    if not 0 < len(path.encode()) <= _MAX_PATH_BYTES:
+    data = path.encode()
+    if not 0 < len(data) <= _MAX_PATH_BYTES:
         return False
-    for c in path:
-        if not " " < c < "\x7f" or c in '\\:"*?<>|':
+    for b in data:
+        if not 0x20 < b < 0x7F or b in b'\\:"*?<>|':
             return False
     parts = path.split("/")
     if "" in parts or "." in parts or ".." in parts or path.endswith((STAGED, REPLACED)):

@@ -99,7 +99,7 @@ class PeerVanished(Timeout):
 
 
 class ConnectionLost(NetworkError):
-    """The connection was closed or reset; `closed` is True if the server closed it cleanly.
+    """The connection was closed or reset; `closed` is True if the server closed it cleanly, as it does to refuse.
 
     With MQTT 5 the server may say why: `code` is its reason code, and `is_refusal` is True if it would most likely
     close the next connection for the same reason.

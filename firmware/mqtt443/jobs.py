@@ -233,6 +233,8 @@ class Jobs:
         except errors.ConnectionLost as e:
             if e.closed:  # AWS's way to refuse a PUBLISH
                 app.subscribed += _DENIED
+                if app.subscribed // _DENIED == 2:
+                    app.log("no updates: the server does not let this board publish to %sstart-next" % self._base)
             raise
         app.subscribed %= _DENIED
         return values.get("execution") or {}

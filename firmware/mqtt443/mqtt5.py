@@ -34,6 +34,7 @@ _NO_SUBSCRIBERS = const(0x10)  # also a success
 _NO_SUBSCRIPTION = const(0x11)  # likewise
 _ERROR = const(0x80)
 _UNSUPPORTED_VERSION = const(0x84)
+_NOT_AUTHORIZED = const(0x87)
 _MAX_REASON = const(200)  # characters shown of a reason string
 # After a CONNACK or DISCONNECT with one of these, the next attempt may well succeed: busy or going down (0x88, 0x89,
 # 0x8B), keep alive timeout, connection rate, maximum connect time. All others would repeat.
@@ -192,8 +193,8 @@ def _disconnected(data):
     if 0 < code < _ERROR:  # those of the client
         _fail("DISCONNECT with code 0x%02x", code)
     error = refusal(errors.ConnectionLost, code, values, "the server disconnected: ")
-    error.closed = code in _UNTOLD
-    error.is_refusal = not error.closed and code not in _PASSING
+    error.closed = code in _UNTOLD or code == _NOT_AUTHORIZED  # with 3.1.1 the server only closes
+    error.is_refusal = code not in _UNTOLD and code not in _PASSING
     return error
 
 

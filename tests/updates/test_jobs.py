@@ -10,6 +10,7 @@ from mqtt443 import __version__
 from mqtt443_tools.virtualboard.supervisor import HARD_RESET, WDT_RESET
 
 from tests.support.board.interpreters import ALL
+from tests.support.mqtt import answers
 from tests.support.mqtt.job_server import JobServer
 from tests.updates.boards import THING, document, resets, updated
 
@@ -218,12 +219,15 @@ def test_policy_that_denies_jobs_costs_two_connections_and_no_telemetry(tmp_path
         assert "no updates: the server does not let this board subscribe" in running.lines
 
 
-def test_policy_that_denies_the_request_costs_two_connections(tmp_path: Path) -> None:
+@pytest.mark.parametrize("goodbye", [b"", answers.disconnect(0x87)], ids=["close", "0x87"])
+def test_policy_that_denies_the_request_costs_two_connections(tmp_path: Path, goodbye: bytes) -> None:
     server = JobServer(THING)
     server.close_at = lambda name, _values: name == "jobs/start-next"
-    with updated(tmp_path, server=server, interval_s=60):
+    server.goodbye = goodbye
+    with updated(tmp_path, server=server, interval_s=60) as running:
         server.wait_until(lambda: len(server.telemetry) > 5)
         assert len(server.logins) == 3
+        assert "no updates: the server does not let this board publish to $aws/things/" in running.lines
 
 
 def test_board_that_sleeps_looks_at_each_wake_and_stays_awake_for_a_job(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ class JobServer:
         """What is sent in place of a block."""
         self.denied: set[str] = set()
         """Filters at whose SUBSCRIBE the server closes the connection."""
+        self.goodbye = b""
+        """What the server sends before it closes a connection for `close_at` or `denied`."""
         self.max_block = 0
         self._announced = 0
         self._filters: list[str] = []  # of the present connection
@@ -142,6 +144,7 @@ class JobServer:
             topic = packet[6 + (self._version == answers.MQTT_5) : -1].decode()
             self.subscribed.append(topic)
             if topic in self.denied:
+                connection.sendall(self.goodbye)
                 return False
             self._filters.append(topic)
             connection.sendall(answers.suback(self._version, packet[2:4], packet[-1]))
@@ -172,6 +175,7 @@ class JobServer:
         self.requests.append((name, values))
         replies = self._stream(name, values) if name.startswith("streams/") else self._jobs(name, values)
         if self.close_at(name, values):
+            connection.sendall(self.goodbye)
             return False
         if self.answer(name, values):
             for reply_topic, reply in replies:
