@@ -136,6 +136,7 @@ def test_localcore_page_allows_shadows(shell: Shell, folder: Path, port: int) ->
 
 
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/README.md"))
 RUN = {"README.md", "docs/localcore.md"}  # block by block, by the tests above
 RUN_ELSEWHERE = {"docs/commands.md": "test_commands_page.py", "docs/image.md": "../firmware/image/test_image.py"}
 # What the commands of a marked block need, and why no test runs them as they stand.
@@ -151,7 +152,7 @@ MARKS = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=str)
 def test_command_is_run_or_says_what_it_needs(page: Path) -> None:
     marks = set(re.findall(r"^```sh ?(.*)$", (ROOT / page).read_text(), re.MULTILINE))
     assert marks - {""} <= MARKS.keys()
@@ -184,7 +185,7 @@ def typed(page: Path) -> Iterator[list[str]]:
                 yield shlex.split(found[1].removesuffix(" ..."), comments=True)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *sorted(ROOT.glob("examples/*/README.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=str)
 def test_command_and_options_exist(page: Path) -> None:
     for words in typed(page):
         command: Any = get_command(cli.app)

@@ -77,6 +77,18 @@ def test_target_of_make_exists() -> None:
     assert [target for target in targets if not re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)] == []
 
 
+def test_hooks_are_valid_and_name_what_exists() -> None:
+    config = ROOT / ".pre-commit-config.yaml"
+    programs = Path(sys.executable).parent
+    subprocess.run([programs / "pre-commit", "validate-config", config], check=True, timeout=50)
+    for hook in (each for repo in yaml.safe_load(config.read_text())["repos"] for each in repo["hooks"]):
+        program, *arguments = hook["entry"].split()
+        assert program.startswith(".venv/bin/") and (programs / Path(program).name).exists(), hook
+        for argument in (each for each in arguments if each.startswith("tests/")):
+            path, _, test = argument.partition("::")
+            assert f"def {test}" in (ROOT / path).read_text(), argument
+
+
 def test_matrix_begins_with_the_oldest_supported_python() -> None:
     versions = load(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]["unit"]["strategy"]["matrix"]["python"]
     assert f'requires-python = ">={versions[0]}"' in (ROOT / "pyproject.toml").read_text()

@@ -168,7 +168,7 @@ def test_takeover_continues_a_persistent_session(engine: Engine) -> None:
     assert engine.broker.disconnect("sub", "TEST", "")
 
 
-def test_stranger_does_not_take_over(engine: Engine) -> None:
+def test_client_that_is_refused_does_not_take_over(engine: Engine) -> None:
     old = engine.connected("dev-1")
     engine.function.refuse()
     engine.client().send(client_connect("dev-1"))
