@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds our image for the boards named, or for all of them; to be run in Espressif's container (docs/image.md).
+# Builds our image for the named boards, or for all; runs in Espressif's container (docs/image.md).
 # The images and their sums end up in build/image.
 set -eu
 

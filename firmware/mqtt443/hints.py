@@ -18,13 +18,13 @@ HandshakeTimeout Does a firewall hold TLS back? Is port a TLS port?
 ConnackTimeout Likely: ~, or a slow authorizer@
 PeerVanished Wi-Fi, a router or the server is gone without a word
 ConnectionLost Likely: policy lacks iot:Publish, Subscribe or Receive on a topic; another device has this client_id; \
-disconnectAfterInSeconds is over; the network@
+disconnectAfterInSeconds has passed; the network@
 TlsError Likely: the server does not know endpoint (SNI), refuses ALPN mqtt, or port is not TLS
 NoAlpn Ways out: firmware/image, transport wss, or transport tls with a CUSTOM_AUTH + SECURE_MQTT domain configuration
 WrongCa ca must hold Amazon Root CA 1 and 3, or ca.pem of mqtt443 local; if it does, this is not your endpoint
 WrongHost endpoint must be the name that AWS gives (iot:Data-ATS) or your domain
-CertificateExpired Is that the time? Then the certificate is old
-WebSocketError A proxy between? Else take transport alpn or tls
+CertificateExpired If that time is right, the certificate is too old
+WebSocketError Is a proxy in between? Else use transport alpn or tls
 MalformedPacket Is this an MQTT server? If it speaks only 3.1.1, set mqtt to 3.1.1
 ClosedBeforeConnack Likely, in this order: wrong username or password; client_id not of this username; authorizer not \
 default (set authorizer), inactive, failing or over 5 s; policy lacks iot:Connect on this client_id; ~@
@@ -32,7 +32,7 @@ UpgradeRefused Likely: wrong credentials (401, 403), no WebSocket here (400, 404
 SubscribeRefused Policy lacks iot:Subscribe on this filter, or there are over 50
 PublishRefused Policy lacks iot:Publish on topic; the reading is lost@
 1 It does not speak MQTT 3.1.1
-2 It does not take this client_id
+2 It does not accept this client_id
 3 It or its authorizer is down
 4 Check username and password
 5 Check username, password, client_id, authorizer, and iot:Connect in its policy

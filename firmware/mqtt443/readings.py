@@ -135,5 +135,5 @@ def check_json(value, depth, left):
         if value >> 64 not in (0, -1):
             raise ValueError("over 64 bits")
     elif value is not None and kind not in (bool, float):
-        raise ValueError("%s does not go into JSON" % kind.__name__)
+        raise ValueError("JSON cannot hold %s" % kind.__name__)
     return left - 1

@@ -25,7 +25,7 @@ def switch(arguments):
 
 
 def read():
-    """Return the state; a relay whose time is over is switched off here, once an interval."""
+    """Return the state; also switch off a relay whose time is over, so at most once per interval."""
     global off_at
     if off_at is not None and ticks_diff(off_at, ticks_ms()) <= 0:
         off_at = None

@@ -1,9 +1,9 @@
-# What each of our boards adds to the stock board that it included before: ALPN in mbedTLS, our module, our package.
+# What each of our boards adds to the stock board, whose files it includes first: ALPN in mbedTLS, our module, our package.
 
-# Behind the stock files, of which one says n: the last word counts.
+# After the stock files, one of which says n: the last value counts.
 list(APPEND SDKCONFIG_DEFAULTS ${CMAKE_CURRENT_LIST_DIR}/sdkconfig.mqtt443)
 
-# Besides those of the command line. By its real path, so that naming it there too does no harm.
+# In addition to those on the command line; by its real path, so it does no harm to name it there too.
 get_filename_component(MQTT443_ALPN ${CMAKE_CURRENT_LIST_DIR}/../alpn/micropython.cmake REALPATH)
 list(APPEND USER_C_MODULES ${MQTT443_ALPN})
 list(REMOVE_DUPLICATES USER_C_MODULES)
