@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mqtt443_tools.load.tally import Tally
+from mqtt443_tools.load.target import Login, Target
 from mqtt443_tools.support.errors import CommandError
 
-from bench import brokers
+from bench import brokers, localcore
 from bench.comparison import Comparison
 from bench.figures import Figure
 
@@ -59,3 +65,46 @@ def test_missing_mosquitto_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(CommandError, match="mosquitto is not installed"), brokers.mosquitto(Path("unused"), 1):
         pass
+
+
+class FakeFleet:
+    """A fleet whose clients get in, or not; the flood itself is real."""
+
+    def __init__(self, done: Tally) -> None:
+        self._done = done
+
+    def __call__(self, *_: Any, **__: Any) -> FakeFleet:
+        return self
+
+    async def __aenter__(self) -> FakeFleet:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing runs."""
+
+    async def connect(self, _: int) -> Tally:
+        await asyncio.sleep(0)
+        return self._done
+
+    async def disconnect(self) -> Tally:
+        return Tally()
+
+
+@pytest.mark.parametrize(
+    ("done", "patience", "message"),
+    [
+        (Tally(errors=Counter({"no CONNACK": 1})), {"TIMEOUT_S": 0.05}, "no device got in within 0.05 s of a flood"),
+        (Tally(done=1), {"FLOOD_END_S": 0.0}, "the flooder did not end within 0.05 s"),
+    ],
+)
+def test_flood_that_does_not_come_to_an_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, done: Tally, patience: dict[str, float], message: str
+) -> None:
+    for name, seconds in {"FLOOD_S": 0.05, **patience}.items():
+        monkeypatch.setattr(localcore, name, seconds)
+    monkeypatch.setattr(localcore, "Fleet", FakeFleet(done))
+    with socket.create_server(("127.0.0.1", 0)) as endpoint:
+        target = Target("localhost", "127.0.0.1", endpoint.getsockname()[1], "")
+        broker = brokers.Broker(target, [Login("d")], Login("p"), 0)
+        with pytest.raises(CommandError, match=message):
+            asyncio.run(localcore._connect_in_flood(broker))
