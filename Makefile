@@ -32,7 +32,7 @@ coverage: unit  ## the same with their coverage, which must not fall below its f
 
 soak: .venv/.test  ## the fault tests in their long form (hours); MQTT443_SEED=N repeats a run
 	@$(MICROPYTHON)
-	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(PYTEST) tests/faults $(ARGS)
+	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(PYTEST) tests/faults tests/updates/test_power.py $(ARGS)
 
 bench: .venv/.test  ## measure and compare with the goals; ARGS="--only rate" measures a part
 	@$(MICROPYTHON)

@@ -26,6 +26,13 @@ _OURS = const(
 )
 _PACKAGE = const("lib/mqtt443")
 
+# Modules that the program imports, most of them before a trial begins. MicroPython would import a file or folder of
+# this name in the root or in lib instead: a broken one would stop every start, and no trial would take it back.
+_MODULES = const((
+    "mqtt443", "alpn", "binascii", "errno", "esp32", "gc", "hashlib", "json", "machine", "micropython", "network", "os",
+    "select", "socket", "ssl", "struct", "sys", "time", "tls", "umqtt",
+))  # fmt: skip
+
 
 class Spoiled(Exception):
     """A file arrived damaged. It has been removed from flash."""
@@ -148,7 +155,7 @@ class Bundle:
                 refuse("bundle: %r is not of the package", path[:_MAX_PATH_BYTES])
             self._path = "%s%s/%s" % (self.root, self.package, name)
         else:
-            if not _may_write(path):
+            if not may_write(path):
                 refuse("bundle: %r may not be written", path[:_MAX_PATH_BYTES])
             self._path = self.root + path + STAGED
             make_folders(self.root, path)
@@ -197,19 +204,20 @@ def _is_hash(text):
     return isinstance(text, str) and len(text) == 64 and all(b in b"0123456789abcdef" for b in text.encode())
 
 
-def _may_write(path):
-    """Return whether a job may write the file at path."""
+def may_write(path):
+    """Return whether a job may write or remove the file at path. The host asks this too, before it makes a job."""
     data = path.encode()
     if not 0 < len(data) <= _MAX_PATH_BYTES:
         return False
     for b in data:
         if not 0x20 < b < 0x7F or b in b'\\:"*?<>|':
             return False
-    parts = path.split("/")
+    parts = path.lower().split("/")  # some boards have a FAT file system
     if "" in parts or "." in parts or ".." in parts or path.endswith((STAGED, REPLACED)):
         return False
     for name in _OURS:
         if parts[0] == name or parts[0].startswith(name + "."):
             return False
-    # MicroPython would import these instead of the package.
-    return parts[0].split(".")[0] != "mqtt443" and not (path + "/").startswith((_PACKAGE + "/", _PACKAGE + "."))
+    if parts[0] == "lib":
+        parts.pop(0)  # leaves nothing of the folder itself, which holds the package
+    return bool(parts) and parts[0].split(".")[0] not in _MODULES

@@ -60,7 +60,9 @@ def carry_out(jobs, document, details):
 
 def _action(document):
     """Return the action of a document; raise Finished if this board does not know it."""
-    version = document.get("mqtt443") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        refuse("the job document is not a JSON object")
+    version = document.get("mqtt443")
     if type(version) is not int or version != _VERSION:
         refuse("the job document is not of version %d", _VERSION)
     action = document.get("action")

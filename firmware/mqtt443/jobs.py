@@ -188,7 +188,7 @@ class Jobs:
     def _act(self, key, execution):
         """Carry the job out, or resume it; raise Finished at its end."""
         document = execution.get("jobDocument")
-        if document is None and self.record.get("step") in (None, "download"):
+        if "jobDocument" not in execution and self.record.get("step") in (None, "download"):
             refuse("the job document is larger than max_message_bytes; set that to 1024")
         with phase():
             from .job_actions import carry_out, take_up
@@ -227,9 +227,7 @@ class Jobs:
         except MemoryError:
             # The document is too large; ask for the execution without it.
             _, values = self.request("$next/get", {"includeJobDocument": False})
-            execution = values.get("execution") or {}
-            execution["jobDocument"] = None
-            return execution
+            return values.get("execution") or {}
         except errors.ConnectionLost as e:
             if e.closed:  # AWS's way to refuse a PUBLISH
                 app.subscribed += _DENIED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,13 +127,67 @@ def test_update_that_cannot_be_is_refused_before_a_job_exists(endpoint: RunningC
         (["hall-1", "--config", "client_id=x"], "names the Thing"),
         (["hall-1", "--config", "password=x"], "device rotate"),
         (["hall-1", "--unset", "endpoint"], "has no default"),
+        (["hall-1", "--config", ""], "--config: expected KEY=VALUE"),
+        (["hall-1", "--config", "interval_s=1", "--config", "interval_s=2"], "interval_s is set twice"),
+        (["hall-1", "--restart", "--within", "20"], "--within goes with --config or --unset"),
         (["hall-1", "--file", "nothing.py"], "nothing.py: No such file"),
+        (["hall-1", "--file", "nothing.py:boot.py"], "boot.py: never replaced over the air"),
+        (["hall-1", "--delete", "config.json"], "config.json: change its keys with --config"),
         (["--status", "nothing"], "there is no job nothing"),
+        (["--status", "a b"], "'a b': not the name of a job"),
+        (["--cancel", ""], "'': not the name of a job"),
     ):
         done = update(endpoint, *arguments)
         assert done.returncode in {1, 2}, arguments
         assert message in done.stderr, done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_dry_run_shows_what_would_change_on_each_board(endpoint: RunningCore, fleet: Fleet) -> None:
+    fleet.add("hall-1")
+    endpoint.add_device("hall-2")
+    assert update(endpoint, "hall-1", "--config", "interval_s=2").returncode == 0
+    wanted = ("--all", "--config", "interval_s=3", "--dry-run")
+    shown = update(endpoint, *wanted)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines() == [
+        "config: interval_s=3",
+        "to hall-1, hall-2",
+        "would change, as far as earlier updates tell (they do not know of a push with the cable):",
+        "  1 of 2: interval_s 2 -> 3: hall-1",
+        "  1 of 2: not known, no earlier update tells: hall-2",
+    ]
+    assert json.loads(update(endpoint, *wanted, "--json").stdout)["changes"] == [
+        {"devices": ["hall-1"], "change": "interval_s 2 -> 3"},
+        {"devices": ["hall-2"], "change": "not known, no earlier update tells"},
+    ]
+    assert left(endpoint)["jobs"] == 1
+    endpoint.stop()
+    without = update(endpoint, *wanted)
+    assert (without.returncode, len(without.stdout.splitlines())) == (0, 2)
+    assert without.stderr.startswith("what would change is not known: ")
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(endpoint: RunningCore) -> None:
+    endpoint.add_device("hall-1")
+    command = [MQTT443, "update", "hall-1", "--restart", "--state", str(endpoint.state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = [running.stdout.readline() for _ in range(4)]  # until it follows the job
+        job_id = lines[2].split()[1].rstrip(";")
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=WAIT_S)
+    assert lines[3] == "in progress: 1 waiting\n"
+    assert running.returncode == 130, stderr
+    status, cancel = (
+        f"mqtt443 update {option} {job_id} --state {endpoint.state}" for option in ("--status", "--cancel")
+    )
+    assert stderr.splitlines()[0] == f"the job continues; see it with `{status}`, end it with `{cancel}`"
+    assert "Traceback" not in stderr
+    assert update(endpoint, *status.split()[2:4], "--json").returncode == 0
+    assert "cancelled" in update(endpoint, *cancel.split()[2:4]).stdout
+    again = update(endpoint, *cancel.split()[2:4])
+    assert (again.returncode, len(again.stderr.splitlines())) == (0, 0)
 
 
 def test_job_that_nobody_has_taken_can_be_seen_and_cancelled(endpoint: RunningCore) -> None:

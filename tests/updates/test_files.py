@@ -173,9 +173,9 @@ def test_files_with_which_the_board_cannot_connect_are_reverted(tmp_path: Path, 
 FORBIDDEN = [
     "boot.py", "main.py", "config.json", "config.json.good", "push.json", "state", "state.old", "slot", "slot.new",
     "outbox/00000000", "update/job", "slot_b/mqtt443/app.py", "lib/mqtt443/app.py", "lib/mqtt443.py", "mqtt443.py",
-    "mqtt443/x.py", "safe_mode", "/etc/x", "../x", "lib/../main.py", "a//b", "./boot.py", "", "x" * 97, "a\nb", "a:b",
-    "x.staged", "x.replaced",
-    "caf\u00e9.py", "lib/",
+    "mqtt443/x.py", "lib", "json.py", "json/__init__.py", "lib/os.mpy", "lib/time/x.py", "safe_mode", "/etc/x", "../x",
+    "lib/../main.py", "a//b", "./boot.py", "", "x" * 97, "a\nb", "a:b", "x.staged", "x.replaced",
+    "caf\u00e9.py", "lib/", "BOOT.py", "Lib", "LIB/mqtt443/app.py", "JSON.py",
 ]  # fmt: skip
 
 

@@ -90,7 +90,10 @@ def test_answer_that_is_lost_once_with_mqtt_5_rejects_no_job(tmp_path: Path) -> 
 
 
 REJECTED: list[tuple[Any, str]] = [
-    ([], "not of version 1"),
+    ([], "not a JSON object"),
+    (None, "not a JSON object"),
+    (False, "not a JSON object"),
+    ("report", "not a JSON object"),
     ({"action": "report"}, "not of version 1"),
     ({"mqtt443": 2, "action": "report"}, "not of version 1"),
     ({"mqtt443": True, "action": "report"}, "not of version 1"),

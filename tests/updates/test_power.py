@@ -1,13 +1,17 @@
 """A power cut at any block write during a job leaves the old state or the new one, and a true status."""
 
-from collections.abc import Callable
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt443 import __version__
 
-from tests.faults.conftest import SOAK, Form, form
+from tests.faults.conftest import LONGEST_S, SOAK, Form, form
 from tests.support.mqtt.job_server import Execution, JobServer
 from tests.updates.boards import CA, THING, Updated, document, updated
 from tests.updates.bundles import bundle, stream
@@ -109,7 +113,13 @@ def check_refused_password(running: Updated, job: Execution) -> None:
     assert config_on(running)["password"] == "p"
 
 
+def check_report(_: Updated, job: Execution) -> None:
+    assert job.status == "SUCCEEDED"
+    assert json.loads(job.details["report"])["version"] == __version__
+
+
 KINDS = {
+    "report": Kind(document("report"), (8,), check_report),
     "restart": Kind(document("restart"), (10, 10), check_restart),
     "command": Kind(document("command", name="relay", args={"on": 1}), (12,), check_command),
     "config": Kind(config("new"), (20, 24), check_config),
@@ -123,37 +133,56 @@ KINDS = {
 }
 
 
+@pytest.mark.timeout(LONGEST_S if SOAK else 60)
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, form: Form, kind: str) -> None:
     what = KINDS[kind]
+    if SOAK:
+        counts = tuple(every_cut(tmp_path, what))
+        assert counts, "no write was cut"
+        print(kind, counts)
+        return
     cuts = [(start, write) for start, writes in enumerate(what.writes, 1) for write in range(1, writes + 1)]
-    chosen = cuts if SOAK else form.random(f"power {kind}").sample(cuts, 4)
-    fired = 0
-    for start, write in chosen:
-        server = JobServer(THING)
-        server.accept = lambda password: password != "bad"
-        bundles: dict[str, dict[str, bytes | None]] = {
-            "FILES": FILES,
-            "REFUSED": {**FILES, "sensors.py": None, "ca.pem": b"no certificate"},
-            "PACKAGE": for_boards(package(True)),
-            "BROKEN": bad("def broken(:\n"),
-        }
-        wanted = dict(what.document)
-        if name := wanted.get("bundle"):
-            wanted["bundle"] = stream(server, "st", bundle(bundles[name]))
-        job = server.add("job", wanted)
-        folder = tmp_path / f"{start}-{write}"
-        (folder / "board" / "lib").mkdir(parents=True)
-        (folder / "board" / "lib" / "old.txt").write_text("old")
-        (folder / "board" / "sensors.py").write_text(SENSORS)
-        world = {"power_cut_at_write": write, "power_cut_in_start": start}
-        with updated(folder, server=server, sensors=SENSORS, on=False, max_message_bytes=1024) as running:
-            running.board.power_on(**world)
-            server.wait_until(lambda job=job: job.is_terminal, f"cut in start {start} at {write}")  # type: ignore[misc]
-            seen = len(server.telemetry)
-            server.wait_until(lambda server=server, seen=seen: len(server.telemetry) > seen + 2)  # type: ignore[misc]
-            fired += running.was_cut
-            print(start, write, running.was_cut, job.status, job.details)
-            running.off()
-            what.check(running, job)
+    chosen = form.random(f"power {kind}").sample(cuts, min(4, len(cuts)))
+    fired = sum(cut(tmp_path, what, start, write) for start, write in chosen)
     assert fired >= len(chosen) // 2, "most of these writes do not exist"
+
+
+def every_cut(folder: Path, what: Kind) -> Iterator[int]:
+    """Cut the power at every write of every start that a job takes; yield how many writes each start has."""
+    for start in itertools.count(1):
+        writes = next(write - 1 for write in itertools.count(1) if not cut(folder, what, start, write))
+        if not writes:
+            return
+        yield writes
+
+
+def cut(folder: Path, what: Kind, start: int, write: int) -> bool:
+    """Let a board carry out the job, its power cut at one write; check its end, and return whether there was a cut."""
+    server = JobServer(THING)
+    server.accept = lambda password: password != "bad"
+    bundles: dict[str, dict[str, bytes | None]] = {
+        "FILES": FILES,
+        "REFUSED": {**FILES, "sensors.py": None, "ca.pem": b"no certificate"},
+        "PACKAGE": for_boards(package(True)),
+        "BROKEN": bad("def broken(:\n"),
+    }
+    wanted = dict(what.document)
+    if name := wanted.get("bundle"):
+        wanted["bundle"] = stream(server, "st", bundle(bundles[name]))
+    job = server.add("job", wanted)
+    folder /= f"{start}-{write}"
+    (folder / "board" / "lib").mkdir(parents=True)
+    (folder / "board" / "lib" / "old.txt").write_text("old")
+    (folder / "board" / "sensors.py").write_text(SENSORS)
+    with updated(folder, server=server, sensors=SENSORS, on=False, max_message_bytes=1024) as running:
+        running.board.power_on(power_cut_at_write=write, power_cut_in_start=start)
+        server.wait_until(lambda: job.is_terminal, f"cut in start {start} at {write}")
+        seen = len(server.telemetry)
+        server.wait_until(lambda: len(server.telemetry) > seen + 2)
+        was_cut = running.was_cut
+        print(start, write, was_cut, job.status, job.details)
+        running.off()
+        what.check(running, job)
+    shutil.rmtree(folder)
+    return was_cut

@@ -29,6 +29,7 @@ from mqtt443_tools.factory.labels import sheet
 from mqtt443_tools.push import bundle
 from mqtt443_tools.push.board_tree import CONFIG, own_files, program, read_settings
 from mqtt443_tools.support.board_code import own_code
+from mqtt443_tools.support.csv_table import wrong_separator
 from mqtt443_tools.support.errors import CommandError, UsageError
 from mqtt443_tools.support.read_file import read_file
 
@@ -146,9 +147,8 @@ def make(
 
 def _check_header(columns: Sequence[str]) -> None:
     """Refuse a header that does not name our columns. Raises ValueError."""
-    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
-        if len(columns) == 1 and separator in columns[0]:
-            raise ValueError(f"the cells are separated by {name}; save the table with commas")
+    if problem := wrong_separator(columns):
+        raise ValueError(problem)
     if "" in columns:
         raise ValueError("a column without a name, or a comma too many; delete it in every line")
     if "client_id" not in columns or not set(columns) <= set(COLUMNS) or len(set(columns)) < len(columns):

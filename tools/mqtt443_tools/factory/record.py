@@ -59,7 +59,10 @@ class Record:
         except CommandError as error:
             raise CommandError(f"{error}; choose another with --record") from error
         whole = content[: content.rfind(b"\n") + 1]
-        rows = list(csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")))
+        try:
+            rows = list(csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")))
+        except csv.Error:
+            rows = [[]]
         if rows and tuple(rows[0]) != HEADER:
             raise CommandError(f"{path}: not the record of a factory run; choose another with --record")
         self.entries = [Entry(*row) for row in rows[1:] if len(row) == len(HEADER)]

@@ -38,23 +38,25 @@ def clean_up(service: JobService, job_id: str, state: JobState) -> bool:
     if not state.has_ended or not OWN_JOB.fullmatch(job_id):
         return False
     found = service.find("get_job_document", jobId=job_id)
-    document = _parsed((found or {}).get("document"))
-    if "stream" in _object(document.get("bundle")):
+    document = parsed_document((found or {}).get("document"))
+    if "stream" in object_of(document.get("bundle")):
         service.discard(object_name(job_id))
         service.find("delete_stream", streamId=job_id)
     service.find("delete_thing_group", thingGroupName=job_id)
-    if not any(map(is_secret, _object(document.get("set")))):
+    if not any(map(is_secret, object_of(document.get("set")))):
         return False
     service.find("delete_job", jobId=job_id)
     return True
 
 
-def _parsed(document: object) -> dict[str, Any]:
+def parsed_document(document: object) -> dict[str, Any]:
+    """Return a job document from its text; empty if it is not one of ours."""
     try:
-        return _object(json.loads(document)) if isinstance(document, str) else {}
+        return object_of(json.loads(document)) if isinstance(document, str) else {}
     except (ValueError, RecursionError):
-        return {}  # not one of ours
+        return {}
 
 
-def _object(value: object) -> dict[str, Any]:
+def object_of(value: object) -> dict[str, Any]:
+    """Return a value that should be a JSON object; empty if it is not one."""
     return value if isinstance(value, dict) else {}

@@ -58,7 +58,8 @@ class JobState:
     def line(self) -> str:
         """Return it as one line."""
         shown = ", ".join(f"{count} {word}" for word, count in self.counts.items()) or "no board has it yet"
-        return f"{self.status.lower().replace('_', ' ')}: {shown}"
+        status = WORDS.get(self.status, self.status.lower().replace("_", " "))
+        return f"{status}: {shown}"
 
 
 @dataclass(frozen=True)

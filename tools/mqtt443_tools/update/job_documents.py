@@ -76,8 +76,10 @@ def config_update(texts: Iterable[str], delete: Iterable[str], within_s: int | N
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{text}: expected KEY=VALUE, such as interval_s=30")
+            raise UsageError(f"{text or '--config'}: expected KEY=VALUE, such as interval_s=30")
         _check_key(key)
+        if key in values:
+            raise UsageError(f"{key} is set twice")
         values[key] = _value(key, value)
     removed = list(delete)
     for key in removed:

@@ -1,6 +1,7 @@
 """The command `mqtt443 update`: sends an update to boards through AWS IoT Jobs, and shows its progress."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ from mqtt443_tools.support.options import (
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
 from mqtt443_tools.update.boards import choose_devices, files_update, package_update, sensors_update
+from mqtt443_tools.update.changes import changes
 from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import BAD, JobState, follow, job_state, results
 from mqtt443_tools.update.job_documents import Update, config_update, keys_to_ask
@@ -33,6 +35,10 @@ from mqtt443_tools.update.open_service import open_service
 from mqtt443_tools.update.start_job import Rollout, check_targets, new_job_id, start_job
 
 MAX_SHOWN = 20
+MAX_NAMED = 3
+"""How many boards of a group that changes in the same way are named."""
+JOB_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""AWS IoT API Reference, "DescribeJob"."""
 FLEET_WITHIN_S = 50
 """Shorter than the minute after which the rollout reaches a second board, so that a bad config stops at the first."""
 
@@ -92,7 +98,9 @@ def update(
         float | None,
         typer.Option("--follow", min=0, show_default=False, help="Seconds to follow the job; default: to its end."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent to which board.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent, and what it would change.")
+    ] = False,
     status: Annotated[str | None, typer.Option(metavar="JOB", show_default=False, help="Show a job.")] = None,
     cancel: Annotated[str | None, typer.Option(metavar="JOB", show_default=False, help="Cancel a job.")] = None,
     yes: YesOption = False,
@@ -107,13 +115,15 @@ def update(
     where = place_options(state, stack, region, profile)
     kinds = [config or unset, sensors, package, file or delete, restart]
     asked = sum(map(bool, kinds))
-    if status or cancel:
-        if (status and cancel) or asked or devices or all_devices or group:
+    job_id = cancel if status is None else status
+    if job_id is not None:
+        if (status is not None and cancel is not None) or asked or devices or all_devices or group:
             raise UsageError("--status and --cancel name a job and nothing else")
+        if not JOB_NAME.fullmatch(job_id):
+            raise UsageError(f"{job_id!r}: not the name of a job, such as {new_job_id(time.time())}")
         with open_service(state, stack, region, profile) as service:
             if cancel:
                 _cancel(service, cancel)
-            job_id = status or cancel or ""
             now = job_state(service, job_id)
             _conclude(service, job_id, now, console, where, as_json=as_json, was_asked_to_cancel=bool(cancel))
         return
@@ -121,6 +131,8 @@ def update(
         raise UsageError(
             "choose one update: --config or --unset, --sensors, --package, --file or --delete, or --restart"
         )
+    if within and not (config or unset):
+        raise UsageError("--within goes with --config or --unset")
     backend = open_backend(state, stack, region, profile)
     with reported():
         targets = choose_devices(backend.store, devices or (), all_devices=all_devices, group=group)
@@ -135,10 +147,10 @@ def update(
         wanted = Update("restart", {}, "restart") if restart else files_update(file or (), delete or ())
     rollout = Rollout(per_minute, abort_percent, abort_after, timeout_minutes)
     console.say(f"{wanted.summary}{f' ({len(wanted.bundle):,} bytes)' if wanted.bundle else ''}")
-    console.say(_named(targets))
+    console.say(f"to {_named(targets)}")
     if dry_run:
-        if as_json:
-            typer.echo(json.dumps({"action": wanted.action, "devices": targets, "bytes": len(wanted.bundle)}))
+        with open_service(state, stack, region, profile) as service:
+            _show_changes(service, targets, wanted, console, as_json=as_json)
         return
     if len(targets) > 1 and not console.confirm(f"Update {len(targets)} devices?"):
         raise CommandError("no device was updated")
@@ -171,9 +183,26 @@ def _with_secrets(texts: list[str], console: Console) -> list[str]:
     return found
 
 
-def _named(targets: list[str]) -> str:
-    more = f" and {len(targets) - MAX_SHOWN} more" if len(targets) > MAX_SHOWN else ""
-    return f"to {', '.join(targets[:MAX_SHOWN])}{more}"
+def _named(targets: list[str], most: int = MAX_SHOWN) -> str:
+    more = f" and {len(targets) - most} more" if len(targets) > most else ""
+    return f"{', '.join(targets[:most])}{more}"
+
+
+def _show_changes(service: JobService, targets: list[str], wanted: Update, console: Console, *, as_json: bool) -> None:
+    """Print what an update would change; that it cannot be told is no failure of a dry run."""
+    try:
+        found = changes(service, targets, wanted)
+    except CommandError as error:
+        console.warn(f"what would change is not known: {error}")
+        found = []
+    if found:
+        console.say("would change, as far as earlier updates tell (they do not know of a push with the cable):")
+    for each in found:
+        console.say(f"  {len(each.client_ids)} of {len(targets)}: {each.text}: {_named(each.client_ids, MAX_NAMED)}")
+    if as_json:
+        told = [{"devices": each.client_ids, "change": each.text} for each in found]
+        answer = {"action": wanted.action, "devices": targets, "bytes": len(wanted.bundle), "changes": told}
+        typer.echo(json.dumps(answer))
 
 
 def _cancel(service: JobService, job_id: str) -> None:
