@@ -249,10 +249,13 @@ def _show(
     if was_asked_to_cancel:
         console.say(f"job {job_id} was cancelled")
         return
-    if state.status == "CANCELED":
-        raise CommandError(f"job {job_id} was cancelled{f': {state.why}' if state.why else ''}")
     failed = sum(count for word, count in state.counts.items() if word in BAD)
+    total = sum(state.counts.values())
+    if state.status == "CANCELED":
+        why = f" ({state.why})" if state.why else ""
+        which = "the only board that had it" if total == 1 else f"{failed} of the {total} boards that had it"
+        raise CommandError(f"job {job_id} was cancelled{why}{f': {which} failed' if failed else ''}")
     if failed:
-        raise CommandError(f"job {job_id}: {failed} of {sum(state.counts.values())} boards failed")
+        raise CommandError(f"job {job_id}: {failed} of {total} boards failed")
     if not state.has_ended:
         console.say(f"job {job_id} continues: {state.line()}")

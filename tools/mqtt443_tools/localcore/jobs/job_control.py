@@ -224,7 +224,7 @@ class JobControl:
         row = self._db.execute("SELECT * FROM jobs WHERE number = ?", (number,)).fetchone()
         counts = self._counts(number)
         if row["status"] == "IN_PROGRESS" and aborts(json.loads(row["request"]).get("abortConfig") or {}, counts):
-            self._cancel(row, force=False, reason="ABORT_THRESHOLD", comment="too many boards failed")
+            self._cancel(row, force=False, reason="ABORT_THRESHOLD", comment="the abort threshold was reached")
         elif row["status"] == "IN_PROGRESS" and row["release_at"] is None:
             self._complete(number, counts)
 
