@@ -130,6 +130,7 @@ def test_update_that_cannot_be_is_refused_before_a_job_exists(endpoint: RunningC
         (["hall-1", "--config", ""], "--config: expected KEY=VALUE"),
         (["hall-1", "--config", "interval_s=1", "--config", "interval_s=2"], "interval_s is set twice"),
         (["hall-1", "--restart", "--within", "20"], "--within goes with --config or --unset"),
+        (["hall-1", "--config", "wifi.password=-"], "wifi.password=-: standard input ends before the line"),
         (["hall-1", "--file", "nothing.py"], "nothing.py: No such file"),
         (["hall-1", "--file", "nothing.py:boot.py"], "boot.py: never replaced over the air"),
         (["hall-1", "--delete", "config.json"], "config.json: change its keys with --config"),
@@ -137,7 +138,7 @@ def test_update_that_cannot_be_is_refused_before_a_job_exists(endpoint: RunningC
         (["--status", "a b"], "'a b': not the name of a job"),
         (["--cancel", ""], "'': not the name of a job"),
     ):
-        done = update(endpoint, *arguments)
+        done = update(endpoint, *arguments, stdin=subprocess.DEVNULL)
         assert done.returncode in {1, 2}, arguments
         assert message in done.stderr, done.stderr
         assert len(done.stderr.splitlines()) == 1

@@ -45,6 +45,8 @@ class Change:
 def changes(service: JobService, client_ids: Collection[str], update: Update) -> list[Change]:
     """Return what an update would change, for each group of boards that it changes in the same way; largest first.
 
+    A restart changes nothing.
+
     Args:
         service: where the jobs are.
         client_ids: of the boards.
@@ -54,10 +56,12 @@ def changes(service: JobService, client_ids: Collection[str], update: Update) ->
         CommandError: a call failed.
     """
     wanted = _facts(json.loads(update.document("")))
-    known = _known(service, set(client_ids), wanted) if wanted else {}
+    if not wanted:
+        return []
+    known = _known(service, set(client_ids), wanted)
     groups: dict[str, list[str]] = {}
     for client_id in sorted(client_ids):
-        groups.setdefault(_text(update.action, wanted, known.get(client_id, {})), []).append(client_id)
+        groups.setdefault(_text(wanted, known.get(client_id, {})), []).append(client_id)
     return [Change(group, text) for text, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))]
 
 
@@ -97,9 +101,7 @@ def _known(service: JobService, client_ids: set[str], wanted: Collection[str]) -
     return known
 
 
-def _text(action: str, wanted: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    if not wanted:
-        return action
+def _text(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     if not known:
         return "not known, no earlier update tells"
     if _FILES in wanted:

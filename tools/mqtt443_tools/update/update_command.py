@@ -178,7 +178,10 @@ def _with_secrets(texts: list[str], console: Console) -> list[str]:
         if console.is_attended:
             value = console.ask(key, "", hidden=True)
         else:
-            value = sys.stdin.readline(4096).rstrip("\r\n").removeprefix("\ufeff")
+            line = sys.stdin.readline(4096)
+            if not line:
+                raise UsageError(f"{key}=-: standard input ends before the line with this value")
+            value = line.rstrip("\r\n").removeprefix("\ufeff")
         found.append(f"{key}={value}")
     return found
 

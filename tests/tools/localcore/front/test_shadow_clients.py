@@ -9,7 +9,7 @@ import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from awscrt import http as crt_http
@@ -23,13 +23,11 @@ from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from mqtt443_tools.support.paths import ROOT
 
 from tests.support.mqtt.client import Got, Puback, RawClient, Suback, client_publish, client_subscribe
-from tests.support.mqtt.client5 import Disconnect5, Inbox5, Puback5, Suback5, connect5, publish5, subscribe5
 from tests.support.mqtt.endpoint import RunningCore
 from tests.support.mqtt.tunnel import Tunnel
 
 THING, PASSWORD, WAIT_S = "dev-1", "p@ss word", 20.0
 BASE = f"$aws/things/{THING}/shadow"
-NOT_AUTHORIZED = 0x87
 UPDATE = json.dumps({"state": {"desired": {"on": True}}, "clientToken": "t"}).encode()
 
 
@@ -142,40 +140,6 @@ def test_policy_decides_who_uses_a_shadow(registered: RunningCore, packet: bytes
         assert registered.next_event("closed", "AUTH_ERROR").detail.startswith("no statement allows iot:")
         device.send(client_publish(f"{BASE}/get"))
         assert told(device, 2)["get/rejected"]["code"] == 404
-
-
-@pytest.mark.parametrize(
-    ("packet", "answer", "missing"),
-    [
-        (publish5(f"{BASE}/get", b"", 1), Puback5, f":topic/{BASE}/get"),
-        (publish5(f"{BASE}/delete", b"", 1), Puback5, f":topic/{BASE}/delete"),
-        (publish5(f"{BASE}/name/config/update", UPDATE, 1), Puback5, f":topic/{BASE}/name/config/update"),
-        (publish5(f"{BASE}/get"), Disconnect5, f":topic/{BASE}/get"),
-        (subscribe5((f"{BASE}/get/accepted", 0)), Suback5, f":topicfilter/{BASE}/get/accepted"),
-        (subscribe5((f"{BASE}/#", 0)), Suback5, f":topicfilter/{BASE}/#"),
-    ],
-    ids=["get", "delete", "update", "get with QoS 0", "get/accepted", "all"],
-)
-def test_policy_refuses_with_the_reason_code_of_mqtt_5(
-    registered: RunningCore, packet: bytes, answer: type[NamedTuple], missing: str
-) -> None:
-    with subscribed(registered, f"{BASE}/#") as device, RawClient(registered) as app:
-        app._inbox = Inbox5()
-        app.send(connect5("app", "app", PASSWORD.encode()))
-        assert app.receive().code == 0  # type: ignore[union-attr]
-        app.send(packet)
-        refused: Any = app.receive()
-        assert isinstance(refused, answer)
-        assert (refused.codes if answer is Suback5 else refused.code) in (NOT_AUTHORIZED, (NOT_AUTHORIZED,))
-        assert refused.reason.startswith("no statement allows iot:") and refused.reason.endswith(missing)
-        if answer is Disconnect5:
-            assert app.receive() is None
-        else:
-            app.send(publish5(f"{BASE}/update", UPDATE, 1))  # allowed, on the same connection
-            assert app.receive() == Puback5(1)
-            assert "update/delta" in told(device, 4)
-        device.send(client_publish(f"{BASE}/get"))
-        assert ("get/rejected" in told(device, 2)) == (answer is Disconnect5)
 
 
 @pytest.mark.parametrize("topic", ["update/accepted", "update/delta", "name/config/get/rejected", "name/a b/get"])
