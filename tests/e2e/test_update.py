@@ -154,7 +154,7 @@ def test_dry_run_shows_what_would_change_on_each_board(endpoint: RunningCore, fl
     assert shown.stdout.splitlines() == [
         "config: interval_s=3",
         "to hall-1, hall-2",
-        "would change, as far as earlier updates tell (they do not know of a push with the cable):",
+        "would change, as far as is known (a push with the cable leaves no trace):",
         "  1 of 2: interval_s 2 -> 3: hall-1",
         "  1 of 2: not known, no earlier update tells: hall-2",
     ]
@@ -169,6 +169,15 @@ def test_dry_run_shows_what_would_change_on_each_board(endpoint: RunningCore, fl
     assert without.stderr.startswith("what would change is not known: ")
 
 
+@pytest.fixture
+def with_ctrl_c() -> Iterator[None]:
+    """Let commands take Ctrl-C, which they ignore if the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("with_ctrl_c")
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(endpoint: RunningCore) -> None:
     endpoint.add_device("hall-1")
     command = [MQTT443, "update", "hall-1", "--restart", "--state", str(endpoint.state)]
@@ -177,7 +186,10 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(endpoint: RunningCo
         lines = [running.stdout.readline() for _ in range(4)]  # until it follows the job
         job_id = lines[2].split()[1].rstrip(";")
         running.send_signal(signal.SIGINT)
-        _, stderr = running.communicate(timeout=WAIT_S)
+        try:
+            _, stderr = running.communicate(timeout=WAIT_S / 4)
+        finally:
+            running.kill()
     assert lines[3] == "in progress: 1 waiting\n"
     assert running.returncode == 130, stderr
     status, cancel = (

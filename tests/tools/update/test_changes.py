@@ -41,10 +41,10 @@ class Jobs(Service):
             self.account.ask("jobs/start-next", {}, thing)
             self.account.ask(f"jobs/{job_id}/update", {"status": status}, thing)
 
-    def told(self, update: Update, *things: str) -> dict[str, list[str]]:
+    def told(self, update: Update, *things: str, **reported: str) -> dict[str, list[str]]:
         """Return the groups of a dry run, and count its calls anew."""
         self.calls.clear()
-        return {each.text: each.client_ids for each in changes(self, things, update)}  # type: ignore[arg-type]  # the part of a JobService that is used
+        return {each.text: each.client_ids for each in changes(self, things, update, reported)}  # type: ignore[arg-type]  # the part of a JobService that is used
 
 
 @pytest.fixture
@@ -92,6 +92,14 @@ def test_package_shows_its_version_and_which_build(jobs: Jobs) -> None:
     texts = {names[0]: text for text, names in found.items()}
     assert texts["b"].startswith("package is 0.2.0 (") and texts["b"].endswith(") already")
     assert texts["a"].startswith("package 0.1.0 (") and ") -> 0.2.0 (" in texts["a"]
+
+
+def test_version_that_a_board_has_reported_since_goes_before_that_of_a_job(jobs: Jobs) -> None:
+    update = Update("package", {"version": "0.2.0"}, "", b"two" * 100)
+    jobs.run(update, "a", "b")
+    found = jobs.told(update, "a", "b", "c", "d", a="0.2.0", b="0.1.0", c="0.1.0", e="0.1.0")
+    assert list(found.values()) == [["b", "c"], ["d"], ["a"]]
+    assert [text.split(" (")[0] for text in found] == ["package 0.1.0 -> 0.2.0", NOT_KNOWN, "package is 0.2.0"]
 
 
 def test_files_are_known_only_as_those_of_the_last_update(jobs: Jobs, tmp_path: Path) -> None:

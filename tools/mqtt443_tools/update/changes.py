@@ -1,7 +1,8 @@
 """What an update would change on each board, as far as earlier updates tell.
 
 Nothing stores the config of a board, and neither AWS nor the local endpoint knows it. What the jobs of `update` have
-set, and on which boards they succeeded, is on record; a push with the cable is not.
+set, and on which boards they succeeded, is on record; a push with the cable is not. The local endpoint also knows which
+version of the package a board has reported.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Change:
     text: str
 
 
-def changes(service: JobService, client_ids: Collection[str], update: Update) -> list[Change]:
+def changes(
+    service: JobService, client_ids: Collection[str], update: Update, reported: Mapping[str, str]
+) -> list[Change]:
     """Return what an update would change, for each group of boards that it changes in the same way; largest first.
 
     A restart changes nothing.
@@ -51,6 +54,7 @@ def changes(service: JobService, client_ids: Collection[str], update: Update) ->
         service: where the jobs are.
         client_ids: of the boards.
         update: what they would be asked to do.
+        reported: the version of the package that boards have reported, by client id.
 
     Raises:
         CommandError: a call failed.
@@ -59,6 +63,11 @@ def changes(service: JobService, client_ids: Collection[str], update: Update) ->
     if not wanted:
         return []
     known = _known(service, set(client_ids), wanted)
+    if _PACKAGE in wanted:
+        for client_id in reported.keys() & set(client_ids):
+            build = known.get(client_id, {}).get(_PACKAGE, "")
+            if not build.startswith(f"{reported[client_id]} ("):  # the cable brought another one
+                known[client_id] = {_PACKAGE: reported[client_id]}
     groups: dict[str, list[str]] = {}
     for client_id in sorted(client_ids):
         groups.setdefault(_text(wanted, known.get(client_id, {})), []).append(client_id)

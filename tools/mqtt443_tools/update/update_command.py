@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from mqtt443_tools.device.backends import open_backend
+from mqtt443_tools.device.backends import DeviceBackend, open_backend
 from mqtt443_tools.device.device_console import reported
 from mqtt443_tools.support.console import Console, print_table, result_table
 from mqtt443_tools.support.errors import CommandError, UsageError
@@ -119,8 +119,7 @@ def update(
     if job_id is not None:
         if (status is not None and cancel is not None) or asked or devices or all_devices or group:
             raise UsageError("--status and --cancel name a job and nothing else")
-        if not JOB_NAME.fullmatch(job_id):
-            raise UsageError(f"{job_id!r}: not the name of a job, such as {new_job_id(time.time())}")
+        _check_job_name(job_id)
         with open_service(state, stack, region, profile) as service:
             if cancel:
                 _cancel(service, cancel)
@@ -149,8 +148,9 @@ def update(
     console.say(f"{wanted.summary}{f' ({len(wanted.bundle):,} bytes)' if wanted.bundle else ''}")
     console.say(f"to {_named(targets)}")
     if dry_run:
-        with open_service(state, stack, region, profile) as service:
-            _show_changes(service, targets, wanted, console, as_json=as_json)
+        with reported(), open_service(state, stack, region, profile) as service:
+            versions = _versions(backend, targets) if stack is None and wanted.action == "package" else {}
+            _show_changes(service, targets, wanted, versions, console, as_json=as_json)
         return
     if len(targets) > 1 and not console.confirm(f"Update {len(targets)} devices?"):
         raise CommandError("no device was updated")
@@ -168,6 +168,11 @@ def update(
             )
             raise
         _conclude(service, job_id, ended, console, where, as_json=as_json)
+
+
+def _check_job_name(job_id: str) -> None:
+    if not JOB_NAME.fullmatch(job_id):
+        raise UsageError(f"{job_id!r}: not the name of a job, such as {new_job_id(time.time())}")
 
 
 def _with_secrets(texts: list[str], console: Console) -> list[str]:
@@ -191,15 +196,28 @@ def _named(targets: list[str], most: int = MAX_SHOWN) -> str:
     return f"{', '.join(targets[:most])}{more}"
 
 
-def _show_changes(service: JobService, targets: list[str], wanted: Update, console: Console, *, as_json: bool) -> None:
+def _versions(backend: DeviceBackend, targets: list[str]) -> dict[str, str]:
+    """Return which version of the package boards have reported, as only the local endpoint knows."""
+    return {client_id: seen.version for client_id, seen in backend.activity(targets).items() if seen.version}
+
+
+def _show_changes(
+    service: JobService,
+    targets: list[str],
+    wanted: Update,
+    versions: dict[str, str],
+    console: Console,
+    *,
+    as_json: bool,
+) -> None:
     """Print what an update would change; that it cannot be told is no failure of a dry run."""
     try:
-        found = changes(service, targets, wanted)
+        found = changes(service, targets, wanted, versions)
     except CommandError as error:
         console.warn(f"what would change is not known: {error}")
         found = []
     if found:
-        console.say("would change, as far as earlier updates tell (they do not know of a push with the cable):")
+        console.say("would change, as far as is known (a push with the cable leaves no trace):")
     for each in found:
         console.say(f"  {len(each.client_ids)} of {len(targets)}: {each.text}: {_named(each.client_ids, MAX_NAMED)}")
     if as_json:
@@ -212,7 +230,7 @@ def _cancel(service: JobService, job_id: str) -> None:
     """Cancel a job, even for boards that have begun."""
     if job_state(service, job_id).status == "COMPLETED":
         raise CommandError(f"job {job_id} has ended; there is nothing to cancel")
-    service.call("cancel_job", jobId=job_id, comment="cancelled with mqtt443 update", force=True)
+    service.call("cancel_job", jobId=job_id, comment="with mqtt443 update --cancel", force=True)
 
 
 def _conclude(
