@@ -212,7 +212,8 @@ def may_write(path):
     for b in data:
         if not 0x20 < b < 0x7F or b in b'\\:"*?<>|':
             return False
-    parts = path.lower().split("/")  # some boards have a FAT file system
+    path = path.lower()  # some boards have a FAT file system
+    parts = path.split("/")
     if "" in parts or "." in parts or ".." in parts or path.endswith((STAGED, REPLACED)):
         return False
     for name in _OURS:
