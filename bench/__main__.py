@@ -37,6 +37,8 @@ RESULTS = ROOT / "bench" / "results"
 PICTURE = ROOT / "docs" / "fleet.svg"
 PICTURED_OUTAGE_S = 300
 SECTIONS = (figures.wire, figures.round_trip, figures.rate, figures.backlog, figures.memory)
+NAMES = (*(section.__name__ for section in SECTIONS), "size", "authorizer", "console_page", "fleet", *PARTS)
+"""What `--only` can name, in whole or in part."""
 
 
 def main(
@@ -44,6 +46,8 @@ def main(
     only: Annotated[str, typer.Option(help="Measure only sections whose name contains this.")] = "",
 ) -> None:
     """Measure the link in comparison with umqtt.simple, the authorizer, the sizes and the fleet."""
+    if not any(only in name for name in NAMES):
+        raise typer.BadParameter(f"no section has {only} in its name: {', '.join(NAMES)}", param_hint="--only")
     progress = Console(stderr=True)
     measured: dict[str, list[Figure]] = {}
     failed = []
@@ -190,4 +194,5 @@ def write(
     new.rename(folder / "figures.json")
 
 
-typer.run(main)
+if __name__ == "__main__":
+    typer.run(main)

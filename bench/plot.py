@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from mqtt443_tools.load.line_chart import line_chart
 from bench.fleet import BOARDS, Return
 
 SHOWN_S = 62
+DATED = re.compile(rb"<!--.*?-->")
+"""Comments of pygal, one of which has the date."""
+
 WIDTHS = "".join(f".serie-{place} .line{{stroke-width:{px}px}}" for place, px in enumerate((2.5, 9, 3, 1.5)))
 """The curves of the two fixed waits coincide; the upper one is narrower, so both can be seen."""
 
@@ -27,7 +31,7 @@ def draw(returns: Mapping[str, Return], outage_s: int) -> bytes:
         arrivals = back.arrivals + (0,) * (SHOWN_S - len(back.arrivals))
         chart.add(name, list(enumerate(arrivals[:SHOWN_S])), show_dots=False)
     picture: bytes = chart.render()
-    return picture + b"\n"
+    return DATED.sub(b"", picture) + b"\n"
 
 
 def write(path: Path, returns: Mapping[str, Return], outage_s: int) -> None:

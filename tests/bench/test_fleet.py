@@ -5,6 +5,7 @@ import re
 
 import pytest
 from mqtt443.backoff import LEAST_MS, NETWORK_LAST_MS
+from mqtt443_tools.support.paths import ROOT
 
 from bench import plot
 from bench.fleet import BOARDS, MOST_PER_S, OUTAGES_S, STRATEGIES, exponential, fixed, ours, simulate
@@ -55,3 +56,12 @@ def test_picture_hides_no_curve_behind_another() -> None:
     for lower, (name, back) in enumerate(returns.items()):
         for upper, other in list(enumerate(returns.values()))[lower + 1 :]:
             assert other.arrivals != back.arrivals or widths[upper] < widths[lower] / 2, name
+
+
+def test_picture_of_the_documentation_has_the_curves_of_the_code_and_no_date() -> None:
+    picture = plot.draw({name: simulate(waits, 300) for name, waits in STRATEGIES.items()}, 300)
+    documented = (ROOT / "docs" / "fleet.svg").read_bytes()
+    curves = re.compile(rb'<path d="([^"]+)" class="line')
+    assert len(curves.findall(picture)) == len(STRATEGIES)
+    assert curves.findall(documented) == curves.findall(picture), "run `make bench ARGS='--only fleet'`"
+    assert b"<!--" not in documented
