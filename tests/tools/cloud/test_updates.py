@@ -20,9 +20,10 @@ from mqtt443_tools.cloud.deployed_policy import policy_without_updates
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.lambda_zip import build, key
 from mqtt443_tools.support.options import place_options
+from mqtt443_tools.update.changes import changes
 from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import JobState
-from mqtt443_tools.update.job_documents import Update
+from mqtt443_tools.update.job_documents import Update, config_update
 from mqtt443_tools.update.start_job import Rollout, start_job
 
 from tests.support.aws.account import STACK, Cloud
@@ -164,6 +165,22 @@ def test_job_whose_document_holds_a_secret_is_deleted(cloud: Cloud, calls: dict[
     assert clean_up(AwsJobs(cloud.aws, STACK), JOB, ENDED)
     assert calls["delete_job"] == {"jobId": JOB}
     assert "delete_stream" not in calls
+
+
+def test_dry_run_reads_the_jobs_of_the_account(cloud: Cloud) -> None:
+    document = {"mqtt443": 1, "action": "config", "set": {"interval_s": 60}}
+    succeeded = {"thingArn": f"arn:aws:iot:eu-west-1:{ACCOUNT}:thing/dev-1", "jobExecutionSummary": {}}
+    cloud.answers.on("iot", "list_jobs", {"jobs": [{"jobId": JOB}, {"jobId": "somebody-else-s"}]})
+    cloud.answers.on("iot", "get_job_document", {"document": json.dumps(document)})
+    cloud.answers.on("iot", "list_job_executions_for_job", {"executionSummaries": [succeeded]})
+    update = config_update(["interval_s=30"], (), None)
+    found = changes(AwsJobs(cloud.aws, STACK), ["dev-1", "dev-2"], update, {})
+    assert [(each.client_ids, each.text) for each in found] == [
+        (["dev-1"], "interval_s 60 -> 30"),
+        (["dev-2"], "not known, no earlier update tells"),
+    ]
+    (asked,) = cloud.answers.of("list_job_executions_for_job")
+    assert asked.parameters == {"jobId": JOB, "status": "SUCCEEDED", "maxResults": 250}
 
 
 def test_object_and_stream_go_where_the_job_cannot_be_made(cloud: Cloud, calls: dict[str, dict[str, Any]]) -> None:

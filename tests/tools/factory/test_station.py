@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -225,8 +224,9 @@ def test_label_that_cannot_be_printed_fails_the_board(
     assert "b1" in (tmp_path / "print.ed").read_text()
 
 
-def test_unrelated_file_is_not_read_as_a_record(factory: Any, tmp_path: Path) -> None:
-    shutil.copy(__file__, tmp_path / "devices-record.csv")
+@pytest.mark.parametrize("content", [Path(__file__).read_bytes(), b"x" * 200_000 + b"\n"], ids=["code", "long cell"])
+def test_unrelated_file_is_not_read_as_a_record(factory: Any, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "devices-record.csv").write_bytes(content)
     result = factory(1, [tmp_path / "port"])
     assert isinstance(result.exception, CommandError)
     assert "not the record of a factory run" in str(result.exception)
