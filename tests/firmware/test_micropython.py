@@ -250,6 +250,24 @@ for n in range(16):
 """
 
 
+def test_error_class_is_the_same_in_every_phase(micropython: Interpreter, tmp_path: Path) -> None:
+    source = """
+import mqtt443
+from mqtt443._port import phase
+first = None
+for _ in range(2):
+    with phase():
+        from mqtt443 import errors, mqtt5
+        error = mqtt5.refusal(errors.ConnectRefused, 0x87)
+    first = first or type(error)
+    try:
+        raise error
+    except mqtt443.ConnectRefused as e:
+        print(type(e) is first, isinstance(e, mqtt443.Refused))
+"""
+    assert run(micropython, tmp_path, source).split() == ["True"] * 4
+
+
 @pytest.mark.parametrize("transport", ["tls", "wss"])
 def test_reconnecting_leaves_the_heap_flat(tmp_path: Path, transport: str) -> None:
     seen: list[bytes] = []
