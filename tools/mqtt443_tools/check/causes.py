@@ -109,7 +109,10 @@ _ALL = (
         "another device connected with this client id",
         "give each device its own client id; to check beside a live board, add --client-id-safe",
     ),
-    Cause("throttled", "too many connections at once", "run the check again in a minute"),
+    Cause("throttled", "too many connections or messages", "run the check again in a minute"),
+    Cause("unavailable", "the endpoint is not available", "run the check again in a minute"),
+    Cause("reason_given", "the endpoint refuses it and says why", "correct what the reason above names"),
+    Cause("not_mqtt", "the answer is not MQTT", "check endpoint and port; is there a proxy in between?"),
     Cause(
         "refused",
         "the endpoint refuses the connection without a reason",

@@ -76,6 +76,8 @@ class BoardClient:
             self._client.publish(topic, payload, qos=1)
         except errors.Mqtt443Error as error:
             raise self._blame(error, "topic_not_allowed") from error
+        except ValueError as error:  # larger than the server's Maximum Packet Size
+            raise Broken("reason_given", str(error)) from error
         self._client.set_callback(lambda _, message: came.append(message))
         try:
             self._client.subscribe(topic)

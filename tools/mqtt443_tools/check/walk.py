@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mqtt443 import errors
+
 from mqtt443_tools.check.aws_steps import AwsSide
 from mqtt443_tools.check.local_steps import LocalEndpoint
 from mqtt443_tools.check.mqtt_steps import BoardClient
@@ -18,17 +20,31 @@ from mqtt443_tools.support.errors import CommandError, UsageError
 SLOW_S = 4.5
 """A refusal after this time means an authorizer over its limit of 5 s (Developer Guide, "Custom authentication")."""
 
-# Reason codes of MQTT 5, and the causes they stand for: in CONNACK, and on a connection. Whether AWS answers a refused
-# login with 0x86 or 0x87 is not documented.
+# Codes, and the causes they stand for: in CONNACK (2 to 5 are of MQTT 3.1.1, all others reason codes of MQTT 5), and on
+# a connection. Whether AWS answers a refused login with 0x86 or 0x87 is not documented.
 _BY_REASON_CODE: dict[int | None, str] = {
+    2: "client_id_not_allowed",
+    3: "unavailable",
+    4: "not_authenticated",
+    5: "not_authorized",
     0x85: "client_id_not_allowed",
     0x86: "not_authenticated",
     0x87: "not_authorized",
+    0x88: "unavailable",
     0x89: "throttled",
+    0x8B: "unavailable",
     0x97: "throttled",
     0x9F: "throttled",
 }
-_ELSEWHERE: dict[int | None, str] = {0x8E: "taken_over", 0x96: "throttled", 0x97: "throttled"}
+_ELSEWHERE: dict[int | None, str] = {
+    0x87: "topic_not_allowed",
+    0x8B: "unavailable",
+    0x8E: "taken_over",
+    0x96: "throttled",
+    0x97: "throttled",
+}
+_UNTOLD = (None, 0, 0x80, 0x98)
+"""These give no reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +178,9 @@ class _Walker:
                 return Broken("no_alpn", f"{detail}; the endpoint picks ALPN {ALPN} where it is offered")
             if otherwise == "refused" and self._options.clock() - self._connecting_since >= SLOW_S:
                 return Broken("authorizer_slow", f"{detail}, after more than {SLOW_S} s")
-            return Broken(otherwise, detail)
+            if isinstance(error, errors.ProtocolError):
+                return Broken("not_mqtt", detail)
+            return Broken(otherwise if reason_code in _UNTOLD else "reason_given", detail)
 
         return blame
 
