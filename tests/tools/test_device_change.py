@@ -126,6 +126,7 @@ def test_disable_and_enable(run: Any) -> None:
     assert run.stored().enabled is False
     assert run("enable", "sensor-1") == "sensor-1 is enabled\n"
     assert run.stored().enabled is True
+    assert json.loads(run("enable", "sensor-1", "--json")) == {"client_id": "sensor-1"}
 
 
 @pytest.mark.parametrize(

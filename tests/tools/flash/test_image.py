@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt443_tools.flash.flash_errors import ImageError
-from mqtt443_tools.flash.image import MAX_BYTES, Bundle, Image, parse_image, read_file, read_image
+from mqtt443_tools.flash.image import MAX_BYTES, Bundle, Image, parse_image, read_image
 from mqtt443_tools.flash.partitions import TABLE_OFFSET, Partition, parse_table
 from mqtt443_tools.flash.partitions import file_system as place_of_files
 
@@ -122,13 +122,13 @@ def test_any_bytes_parse_to_complete_partitions(data: bytes) -> None:
 
 
 def test_missing_file_and_huge_file_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"cannot read .*none.bin: No such file or directory"):
+    with pytest.raises(ImageError, match=r"none.bin: No such file or directory"):
         read_image(tmp_path / "none.bin")
     huge = tmp_path / "huge.bin"
     with huge.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    with pytest.raises(ImageError, match="larger than any flash"):
-        read_file(huge)
+    with pytest.raises(ImageError, match="larger than 33,554,432 bytes"):
+        read_image(huge)
 
 
 def test_files_are_in_the_partition_or_in_the_remaining_flash() -> None:

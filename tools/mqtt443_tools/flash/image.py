@@ -12,10 +12,12 @@ from typing import Protocol
 
 from mqtt443_tools.flash.flash_errors import ImageError
 from mqtt443_tools.flash.partitions import APP, SECTOR_BYTES, TABLE_BYTES, TABLE_OFFSET, Partition, parse_table
+from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.read_file import read_file
 
 MAGIC = 0xE9
 HEADER = struct.Struct("<BBBBIB3sHBHH4sB")  # ends with hash_appended; 24 bytes
-MAX_BYTES = 32 << 20
+MAX_BYTES = 32 << 20  # larger than any flash
 NO_MAX_REVISION = 0xFFFF
 
 CHIPS = {"ESP32": 0, "ESP32-S2": 2, "ESP32-C3": 5, "ESP32-S3": 9, "ESP32-C2": 12, "ESP32-C6": 13, "ESP32-C5": 23}
@@ -126,24 +128,20 @@ class Bundle:
 
 def read_bundle(path: Path) -> Bundle:
     """Return the files in a littlefs image; raises ImageError."""
-    return Bundle(path.name, read_file(path))
+    return Bundle(path.name, _read(path))
 
 
 def read_image(path: Path) -> Image:
     """Return the image in a file; raises ImageError."""
-    return parse_image(path.name, read_file(path))
+    return parse_image(path.name, _read(path))
 
 
-def read_file(path: Path) -> bytes:
-    """Return the content of a file of at most 32 MiB; raises ImageError."""
+def _read(path: Path) -> bytes:
+    """Return the content of a file that fits into some flash; raises ImageError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}; check the path") from error
-    if len(data) > MAX_BYTES:
-        raise ImageError(f"{path} is larger than any flash ({MAX_BYTES >> 20} MiB)")
-    return data
+        return read_file(path, MAX_BYTES)
+    except CommandError as error:
+        raise ImageError(str(error)) from error
 
 
 def parse_image(name: str, data: bytes) -> Image:
