@@ -15,6 +15,7 @@ from mqtt443_tools.virtualboard.supervisor import (
     VirtualBoard,
 )
 
+from tests.support.board import interpreters
 from tests.tools.virtualboard.conftest import DEADLINE_S
 
 
@@ -75,6 +76,27 @@ def test_fed_watchdog_lets_the_program_live(run: Any) -> None:
         """
     )
     assert board.resets == [PWRON_RESET]
+
+
+def test_feeding_the_watchdog_allocates_nothing_as_on_a_chip(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        textwrap.dedent(
+            """
+            import gc, machine
+            watchdog = machine.WDT(timeout=20000)
+            def allocated():
+                before = gc.mem_alloc()
+                watchdog.feed()
+                return gc.mem_alloc() - before
+            gc.disable()
+            print(allocated())
+            """
+        )
+    )
+    lines: list[str] = []
+    with VirtualBoard(interpreters.need("alpn32"), tmp_path, lines.append) as board:
+        assert board.wait(DEADLINE_S)
+    assert lines == ["0"]
 
 
 def test_interrupt_reaches_the_program(interpreter: Any, tmp_path: Path) -> None:

@@ -113,13 +113,7 @@ def heap(interpreter: Interpreter, config: Path) -> Heap:
     Raises:
         CommandError: it did not publish; the text has the board's output.
     """
-    lines: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        _lay_out(root, config, interpreter)
-        (root / "main.py").write_text(PROGRAM)
-        with VirtualBoard(interpreter, root, lines.append) as board:
-            board.wait(TIMEOUT_S)
+    lines = _run(interpreter, config, {"main.py": PROGRAM})
     figures = dict(line.split(" ") for line in lines if line.startswith(("after_import ", "connected ")))
     names = NAMES.search("\n".join(lines))
     if len(figures) != 2 or not names or not any(" published " in line for line in lines):
@@ -138,28 +132,11 @@ def garbage(interpreter: Interpreter, config: Path) -> int:
     Raises:
         CommandError: it did not publish; the text has the board's output.
     """
-    lines: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        _lay_out(root, config, interpreter)
-        (root / "main.py").write_text(GARBAGE)
-        (root / "sensors.py").write_text(SENSORS)
-        with VirtualBoard(interpreter, root, lines.append) as board:
-            board.wait(TIMEOUT_S)
+    lines = _run(interpreter, config, {"main.py": GARBAGE, "sensors.py": SENSORS})
     found = [int(line.split(" ")[1]) for line in lines if line.startswith("garbage ")]
     if not found:
         raise CommandError("the board did not publish, so it left no garbage; its output:\n" + "\n".join(lines))
     return found[0]
-
-
-def _lay_out(root: Path, config: Path, interpreter: Interpreter) -> None:
-    lay_out(root, config, compiled=True)
-    if interpreter.name == FROZEN:
-        shutil.rmtree(root / "lib" / "mqtt443")
-
-
-class _OutOfMemoryError(Exception):
-    """The board reported that it has too little memory."""
 
 
 def least_heap(interpreter: Interpreter, config: Path) -> int:
@@ -173,8 +150,10 @@ def least_heap(interpreter: Interpreter, config: Path) -> int:
     """
     too_small, enough, built_in = LEAST_KB - 1, MOST_KB, 0
     tried = MOST_KB
+    program = interpreter.command[0]
     while True:
-        lines = _live_in(interpreter, config, tried)
+        small = replace(interpreter, command=(program, "-X", f"heapsize={tried * 1024}"))
+        lines = _run(small, config, {"main.py": LEAST})
         if sum(" published " in line for line in lines) > 1:
             enough = tried
             built_in = next(int(line.split(" ")[1]) for line in lines if line.startswith("built_in "))
@@ -187,8 +166,12 @@ def least_heap(interpreter: Interpreter, config: Path) -> int:
         tried = (too_small + enough) // 2
 
 
-def _live_in(interpreter: Interpreter, config: Path, heap_kb: int) -> list[str]:
-    """Run the board with a heap of that size until it ends or reports a lack of memory; return its lines."""
+class _OutOfMemoryError(Exception):
+    """The board reported that it has too little memory."""
+
+
+def _run(interpreter: Interpreter, config: Path, files: dict[str, str]) -> list[str]:
+    """Run a board with `config` and `files`, by name, until it ends or reports a lack of memory; return its lines."""
     lines: list[str] = []
 
     def on_line(line: str) -> None:
@@ -196,12 +179,13 @@ def _live_in(interpreter: Interpreter, config: Path, heap_kb: int) -> list[str]:
         if "MemoryError" in line or "OutOfMemory" in line:
             raise _OutOfMemoryError
 
-    program = interpreter.command[0]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        _lay_out(root, config, interpreter)
-        (root / "main.py").write_text(LEAST)
-        small = replace(interpreter, command=(program, "-X", f"heapsize={heap_kb * 1024}"))
-        with VirtualBoard(small, root, on_line) as board, contextlib.suppress(_OutOfMemoryError):
+        lay_out(root, config, compiled=True)
+        if interpreter.name == FROZEN:
+            shutil.rmtree(root / "lib" / "mqtt443")
+        for name, text in files.items():
+            (root / name).write_text(text)
+        with VirtualBoard(interpreter, root, on_line) as board, contextlib.suppress(_OutOfMemoryError):
             board.wait(TIMEOUT_S)
     return lines

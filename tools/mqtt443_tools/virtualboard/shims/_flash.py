@@ -42,7 +42,7 @@ class Flash:
             _world.look("start", 0),
         ):
             self._file.write(memoryview(buffer)[: len(buffer) // 2])
-            _world.tell("power_cut")
+            _world.tell(b"power_cut\n")
             _world.wait_for_the_end()
         self._file.write(buffer)
 

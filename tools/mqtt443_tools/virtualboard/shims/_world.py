@@ -49,14 +49,17 @@ def kept(name):
 
 
 def tell(line):
-    """Send one line to the supervisor; without one, do nothing."""
+    """Send line, bytes with a line end, to the supervisor; without one, do nothing.
+
+    Allocates nothing, as feeding a chip's watchdog does not: the board's garbage is measured.
+    """
     global _pipe
-    path = os.getenv("MQTT443_SUPERVISOR")
-    if not path:
-        return
     if _pipe is None:
+        path = os.getenv("MQTT443_SUPERVISOR")
+        if not path:
+            return
         _pipe = open(path, "wb", 0)
-    _pipe.write(line.encode() + b"\n")
+    _pipe.write(line)
 
 
 def wait_for_the_end():

@@ -43,19 +43,19 @@ def freq():
 
 def reset():
     """Start again with HARD_RESET."""
-    _world.tell("reset")
+    _world.tell(b"reset\n")
     _world.wait_for_the_end()
 
 
 def soft_reset():
     """Start again with SOFT_RESET."""
-    _world.tell("soft_reset")
+    _world.tell(b"soft_reset\n")
     _world.wait_for_the_end()
 
 
 def deepsleep(time_ms=0):
     """Sleep `time_ms` (0: until somebody wakes the board) and start again with DEEPSLEEP_RESET."""
-    _world.tell("deepsleep %d" % _host_ms(time_ms))
+    _world.tell(b"deepsleep %d\n" % _host_ms(time_ms))
     _world.wait_for_the_end()
 
 
@@ -77,7 +77,7 @@ class WDT:
             raise ValueError("WDT(%d) doesn't exist" % id)
         if timeout <= 0:
             raise ValueError("WDT timeout too short")
-        self._line = "watchdog %d" % _host_ms(timeout)
+        self._line = b"watchdog %d\n" % _host_ms(timeout)
         self.feed()
 
     def feed(self):
