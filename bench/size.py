@@ -16,7 +16,7 @@ from bench.rig import Bench
 
 TRANSPORTS = ("alpn", "wss")
 GARBAGE_BYTES = 1536
-"""The goal; `garbage_message_bytes` in budget.json is what must not be exceeded on the way there."""
+"""The goal; `garbage_message_bytes` in budget.json is stricter, with room for a machine on which a PUBACK is late."""
 
 
 def size(bench: Bench) -> list[Figure]:

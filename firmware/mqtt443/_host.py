@@ -1,5 +1,6 @@
 """CPython's side of `_port`; a board does not need this file."""
 
+import json
 import select
 import ssl as tls
 import time
@@ -41,6 +42,11 @@ def utf8(data):
     return str(data, "utf-8")
 
 
+def write_json(value, out):
+    """Write value as JSON to out, a stream of bytes."""
+    out.write(json.dumps(value).encode())
+
+
 def load_root(context, der):
     """Trust the root certificate der in context."""
     context.load_verify_locations(cadata=der)
@@ -77,9 +83,9 @@ class Channel:
         """Read available bytes into view; return the count, 0 at the end, None if there are none yet."""
         return self._try(self.sock.recv_into, view)
 
-    def write(self, view):
-        """Write as much as fits; return the count, None if nothing fits now."""
-        return self._try(self.sock.send, view)
+    def write(self, buf, offset, size):
+        """Write as much of buf[offset : offset + size] as fits; return the count, None if nothing fits now."""
+        return self._try(self.sock.send, memoryview(buf)[offset : offset + size])
 
     def _try(self, call, view):
         self._wanted = 0

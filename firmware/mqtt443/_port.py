@@ -15,6 +15,7 @@ WRITE = select.POLLOUT
 
 if sys.implementation.name == "micropython":
     import gc
+    from json import dump as write_json
     from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
     from micropython import const
@@ -99,7 +100,8 @@ if sys.implementation.name == "micropython":
             self.sock = sock
             self.raw = raw
             sock.setblocking(False)
-            # Both return a count, 0 at the end, None if nothing can be read or written now.
+            # readinto(view) and write(buf, offset, size) return a count, 0 at the end, None if nothing can be read or
+            # written now.
             self.readinto = sock.readinto
             self.write = sock.write
             # The system wakes us for the socket below TLS; MicroPython polls a TLS socket once a millisecond.
@@ -116,7 +118,9 @@ if sys.implementation.name == "micropython":
             if event == WRITE:  # rare, so no poll object is kept
                 poll = select.poll()
                 poll.register(self.sock, WRITE)
-            return bool(poll.poll(timeout_ms))
+            for _ in poll.ipoll(timeout_ms):  # poll() would make a list and a tuple
+                return True
+            return False
 
         def close(self):
             """Close the socket and what is below it; closing twice does nothing."""
@@ -128,7 +132,7 @@ if sys.implementation.name == "micropython":
                 self.sock = self.raw = self.readinto = self.write = None
 
 else:
-    from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload, utf8  # noqa: F401
+    from ._host import Channel, const, phase, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload, utf8, write_json  # noqa: F401
 
 VERSION = "0.1.0"
 
@@ -144,14 +148,9 @@ def unix_time():
     return int(time.time()) + EPOCH
 
 
-def calendar(seconds):
-    """Return (year, month, day, hour, minute, second, weekday) in UTC of unix seconds."""
-    return time.gmtime(seconds - EPOCH)[:7]
-
-
 def timestamp(seconds):
     """Return unix seconds as ISO 8601 UTC, to the second."""
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % calendar(seconds)[:6]
+    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % time.gmtime(seconds - EPOCH)[:6]
 
 
 def random_below(limit):

@@ -30,10 +30,10 @@ class Uptime:
         self._last = now
         return self._ms
 
-    def log(self, text):
-        """Write a line with the uptime in front."""
+    def log(self, text, rest=""):
+        """Write a line: the uptime, text and rest."""
         ms = self.ms()
-        self.write("[%5d.%03d] %s" % (ms // 1000, ms % 1000, text))
+        self.write("[%5d.%03d] %s%s" % (ms // 1000, ms % 1000, text, rest))
 
 
 class App:
@@ -210,7 +210,7 @@ class App:
             payload = self._take_reading()
             self.feed()
             if payload and self.connected_at_ms is None:
-                self.log("kept " + payload[:200])
+                self.log("kept " + payload.decode()[:200])
             # From the last due time: no drift. After a long stop from now: missed readings are not made up.
             now = self.ticks()
             on_time = left_ms > -self.interval_ms
@@ -219,12 +219,12 @@ class App:
         return left_ms
 
     def _take_reading(self):
-        """Queue a reading and return its text; without memory for it, count it as lost and return None."""
+        """Queue a reading and return its payload; without memory for it, count it as lost and return None."""
         failure = None
         for _ in range(2):
             try:
                 payload = self.readings.payload(failure)
-                self.accept(payload.encode())
+                self.accept(payload)
                 self.news = {}
                 return payload
             except MemoryError:
@@ -249,7 +249,7 @@ class App:
                 while payload[end] & 0xC0 == 0x80:  # never in the middle of a character
                     end -= 1
                 payload = payload[:end]
-            self.log("%s %s%s" % (refusal or "published", payload.decode(), older))
+            self.uptime.log("%s " % refusal if refusal else "published ", payload.decode() + older)
             self.unreported = 0
 
     def link(self):

@@ -6,9 +6,10 @@ to the host and is only read. `app` decides when to set it.
 
 import os
 import socket
+import time
 
 from . import errors
-from ._port import BUILD_DATE, calendar, const, ticks_add, ticks_diff, ticks_ms, unix_time
+from ._port import BUILD_DATE, EPOCH, const, ticks_add, ticks_diff, ticks_ms, unix_time
 from .http import read_head
 
 # Certificates of AWS endpoints are valid for over a year, so steps of 30 days cannot skip one. Ten years of steps.
@@ -31,8 +32,8 @@ def rtc_setter():
         return None
 
     def set_rtc(unix_s):
-        t = calendar(unix_s)
-        RTC().datetime(t[:3] + t[6:] + t[3:6] + (0,))
+        t = time.gmtime(unix_s - EPOCH)  # year, month, day, hour, minute, second, weekday
+        RTC().datetime(t[:3] + t[6:7] + t[3:6] + (0,))
 
     return set_rtc
 

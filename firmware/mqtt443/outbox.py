@@ -64,9 +64,9 @@ class Outbox:
 
     def put(self, payload, ttl_s=0):
         """Accept payload (bytes), to be dropped if it is not sent within ttl_s seconds (0: no limit)."""
-        now = self.now()
+        now = self.now() if ttl_s else 0
         # Without a correct clock, the age of a message is unknown.
-        self._ram.append([payload, now + ttl_s if ttl_s and now > BUILD_DATE else 0, None, 0, None])
+        self._ram.append([payload, now + ttl_s if now > BUILD_DATE else 0, None, 0, None])
         self._ram_bytes += len(payload)
         if self._ram_bytes > RAM_BYTES and not self.save():
             while self._ram_bytes > RAM_BYTES and len(self._ram) > 1:

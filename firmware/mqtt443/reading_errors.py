@@ -17,9 +17,9 @@ def member(errors, left):
         if error:
             try:
                 name = utf8(str(error[0]).encode())[:60]
-            except BaseException as e:
-                if isinstance(e, KeyboardInterrupt):
-                    raise
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 name = "(not UTF-8)"
             part = ", %s: %s" % (json.dumps(name), json.dumps(error[1]))
             size = len(part.encode())

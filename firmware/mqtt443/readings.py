@@ -5,9 +5,9 @@ sensor's exception costs only its own reading. Without the file the board report
 contain all errors of the user's code, in commands too.
 """
 
-import json
+from io import BytesIO
 
-from ._port import const, phase, timestamp, unix_time, utf8
+from ._port import const, phase, timestamp, unix_time, utf8, write_json
 
 MAX_DEPTH = const(5)
 _RESERVED = const(("time", "seq", "link", "errors"))
@@ -33,60 +33,69 @@ class Readings:
         self.seq = seq
 
     def payload(self, failure=None):
-        """Return the next message as JSON text: time (ISO 8601 UTC), seq, the readings, link if there is news, and
+        """Return the next message as JSON, bytes: time (ISO 8601 UTC), seq, the readings, link if there is news, and
         errors if there are any. failure: why this message has no readings.
 
         Never raises, whatever a sensor does, and whether or not the readings fit into max_bytes and memory.
         """
         self.seq += 1
-        # Put together by hand: a dict has no order on MicroPython, and people read this.
-        head = '{"time": "%s", "seq": %d' % (timestamp(self.now()), self.seq)
         link = self.link()
-        tail = ', "link": %s}' % json.dumps(link) if link else "}"
-        left = self.max_bytes - len(head) - len(tail.encode())
-        parts = [head]
-        errors = []
-        failure = failure or self.failure
-        if failure:
-            errors.append(("sensors", failure))
-        else:
-            try:
-                self._measure(parts, errors, left - _ERRORS_BYTES)
-            except BaseException as e:
-                errors.append(("sensors", reason(e)))
-        if errors:
-            with phase():
-                from .reading_errors import member
+        with BytesIO() as out:
+            tail = b"}"
+            if link:
+                out.write(b', "link": ')
+                write_json(link, out)
+                tail = out.getvalue() + tail
+                out.seek(0)
+            # Put together by hand: a dict has no order on MicroPython, and people read this.
+            out.write(b'{"time": "')
+            out.write(timestamp(self.now()).encode())
+            out.write(b'", "seq": ')
+            write_json(self.seq, out)
+            end = self.max_bytes - len(tail)
+            errors = []
+            failure = failure or self.failure
+            if not failure:
+                try:
+                    self._measure(out, errors, end - _ERRORS_BYTES)
+                except BaseException as e:
+                    failure = reason(e)
+            if failure:
+                errors.append(("sensors", failure))
+            if errors:
+                with phase():
+                    from .reading_errors import member
 
-                parts.append(member(errors, left - len("".join(parts[1:]).encode())))
-        parts.append(tail)
-        return "".join(parts)
+                    out.write(member(errors, end - out.tell()).encode())
+            out.write(tail)
+            end = out.tell()  # a reading that failed may have left more behind it
+            out.seek(0)
+            return out.read(end)
 
-    def _measure(self, parts, errors, left):
-        """Append each reading to parts, as JSON of up to left bytes in total, or (name, why) to errors if it fails."""
+    def _measure(self, out, errors, end):
+        """Write each reading to out, up to position end, or append (name, why) to errors if it fails."""
         values = self.read()
         if not isinstance(values, dict):
             raise ValueError("read() must return a dict")
         for name in values:
+            at = out.tell()
             try:
-                part = self._member(name, values, left)
-                left -= len(part.encode())
-                parts.append(part)
+                if type(name) is not str or name in _RESERVED:
+                    raise ValueError("not a name for a reading")
+                value = values[name]
+                if callable(value):
+                    value = value()
+                left = check_json(value, MAX_DEPTH, check_json(name, 1, end - at))
+                if left >= 0:
+                    out.write(b", ")
+                    write_json(name, out)
+                    out.write(b": ")
+                    write_json(value, out)
+                if left < 0 or out.tell() > end:
+                    raise ValueError(TOO_LARGE % self.max_bytes)
             except BaseException as e:
-                part = None
+                out.seek(at)
                 errors.append((name, reason(e)) if len(errors) < _MOST_ERRORS else None)
-
-    def _member(self, name, values, most):
-        if type(name) is not str or name in _RESERVED:
-            raise ValueError("not a name for a reading")
-        value = values[name]
-        if callable(value):
-            value = value()
-        if check_json(value, MAX_DEPTH, check_json(name, 1, most)) >= 0:
-            part = ", %s: %s" % (json.dumps(name), json.dumps(value))
-            if len(part.encode()) <= most:
-                return part
-        raise ValueError(TOO_LARGE % self.max_bytes)
 
 
 def reason(error):
@@ -96,9 +105,9 @@ def reason(error):
     name = type(error).__name__
     try:
         return utf8(("%s: %s" % (name, error)).encode())[:100]
-    except BaseException as e:  # its text raises as well
-        if isinstance(e, KeyboardInterrupt):
-            raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # its text raises as well
         return name
 
 
@@ -118,7 +127,7 @@ def check_json(value, depth, left):
         if left >= 0:
             utf8(value.encode())  # MicroPython accepts any bytes in a source file
         return left
-    if kind in (dict, list, tuple):
+    if kind is dict or kind is list or kind is tuple:
         left -= 2
         for item in value:
             inner = item
@@ -134,6 +143,6 @@ def check_json(value, depth, left):
     if kind is int:
         if value >> 64 not in (0, -1):
             raise ValueError("over 64 bits")
-    elif value is not None and kind not in (bool, float):
+    elif value is not None and kind is not bool and kind is not float:
         raise ValueError("JSON cannot hold %s" % kind.__name__)
     return left - 1

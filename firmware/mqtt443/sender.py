@@ -109,11 +109,13 @@ class Sender:
         elif entry[PID]:
             flags = self.flags
         else:
-            taken = [other[PID] for other in self.outbox.in_flight]
-            while True:
-                entry[PID] = self.client.next_pid()
-                if entry[PID] not in taken:
-                    break
+            while not entry[PID]:
+                pid = self.client.next_pid()
+                for other in self.outbox.in_flight:
+                    if other[PID] == pid:
+                        break
+                else:
+                    entry[PID] = pid
         entry[SENT] = now
         expiry_s = entry[EXPIRES]
         if expiry_s:

@@ -83,15 +83,14 @@ class Stream:
 
     def send(self, buf, start, end):
         """Send buf[start:end] as `write` does."""
-        view = memoryview(buf)[start:end]
-        while len(view):
+        while start < end:
             left_ms = self._left_ms()
             try:
-                sent = self.channel.write(view)
+                sent = self.channel.write(buf, start, end - start)
             except (OSError, ValueError, MemoryError) as e:
                 raise self._fault(e)
             if sent:
-                view = view[sent:]
+                start += sent
             elif sent is None:
                 self.channel.wait(WRITE, left_ms)
             else:

@@ -42,6 +42,7 @@ class WebSocket:
 
     def send_frame(self, opcode, frame, start, end):
         """Send a frame as `send` does; opcode: RFC 6455 section 5.2."""
+        n = end - start
         at = start
         # Fresh for each frame (RFC 6455 section 5.3).
         mask = self.urandom(4)
@@ -53,20 +54,20 @@ class WebSocket:
             frame[at + 2] ^= m2
             frame[at + 3] ^= m3
             at += 4
-        for byte in (m0, m1, m2):
-            if at < end:
-                frame[at] ^= byte
-                at += 1
-        n = end - start
-        if n < _LONG:
-            head = bytes((0x80 | opcode, 0x80 | n))
-        else:
-            size = 2 if n < 65536 else 8
-            head = bytes((0x80 | opcode, 0xFE if size == 2 else 0xFF)) + n.to_bytes(size, "big")
-        head += mask
-        at = start
-        start -= len(head)
-        frame[start:at] = head
+        while at < end:
+            frame[at] ^= mask[at - start & 3]
+            at += 1
+        at = start - 4
+        frame[at:start] = mask
+        # Its header, from the end: the length, in bytes of its own if it is over 125.
+        size = 0 if n < _LONG else 2 if n < 65536 else 8
+        start = at - size - 2
+        frame[start] = 0x80 | opcode
+        frame[start + 1] = 0x80 | (n if not size else _LONG if size == 2 else 127)
+        while at > start + 2:
+            at -= 1
+            frame[at] = n & 0xFF
+            n >>= 8
         self.stream.send(frame, start, end)
 
     def readinto(self, view):

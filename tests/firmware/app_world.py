@@ -163,11 +163,11 @@ class World:
         if self.prepares and (error := self.prepares.pop(0)):
             raise error
 
-    def payload(self, failure: str | None = None) -> str:
+    def payload(self, failure: str | None = None) -> bytes:
         self.seq += 1
         self.note("reading")
         self.links.append(self.link())
-        return json.dumps({"seq": self.seq, **({"errors": failure} if failure else {})})
+        return json.dumps({"seq": self.seq, **({"errors": failure} if failure else {})}).encode()
 
     def sleep_ms(self, ms: int) -> None:
         assert 0 < ms <= 1000

@@ -99,14 +99,14 @@ class Line:
             self.incoming.insert(0, piece[count:])
         return count
 
-    def write(self, view: memoryview) -> int | None:
-        room = self.room.pop(0) if self.room else len(view)
+    def write(self, buf: bytes, offset: int, size: int) -> int | None:
+        room = self.room.pop(0) if self.room else size
         if isinstance(room, Exception):
             raise room
         if room is None:
             return None
-        count = min(room, len(view))
-        self.writes.append(bytes(view[:count]))
+        count = min(room, size)
+        self.writes.append(bytes(buf[offset : offset + count]))
         return count
 
     def wait(self, event: int, timeout_ms: int) -> bool:

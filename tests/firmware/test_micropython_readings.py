@@ -43,7 +43,7 @@ import sys
 from mqtt443.readings import Readings
 from mqtt443.boot import load_sensors
 read, failure = load_sensors()
-print(Readings(read, dict, lambda: 1793491200, failure=failure).payload())
+print(Readings(read, dict, lambda: 1793491200, failure=failure).payload().decode())
 """
 
 

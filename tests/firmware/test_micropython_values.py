@@ -65,7 +65,7 @@ source = Readings(None, dict, lambda: 1793491200, max_bytes=1024)
 with open("values") as file:
     for line in file:
         source.read = eval("lambda: " + line)
-        sys.stdout.buffer.write(source.payload().encode() + b"\\n")
+        sys.stdout.buffer.write(source.payload() + b"\\n")
 """
 
 

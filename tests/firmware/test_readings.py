@@ -35,7 +35,7 @@ def fails() -> float:
 
 def test_message_has_time_number_and_readings_in_this_order() -> None:
     source = Readings(lambda: {"t": 21.5}, dict, lambda: 1793491200)
-    assert source.payload() == '{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 21.5}'
+    assert source.payload() == b'{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 21.5}'
     assert json.loads(source.payload())["seq"] == 2
 
 
@@ -49,7 +49,7 @@ def test_link_is_in_the_message_only_when_it_has_something_to_report() -> None:
     told = [{"dropped": 3, "started": "watchdog"}, {}]
     source = Readings(lambda: {"t": 1}, lambda: told.pop(0), lambda: 1793491200)
     assert source.payload() == (
-        '{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 1, "link": {"dropped": 3, "started": "watchdog"}}'
+        b'{"time": "2026-11-01T00:00:00Z", "seq": 1, "t": 1, "link": {"dropped": 3, "started": "watchdog"}}'
     )
     assert "link" not in json.loads(source.payload())
 
@@ -114,7 +114,7 @@ def test_payload_of_any_readings_is_within_its_limit() -> None:
         source = Readings(dict, lambda: {"started": "x" * 300}, max_bytes=1024)
         source.read = values.copy
         text = source.payload()
-        assert len(text.encode()) <= 1024
+        assert len(text) <= 1024
         assert json.loads(text)["link"]
 
 
