@@ -43,7 +43,7 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     board = start("board", "--config", str(config))
 
     until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
-    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".card polyline"), "a sparkline")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".card polyline[points]"), "a sparkline")
 
     click(browser, "[data-device=kitchen]")
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")

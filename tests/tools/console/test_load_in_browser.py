@@ -115,6 +115,27 @@ def test_only_cards_in_sight_are_drawn_again(browser: Any, endpoint: Endpoint) -
     assert problems(browser) == []
 
 
+def test_cards_are_sorted_and_filtered_and_keep_the_focus(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
+    feed(browser, 1)
+    names = "return [...document.querySelectorAll('.card .name')].map(name => name.textContent)"
+    until(browser, lambda: len(browser.execute_script(names)) == CARDS, f"{CARDS} cards")
+    in_model(browser, "model.devices.get('device-0500').lastSeen += 60")
+    focus = "document.querySelector('[data-device=device-0005]').focus()"
+    browser.execute_script(f"{focus}; document.querySelector('[aria-label=\"Sort by\"]').value = 'seen'")
+    browser.execute_script("document.querySelector('[aria-label=\"Sort by\"]').dispatchEvent(new Event('change'))")
+    found = browser.execute_script(names)
+    others = [f"device-{number:04}" for number in range(CARDS) if number != 500]
+    assert found == ["device-0500", *sorted(others, key=found.index)]
+    assert browser.execute_script("return document.activeElement.dataset.device") == "device-0005"
+    click(browser, "[aria-label='Filter devices']")
+    browser.switch_to.active_element.send_keys("DEVICE-099")
+    wanted = [f"device-{number:04}" for number in range(990, 1000)]
+    until(browser, lambda: sorted(browser.execute_script(names)) == wanted, "the cards that the filter names")
+    assert problems(browser) == []
+
+
 def equals(browser: Any, script: str, value: str) -> bool:
     return bool(browser.execute_script(script) == value)
 

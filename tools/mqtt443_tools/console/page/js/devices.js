@@ -1,10 +1,8 @@
-/** The view of devices: a card each. Only cards in sight whose device changed are drawn again, four times a second. */
+/** The view of devices: a card each. Only cards in sight whose device changed are drawn, four times a second. */
 
 import { api } from "./live.js";
-import { cause, cure } from "./causes.js";
-import { byId, h, sparkline } from "./dom.js";
-import { ago, shownValue, visible } from "./format.js";
-import { chip } from "./updates.js";
+import { Card } from "./card.js";
+import { byId, h, setChildren } from "./dom.js";
 import { devices, setRegistered } from "./model.js";
 import { openAdd } from "./actions.js";
 import { openDevice } from "./device.js";
@@ -13,19 +11,24 @@ import { openDevice } from "./device.js";
 
 const DRAW_MS = 250;
 const REGISTERED_MS = 15_000;
-const SHOWN_READINGS = 4;
-/** @type {Map<string, HTMLLIElement>} */
+/** Divisible by the number of columns, so that a chunk has no gap at its end: one to four. */
+const CHUNK_CARDS = 12;
+/** @typedef {{element: HTMLElement, cards: Card[]}} Chunk some cards that follow one another: the browser lays out only chunks in sight */
+/** @type {Map<string, Card>} */
 const cards = new Map();
-/** @type {Set<string>} */
+/** @type {Chunk[]} */
+let chunks = [];
+/** @type {Set<Element>} */
 const inSight = new Set();
 const sight = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
-    const id = target.getAttribute("data-card") ?? "";
-    if (isIntersecting) inSight.add(id);
-    else inSight.delete(id);
+    if (isIntersecting) inSight.add(target);
+    else inSight.delete(target);
   }
+  drawSight();
 }, { rootMargin: "300px" });
-const list = h("ul", { class: "cards", "aria-label": "Devices" });
+const names = new Intl.Collator();
+const list = h("div", { class: "cards", role: "list", "aria-label": "Devices" });
 const empty = h("p", { class: "empty" }, "No devices yet. Add one, or run: mqtt443 device add NAME --out config.json");
 const filter = h("input", { type: "search", class: "grow", placeholder: "Filter devices", "aria-label": "Filter devices" });
 const order = h("select", { "aria-label": "Sort by" },
@@ -55,94 +58,59 @@ export async function refresh() {
 /** Forget all cards, before the model is filled anew. */
 export function clear() {
   cards.clear();
-  inSight.clear();
-  sight.disconnect();
-  list.replaceChildren();
+  arrange();
 }
 
 function draw() {
   if (document.hidden || byId("devices").hidden) return;
-  let isNew = false;
-  const now = Date.now() / 1000;
-  for (const device of devices.values()) {
-    const card = cards.get(device.id);
-    if (card && !inSight.has(device.id)) continue;
-    if (card && !device.changed) {
-      const when = card.querySelector(".when");
-      const text = whenText(device, now);
-      if (when && when.textContent !== text) when.textContent = text;
-      continue;
-    }
-    device.changed = false;
-    if (card) fill(card, device, now);
-    else {
-      const item = h("li", { class: "card", "data-card": device.id });
-      cards.set(device.id, item);
-      fill(item, device, now);
-      sight.observe(item);
-      isNew = true;
-    }
+  const count = cards.size;
+  for (const id of devices.keys()) {
+    if (!cards.has(id)) cards.set(id, new Card(id, () => openDevice(id, refresh)));
   }
-  if (isNew) arrange();
+  if (cards.size > count) arrange();
+  else drawSight();
   empty.hidden = devices.size > 0;
 }
 
-/** @param {Device} device @param {number} now */
-function whenText(device, now) {
-  if (device.online) return "online";
-  return device.lastSeen ? ago(now - device.lastSeen) : "never seen";
-}
-
-/** @param {HTMLLIElement} card @param {Device} device @param {number} now */
-function fill(card, device, now) {
-  const head = card.querySelector(".head");
-  const state = device.online ? "on" : device.problem ? "off" : "";
-  const parts = [
-    h("div", { class: "chips" }, ...chips(device).map(([text, kind]) => h("span", { class: `chip ${kind}` }, text))),
-    ...[...device.values].slice(0, SHOWN_READINGS).map(([name, value]) =>
-      h("div", { class: "reading", "data-reading": name }, h("span", {}, visible(name)), h("b", {}, shownValue(value)), sparkline(device.series.get(name) ?? []))),
-    device.problem ? h("p", { class: "cause" }, visible(cause(device.problem)), " ", h("span", { class: "muted" }, visible(cure(device.problem)))) : null,
-  ];
-  if (head) { // it stays, so that it keeps the focus
-    head.querySelector(".dot")?.setAttribute("class", `dot ${state}`);
-    const when = head.querySelector(".when");
-    if (when) when.textContent = whenText(device, now);
-    while (head.nextSibling) head.nextSibling.remove();
-  } else {
-    card.append(h("div", { class: "head" },
-      h("span", { class: `dot ${state}`, "aria-hidden": "true" }),
-      h("button", { class: "name", "data-device": device.id, onclick: () => openDevice(device.id, refresh) }, visible(device.id)),
-      h("span", { class: "when" }, whenText(device, now))));
+function drawSight() {
+  const now = Date.now() / 1000;
+  for (const chunk of chunks) {
+    if (!inSight.has(chunk.element)) continue;
+    for (const card of chunk.cards) {
+      const device = devices.get(card.id);
+      if (!device) continue;
+      if (device.changed) card.draw(device, now);
+      else card.drawAge(device, now);
+      device.changed = false;
+    }
   }
-  for (const part of parts) if (part) card.append(part);
-}
-
-/** @param {Device} device @returns {[string, string][]} */
-export function chips(device) {
-  /** @type {[string, string][]} */
-  const found = [];
-  if (!device.registered) found.push(["not registered", "bad"]);
-  else if (!device.enabled) found.push(["disabled", "bad"]);
-  for (const { fault } of device.faults) found.push([`fault ${fault}`, "warn"]);
-  if (device.update) found.push(chip(device.update));
-  if (device.version) found.push([visible(`mqtt443 ${device.version}`), ""]);
-  const facts = device.accepted?.facts;
-  const transport = device.accepted?.transport ?? device.transport;
-  if (facts?.mqtt) found.push([visible(`MQTT ${facts.mqtt}`), ""]);
-  if (transport) found.push([visible(transport === "wss" ? "WebSocket" : transport === "alpn" ? `ALPN ${facts?.alpn ?? "mqtt"}` : "no ALPN"), ""]);
-  if (facts?.tls) found.push([visible(String(facts.tls).replace("TLSv", "TLS ")), ""]);
-  for (const [name, count] of Object.entries(device.link ?? {})) found.push([`${visible(name)} ${shownValue(count)}`, "bad"]);
-  return found;
 }
 
 function arrange() {
   const wanted = filter.value.trim().toLowerCase();
   const rank = (/** @type {Device} */ device) => (device.problem && !device.online ? 0 : device.online ? 1 : 2);
   const sorted = [...devices.values()].filter((device) => device.id.toLowerCase().includes(wanted)).sort((a, b) =>
-    (order.value === "problem" ? rank(a) - rank(b) : order.value === "seen" ? b.lastSeen - a.lastSeen : 0) || a.id.localeCompare(b.id));
-  const items = sorted.flatMap((device) => cards.get(device.id) ?? []);
-  if (items.length === list.children.length && items.every((item, at) => list.children[at] === item)) return;
+    (order.value === "problem" ? rank(a) - rank(b) : order.value === "seen" ? b.lastSeen - a.lastSeen : 0) || names.compare(a.id, b.id));
   const focused = document.activeElement;
-  list.replaceChildren(...items);
-  if (focused instanceof HTMLElement && focused.isConnected) focused.focus();
+  layOut(sorted.flatMap((device) => cards.get(device.id) ?? []));
+  if (focused instanceof HTMLElement && focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
+  drawSight();
+}
+
+/** @param {Card[]} shown in their order */
+function layOut(shown) {
+  const count = Math.ceil(shown.length / CHUNK_CARDS);
+  for (const { element } of chunks.slice(count)) {
+    sight.unobserve(element);
+    inSight.delete(element);
+  }
+  chunks = Array.from({ length: count }, (_, at) => ({
+    element: chunks[at]?.element ?? h("div", { class: "chunk" }),
+    cards: shown.slice(at * CHUNK_CARDS, (at + 1) * CHUNK_CARDS),
+  }));
+  setChildren(list, chunks.map(({ element }) => element));
+  for (const chunk of chunks) {
+    setChildren(chunk.element, chunk.cards.map(({ element }) => element));
+    sight.observe(chunk.element); // one that is observed already stays so
+  }
 }

@@ -29,6 +29,15 @@ export function byId(id) {
 }
 
 /**
+ * Change the text of an element only if it differs, so that nothing is laid out anew for the same text.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
  * Make the children of an element these, in this order. Those that are there already stay, and so keep what a person has
  * opened, selected, scrolled or focused.
  * @param {Element} parent
@@ -39,6 +48,11 @@ export function setChildren(parent, wanted) {
   for (const child of [...parent.children]) if (!stay.has(child)) child.remove();
   let next = parent.firstElementChild;
   for (const element of wanted) {
+    if (next && element === next.nextElementSibling) { // one that moves down, rather than all below it that move up
+      const moved = next;
+      next = element;
+      moved.remove();
+    }
     if (element === next) next = next.nextElementSibling;
     else parent.insertBefore(element, next);
   }
@@ -110,26 +124,31 @@ const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 90;
 const HEIGHT = 22;
 
-/**
- * A line through the last values; empty for fewer than two.
- * @param {number[]} values
- */
-export function sparkline(values) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  svg.setAttribute("aria-hidden", "true");
-  if (values.length > 1) {
+/** A line through the last values; empty for fewer than two. */
+export class Sparkline {
+  constructor() {
+    this.element = document.createElementNS(SVG, "svg");
+    this.element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this.element.setAttribute("aria-hidden", "true");
+    /** @type {SVGPolylineElement | null} */
+    this.line = null;
+  }
+
+  /** @param {number[]} values */
+  draw(values) {
+    if (values.length < 2) return;
+    if (!this.line) {
+      this.line = document.createElementNS(SVG, "polyline");
+      this.element.append(this.line);
+    }
     const low = Math.min(...values);
     const span = Math.max(...values) - low || 1;
-    const line = document.createElementNS(SVG, "polyline");
     const points = values.map((value, at) => {
       const x = (at / (values.length - 1)) * WIDTH;
       return `${x.toFixed(1)},${(HEIGHT - 2 - ((value - low) / span) * (HEIGHT - 4)).toFixed(1)}`;
     });
-    line.setAttribute("points", points.join(" "));
-    svg.append(line);
+    this.line.setAttribute("points", points.join(" "));
   }
-  return svg;
 }
 
 /**
