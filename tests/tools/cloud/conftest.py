@@ -10,6 +10,8 @@ import pytest
 import yaml
 from moto import mock_aws
 from moto.cloudformation.utils import yaml_tag_constructor
+from moto.server import ThreadedMotoServer
+from mqtt443_tools.cloud import cloud_command
 from mqtt443_tools.device.registration import add_device
 
 from tests.support.aws.account import Cloud
@@ -44,6 +46,23 @@ def cloud(environment: None, tmp_path: Path) -> Iterator[Cloud]:
     """An empty AWS account."""
     with mock_aws():
         yield Cloud(tmp_path / "state")
+
+
+@pytest.fixture
+def shared_cloud(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cloud]:
+    """An empty account that also other processes can reach."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    try:
+        made = Cloud(tmp_path / "state")
+        monkeypatch.setattr(cloud_command, "open_aws", lambda *_: made.aws)
+        monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: made.aws)
+        made.answers.on("logs", "filter_log_events", {"events": []})
+        yield made
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -162,6 +162,41 @@ def test_change_from_the_page_is_seen_at_once_and_the_table_is_not_read_for_ever
     assert next(each for each in actions.listed(source) if each["client_id"] == "attic")["enabled"] is False
 
 
+def test_updates_of_the_devices_of_the_stack_are_shown_and_no_others(cloud: Cloud, watched: Watched) -> None:
+    things = [f"arn:aws:iot:eu-west-1:123456789012:thing/{name}" for name in ("kitchen", "other-fleet")]
+    ended = {"status": "SUCCEEDED"}
+    executions = [{"thingArn": thing, "jobExecutionSummary": ended} for thing in things]
+    cloud.answers.on("iot", "list_jobs", {"jobs": [{"jobId": "update-1", "status": "COMPLETED"}]})
+    cloud.answers.on("iot", "list_job_executions_for_job", {"executionSummaries": executions})
+    cloud.answers.on("iot", "describe_job_execution", {"execution": ended})
+    updates = watched.source.status().updates
+    assert [(each["client_id"], each["job"], each["status"]) for each in updates] == [("kitchen", "update-1", "done")]
+
+
+def test_export_writes_the_logins_of_a_stack(cloud: Cloud, watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: cloud.aws)
+    log_lines(cloud, REFUSED, {**REFUSED, "client_id": "=1+1", "decision": "allow"})
+    arguments = ["export", "--stack", STACK, "--events", "--since", "1h", "--state", str(cloud.state)]
+    rows = [json.loads(line) for line in CliRunner().invoke(app, arguments).stdout.splitlines()]
+    assert [(each["client_id"], each["outcome"], each["detail"]) for each in rows] == [
+        ("kitchen", "refused", "wrong password"),
+        ("=1+1", "accepted", "wrong password"),
+    ]
+    table = CliRunner().invoke(app, [*arguments, "--csv"]).stdout.splitlines()
+    assert table[0] == "time,outcome,reason,detail,client_id,source,connection_id"
+    assert ",'=1+1," in table[2], "no spreadsheet takes it for a formula"
+    assert watched.backend.stack.outputs["LogGroup"] in {
+        call.parameters["logGroupName"] for call in cloud.answers.calls if call.operation == "filter_log_events"
+    }
+
+
+def test_export_says_that_aws_stores_no_messages() -> None:
+    result = CliRunner().invoke(app, ["export", "--stack", "greenhouse"])
+    assert isinstance(result.exception, UsageError)
+    assert "AWS IoT stores no messages" in str(result.exception)
+    assert "mqtt443 watch --stack greenhouse --json > messages.ndjson" in str(result.exception)
+
+
 def test_command_line_names_the_stack_that_does_not_exist(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: cloud.aws)
     for arguments, said in (

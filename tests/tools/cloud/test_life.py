@@ -11,15 +11,12 @@ import json
 import os
 import sysconfig
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 from mqtt443_tools.cli import app
-from mqtt443_tools.cloud import cloud_command
 from mqtt443_tools.localcore.auth.authorizer import Authorizer
 from mqtt443_tools.localcore.function.runtime import LambdaFunction
 from paho.mqtt.client import Client
@@ -36,20 +33,9 @@ CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_D
 
 
 @pytest.fixture
-def cloud(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cloud]:
+def cloud(shared_cloud: Cloud) -> Cloud:
     """An empty account that also other processes can reach."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    try:
-        made = Cloud(tmp_path / "state")
-        monkeypatch.setattr(cloud_command, "open_aws", lambda *_: made.aws)
-        monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: made.aws)
-        made.answers.on("logs", "filter_log_events", {"events": []})
-        yield made
-    finally:
-        server.stop()
+    return shared_cloud
 
 
 def mqtt443(*arguments: str) -> str:

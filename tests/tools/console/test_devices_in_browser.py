@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from mqtt443 import __version__
+from mqtt443_tools.device.backends import LocalBackend
 
 from tests.tools.console.conftest import Endpoint, Start, add_device, update
 
@@ -144,3 +145,60 @@ def test_device_is_added_and_its_config_downloaded(
     start("board", "--config", str(folder / "config.json"))
     click(browser, "dialog .close")
     until(browser, lambda: "online" in card(browser, "garden"), "garden is online")
+
+
+def test_password_is_rotated_and_shown_once(browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path) -> None:
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    add_device(endpoint, "kitchen", config)
+    browser.get(endpoint.link)
+    click(browser, "[data-device=kitchen]")
+    click(browser, "[data-action=rotate]")
+    until(browser, lambda: "The old one stays valid for seven days" in shown(browser), "the question")
+    click(browser, "#confirm")
+    password = text_of(browser, "#password")
+    assert password != json.loads(config.read_text())["password"]
+    click(browser, "dialog .close")
+    page = "return document.documentElement.outerHTML"
+    until(browser, lambda: password not in browser.execute_script(page), "the password has gone")
+    click(browser, "[data-device=kitchen]")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "[data-action=rotate]"), "the device")
+    assert password not in browser.execute_script(page)
+
+    update(config, password=password)
+    start("board", "--config", str(config))
+    click(browser, "dialog .close")
+    until(browser, lambda: "online" in card(browser, "kitchen"), "the board connects with the new password")
+    assert problems(browser) == []
+
+
+def test_device_is_removed_only_after_a_confirmation(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    add_device(endpoint, "kitchen", config)
+    board = start("board", "--config", str(config))
+    browser.get(endpoint.link)
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    click(browser, "[data-device=kitchen]")
+    click(browser, "[data-action=remove]")
+    until(browser, lambda: "its password is lost" in shown(browser), "the question")
+    click(browser, "dialog .bar button:not(#confirm)")
+    until(browser, lambda: not browser.find_element(By.ID, "dialog").is_displayed(), "the dialog has closed")
+    assert registered(endpoint) == ["kitchen"]
+    assert "not registered" not in chips(browser, "kitchen")
+
+    click(browser, "[data-device=kitchen]")
+    click(browser, "[data-action=remove]")
+    click(browser, "#confirm")
+    until(browser, lambda: "not registered" in chips(browser, "kitchen"), "it is no longer registered")
+    assert registered(endpoint) == []
+    board.wait_for("(?i)closed|lost|refused")
+    until(browser, lambda: "unknown user name" in card(browser, "kitchen"), "why it cannot connect again")
+    assert problems(browser) == []
+
+
+def registered(endpoint: Endpoint) -> list[str]:
+    """Return the client ids of the devices that the endpoint knows."""
+    return [device.client_id for device in LocalBackend(endpoint.state).store.all()]

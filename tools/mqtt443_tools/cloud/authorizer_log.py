@@ -57,17 +57,24 @@ def lines_since(aws: Aws, log_group: str, since: datetime) -> list[tuple[float, 
     return list(_lines(aws, log_group, since, ANY))
 
 
+def every_line_since(aws: Aws, log_group: str, since: datetime) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield all decisions since a time, as `lines_since` returns them, however many there are."""
+    return _lines(aws, log_group, since, ANY, most=None)
+
+
 def _decisions(aws: Aws, log_group: str, since: datetime, pattern: str) -> Iterator[dict[str, Any]]:
     for at_s, decision in _lines(aws, log_group, since, pattern):
         yield {**decision, "at": datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")}
 
 
-def _lines(aws: Aws, log_group: str, since: datetime, pattern: str) -> Iterator[tuple[float, dict[str, Any]]]:
+def _lines(
+    aws: Aws, log_group: str, since: datetime, pattern: str, *, most: int | None = MAX_EVENTS
+) -> Iterator[tuple[float, dict[str, Any]]]:
     start_ms = int(since.timestamp() * 1000)
     events = aws.items(
         "logs", "filter_log_events", "events", logGroupName=log_group, startTime=start_ms, filterPattern=pattern
     )
-    for event in islice(events, MAX_EVENTS):
+    for event in islice(events, most):
         try:
             decision = json.loads(event["message"])
         except (ValueError, RecursionError):

@@ -126,7 +126,7 @@ class AwsSource:
             online,
             self.recent.events(),
             self._logins,
-            updates=self._last_updates,
+            updates=[each for each in self._last_updates if each["client_id"] in known],
             problem="; ".join(list(self._problems.values())) or None,
         )
 
@@ -216,7 +216,7 @@ class AwsSource:
         fresh = [(at_s, line) for at_s, line in lines if (at_s, repr(line)) not in self._logged]
         self._logged = keys
         self._logins = [line for _, line in lines]
-        self.recent.add_events([_event(at_s, line) for at_s, line in fresh])
+        self.recent.add_events([event_of(at_s, line) for at_s, line in fresh])
 
     def _read_updates(self) -> None:
         try:
@@ -251,8 +251,8 @@ class AwsSource:
         return self._devices
 
 
-def _event(at_s: float, line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a line of the authorizer's log as an event of the console."""
+def event_of(at_s: float, line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of the authorizer's log, written at `at_s` (Unix seconds), as an event of the console."""
     allowed = line.get("decision") == "allow"
     return {
         "time": at_s,

@@ -1,4 +1,7 @@
-"""The command `mqtt443 export`: writes the history of the local endpoint, for scripts and spreadsheets."""
+"""The command `mqtt443 export`: writes what an endpoint has stored, for scripts and spreadsheets.
+
+The local endpoint stores messages and events. AWS IoT stores no messages; of a stack, the authorizer's log remains.
+"""
 
 import csv
 import json
@@ -6,12 +9,16 @@ import math
 import re
 import sys
 import time
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from mqtt443_tools.support.errors import CommandError, UsageError
-from mqtt443_tools.support.options import StateOption
+from mqtt443_tools.support.options import ProfileOption, RegionOption, StackOption, StateOption
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.posix import needs_posix
 
@@ -28,28 +35,69 @@ def export(
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV; default: one JSON object per line.")] = False,
     since: Annotated[str, typer.Option(help="How far back: a number with s, m, h or d.")] = "7d",
     state: StateOption = STATE,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
 ) -> None:
-    """Write the messages or events that the local endpoint has stored, as NDJSON or CSV; payloads are Base64."""
+    """Write the messages that the local endpoint has stored; payloads are Base64.
+
+    AWS IoT stores no messages: of a stack, --events writes the logins in the authorizer's log.
+
+    Example: mqtt443 export --since 1h > messages.ndjson
+    """
     needs_posix("mqtt443 export")
+    begin = time.time() - _seconds(since)
+    kind = "events" if events else "messages"
+    if stack is None:
+        rows = _stored(state, kind, begin)
+    elif events:
+        rows = _logged(stack, region, profile, state, begin)
+    else:
+        raise UsageError(
+            f"AWS IoT stores no messages: record them with `mqtt443 watch --stack {stack} --json > messages.ndjson`,"
+            f" or export the logins with `mqtt443 export --stack {stack} --events`"
+        )
+    _write(rows, FIELDS[kind], as_csv=as_csv)
+
+
+def _stored(state: Path, kind: str, begin: float) -> Iterator[dict[str, Any]]:
+    """Yield what the local endpoint has stored since `begin` (Unix seconds)."""
     from mqtt443_tools.localcore.history import HISTORY_FILE, History  # noqa: PLC0415 - needs POSIX
 
-    seconds = _seconds(since)
     path = state / HISTORY_FILE
     if not path.exists():
         raise CommandError(f"{path} does not exist; `mqtt443 local --state {state}` writes it while it runs")
-    kind = "events" if events else "messages"
     history = History(path)
     try:
-        rows = history.export(kind, time.time() - seconds)
-        if not as_csv:
-            for row in rows:
-                print(json.dumps(row))
-            return
-        writer = csv.DictWriter(sys.stdout, FIELDS[kind], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        yield from history.export(kind, begin)
     finally:
         history.close()
+
+
+def _logged(stack: str, region: str | None, profile: str | None, state: Path, begin: float) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a stack's authorizer since `begin` (Unix seconds), as the console's events."""
+    from mqtt443_tools.cloud.authorizer_log import every_line_since  # noqa: PLC0415 - loads boto3
+    from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415 - loads boto3
+    from mqtt443_tools.cloud.aws_backend import AwsBackend  # noqa: PLC0415 - loads boto3
+    from mqtt443_tools.console.aws_source import event_of  # noqa: PLC0415 - loads boto3
+
+    aws = open_aws(profile, region)
+    log_group = AwsBackend(aws, stack, state).stack.outputs["LogGroup"]
+    for at_s, line in every_line_since(aws, log_group, datetime.fromtimestamp(max(begin, 0), UTC)):
+        yield event_of(at_s, line)
+
+
+def _write(rows: Iterable[dict[str, Any]], fields: tuple[str, ...], *, as_csv: bool) -> None:
+    if not as_csv:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    rows = iter(rows)
+    first = next(rows, None)  # what is wrong is said before anything is written
+    writer = csv.DictWriter(sys.stdout, fields, extrasaction="ignore")
+    writer.writeheader()
+    for row in rows if first is None else chain((first,), rows):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
 
 
 def _cell(value: object) -> object:

@@ -1,6 +1,7 @@
 /** Starts the page: tabs, the live connection, and who gets what comes through it. */
 
 import { api, connect } from "./live.js";
+import { dialog } from "./actions.js";
 import * as eventsView from "./events.js";
 import { drawFaults, take } from "./device.js";
 import * as devicesView from "./devices.js";
@@ -79,6 +80,7 @@ byId("tab-devices").parentElement?.addEventListener("keydown", (event) => {
   byId(`tab-${next}`).focus();
 });
 byId("faults-off").addEventListener("click", () => void api("fault", { client_id: null, fault: null, on: false }).catch((error) => say(visible(error.message), true)));
+dialog().addEventListener("close", () => dialog().open || dialog().replaceChildren()); // a password is not kept
 devicesView.start();
 messagesView.start();
 eventsView.start();
