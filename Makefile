@@ -30,9 +30,10 @@ unit: .venv/.test  ## the tests that need no MicroPython, on the Python of .venv
 coverage: override ARGS := --cov --cov-report=term:skip-covered $(ARGS)
 coverage: unit  ## the same with their coverage, which must not fall below its floor in pyproject.toml
 
-soak: .venv/.test  ## the fault tests in their long form (hours); MQTT443_SEED=N repeats a run
+soak: .venv/.test  ## the fault tests and the console's page in their long form (hours); MQTT443_SEED=N repeats a run
 	@$(MICROPYTHON)
-	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} $(PYTEST) tests/faults tests/updates/test_power.py $(ARGS)
+	MQTT443_SOAK=1 MQTT443_SEED=$${MQTT443_SEED:-$$(date +%s)} \
+	    $(PYTEST) tests/faults tests/updates/test_power.py tests/tools/console/test_load_in_browser.py $(ARGS)
 
 bench: .venv/.test  ## measure and compare with the goals; ARGS="--only rate" measures a part
 	@$(MICROPYTHON)

@@ -1,7 +1,8 @@
 """What the page holds and draws stays bounded: 200 messages a second, and 1,000 cards.
 
-`MQTT443_SOAK=1` (`make soak`) sends for a minute; without it, the test sends as much as fills every bound. Frame times
-are measured in `make bench`, not asserted here.
+`MQTT443_SOAK=1` (`make soak`) sends for a minute, or for `MQTT443_SOAK_S` seconds, and compares the memory of page and
+server; without it, the test sends as much as fills every bound. Frame times are measured in `make bench`, not asserted
+here.
 """
 
 import json
@@ -26,7 +27,10 @@ MESSAGES_PER_S = 200
 SENDERS = 4
 """AWS lets a connection publish 100 messages a second."""
 
-SECONDS = 60 if os.environ.get("MQTT443_SOAK") else 12
+SOAK = bool(os.environ.get("MQTT443_SOAK"))
+SECONDS = int(os.environ.get("MQTT443_SOAK_S", "60")) if SOAK else 12
+MAX_GROWTH = {"heap": 4 * 2**20, "nodes": 1000, "listeners": 100, "servers": 16 * 2**20}
+"""Bytes and numbers that come to those of a page and of servers whose bounds are all reached."""
 MAX_MESSAGES, MAX_ROWS, MAX_SPARK_POINTS = 2000, 150, 40
 CARDS = 1000
 MODEL = "import('/page/js/model.js').then(model => {%s}).then(arguments[arguments.length - 1])"
@@ -60,12 +64,14 @@ def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoin
     until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
     clients = [sender(endpoint, name, tmp_path) for name in names]
     click(browser, "#tab-messages")
-    sent = 0
+    sent, full = 0, {}
     try:
         while sent < SECONDS * MESSAGES_PER_S:
             client, name = clients[sent % SENDERS], names[sent % SENDERS]
             client.publish(f"telemetry/{name}", json.dumps({"value": sent, "text": "x" * 100}), qos=1)
             sent += 1
+            if SOAK and sent == SECONDS * MESSAGES_PER_S // 3:
+                full = memory(browser, endpoint)
             time.sleep(1 / MESSAGES_PER_S)  # never faster: what a busy machine has missed would come in a burst
         told = "return model.totals.received + model.totals.dropped"
         until(browser, lambda: in_model(browser, told) >= sent, f"all {sent} messages are shown or counted")
@@ -73,6 +79,10 @@ def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoin
         for client in clients:
             client.disconnect()
             client.loop_stop()
+    if SOAK:
+        grown = {name: size - full[name] for name, size in memory(browser, endpoint).items()}
+        print(f"{sent} messages: {full}, grown by {grown}")
+        assert {name: size for name, size in grown.items() if size > MAX_GROWTH[name]} == {}
     kept = in_model(
         browser,
         """return {
@@ -86,6 +96,21 @@ def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoin
     assert kept == {**kept, "messages": MAX_MESSAGES, "rows": MAX_ROWS, "devices": SENDERS, "points": MAX_SPARK_POINTS}
     assert kept["events"] <= 4 * SENDERS
     assert problems(browser) == []
+
+
+def memory(browser: Any, endpoint: Endpoint) -> dict[str, int]:
+    """Return what page and servers hold, once all garbage of the page has been collected."""
+    browser.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+    counters = browser.execute_cdp_cmd("Memory.getDOMCounters", {})
+    main = endpoint.command.process.pid
+    children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    status = [Path(f"/proc/{each}/status").read_text() for each in (main, *children)]
+    return {
+        "heap": browser.execute_cdp_cmd("Runtime.getHeapUsage", {})["usedSize"],
+        "nodes": counters["nodes"],
+        "listeners": counters["jsEventListeners"],
+        "servers": sum(int(each.partition("VmRSS:")[2].split()[0]) * 1024 for each in status if "VmRSS:" in each),
+    }
 
 
 def test_only_cards_in_sight_are_drawn_again(browser: Any, endpoint: Endpoint) -> None:
