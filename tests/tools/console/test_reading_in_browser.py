@@ -35,6 +35,36 @@ return {
     isScrolled: scrolled > 0 && text.scrollTop === scrolled,
 }
 """
+CHARTS = """
+import('/page/js/charts.js').then(async ({ Charts }) => {
+    const charts = new Charts(document.querySelector('main'));
+    const begun = Math.floor(Date.now() / 1000) - 100;
+    const add = (first, last) => {
+        for (let at = first; at <= last; at++) {
+            const payload = btoa(JSON.stringify({ value: at }));
+            charts.series.add({ topic: 'telemetry/a', payload, client_id: 'a', received_at: begun + at });
+        }
+    };
+    const range = async () => {
+        await new Promise(requestAnimationFrame);
+        const { min, max } = charts.plots.get('value').scales.x;
+        return [min - begun, max - begun];
+    };
+    const found = {};
+    add(0, 9);
+    charts.draw(1000);
+    found.whole = await range();
+    charts.plots.get('value').setScale('x', { min: begun + 2, max: begun + 5 });
+    found.zoomed = await range();
+    add(10, 19);
+    charts.draw(1000);
+    found.kept = await range();
+    charts.draw(1000, true);
+    found.again = await range();
+    charts.destroy();
+    return found;
+}).then(arguments[arguments.length - 1])
+"""
 KEPT = {"isShown": True, "isFocused": True, "isSelected": True, "isScrolled": True}
 LONG = "{" + ", ".join(f'"value_{number}": {number}' for number in range(100)) + "}"
 
@@ -78,6 +108,13 @@ def test_device_that_is_open_stays_and_goes_on(browser: Any, endpoint: Endpoint)
     be_refused(endpoint, "kitchen")
     until(browser, lambda: browser.execute_script(events) == 2, "the second event")
     assert browser.execute_script(STATE) == KEPT
+
+
+def test_part_of_a_chart_that_was_zoomed_into_stays(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    shown = browser.execute_async_script(CHARTS)
+    assert shown == {"whole": [0, 9], "zoomed": [2, 5], "kept": [2, 5], "again": [0, 19]}
+    assert problems(browser) == []
 
 
 def publish(endpoint: Endpoint, topic: str) -> None:

@@ -28,8 +28,10 @@ export class Card {
     this.problem = null;
   }
 
-  /** Draw how long ago the device was seen. @param {Device} device @param {number} now Unix seconds */
+  /** Draw how long ago the device was seen, with UTC on hover. @param {Device} device @param {number} now Unix seconds */
   drawAge(device, now) {
+    const seen = device.lastSeen ? new Date(device.lastSeen * 1000).toISOString() : "";
+    if (this.when.title !== seen) this.when.title = seen;
     setText(this.when, device.online ? "online" : device.lastSeen ? ago(now - device.lastSeen) : "never seen");
   }
 

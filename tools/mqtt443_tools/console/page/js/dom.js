@@ -1,5 +1,7 @@
 /** Builds the page's elements. Everything that comes from a device becomes text here, never HTML. */
 
+import { shownTime } from "./format.js";
+
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
@@ -97,7 +99,7 @@ export class Rows {
  */
 export function timeElement(unixS) {
   const at = new Date(unixS * 1000);
-  return h("time", { datetime: at.toISOString(), title: at.toISOString() }, at.toLocaleTimeString());
+  return h("time", { datetime: at.toISOString(), title: at.toISOString() }, shownTime(at));
 }
 
 const COPIED_MS = 1500;

@@ -96,6 +96,15 @@ export function shownValue(value) {
   return visible(typeof value === "string" ? value : JSON.stringify(value) ?? "").slice(0, 200);
 }
 
+/**
+ * A time in the viewer's zone, with its date unless that is today.
+ * @param {Date} at
+ * @param {Date} [now]
+ */
+export function shownTime(at, now = new Date()) {
+  return at.toDateString() === now.toDateString() ? at.toLocaleTimeString() : at.toLocaleString();
+}
+
 /** @param {number} seconds */
 export function ago(seconds) {
   if (seconds < 2) return "now";

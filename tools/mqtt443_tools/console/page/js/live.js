@@ -1,6 +1,8 @@
 /** The live connection to the console's server. The server sends the next batch only once the last is confirmed. */
 
 const RETRY_MS = 2000;
+/** What a page says that has lost its server. */
+export const GONE = "the console does not answer; if it was started again, open the new link that it prints";
 
 /**
  * @param {(batch: Record<string, any>, isFirst: boolean) => void} take
@@ -29,7 +31,7 @@ export function connect(take, changed) {
  */
 export async function api(path, body) {
   const options = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  const response = await fetch(`/api/${path}`, options);
+  const response = await fetch(`/api/${path}`, options).catch(() => { throw new Error(GONE); });
   const answer = await response.json().catch(() => ({ error: `the console answered ${response.status}` }));
   if (!response.ok) throw new Error(answer.error);
   return answer;

@@ -1,6 +1,6 @@
 /** Starts the page: tabs, the live connection, and who gets what comes through it. */
 
-import { api, connect } from "./live.js";
+import { GONE, api, connect } from "./live.js";
 import { dialog } from "./actions.js";
 import * as eventsView from "./events.js";
 import { drawFaults, take } from "./device.js";
@@ -84,4 +84,4 @@ dialog().addEventListener("close", () => dialog().open || dialog().replaceChildr
 devicesView.start();
 messagesView.start();
 eventsView.start();
-connect(receive, (up) => say(up ? problem || "live" : "the console does not answer; trying again", !up || problem !== ""));
+connect(receive, (up) => say(up ? problem || "live" : GONE, !up || problem !== ""));

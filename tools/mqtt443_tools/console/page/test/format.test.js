@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chip, progress } from "../js/updates.js";
-import { base64Of, csv, matches, readings, shownPayload, visible } from "../js/format.js";
+import { base64Of, csv, matches, readings, shownPayload, shownTime, visible } from "../js/format.js";
 
 const message = (payload, topic = "telemetry/a") => ({ topic, payload: base64Of(payload), qos: 1, retain: false, client_id: "a", received_at: 0 });
 
@@ -38,4 +38,12 @@ test("an update tells its step, its bytes and why it failed", () => {
   assert.equal(progress({ ...update, done: "<b>" }), "in progress");
   assert.deepEqual(chip({ ...update, running: false, status: "failed", step: "try", reason: "no\u202E space" }), ["update failed: no\\u{202e} space", "bad"]);
   assert.deepEqual(chip({ ...update, running: false, status: "done" }), ["update done", ""]);
+});
+
+test("a time of another day has its date", () => {
+  const now = new Date(2026, 10, 27, 12, 0, 0);
+  const [today, before] = [new Date(2026, 10, 27, 9, 5, 7), new Date(2026, 10, 26, 9, 5, 7)];
+  assert.equal(shownTime(today, now), today.toLocaleTimeString());
+  assert.equal(shownTime(before, now), before.toLocaleString());
+  assert.notEqual(shownTime(before, now), before.toLocaleTimeString());
 });

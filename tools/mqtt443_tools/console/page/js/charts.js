@@ -1,0 +1,73 @@
+/** Charts of a device's numeric readings. A part that a person has zoomed into stays while readings come in. */
+
+import uPlot from "../vendor/uPlot.esm.js";
+import { h } from "./dom.js";
+import { shownValue, visible } from "./format.js";
+import { Series } from "./series.js";
+
+/** @typedef {import("./series.js").Points} Points */
+
+export class Charts {
+  /** @param {HTMLElement} into */
+  constructor(into) {
+    this.into = into;
+    this.series = new Series();
+    /** @type {Map<string, uPlot>} */
+    this.plots = new Map();
+  }
+
+  /**
+   * @param {number} seconds how far back
+   * @param {boolean} [isWhole] whether to leave the part that was zoomed into
+   */
+  draw(seconds, isWhole = false) {
+    for (const [name, data] of this.series.since(Date.now() / 1000 - seconds)) {
+      const plot = this.plots.get(name);
+      if (plot) redraw(plot, data, isWhole);
+      else if (data[0].length > 0) this.plots.set(name, this.plotOf(name, data));
+    }
+  }
+
+  destroy() {
+    for (const plot of this.plots.values()) plot.destroy();
+    this.plots.clear();
+  }
+
+  /** @param {string} name @param {Points} data */
+  plotOf(name, data) {
+    const box = h("div", { class: "chart", role: "img", "aria-label": `Chart of ${visible(name)}` });
+    this.into.append(box);
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    return new uPlot({
+      width: Math.max(240, chartWidth(this.into)), height: 150, axes: [axis, { ...axis, size: 84 }],
+      series: [{}, { label: visible(name), stroke: colour("--accent"), width: 2, points: { show: data[0].length < 40 }, value: (_, v) => (v === null ? "" : shownValue(v)) }],
+    }, data, box);
+  }
+}
+
+/** @param {uPlot} plot @param {Points} data @param {boolean} isWhole */
+function redraw(plot, data, isWhole) {
+  const times = plot.data[0];
+  const { min, max } = plot.scales.x;
+  if (isWhole || min === undefined || max === undefined || (min <= times[0] && max >= times[times.length - 1]) || times.length < 2) {
+    plot.setData(data);
+    return;
+  }
+  plot.setData(data, false);
+  plot.setScale("x", { min, max });
+}
+
+/** Two charts side by side where there is room. @param {HTMLElement} into */
+function chartWidth(into) {
+  return into.clientWidth > 700 ? Math.floor((into.clientWidth - 16) / 2) : into.clientWidth;
+}
+
+/** The colour that a variable has now: a canvas cannot read light-dark(). @param {string} name */
+function colour(name) {
+  const probe = h("span", {});
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
