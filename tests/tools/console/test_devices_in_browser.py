@@ -64,6 +64,7 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     click(browser, "[data-device=kitchen]")
     click(browser, "[data-action=enable]")
     until(browser, lambda: "disabled" not in chips(browser, "kitchen"), "it is enabled")
+    until(browser, lambda: "It is enabled again." in card(browser, "kitchen"), "what happens next")
 
     board.end()
     update(config, password="not the password")
@@ -79,6 +80,26 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     click(browser, "#tab-devices")
     take_picture(browser, "console.png")
     assert problems(browser) == []
+
+
+def test_device_that_is_registered_after_the_page_was_opened_is_known_at_once(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    browser.get(endpoint.link)
+    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
+    browser.execute_script("""
+        window.said = new Set();
+        new MutationObserver(() => document.querySelectorAll('.chip').forEach((chip) => said.add(chip.textContent)))
+            .observe(document.querySelector('.cards'), { childList: true, subtree: true });
+    """)
+    config = tmp_path / "board" / "config.json"
+    config.parent.mkdir()
+    add_device(endpoint, "kitchen", config)
+    start("board", "--config", str(config))
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    click(browser, "[data-device=kitchen]")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "[data-action=disable]"), "its actions")
+    assert "not registered" not in browser.execute_script("return [...window.said]")
 
 
 def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(

@@ -24,8 +24,7 @@ export class Card {
     /** @type {Map<string, {value: HTMLElement, line: Sparkline}>} */
     this.rows = new Map();
     this.shownChips = "";
-    /** @type {Device["problem"]} */
-    this.problem = null;
+    this.shownCause = " ";
   }
 
   /** Draw how long ago the device was seen, with UTC on hover. @param {Device} device @param {number} now Unix seconds */
@@ -45,10 +44,12 @@ export class Card {
     if (key !== this.shownChips) this.chips.replaceChildren(...found.map(([text, kind]) => h("span", { class: `chip ${kind}` }, text)));
     this.shownChips = key;
     this.drawReadings(device);
-    if (device.problem === this.problem) return;
-    this.problem = device.problem;
-    this.cause.hidden = this.problem === null;
-    this.cause.replaceChildren(...(this.problem ? [visible(cause(this.problem)), " ", h("span", { class: "muted" }, visible(cure(this.problem)))] : []));
+    const why = device.problem ? visible(cause(device.problem)) : "";
+    const advice = device.problem ? visible(adviceNow(device, device.problem)) : "";
+    if (`${why} ${advice}` === this.shownCause) return;
+    this.shownCause = `${why} ${advice}`;
+    this.cause.hidden = why === "";
+    this.cause.replaceChildren(why, " ", h("span", { class: "muted" }, advice));
   }
 
   /** @param {Device} device */
@@ -68,11 +69,18 @@ export class Card {
   }
 }
 
+/** What is left to do, as the device is now. @param {Device} device @param {NonNullable<Device["problem"]>} problem */
+function adviceNow(device, problem) {
+  return device.enabled && problem.login?.reason === "the device is disabled"
+    ? "It is enabled again. A board tries again by itself, later after each refusal: within 30 s after the first, 15 minutes at most."
+    : cure(problem);
+}
+
 /** @param {Device} device @returns {[string, string][]} text and kind of each */
 function chips(device) {
   /** @type {[string, string][]} */
   const found = [];
-  if (!device.registered) found.push(["not registered", "bad"]);
+  if (device.registered === false) found.push(["not registered", "bad"]);
   else if (!device.enabled) found.push(["disabled", "bad"]);
   for (const { fault } of device.faults) found.push([`fault ${fault}`, "warn"]);
   if (device.update) found.push(chip(device.update));

@@ -7,6 +7,9 @@ import { Series } from "./series.js";
 
 /** @typedef {import("./series.js").Points} Points */
 
+/** What a chart shows before and after a point that is alone, in seconds. */
+const ALONE_S = 30;
+
 export class Charts {
   /** @param {HTMLElement} into */
   constructor(into) {
@@ -39,7 +42,7 @@ export class Charts {
     this.into.append(box);
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     return new uPlot({
-      width: Math.max(240, chartWidth(this.into)), height: 150, axes: [axis, { ...axis, size: 84 }],
+      width: Math.max(240, chartWidth(this.into)), height: 150, scales: { x: { range } }, axes: [axis, { ...axis, size: 84 }],
       series: [{}, { label: visible(name), stroke: colour("--accent"), width: 2, points: { show: data[0].length < 40 }, value: (_, v) => (v === null ? "" : shownValue(v)) }],
     }, data, box);
   }
@@ -55,6 +58,11 @@ function redraw(plot, data, isWhole) {
   }
   plot.setData(data, false);
   plot.setScale("x", { min, max });
+}
+
+/** The range of the time axis. @param {uPlot} _ @param {number} min @param {number} max @returns {[number, number]} */
+function range(_, min, max) {
+  return max > min ? [min, max] : [min - ALONE_S, min + ALONE_S];
 }
 
 /** Two charts side by side where there is room. @param {HTMLElement} into */

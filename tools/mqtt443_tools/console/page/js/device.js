@@ -64,12 +64,20 @@ export function openDevice(id, changed) {
   const updates = h("div", { class: "rows", id: "updates" });
   const act = (/** @type {string} */ action, /** @type {string} */ label, kind = "") =>
     h("button", { class: kind, "data-action": action, onclick: () => confirmed(action, id, changed) }, label);
-  const actions = device.registered
-    ? [act("rotate", "Rotate password"), device.enabled ? act("disable", "Disable") : act("enable", "Enable"), act("disconnect", "Disconnect"), act("remove", "Remove", "danger")]
-    : [];
+  const actions = h("div", { class: "bar" });
+  let shownActions = "";
+  /** Offer what can be done to the device as it is now. @param {import("./model.js").Device} now */
+  const drawActions = (now) => {
+    const key = `${now.registered} ${now.enabled}`;
+    if (key === shownActions) return;
+    shownActions = key;
+    actions.replaceChildren(...(now.registered
+      ? [act("rotate", "Rotate password"), now.enabled ? act("disable", "Disable") : act("enable", "Enable"), act("disconnect", "Disconnect"), act("remove", "Remove", "danger")]
+      : []));
+  };
   show(visible(id),
     state,
-    h("div", { class: "bar" }, ...actions),
+    actions,
     h("div", { class: "bar" }, range, h("label", {}, pause, "Pause")),
     charts,
     commandBox(id),
@@ -86,6 +94,7 @@ export function openDevice(id, changed) {
     if (document.hidden || !charts.isConnected) return; // not in a dialog that has closed or shows something else
     const now = devices.get(id) ?? device;
     setText(state, `${now.online ? "online" : "offline"}${now.accepted ? `: ${visible(now.accepted.detail)}` : ""}`);
+    drawActions(now);
     if (now.update !== shownUpdate) drawUpdates(now.update);
     eventRows.show(events.filter((each) => each.client_id === id).slice(-MAX_EVENTS).reverse());
     if (!mine.isChanged || pause.checked) return;

@@ -11,6 +11,8 @@ import { openDevice } from "./device.js";
 
 const DRAW_MS = 250;
 const REGISTERED_MS = 15_000;
+/** The least time between two questions for the registered devices. */
+const ASK_MS = 1000;
 /** Divisible by the number of columns, so that a chunk has no gap at its end: one to four. */
 const CHUNK_CARDS = 12;
 /** @typedef {{element: HTMLElement, cards: Card[]}} Chunk some cards that follow one another: the browser lays out only chunks in sight */
@@ -44,8 +46,12 @@ export function start() {
   setInterval(() => document.hidden || void refresh(), REGISTERED_MS);
 }
 
+/** When the page last asked which devices are registered. */
+let askedAt = 0;
+
 /** Ask which devices are registered. */
 export async function refresh() {
+  askedAt = Date.now();
   try {
     setRegistered(await api("devices"));
   } catch {
@@ -70,6 +76,7 @@ function draw() {
   if (cards.size > count) arrange();
   else drawSight();
   empty.hidden = devices.size > 0;
+  if (Date.now() - askedAt >= ASK_MS && [...devices.values()].some((device) => device.registered === null)) void refresh();
 }
 
 function drawSight() {

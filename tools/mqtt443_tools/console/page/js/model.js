@@ -6,7 +6,8 @@ import { readings } from "./format.js";
  * @typedef {import("./format.js").Message} Message
  * @typedef {import("./format.js").EndpointEvent} EndpointEvent
  * @typedef {{client_id: string, fault: string, hits: number}} Fault
- * @typedef {{id: string, online: boolean, version: string, faults: Fault[], registered: boolean, enabled: boolean, username: string, lastSeen: number,
+ * A device; `registered` is null until the list of registered devices has been asked for.
+ * @typedef {{id: string, online: boolean, version: string, faults: Fault[], registered: boolean | null, enabled: boolean, username: string, lastSeen: number,
  *   values: Map<string, unknown>, series: Map<string, number[]>, link: Record<string, unknown> | null,
  *   accepted: EndpointEvent | null, transport: string, problem: EndpointEvent | null, update: import("./updates.js").Update | null, changed: boolean}} Device
  */
@@ -40,7 +41,7 @@ export function deviceOf(id) {
   if (!device) {
     if (devices.size >= MAX_DEVICES) return null;
     device = {
-      id, online: false, version: "", faults: [], registered: false, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
+      id, online: false, version: "", faults: [], registered: null, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
       link: null, accepted: null, transport: "", problem: null, update: null, changed: true,
     };
     devices.set(id, device);
