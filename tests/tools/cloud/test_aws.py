@@ -8,10 +8,12 @@ from typing import Any
 
 import botocore.exceptions as boto  # type: ignore[import-untyped]
 import pytest
+import trustme
 from mqtt443_tools.cloud import aws
 from mqtt443_tools.cloud.aws import MAX_PAGES, MAX_TRIES, Aws, AwsError, open_aws
 from mqtt443_tools.support.errors import CommandError, UsageError
 
+from tests.firmware.servers import context, serve_tls
 from tests.support.aws.failing import Failing
 from tests.support.aws.stubs import Answers, Refuse, new_session
 
@@ -172,6 +174,18 @@ def test_address_in_the_environment_that_leads_nowhere_is_named(
     with pytest.raises(CommandError) as refusal:
         open_aws(region="eu-west-1").call("iot", "describe_endpoint")
     assert str(refusal.value).startswith(line)
+    assert "\n" not in str(refusal.value)
+
+
+def test_certificate_that_is_not_trusted_is_named(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "MAX_TRIES", 1)
+    ca = trustme.CA()
+    with serve_tls(ca, context(ca, protocols=()), lambda _: None) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{server.port}")
+        with pytest.raises(AwsError) as refusal:
+            open_aws(region="eu-west-1").call("iot", "describe_endpoint")
+    assert "certificate verify failed" in str(refusal.value)
+    assert str(refusal.value).endswith("set AWS_CA_BUNDLE to the file with its CA")
     assert "\n" not in str(refusal.value)
 
 

@@ -172,6 +172,12 @@ class Aws:
             raise AwsError(
                 "Unreachable", "the proxy does not answer: correct HTTPS_PROXY, or add AWS's hosts to NO_PROXY"
             ) from error
+        except boto.SSLError as error:
+            reason = " ".join(str(error).split())
+            raise AwsError(
+                "Unreachable",
+                f"{reason}; if a proxy inspects TLS here, set AWS_CA_BUNDLE to the file with its CA",
+            ) from error
         except (boto.EndpointConnectionError, boto.HTTPClientError) as error:
             raise AwsError(
                 "Unreachable",
