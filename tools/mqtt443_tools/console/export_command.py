@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,10 +93,10 @@ def _write(rows: Iterable[dict[str, Any]], fields: tuple[str, ...], *, as_csv: b
             print(json.dumps(row))
         return
     rows = iter(rows)
-    first = next(rows, None)  # what is wrong is said before anything is written
+    first = list(islice(rows, 1))  # what is wrong is said before anything is written
     writer = csv.DictWriter(sys.stdout, fields, extrasaction="ignore")
     writer.writeheader()
-    for row in rows if first is None else chain((first,), rows):
+    for row in chain(first, rows):
         writer.writerow({name: _cell(value) for name, value in row.items()})
 
 
