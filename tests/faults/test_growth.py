@@ -26,8 +26,10 @@ FIRST_FAULT_BYTES = 512
 
 # Allocated by a message on its way from outbox to PUBACK, in blocks of 16 bytes. Raise it only for a good
 # reason: the collector has to find everything that was allocated, and the board stands still meanwhile.
-ALONE_BYTES = 640  # MicroPython 1.25 takes 633, 1.26 takes 531
-OF_EIGHT_BYTES = 530  # 518 and 422
+# A message alone, and one of eight that go together. MicroPython 1.26 takes 274 and 251.
+MESSAGE_BYTES = (296, 272)
+# MicroPython 1.25, which is built where Debian has nothing newer, takes 421 and 386.
+MESSAGE_BYTES_1_25 = (448, 410)
 
 COMMON = """
 import gc, json
@@ -106,7 +108,8 @@ for window, step in ((1, 1), (8, 8)):
     gc.enable()
     told.append((after - before) // 48)
 client.disconnect()
-print(json.dumps(told))
+import sys
+print(json.dumps([told, sys.implementation.version[1]]))
 """
 
 
@@ -171,8 +174,9 @@ def test_heap_does_not_grow_with_messages_and_connections(
 def test_message_allocates_next_to_nothing_besides_its_payload(
     tmp_path: Path, mqtt: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alone, eight = measure(tmp_path, mqtt, trustme.CA(), answer_mqtt, ALLOCATION)
+    (alone, eight), minor = measure(tmp_path, mqtt, trustme.CA(), answer_mqtt, ALLOCATION)
     with capsys.disabled():
         print(f"\nallocated from outbox to PUBACK: {alone} bytes a message alone, {eight} where eight go together")
-    assert alone <= ALONE_BYTES
-    assert eight <= OF_EIGHT_BYTES
+    most_alone, most_of_eight = MESSAGE_BYTES_1_25 if minor == 25 else MESSAGE_BYTES
+    assert alone <= most_alone
+    assert eight <= most_of_eight
