@@ -37,7 +37,7 @@ def read():
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of job: its document, the block writes of each start, and what must be true at its end."""
+    """A kind of job: its document, about how many block writes each start has, and what must be true at its end."""
 
     document: dict[str, Any]
     writes: tuple[int, ...]
@@ -119,17 +119,17 @@ def check_report(_: Updated, job: Execution) -> None:
 
 
 KINDS = {
-    "report": Kind(document("report"), (8,), check_report),
-    "restart": Kind(document("restart"), (10, 10), check_restart),
-    "command": Kind(document("command", name="relay", args={"on": 1}), (12,), check_command),
-    "config": Kind(config("new"), (20, 24), check_config),
+    "report": Kind(document("report"), (5,), check_report),
+    "restart": Kind(document("restart"), (13, 7), check_restart),
+    "command": Kind(document("command", name="relay", args={"on": 1}), (19,), check_command),
+    "config": Kind(config("new"), (20, 23), check_config),
     "files": Kind(document("files", bundle="FILES"), (90, 60), check_files),
     "refused files": Kind(document("files", bundle="REFUSED"), (90, 60, 5), check_refused_files),
-    "password": Kind(password("new"), (20, 24), check_password),
+    "password": Kind(password("new"), (21, 23), check_password),
     "refused password": Kind(password("bad"), (20, 30, 5), check_refused_password),
-    "package": Kind(document("package", version="0.5.0", bundle="PACKAGE"), (150, 10), check_package),
-    "refused package": Kind(document("package", version="9", bundle="BROKEN"), (20, 10, 5), check_refused_package),
-    "refused config": Kind(config("bad"), (20, 30, 5), check_refused_config),
+    "package": Kind(document("package", version="0.5.0", bundle="PACKAGE"), (349, 21), check_package),
+    "refused package": Kind(document("package", version="9", bundle="BROKEN"), (33, 6, 6, 12), check_refused_package),
+    "refused config": Kind(config("bad"), (20, 40, 4), check_refused_config),
 }
 
 
