@@ -17,7 +17,7 @@ from mqtt443_tools.virtualboard.interpreters import Interpreter
 
 from tests.support.board.package import SHIMS
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 _HEADER = struct.Struct(">III")
 
 _MOUNT = """

@@ -188,8 +188,8 @@ def test_drops_are_logged_at_once_then_by_number_and_topic_once_a_second() -> No
     assert [(d.reason, d.detail) for d in written] == [
         ("A", "on t"),
         ("B", "other"),
-        ("A", "4 more, on u, t (2), v"),
-        ("A", "1 more, on t"),
+        ("A", "4 more, on u, t (2), v: on t"),
+        ("A", "1 more, on t: on t"),
         ("A", "on w"),
     ]
 
@@ -201,7 +201,7 @@ def test_drops_are_logged_at_the_close_and_not_again() -> None:
         event_log.dropped("A", "without a topic")
     event_log.close()
     clock.advance(10)
-    assert [d.detail for d in written] == ["without a topic", "2 more"]
+    assert [d.detail for d in written] == ["without a topic", "2 more: without a topic"]
 
 
 def test_line_names_a_bounded_number_of_topics() -> None:
@@ -210,7 +210,7 @@ def test_line_names_a_bounded_number_of_topics() -> None:
     for number in range(100):
         event_log.dropped("A", "first", f"t/{number}")
     clock.advance(1)
-    assert written[-1].detail == "99 more, on t/1, t/2, t/3, t/4, t/5, t/6, t/7, t/8, other topics (91)"
+    assert written[-1].detail == "99 more, on t/1, t/2, t/3, t/4, t/5, t/6, t/7, t/8, other topics (91): first"
 
 
 def test_drops_of_clients_that_are_away_are_counted_by_client() -> None:
@@ -219,4 +219,4 @@ def test_drops_of_clients_that_are_away_are_counted_by_client() -> None:
     for client_id in ("a", "b", "a"):
         broker_log.dropped(client_id, "QUEUE_FULL", "full", "t")
     broker_log.close()
-    assert [(d.client_id, d.detail) for d in written] == [("a", "full"), ("b", "full"), ("a", "1 more, on t")]
+    assert [(d.client_id, d.detail) for d in written] == [("a", "full"), ("b", "full"), ("a", "1 more, on t: full")]

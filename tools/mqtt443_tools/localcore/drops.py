@@ -21,9 +21,11 @@ class _Tally:
     count: int = 0
     topics: dict[str, int] = field(default_factory=dict)
     elsewhere: int = 0
+    last: str = ""
 
-    def add(self, topic: str | None) -> None:
+    def add(self, detail: str, topic: str | None) -> None:
         self.count += 1
+        self.last = detail
         if topic in self.topics or (topic is not None and len(self.topics) < MAX_TOPICS):
             self.topics[topic] = self.topics.get(topic, 0) + 1
         elif topic is not None:
@@ -33,11 +35,13 @@ class _Tally:
         named = [topic if count == 1 else f"{topic} ({count})" for topic, count in self.topics.items()]
         if self.elsewhere:
             named.append(f"other topics ({self.elsewhere})")
-        return f"{self.count} more" + (f", on {', '.join(named)}" if named else "")
+        return f"{self.count} more{', on ' if named else ''}{', '.join(named)}: {self.last}"
 
 
 class Drops(Generic[K]):
     """Logs the first drop of each kind at once, and the number of later ones every second and at the close.
+
+    A number comes with the detail of the last of those drops.
 
     Args:
         clock: for the second.
@@ -56,7 +60,7 @@ class Drops(Generic[K]):
             self._tallies[kind] = _Tally(self._clock.call_later(FLUSH_S, lambda: self._flush(kind)))
             self._write(kind, detail)
         else:
-            tally.add(topic)
+            tally.add(detail, topic)
 
     def close(self) -> None:
         """Write the counts that are not written yet."""

@@ -85,10 +85,10 @@ class FloodLog:
         self._drops.close()
 
     def _write(self, kind: tuple[str, str, str], text: str) -> None:
-        source, reason, detail = kind
+        source, reason, _ = kind
         event_log = EventLog(self._sink, self._clock, source, "")
         event_log.facts["sni"] = None
-        event_log.write("refused", reason, text if text == detail else f"{text}: {detail}")
+        event_log.write("refused", reason, text)
 
 
 class BrokerLog:
