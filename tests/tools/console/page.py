@@ -19,13 +19,17 @@ PICTURES = "MQTT443_PICTURES"
 """Names the folder that gets the pictures of the documentation: MQTT443_PICTURES=docs."""
 
 
-def until(browser: Any, condition: Callable[[], Any], wanted: str) -> Any:
+REFUSED_S = 2 * WAIT_S
+"""A board that was cut or refused tries again after up to 30 s (mqtt443.backoff)."""
+
+
+def until(browser: Any, condition: Callable[[], Any], wanted: str, wait_s: float = WAIT_S) -> Any:
     """Wait until the condition is true, and return what it returned.
 
     The page goes on while a test looks: what one look has found may have changed at the next one. So a condition names
     everything that must be true together.
     """
-    wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+    wait = WebDriverWait(browser, wait_s, ignored_exceptions=[StaleElementReferenceException])
     try:
         return wait.until(lambda _: condition())
     except TimeoutException:

@@ -14,7 +14,7 @@ pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
 
-from tests.tools.console.page import card, chips, click, problems, shown, shows, take_picture, text_of, until
+from tests.tools.console.page import REFUSED_S, card, chips, click, problems, shown, shows, take_picture, text_of, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -60,7 +60,7 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     click(browser, "[data-action=disable]")
     click(browser, "#confirm")
     explained = ("the device is disabled", "mqtt443 device enable kitchen")
-    until(browser, lambda: shows(card(browser, "kitchen"), explained), "why it is refused, and what to do")
+    until(browser, lambda: shows(card(browser, "kitchen"), explained), "why it is refused, and what to do", REFUSED_S)
     click(browser, "[data-device=kitchen]")
     click(browser, "[data-action=enable]")
     until(browser, lambda: "disabled" not in chips(browser, "kitchen"), "it is enabled")
@@ -216,7 +216,7 @@ def test_device_is_removed_only_after_a_confirmation(
     until(browser, lambda: "not registered" in chips(browser, "kitchen"), "it is no longer registered")
     assert registered(endpoint) == []
     board.wait_for("(?i)closed|lost|refused")
-    until(browser, lambda: "unknown user name" in card(browser, "kitchen"), "why it cannot connect again")
+    until(browser, lambda: "unknown user name" in card(browser, "kitchen"), "why it is refused", REFUSED_S)
     assert problems(browser) == []
 
 
