@@ -73,7 +73,7 @@ def test_text_at_the_end_of_the_buffer_is_not_read_past_it() -> None:
         (0x00, True, False, "normal disconnection (0x00)"),
         (0x80, True, False, "unspecified error (0x80)"),
         (0x82, False, True, "protocol error (0x82)"),
-        (0x87, False, True, "not authorized (0x87)"),
+        (0x87, True, True, "not authorized (0x87)"),
         (0x8B, False, False, "server shutting down (0x8b)"),
         (0x8D, False, False, "keep alive timeout (0x8d)"),
         (0x8E, False, True, "another device connected with this client id (0x8e)"),
