@@ -29,8 +29,8 @@ _PACKAGE = const("lib/mqtt443")
 # Modules that the program imports, most of them before a trial begins. MicroPython would import a file or folder of
 # this name in the root or in lib instead: a broken one would stop every start, and no trial would take it back.
 _MODULES = const((
-    "mqtt443", "alpn", "binascii", "errno", "esp32", "gc", "hashlib", "json", "machine", "micropython", "network", "os",
-    "select", "socket", "ssl", "struct", "sys", "time", "tls", "umqtt",
+    "mqtt443", "alpn", "binascii", "errno", "esp32", "gc", "hashlib", "io", "json", "machine", "micropython", "network",
+    "os", "select", "socket", "ssl", "struct", "sys", "time", "tls", "umqtt",
 ))  # fmt: skip
 
 

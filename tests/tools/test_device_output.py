@@ -111,4 +111,4 @@ def test_error_is_printed_without_control_characters(tmp_path: Path) -> None:
         timeout=WAIT_S,
         check=False,
     )
-    assert done.stderr.startswith("mqtt443: \\x1b[2J\\x9b.json: no such file")
+    assert done.stderr.startswith("mqtt443: \\x1b[2J\\x9b.json: No such file or directory; create one with ")
