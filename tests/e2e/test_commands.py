@@ -205,6 +205,7 @@ ALL_COMMANDS = sorted(commands(get_command(cli.app)))
 def test_help_has_an_example(command: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0
+    assert shown.stdout.count("Example: ") == 1
     assert f"Example: mqtt443 {' '.join(command)} " in shown.stdout + " "
 
 

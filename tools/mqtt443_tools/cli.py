@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from importlib.metadata import version as installed_version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -97,22 +97,23 @@ def main() -> None:
     try:
         app()
     except CommandError as error:
-        print(f"mqtt443: {printable(str(error), MAX_LINE_CHARS)}", file=sys.stderr)
-        _end_output()
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except BrokenPipeError:  # `mqtt443 watch | head`: the reader is gone
         _end_output()
         sys.exit(1)
     except OSError as error:
         if error.filename is not None:  # a file or folder that cannot be used
-            print(f"mqtt443: {printable(f'{error.filename}: {error.strerror}', MAX_LINE_CHARS)}", file=sys.stderr)
-            _end_output()
-            sys.exit(1)
+            _fail(f"{error.filename}: {error.strerror}")
         if error.errno not in _OUTPUT_ERRNOS:
             raise
-        print(f"mqtt443: standard output cannot be written: {error.strerror}", file=sys.stderr)
-        _end_output()
-        sys.exit(1)
+        _fail(f"standard output cannot be written: {error.strerror}")
+
+
+def _fail(message: str, exit_code: int = 1) -> NoReturn:
+    """Exit with one line on standard error."""
+    print(f"mqtt443: {printable(message, MAX_LINE_CHARS)}", file=sys.stderr)
+    _end_output()
+    sys.exit(exit_code)
 
 
 def _end_output() -> None:

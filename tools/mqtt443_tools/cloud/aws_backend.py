@@ -135,9 +135,7 @@ class AwsBackend:
         since = datetime.fromtimestamp(device.secrets[0].created_at, UTC)
         uses = authorizer_log.last_uses(self._aws, self.stack.outputs["LogGroup"], device.client_id, since)
         latest = sorted((at.timestamp(), index) for index, at in uses.items())[-2:]
-        if not latest or (
-            len(latest) > 1 and latest[0][0] == latest[1][0]
-        ):  # within the same second, it could be either
+        if not latest or (len(latest) > 1 and latest[0][0] == latest[1][0]):  # in one second: it could be either
             return None
         at, index = latest[-1]
         return index, at

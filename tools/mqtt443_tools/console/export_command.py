@@ -42,8 +42,6 @@ def export(
     """Write the messages that the local endpoint has stored; payloads are Base64.
 
     AWS IoT stores no messages: of a stack, --events writes the logins in the authorizer's log.
-
-    Example: mqtt443 export --since 1h > messages.ndjson
     """
     needs_posix("mqtt443 export")
     begin = time.time() - _seconds(since)
