@@ -10,6 +10,7 @@ from tests.tools.console.conftest import Endpoint, be_refused
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.tools.console.page import click, problems, text_of, until
 
@@ -61,6 +62,11 @@ import('/page/js/charts.js').then(async ({ Charts }) => {
     found.kept = await range();
     charts.draw(1000, true);
     found.again = await range();
+    const hasDots = () => charts.plots.get('value').series[1].points.show(charts.plots.get('value'), 1);
+    found.dotsOfFew = hasDots();
+    add(20, 99);
+    charts.draw(1000);
+    found.dotsOfMany = hasDots();
     charts.destroy();
     return found;
 }).then(arguments[arguments.length - 1])
@@ -113,8 +119,29 @@ def test_device_that_is_open_stays_and_goes_on(browser: Any, endpoint: Endpoint)
 def test_part_of_a_chart_that_was_zoomed_into_stays(browser: Any, endpoint: Endpoint) -> None:
     browser.get(endpoint.link)
     shown = browser.execute_async_script(CHARTS)
+    assert (shown.pop("dotsOfFew"), shown.pop("dotsOfMany")) == (True, False)
     assert shown == {"whole": [0, 9], "zoomed": [2, 5], "kept": [2, 5], "again": [0, 19]}
     assert problems(browser) == []
+
+
+def test_list_shows_what_came_during_a_pause_as_soon_as_the_pause_ends(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#tab-messages")
+    publish(endpoint, "telemetry/first")
+    until(browser, lambda: topics(browser) == ["telemetry/first"], "the first message")
+    click(browser, "#pause-messages")
+    publish(endpoint, "telemetry/second")
+    received = "import('/page/js/model.js').then(model => model.messages.length).then(arguments[arguments.length - 1])"
+    until(browser, lambda: browser.execute_async_script(received) == 2, "the page has the second message")
+    browser.find_element(By.ID, "topic-filter").send_keys(Keys.BACKSPACE, "telemetry/+")
+    assert topics(browser) == ["telemetry/first"]
+    click(browser, "#pause-messages")
+    until(browser, lambda: topics(browser) == ["telemetry/second", "telemetry/first"], "both messages")
+
+
+def topics(browser: Any) -> list[str]:
+    script = "return [...document.querySelectorAll('#messages .row .topic')].map(each => each.textContent)"
+    return list(browser.execute_script(script))
 
 
 def publish(endpoint: Endpoint, topic: str) -> None:

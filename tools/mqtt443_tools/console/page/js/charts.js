@@ -9,6 +9,8 @@ import { Series } from "./series.js";
 
 /** What a chart shows before and after a point that is alone, in seconds. */
 const ALONE_S = 30;
+/** A line through this many points or more has no dots. */
+const MAX_DOTS = 40;
 
 export class Charts {
   /** @param {HTMLElement} into */
@@ -43,7 +45,7 @@ export class Charts {
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     return new uPlot({
       width: Math.max(240, chartWidth(this.into)), height: 150, scales: { x: { range } }, axes: [axis, { ...axis, size: 84 }],
-      series: [{}, { label: visible(name), stroke: colour("--accent"), width: 2, points: { show: data[0].length < 40 }, value: (_, v) => (v === null ? "" : shownValue(v)) }],
+      series: [{}, { label: visible(name), stroke: colour("--accent"), width: 2, points: { show: (plot) => plot.data[0].length < MAX_DOTS }, value: (_, v) => (v === null ? "" : shownValue(v)) }],
     }, data, box);
   }
 }

@@ -30,7 +30,10 @@ export function start() {
       h("button", { id: "download-csv", onclick: () => download("messages.csv", csv(chosen())) }, "Download CSV")),
     publishBox(), h("p", {}, count), list);
   for (const input of [filter, search]) input.addEventListener("input", () => draw(true));
-  pause.addEventListener("input", () => { paused = pause.checked ? [...messages] : null; });
+  pause.addEventListener("input", () => {
+    paused = pause.checked ? [...messages] : null;
+    draw(true);
+  });
   pretty.addEventListener("input", () => { rows.forget(); draw(true); });
   setInterval(draw, DRAW_MS);
 }
