@@ -8,7 +8,7 @@ import pytest
 from mqtt443 import __version__
 from mqtt443_tools.device.backends import LocalBackend
 
-from tests.tools.console.conftest import Endpoint, Start, add_device, update
+from tests.tools.console.conftest import Endpoint, Start, add_device, be_refused, update
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
@@ -100,6 +100,27 @@ def test_device_that_is_registered_after_the_page_was_opened_is_known_at_once(
     click(browser, "[data-device=kitchen]")
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "[data-action=disable]"), "its actions")
     assert "not registered" not in browser.execute_script("return [...window.said]")
+
+
+def test_slow_list_of_registered_devices_is_asked_for_once_at_a_time(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
+    browser.execute_script("""
+        window.asked = window.looks = 0;
+        const begun = Date.now();
+        Date.now = () => begun + 10_000 * ++window.looks;  // each drawing comes long after the one before
+        const fetched = window.fetch;
+        window.fetch = (path, ...rest) => {
+            if (path !== '/api/devices') return fetched(path, ...rest);
+            window.asked++;
+            return new Promise(() => null);
+        };
+    """)
+    be_refused(endpoint, "kitchen")
+    until(browser, lambda: browser.execute_script("return asked > 0"), "the page asks whether kitchen is registered")
+    looks = browser.execute_script("return looks")
+    until(browser, lambda: browser.execute_script("return looks") > looks + 8, "several drawings")
+    assert browser.execute_script("return asked") == 1
 
 
 def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(

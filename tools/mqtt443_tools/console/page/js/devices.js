@@ -48,14 +48,19 @@ export function start() {
 
 /** When the page last asked which devices are registered. */
 let askedAt = 0;
+/** The number of these questions that wait for their answer. */
+let pending = 0;
 
 /** Ask which devices are registered. */
 export async function refresh() {
   askedAt = Date.now();
+  pending++;
   try {
     setRegistered(await api("devices"));
   } catch {
     return; // the status line says that the server is gone
+  } finally {
+    pending--;
   }
   draw();
   arrange();
@@ -76,7 +81,7 @@ function draw() {
   if (cards.size > count) arrange();
   else drawSight();
   empty.hidden = devices.size > 0;
-  if (Date.now() - askedAt >= ASK_MS && [...devices.values()].some((device) => device.registered === null)) void refresh();
+  if (pending === 0 && Date.now() - askedAt >= ASK_MS && [...devices.values()].some((device) => device.registered === null)) void refresh();
 }
 
 function drawSight() {
