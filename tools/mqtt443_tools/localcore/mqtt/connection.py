@@ -48,7 +48,7 @@ class Driver(Protocol):
         """Ask the authorizer again for an established connection; answer with `refreshed` or `not_refreshed`."""
 
     def close(self) -> None:
-        """Close once everything is sent; pending requests to the authorizer are cancelled."""
+        """Close once everything is sent; cancel a refresh. The authorizer's answer to a CONNECT is ignored."""
 
 
 class MqttConnection:
