@@ -125,7 +125,8 @@ def endpoint(start: Start, tmp_path: Path) -> Endpoint:
 
 
 def add_device(endpoint: Endpoint, client_id: str, config: Path) -> None:
-    """Register a device that sends a reading every second."""
+    """Register a device that sends a reading every second; the config file may be in a new folder."""
+    config.parent.mkdir(exist_ok=True)
     arguments = ["device", "add", client_id, "--out", str(config), "--state", str(endpoint.state)]
     subprocess.run([*MQTT443, *arguments], check=True, capture_output=True, timeout=WAIT_S)
     update(config, interval_s=1)

@@ -31,13 +31,11 @@ def test_board_appears_moves_answers_and_is_told_why_it_is_refused(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
-    (config.parent / "sensors.py").write_text(SENSORS)
     add_device(endpoint, "kitchen", config)
+    (config.parent / "sensors.py").write_text(SENSORS)
     garden = tmp_path / "garden" / "config.json"
-    garden.parent.mkdir()
-    (garden.parent / "sensors.py").write_text(SENSORS)
     add_device(endpoint, "garden", garden)
+    (garden.parent / "sensors.py").write_text(SENSORS)
     start("board", "--config", str(garden))
     browser.get(endpoint.link)
     until(browser, lambda: browser.current_url == f"{endpoint.origin}/", "the token leaves the address bar")
@@ -93,7 +91,6 @@ def test_device_that_is_registered_after_the_page_was_opened_is_known_at_once(
             .observe(document.querySelector('.cards'), { childList: true, subtree: true });
     """)
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
     add_device(endpoint, "kitchen", config)
     start("board", "--config", str(config))
     until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
@@ -127,7 +124,6 @@ def test_topic_that_the_policy_lacks_is_explained_with_the_statement_to_add(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
     add_device(endpoint, "kitchen", config)
     update(config, topic="telemetry/another")
     browser.get(endpoint.link)
@@ -146,7 +142,6 @@ def test_update_shows_its_progress_and_its_end_on_the_card(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
     add_device(endpoint, "kitchen", config)
     update(config, updates=True)
     browser.get(endpoint.link)
@@ -191,7 +186,6 @@ def test_device_is_added_and_its_config_downloaded(
 
 def test_password_is_rotated_and_shown_once(browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path) -> None:
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
     add_device(endpoint, "kitchen", config)
     browser.get(endpoint.link)
     click(browser, "[data-device=kitchen]")
@@ -218,7 +212,6 @@ def test_device_is_removed_only_after_a_confirmation(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
     add_device(endpoint, "kitchen", config)
     board = start("board", "--config", str(config))
     browser.get(endpoint.link)

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.timeout(180)
 def config(endpoint: Endpoint, tmp_path: Path) -> Path:
     """The config file of `kitchen`, which waits for an answer for the shortest time that a board takes."""
     path = tmp_path / "board" / "config.json"
-    path.parent.mkdir()
     add_device(endpoint, "kitchen", path)
     update(path, timeout_s=10)
     return path

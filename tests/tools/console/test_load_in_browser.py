@@ -58,8 +58,6 @@ def sender(endpoint: Endpoint, client_id: str, folder: Path) -> Client:
 
 def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoint: Endpoint, tmp_path: Path) -> None:
     names = [f"sender-{number}" for number in range(SENDERS)]
-    for name in names:
-        (tmp_path / name).mkdir()
     browser.get(endpoint.link)
     until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
     clients = [sender(endpoint, name, tmp_path) for name in names]

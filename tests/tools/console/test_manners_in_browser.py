@@ -32,7 +32,6 @@ def assert_accessible(browser: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_is_accessible(browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path, scheme: str) -> None:
     config = tmp_path / "board" / "config.json"
-    config.parent.mkdir()
     add_device(endpoint, "kitchen", config)
     start("board", "--config", str(config))
     features = [
