@@ -14,7 +14,7 @@ export class Series {
     this.points = new Map();
   }
 
-  /** @param {Message} message not older than those before */
+  /** @param {Message} message drawn no earlier than those before: a clock can be set back, and a chart needs ascending times */
   add(message) {
     if (!message.topic.startsWith("telemetry/")) return;
     for (const [name, value] of Object.entries(readings(message) ?? {})) {
@@ -25,7 +25,7 @@ export class Series {
         found = [[], []];
         this.points.set(name, found);
       }
-      found[0].push(message.received_at);
+      found[0].push(Math.max(message.received_at, found[0].at(-1) ?? 0));
       found[1].push(value);
       if (found[0].length > 1.1 * MAX_POINTS) for (const each of found) each.splice(0, each.length - MAX_POINTS);
     }

@@ -14,6 +14,12 @@ test("numeric readings become points, by name, since a time", () => {
   assert.deepEqual(series.since(31), [["temperature_c", [[], []]]]);
 });
 
+test("times stay in order although the endpoint's clock is set back", () => {
+  const series = new Series();
+  for (const at of [30, 20, 25, 40]) series.add(message(at, { x: at }));
+  assert.deepEqual(series.since(26), [["x", [[30, 30, 30, 40], [30, 20, 25, 40]]]]);
+});
+
 test("points and series are bounded", () => {
   const series = new Series();
   for (let at = 0; at < 1.3 * MAX_POINTS; at++) series.add(message(at, { x: at }));
