@@ -139,8 +139,8 @@ def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, fo
     what = KINDS[kind]
     if SOAK:
         counts = tuple(every_cut(tmp_path, what))
-        assert counts, "no write was cut"
         print(kind, counts)
+        assert sum(counts) >= sum(what.writes) // 2, "the search for the last write ended early"
         return
     cuts = [(start, write) for start, writes in enumerate(what.writes, 1) for write in range(1, writes + 1)]
     chosen = form.random(f"power {kind}").sample(cuts, min(4, len(cuts)))

@@ -102,7 +102,7 @@ class JobServer:
             assert self._more.wait_for(true, WAIT_S), (what, self.executions, self.telemetry[-3:])
 
     def wait_for(self, execution: Execution) -> Execution:
-        """Wait until the execution has ended, and the board has told of it."""
+        """Wait until the execution has ended and the board has reported it."""
         self.wait_until(lambda: execution.is_terminal, f"{execution.job_id} to end")
         news = f"{execution.job_id} {execution.status}"
         self.wait_until(lambda: any(self.news(each) == news for each in self.telemetry), news)
