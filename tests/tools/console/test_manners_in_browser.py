@@ -1,4 +1,4 @@
-"""What everybody can expect of the page: it is accessible, fits a phone, and works with the keyboard."""
+"""What everyone can expect of the page: it is accessible, fits a phone, and works with the keyboard."""
 
 from pathlib import Path
 from typing import Any

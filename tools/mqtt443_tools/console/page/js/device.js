@@ -86,7 +86,7 @@ export function openDevice(id, changed) {
     h("h3", {}, "Updates"), updates,
     h("h3", {}, "Events"),
     happened);
-  /** Those of the past, null while they are not known. @type {import("./updates.js").Update[] | null} */
+  /** Past updates, null until they are known. @type {import("./updates.js").Update[] | null} */
   let past = null;
   /** @type {import("./updates.js").Update | null | undefined} */
   let shownUpdate;

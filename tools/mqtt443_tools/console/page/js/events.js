@@ -13,7 +13,7 @@ const search = h("input", { type: "search", class: "grow", placeholder: "Filter 
 const list = h("div", { class: "rows" });
 /** @type {Rows<EndpointEvent>} */
 const rows = new Rows(list, eventElement, keyOf);
-const empty = h("p", { class: "empty" }, "No events yet: nobody has connected.");
+const empty = h("p", { class: "empty" }, "No events yet: no client has connected.");
 /** @type {EndpointEvent | undefined} */
 let newest;
 

@@ -1,7 +1,7 @@
 /** The live connection to the console's server. The server sends the next batch only once the last is confirmed. */
 
 const RETRY_MS = 2000;
-/** What a page says that has lost its server. */
+/** What the page says when it has lost its server. */
 export const GONE = "the console does not answer; if it was started again, open the new link that it prints";
 
 /**
