@@ -130,6 +130,9 @@ def test_update_that_cannot_be_is_refused_before_a_job_exists(endpoint: RunningC
         (["hall-1", "--config", ""], "--config: expected KEY=VALUE"),
         (["hall-1", "--config", "interval_s=1", "--config", "interval_s=2"], "interval_s is set twice"),
         (["hall-1", "--restart", "--within", "20"], "--within goes with --config or --unset"),
+        (["hall-1", "--restart", "--folder", "x"], "--folder goes with --sensors"),
+        (["--cancel", "nothing", "--dry-run"], "name a job and nothing else: leave out --dry-run"),
+        (["--status", "nothing", "--follow", "9"], "name a job and nothing else: leave out --follow"),
         (["hall-1", "--config", "wifi.password=-"], "wifi.password=-: standard input ends before the line"),
         (["hall-1", "--file", "nothing.py"], "nothing.py: No such file"),
         (["hall-1", "--file", "nothing.py:boot.py"], "boot.py: never replaced over the air"),
@@ -226,10 +229,15 @@ def test_secret_value_is_read_from_standard_input_and_not_shown(endpoint: Runnin
 
 def test_secret_value_on_the_command_line_is_refused(endpoint: RunningCore) -> None:
     endpoint.add_device("hall-1")
-    refused = update(endpoint, "hall-1", "--config", "wifi.password=hunter2-hunter2")
-    assert refused.returncode == 2
-    assert "write wifi.password=- and type the value" in refused.stderr
-    assert "hunter2" not in refused.stdout + refused.stderr
+    for arguments, message in (
+        (["wifi.password=hunter2-hunter2"], "write wifi.password=- and type the value"),
+        (["wifi.password:hunter2-hunter2"], "--config: expected KEY=VALUE"),
+        (["wifi.password", "hunter2-hunter2"], "wifi.password: expected wifi.password=-"),
+    ):
+        refused = update(endpoint, "hall-1", "--config", *arguments)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+        assert "hunter2" not in refused.stdout + refused.stderr
 
 
 def left(core: RunningCore) -> dict[str, int]:

@@ -134,6 +134,9 @@ def test_rotation_is_undone_if_the_password_cannot_be_written(run: Any, unwritab
         (["sensor-1", "--username", "a?b"], "user name contains"),
         (["sensor-1", "--password", ""], "password has 0 bytes"),
         (["sensor-1", "--publish", "a/#"], "topic contains"),
+        (["sensor-1", "--endpoint", "localhost"], "--endpoint, --port and --ca go with --out"),
+        (["sensor-1", "--port", "1"], "--endpoint, --port and --ca go with --out"),
+        (["sensor-1", "--ca", "ca.pem"], "--endpoint, --port and --ca go with --out"),
     ],
 )
 def test_invalid_values_are_wrong_use(run: Any, arguments: Any, message: str) -> None:

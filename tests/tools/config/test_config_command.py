@@ -177,7 +177,9 @@ def test_set_changes_keys_and_keeps_the_others(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ("updates", "expected KEY=VALUE"),
-        ("nonsense=1", "nonsense=1: docs/config.md lists the keys"),
+        ("nonsense=1", "nonsense: docs/config.md lists the keys"),
+        ("password:hunter2-hunter2", "an argument: expected KEY=VALUE"),
+        ("passwrd=hunter2-hunter2", "passwrd: docs/config.md lists the keys"),
         ("updates=yes", "updates"),
         ("interval_s=0", "interval_s"),
         ("client_id=a/b", "client id contains '/'"),

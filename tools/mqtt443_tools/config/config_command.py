@@ -72,7 +72,8 @@ def set_keys(
     for text in changes:
         key, equals, value = text.partition("=")
         if not equals or key not in FIELDS:
-            raise UsageError(f"{text if equals else f'{text}: expected KEY=VALUE'}: docs/config.md lists the keys")
+            shown = key if equals else f"{text if text in FIELDS else 'an argument'}: expected KEY=VALUE"
+            raise UsageError(f"{shown}: docs/config.md lists the keys")
         config |= _merged(config, key, _parsed(key, value))
     update_config(out, config)
     typer.echo(f"wrote {out}")

@@ -71,6 +71,8 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Register a device; a generated password is shown once, or only written to --out."""
+    if out is None and (endpoint is not None or port is not None or ca is not None):
+        raise UsageError("--endpoint, --port and --ca go with --out")
     chosen = read_password(password)
     backend = open_backend(state, stack, region, profile)
     topics, filters = publish or (), subscribe or ()

@@ -199,7 +199,7 @@ def _check(given: set[str], *, over_the_air: bool, is_one: bool, out: Path | Non
             raise UsageError("--all, --group, --older-than and --follow go with --over-the-air")
         if not is_one:
             raise UsageError("name one device, or add --over-the-air")
-        if "drop_old" in given and (out is not None or "password" in given):
-            raise UsageError("--drop-old makes no new password: leave out --out and --password")
+        if "drop_old" in given and (out is not None or given & {"password", "keep_hours"}):
+            raise UsageError("--drop-old makes no new password: leave out --out, --password and --keep-hours")
     if out is not None:
         read_config(out)

@@ -30,6 +30,17 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Answer every question wi
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
+def given_options(context: typer.Context) -> dict[str, str]:
+    """Return what stands on a command's line, such as `--folder`, by the name of its parameter."""
+    return {
+        option.name: option.opts[0] if option.opts[0].startswith("-") else str(option.metavar)
+        for option in context.command.params
+        if option.name is not None
+        and (source := context.get_parameter_source(option.name)) is not None
+        and source.name == "COMMANDLINE"
+    }
+
+
 def place_options(state: Path, stack: str | None, region: str | None, profile: str | None) -> str:
     """Return the options, with a space before each, that lead another command to the same place."""
     given = (("--stack", stack), ("--region", region), ("--profile", profile)) if stack else (("--state", str(state)),)

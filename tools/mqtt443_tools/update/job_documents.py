@@ -76,12 +76,12 @@ def config_update(texts: Iterable[str], delete: Iterable[str], within_s: int | N
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{text or '--config'}: expected KEY=VALUE, such as interval_s=30")
+            raise UsageError(f"{text if text in _FIELDS else '--config'}: expected KEY=VALUE, such as interval_s=30")
         _check_key(key)
         if key in values:
             raise UsageError(f"{key} is set twice")
         values[key] = _value(key, value)
-    removed = list(delete)
+    removed = list(dict.fromkeys(delete))
     for key in removed:
         _check_key(key)
         if _FIELDS[key][2] is config_schema.REQUIRED:
@@ -100,12 +100,15 @@ def keys_to_ask(texts: Iterable[str]) -> list[str]:
     """Return the keys of `KEY=-`, whose values are read elsewhere.
 
     Raises:
-        UsageError: a secret is given as `KEY=VALUE`.
+        UsageError: a secret is given as `KEY=VALUE`, or as `KEY VALUE`.
     """
+    texts = list(texts)
     pairs = [(key, value) for key, _, value in (text.partition("=") for text in texts)]
     for key, value in pairs:
         if is_secret(key) and key not in _NEVER and value not in {"", "-"}:
             raise UsageError(f"{key}: other users can see a command line; write {key}=- and type the value")
+        if is_secret(key) and key not in _NEVER and key in texts:
+            raise UsageError(f"{key}: expected {key}=-; then type the value")
     return [key for key, value in pairs if value == "-"]
 
 

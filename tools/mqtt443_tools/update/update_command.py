@@ -21,6 +21,7 @@ from mqtt443_tools.support.options import (
     StackOption,
     StateOption,
     YesOption,
+    given_options,
     place_options,
 )
 from mqtt443_tools.support.paths import STATE
@@ -42,8 +43,12 @@ JOB_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 FLEET_WITHIN_S = 50
 """Shorter than the minute after which the rollout reaches a second board, so that a bad config stops at the first."""
 
+JOB_OPTIONS = {"status", "cancel", "yes", "state", "stack", "region", "profile", "as_json"}
+"""The parameters that go with a job that exists."""
+
 
 def update(
+    context: typer.Context,
     devices: Annotated[
         list[str] | None, typer.Argument(metavar="DEVICE", help="Client ids.", show_default=False)
     ] = None,
@@ -113,25 +118,20 @@ def update(
     """Update boards over the air: config, sensors, files or package."""
     console = Console(to_stderr=as_json, yes=yes)
     where = place_options(state, stack, region, profile)
-    kinds = [config or unset, sensors, package, file or delete, restart]
-    asked = sum(map(bool, kinds))
     job_id = cancel if status is None else status
+    _check(context, is_of_config=bool(config or unset), of_job=job_id)
     if job_id is not None:
-        if (status is not None and cancel is not None) or asked or devices or all_devices or group:
-            raise UsageError("--status and --cancel name a job and nothing else")
-        _check_job_name(job_id)
         with open_service(state, stack, region, profile) as service:
             if cancel:
                 _cancel(service, cancel)
             now = job_state(service, job_id)
             _conclude(service, job_id, now, console, where, as_json=as_json, was_asked_to_cancel=bool(cancel))
         return
-    if asked != 1:
+    if sum(map(bool, (config or unset, sensors, package, file or delete, restart))) != 1:
         raise UsageError(
             "choose one update: --config or --unset, --sensors, --package, --file or --delete, or --restart"
         )
-    if within and not (config or unset):
-        raise UsageError("--within goes with --config or --unset")
+    keys_to_ask(config or [])  # before anything that shows an argument
     backend = open_backend(state, stack, region, profile)
     with reported():
         targets = choose_devices(backend.store, devices or (), all_devices=all_devices, group=group)
@@ -170,9 +170,20 @@ def update(
         _conclude(service, job_id, ended, console, where, as_json=as_json)
 
 
-def _check_job_name(job_id: str) -> None:
-    if not JOB_NAME.fullmatch(job_id):
-        raise UsageError(f"{job_id!r}: not the name of a job, such as {new_job_id(time.time())}")
+def _check(context: typer.Context, *, is_of_config: bool, of_job: str | None) -> None:
+    """Refuse options that have no effect together, and a wrong name of a job. Raises UsageError."""
+    given = given_options(context)
+    if of_job is not None:
+        unused = [option for name, option in given.items() if name not in JOB_OPTIONS]
+        if unused or {"status", "cancel"} <= given.keys():
+            what = f": leave out {', '.join(unused)}" if unused else ""
+            raise UsageError(f"--status and --cancel name a job and nothing else{what}")
+        if not JOB_NAME.fullmatch(of_job):
+            raise UsageError(f"{of_job!r}: not the name of a job, such as {new_job_id(time.time())}")
+    elif "within" in given and not is_of_config:
+        raise UsageError("--within goes with --config or --unset")
+    elif "folder" in given and "sensors" not in given:
+        raise UsageError("--folder goes with --sensors")
 
 
 def _with_secrets(texts: list[str], console: Console) -> list[str]:
