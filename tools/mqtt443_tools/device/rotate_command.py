@@ -29,6 +29,7 @@ from mqtt443_tools.support.options import (
     StackOption,
     StateOption,
     YesOption,
+    given_options,
 )
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
@@ -85,11 +86,7 @@ def rotate(
     as_json: JsonOption = False,
 ) -> None:
     """Give a device a new password; the old one stays valid for a while, until --drop-old or the next rotation."""
-    given = {
-        name
-        for name in ("password", "drop_old", "keep_hours", "all_devices", "group", "older_than", "follow_s")
-        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
-    }
+    given = set(given_options(context))
     _check(given, over_the_air=over_the_air, is_one=len(devices or ()) == 1, out=out)
     backend = open_backend(state, stack, region, profile)
     if over_the_air:

@@ -209,9 +209,10 @@ async def _until(is_done: Callable[[], bool], within_s: float) -> None:
 
 
 def _run_as_batch() -> None:
-    """Keep arriving bytes from interrupting the endpoint that sends them, if it runs on the same machine (Linux).
+    """Keep arriving bytes from interrupting an endpoint on the same machine that is still sending to other clients.
 
-    Otherwise a processor changes between the two for each message, and mostly that is measured. See sched(7), "SCHED_BATCH".
+    Only on Linux; see sched(7), "SCHED_BATCH". Otherwise each message costs two changes of the process, and those are
+    what is measured.
     """
     if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

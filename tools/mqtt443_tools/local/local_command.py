@@ -26,6 +26,7 @@ from mqtt443_tools.support import lambda_zip
 from mqtt443_tools.support.command_line import add_command, new_app
 from mqtt443_tools.support.console import Console
 from mqtt443_tools.support.errors import CommandError, UsageError
+from mqtt443_tools.support.options import given_options
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.posix import needs_posix
 
@@ -120,12 +121,8 @@ def local(
 
 def _refuse_options(context: typer.Context) -> None:
     """Refuse options in front of a subcommand, which would not get them. Raises UsageError."""
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(
-                f"write {option.opts[0]} behind {context.invoked_subcommand}; in front of it, it has no effect"
-            )
+    for option in given_options(context).values():
+        raise UsageError(f"write {option} behind {context.invoked_subcommand}; in front of it, it has no effect")
 
 
 def _on_the_network(console: Console, state: Path, name: str | None, wanted: str | None) -> dict[str, str]:
