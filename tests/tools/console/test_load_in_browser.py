@@ -35,7 +35,7 @@ MAX_MESSAGES, MAX_ROWS, MAX_SPARK_POINTS = 2000, 150, 40
 CARDS = 1000
 MODEL = "import('/page/js/model.js').then(model => {%s}).then(arguments[arguments.length - 1])"
 
-pytestmark = pytest.mark.timeout(SECONDS + 180)
+pytestmark = pytest.mark.timeout(2 * SECONDS + 180)
 
 
 def in_model(browser: Any, script: str) -> Any:
@@ -63,6 +63,7 @@ def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoin
     clients = [sender(endpoint, name, tmp_path) for name in names]
     click(browser, "#tab-messages")
     sent, full = 0, {}
+    began = time.monotonic()
     try:
         while sent < SECONDS * MESSAGES_PER_S:
             client, name = clients[sent % SENDERS], names[sent % SENDERS]
@@ -70,7 +71,8 @@ def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoin
             sent += 1
             if SOAK and sent == SECONDS * MESSAGES_PER_S // 3:
                 full = memory(browser, endpoint)
-            time.sleep(1 / MESSAGES_PER_S)  # never faster: what a busy machine has missed would come in a burst
+            late = time.monotonic() > began + sent / MESSAGES_PER_S
+            time.sleep(1 / MESSAGES_PER_S / (2 if late else 1))  # what a busy machine has missed comes in no burst
         told = "return model.totals.received + model.totals.dropped"
         until(browser, lambda: in_model(browser, told) >= sent, f"all {sent} messages are shown or counted")
     finally:
@@ -79,7 +81,7 @@ def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoin
             client.loop_stop()
     if SOAK:
         grown = {name: size - full[name] for name, size in memory(browser, endpoint).items()}
-        print(f"{sent} messages: {full}, grown by {grown}")
+        print(f"{sent} messages in {time.monotonic() - began:.0f} s: {full}, grown by {grown}")
         assert {name: size for name, size in grown.items() if size > MAX_GROWTH[name]} == {}
     kept = in_model(
         browser,
