@@ -161,6 +161,16 @@ def test_cards_are_sorted_and_filtered_and_keep_the_focus(browser: Any, endpoint
     assert problems(browser) == []
 
 
+def test_card_of_a_device_that_made_room_goes(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    names = "return [...document.querySelectorAll('.card .name')].map(name => name.textContent)"
+    in_model(browser, "model.deviceOf('first'); model.deviceOf('second')")
+    until(browser, lambda: browser.execute_script(names) == ["first", "second"], "both cards")
+    in_model(browser, "model.devices.delete('first')")
+    until(browser, lambda: browser.execute_script(names) == ["second"], "the card that is left")
+    assert problems(browser) == []
+
+
 def equals(browser: Any, script: str, value: str) -> bool:
     return bool(browser.execute_script(script) == value)
 

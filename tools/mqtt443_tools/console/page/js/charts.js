@@ -1,4 +1,7 @@
-/** Charts of a device's numeric readings. A part that a person has zoomed into stays while readings come in. */
+/**
+ * Charts of a device's numeric readings. A part that a person has zoomed into stays while readings come in. Charts
+ * follow the width of their box, and the colours that the viewer prefers.
+ */
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { h } from "./dom.js";
@@ -11,6 +14,8 @@ import { Series } from "./series.js";
 const ALONE_S = 30;
 /** A line through this many points or more has no dots. */
 const MAX_DOTS = 40;
+const HEIGHT = 150;
+const MIN_WIDTH = 240;
 
 export class Charts {
   /** @param {HTMLElement} into */
@@ -19,6 +24,18 @@ export class Charts {
     this.series = new Series();
     /** @type {Map<string, uPlot>} */
     this.plots = new Map();
+    this.colours = colours();
+    this.isDark = matchMedia("(prefers-color-scheme: dark)");
+    this.recolour = () => {
+      this.colours = colours();
+      for (const plot of this.plots.values()) plot.redraw();
+    };
+    this.isDark.addEventListener("change", this.recolour);
+    this.resized = new ResizeObserver(() => {
+      const width = chartWidth(into);
+      for (const plot of this.plots.values()) if (plot.width !== width) plot.setSize({ width, height: HEIGHT });
+    });
+    this.resized.observe(into);
   }
 
   /**
@@ -34,6 +51,8 @@ export class Charts {
   }
 
   destroy() {
+    this.resized.disconnect();
+    this.isDark.removeEventListener("change", this.recolour);
     for (const plot of this.plots.values()) plot.destroy();
     this.plots.clear();
   }
@@ -42,10 +61,10 @@ export class Charts {
   plotOf(name, data) {
     const box = h("div", { class: "chart", role: "img", "aria-label": `Chart of ${visible(name)}` });
     this.into.append(box);
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const axis = { stroke: () => this.colours.axis, grid: { stroke: () => this.colours.grid, width: 1 }, ticks: { show: false } };
     return new uPlot({
-      width: Math.max(240, chartWidth(this.into)), height: 150, scales: { x: { range } }, axes: [axis, { ...axis, size: 84 }],
-      series: [{}, { label: visible(name), stroke: colour("--accent"), width: 2, points: { show: (plot) => plot.data[0].length < MAX_DOTS }, value: (_, v) => (v === null ? "" : shownValue(v)) }],
+      width: chartWidth(this.into), height: HEIGHT, scales: { x: { range } }, axes: [axis, { ...axis, size: 84 }],
+      series: [{}, { label: visible(name), stroke: () => this.colours.line, width: 2, points: { show: (plot) => plot.data[0].length < MAX_DOTS }, value: (_, v) => (v === null ? "" : shownValue(v)) }],
     }, data, box);
   }
 }
@@ -69,7 +88,13 @@ function range(_, min, max) {
 
 /** Two charts side by side where there is room. @param {HTMLElement} into */
 function chartWidth(into) {
-  return into.clientWidth > 700 ? Math.floor((into.clientWidth - 16) / 2) : into.clientWidth;
+  const { clientWidth: width } = into;
+  return Math.max(MIN_WIDTH, width > 700 ? Math.floor((width - 16) / 2) : width);
+}
+
+/** What charts are drawn with now. */
+function colours() {
+  return { axis: colour("--muted"), grid: colour("--line"), line: colour("--accent") };
 }
 
 /** The colour that a variable has now: a canvas cannot read light-dark(). @param {string} name */

@@ -74,11 +74,14 @@ export function clear() {
 
 function draw() {
   if (document.hidden || byId("devices").hidden) return;
-  const count = cards.size;
+  let isChanged = false;
+  for (const id of cards.keys()) if (!devices.has(id)) isChanged = cards.delete(id);
   for (const id of devices.keys()) {
-    if (!cards.has(id)) cards.set(id, new Card(id, () => openDevice(id, refresh)));
+    if (cards.has(id)) continue;
+    cards.set(id, new Card(id, () => openDevice(id, refresh)));
+    isChanged = true;
   }
-  if (cards.size > count) arrange();
+  if (isChanged) arrange();
   else drawSight();
   empty.hidden = devices.size > 0;
   if (pending === 0 && Date.now() - askedAt >= ASK_MS && [...devices.values()].some((device) => device.registered === null)) void refresh();

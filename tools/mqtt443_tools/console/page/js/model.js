@@ -15,13 +15,15 @@ import { readings } from "./format.js";
 export const MAX_MESSAGES = 2000;
 const MAX_MESSAGE_CHARS = 8 * 1024 * 1024;
 const MAX_EVENTS = 500;
-const MAX_DEVICES = 5000;
+export const MAX_DEVICES = 5000;
 const MAX_READINGS = 24;
 const SPARK_POINTS = 40;
 const NOT_READINGS = new Set(["time", "seq", "link", "errors", "request_id", "report", "refused", "uptime_s"]);
 
 /** @type {Map<string, Device>} */
 export const devices = new Map();
+/** The client ids of devices that are not known to be registered, oldest first. @type {Set<string>} */
+const strangers = new Set();
 /** @type {Message[]} */
 export const messages = [];
 /** @type {EndpointEvent[]} */
@@ -33,13 +35,21 @@ const known = new Set();
 let newestOfHistory = 0;
 
 /**
+ * The device of a client id. If there are too many, the oldest that is not registered makes room: any client that is
+ * refused can make up names.
  * @param {string} id
- * @returns {Device | null} null if there are too many
+ * @returns {Device | null} null if all are registered
  */
 export function deviceOf(id) {
   let device = devices.get(id);
   if (!device) {
-    if (devices.size >= MAX_DEVICES) return null;
+    if (devices.size >= MAX_DEVICES) {
+      const [oldest] = strangers;
+      if (oldest === undefined) return null;
+      strangers.delete(oldest);
+      devices.delete(oldest);
+    }
+    strangers.add(id);
     device = {
       id, online: false, version: "", faults: [], registered: null, enabled: true, username: "", lastSeen: 0, values: new Map(), series: new Map(),
       link: null, accepted: null, transport: "", problem: null, update: null, changed: true,
@@ -52,6 +62,7 @@ export function deviceOf(id) {
 /** Forget everything, before the server sends it anew. */
 export function reset() {
   devices.clear();
+  strangers.clear();
   known.clear();
   newestOfHistory = 0;
   messages.length = events.length = totals.received = totals.dropped = chars = 0;
@@ -170,10 +181,13 @@ export function setFaults(faults) {
 /** @param {{client_id: string, username: string, enabled: boolean, version: string | null, last_seen: number | null}[]} registered */
 export function setRegistered(registered) {
   const known = new Map(registered.map((each) => [each.client_id, each]));
-  for (const id of known.keys()) deviceOf(id);
+  for (const id of known.keys()) strangers.delete(id); // so that none makes room for another
+  for (const id of known.keys()) if (deviceOf(id)) strangers.delete(id);
   for (const device of devices.values()) {
     const entry = known.get(device.id);
     device.registered = entry !== undefined;
+    if (entry) strangers.delete(device.id);
+    else strangers.add(device.id);
     device.enabled = entry?.enabled ?? true;
     device.username = entry?.username ?? "";
     device.version ||= entry?.version ?? "";
