@@ -73,7 +73,7 @@ def test_rotate_keeps_the_old_password_until_it_is_dropped(run: Any, tmp_path: P
 
 def test_drop_old_makes_no_password(run: Any, tmp_path: Path) -> None:
     run("add", "sensor-1")
-    for arguments in (["--out", str(tmp_path / "config.json")], ["--password", "test"]):
+    for arguments in (["--out", str(tmp_path / "config.json")], ["--password", "test"], ["--keep-hours", "1"]):
         with pytest.raises(UsageError, match="makes no new password"):
             run("rotate", "sensor-1", "--drop-old", *arguments)
     run("rotate", "sensor-1", "--drop-old", env={"MQTT443_PASSWORD": "test"})

@@ -67,6 +67,10 @@ def test_boards_that_change_in_the_same_way_are_one_group(jobs: Jobs) -> None:
     assert next(iter(found)) == "interval_s 60 -> 30"
 
 
+def test_key_that_is_unset_twice_is_sent_once() -> None:
+    assert config(unset=("topic", "interval_s", "topic")).members["delete"] == ["topic", "interval_s"]
+
+
 def test_each_key_has_its_newest_value(jobs: Jobs) -> None:
     jobs.run(config("interval_s=60", "topic=a/b"), "a")
     jobs.run(config(unset=("topic",)), "a")

@@ -96,20 +96,25 @@ def config_update(texts: Iterable[str], delete: Iterable[str], within_s: int | N
     return Update("config", members, "config: " + ", ".join([*shown, *(f"{key}=default" for key in removed)]))
 
 
-def keys_to_ask(texts: Iterable[str]) -> list[str]:
-    """Return the keys of `KEY=-`, whose values are read elsewhere.
+def refuse_shown_secrets(texts: Iterable[str]) -> None:
+    """Refuse the value of a secret on the command line, where other users can see it.
 
     Raises:
-        UsageError: a secret is given as `KEY=VALUE`, or as `KEY VALUE`.
+        UsageError: a secret is given as `KEY=VALUE`, or its key without `=`, which a value may follow.
     """
-    texts = list(texts)
-    pairs = [(key, value) for key, _, value in (text.partition("=") for text in texts)]
-    for key, value in pairs:
-        if is_secret(key) and key not in _NEVER and value not in {"", "-"}:
-            raise UsageError(f"{key}: other users can see a command line; write {key}=- and type the value")
-        if is_secret(key) and key not in _NEVER and key in texts:
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not is_secret(key) or key in _NEVER:
+            continue
+        if not equals:
             raise UsageError(f"{key}: expected {key}=-; then type the value")
-    return [key for key, value in pairs if value == "-"]
+        if value not in {"", "-"}:
+            raise UsageError(f"{key}: other users can see a command line; write {key}=- and type the value")
+
+
+def keys_to_ask(texts: Iterable[str]) -> list[str]:
+    """Return the keys of `KEY=-`, whose values are read elsewhere."""
+    return [text.removesuffix("=-") for text in texts if text.partition("=")[2] == "-"]
 
 
 def _check_key(key: str) -> None:

@@ -30,7 +30,7 @@ from mqtt443_tools.update.boards import choose_devices, files_update, package_up
 from mqtt443_tools.update.changes import changes
 from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import BAD, JobState, follow, job_state, results
-from mqtt443_tools.update.job_documents import Update, config_update, keys_to_ask
+from mqtt443_tools.update.job_documents import Update, config_update, keys_to_ask, refuse_shown_secrets
 from mqtt443_tools.update.job_service import JobService
 from mqtt443_tools.update.open_service import open_service
 from mqtt443_tools.update.start_job import Rollout, check_targets, new_job_id, start_job
@@ -131,7 +131,7 @@ def update(
         raise UsageError(
             "choose one update: --config or --unset, --sensors, --package, --file or --delete, or --restart"
         )
-    keys_to_ask(config or [])  # before anything that shows an argument
+    refuse_shown_secrets(config or [])  # before anything that shows an argument
     backend = open_backend(state, stack, region, profile)
     with reported():
         targets = choose_devices(backend.store, devices or (), all_devices=all_devices, group=group)
