@@ -36,6 +36,8 @@ def puback(packet_id: int) -> bytes:
 
 def cut(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """Return the first byte and the body of each complete packet, and the bytes of an incomplete one at the end."""
+    if len(data) > 1 and data[1] == len(data) - 2 < 0x80:  # one short packet, as most often
+        return [(data[0], data[2:])], b""
     found = []
     at = 0
     while (frame := _frame(data, at)) is not None:

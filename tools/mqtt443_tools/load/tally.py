@@ -12,6 +12,7 @@ STEP = 1.02
 """Factor between two latency classes: percentiles are accurate to 2 %, and the size of a tally is bounded."""
 
 LEAST_S = 1e-6
+_CLASSES_PER_E = 1 / math.log(STEP)
 
 
 @dataclass
@@ -107,4 +108,4 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def _class(seconds: float) -> int:
-    return round(math.log(max(seconds, LEAST_S) / LEAST_S, STEP))
+    return round(math.log(seconds / LEAST_S) * _CLASSES_PER_E) if seconds > LEAST_S else 0

@@ -15,6 +15,8 @@ class RateWindow:
         clock: the source of time.
     """
 
+    __slots__ = ("_clock", "_per_s", "_taken")
+
     def __init__(self, per_s: int, clock: Clock) -> None:
         self._per_s = per_s
         self._clock = clock

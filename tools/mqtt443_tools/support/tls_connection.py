@@ -69,12 +69,14 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     Attributes:
         context: may be replaced until the handshake begins.
+        is_closing: whether nothing more can be sent.
+        is_paused: whether the peer does not read, and more is waiting for it than asyncio's limit, 64 KB.
         on_writable: called when a peer that did not read does so again.
     """
 
     __slots__ = (
-        *("_close_timer", "_closing", "_ended", "_incoming", "_is_paused", "_object", "_outgoing"),
-        *("_ready", "_receiver", "_server_hostname", "_transport", "context", "on_writable"),
+        *("_close_timer", "_ended", "_incoming", "_object", "_outgoing", "_ready", "_receiver", "_server_hostname"),
+        *("_transport", "context", "is_closing", "is_paused", "on_writable"),
     )
 
     def __init__(self, context: ssl.SSLContext, receiver: Receiver, server_hostname: str | None = None) -> None:
@@ -87,7 +89,7 @@ class TlsConnection(asyncio.BufferedProtocol):
         self._object: ssl.SSLObject | None = None
         self._transport: asyncio.Transport | None = None
         self._close_timer: asyncio.TimerHandle | None = None
-        self._ready = self._closing = self._ended = self._is_paused = False
+        self._ready = self._ended = self.is_closing = self.is_paused = False
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
@@ -101,18 +103,8 @@ class TlsConnection(asyncio.BufferedProtocol):
         return self._object
 
     @property
-    def is_paused(self) -> bool:
-        """Whether the peer does not read, and too much is waiting for it."""
-        return self._is_paused
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether nothing more can be sent."""
-        return self._closing or self._ended
-
-    @property
     def waiting_bytes(self) -> int:
-        """How many bytes wait for the peer to read."""
+        """How many bytes wait for the peer to read. While `is_paused` is False, they are too few to matter."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,7 +120,7 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Process bytes from the network."""
-        if self._closing or self._ended:
+        if self.is_closing:
             return
         self._incoming.write(_network.buffer[:nbytes])
         if self._ready:
@@ -150,12 +142,12 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Stop reading from a peer that does not read."""
-        self._is_paused = True
+        self.is_paused = True
         self.pause_reading()
 
     def resume_writing(self) -> None:
         """Read on."""
-        self._is_paused = False
+        self.is_paused = False
         self.resume_reading()
         if self.on_writable is not None:
             self.on_writable()
@@ -172,7 +164,7 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes; dropped once the connection is closing."""
-        if self._closing or self._ended or not data or self._object is None:
+        if self.is_closing or not data or self._object is None:
             return
         try:
             self._object.write(data)
@@ -183,13 +175,13 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close once everything is sent: notify the peer, and give it a moment to close its side."""
-        if self._closing or self._ended:
+        if self.is_closing:
             return
         transport = self._transport
         if not self._ready or transport is None or transport.is_closing():
             self.abort()
             return
-        self._closing = True
+        self.is_closing = True
         with contextlib.suppress(ssl.SSLError):  # the peer's close_notify is not here yet, and is not waited for
             self.ssl_object.unwrap()
         self._flush()
@@ -225,20 +217,21 @@ class TlsConnection(asyncio.BufferedProtocol):
         self._flush()
         self._ready = True
         self._receiver.handshake_done()
-        if self._incoming.pending and not self._closing and not self._ended:
+        if self._incoming.pending and not self.is_closing:
             self._read()
 
     def _read(self) -> None:
+        tls, incoming = self.ssl_object, self._incoming
         chunks = []
         ended = False
         try:
             while True:
-                chunk = self.ssl_object.read(READ_BYTES)
+                chunk = tls.read(READ_BYTES)
                 if not chunk:
                     ended = True
                     break
                 chunks.append(chunk)
-                if not self._incoming.pending and not self.ssl_object.pending():
+                if not incoming.pending and not tls.pending():
                     break  # asking once more would cost an exception
         except ssl.SSLWantReadError:
             pass
@@ -253,7 +246,7 @@ class TlsConnection(asyncio.BufferedProtocol):
             self._receiver.data_received(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         if ended and not self._ended:
             with contextlib.suppress(ssl.SSLError):  # the peer's end of the stream was not one of TLS
-                self.ssl_object.unwrap()
+                tls.unwrap()
             self._flush()
             self._end(None)
             if self._transport is not None:
@@ -265,5 +258,5 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     def _end(self, error: OSError | None) -> None:
         if not self._ended:
-            self._ended = True
+            self._ended = self.is_closing = True
             self._receiver.connection_ended(error)

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from mqtt443_tools.localcore.front.channel import Channel, Turn
 
 from tests.support.mqtt.client import Puback, RawClient, client_publish
@@ -69,6 +70,33 @@ def test_channels_that_send_in_one_turn_are_flushed_by_one_callback() -> None:
     assert asyncio.run(scenario()) == (1, [[b"ab"]] * 3)
 
 
+def test_each_turn_has_a_write_of_its_own() -> None:
+    async def scenario() -> list[bytes]:
+        tls = FakeTls()
+        channel = Channel(tls, Turn(), 1000)  # type: ignore[arg-type]
+        for packets in ((b"a", b"b", b"c"), (b"d",), (b"e", b"f")):
+            for packet in packets:
+                channel.send(packet)
+            await asyncio.sleep(0)
+        return tls.written
+
+    assert asyncio.run(scenario()) == [b"abc", b"d", b"ef"]
+
+
+@pytest.mark.parametrize(("waiting", "sizes"), [(0, [1000, 1]), (0, [1001]), (900, [50, 51]), (1000, [1])])
+def test_client_that_does_not_read_is_aborted(waiting: int, sizes: list[int]) -> None:
+    async def scenario() -> tuple[list[bool], FakeTls]:
+        tls = FakeTls(waiting=waiting)
+        channel = Channel(tls, Turn(), 1000)  # type: ignore[arg-type]
+        sent = [channel.send(b"x" * size) for size in sizes]
+        await asyncio.sleep(0)
+        return sent, tls
+
+    sent, tls = asyncio.run(scenario())
+    assert sent == [True] * (len(sizes) - 1) + [False]
+    assert (tls.is_closing, tls.written) == (True, [])
+
+
 def test_error_of_one_channel_holds_up_no_other() -> None:
     async def scenario() -> tuple[list[str], list[list[bytes]]]:
         errors: list[str] = []
@@ -87,16 +115,20 @@ class FakeTls:
     """What a channel uses of its TLS connection."""
 
     is_closing = False
-    waiting_bytes = 0
 
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, *, broken: bool = False, waiting: int = 0) -> None:
         self.written: list[bytes] = []
+        self.waiting_bytes = waiting
+        self.is_paused = waiting > 0
         self._broken = broken
 
     def write(self, data: bytes) -> None:
         if self._broken:
             raise RuntimeError("broken")
         self.written.append(data)
+
+    def abort(self) -> None:
+        self.is_closing = True
 
 
 @contextlib.contextmanager

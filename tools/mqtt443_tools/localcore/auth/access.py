@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from mqtt443_tools.localcore.auth.authorizer import Grant
 from mqtt443_tools.localcore.policy.engine import Verdict
 
 MAX_VERDICTS = 16
-"""Results cached for a connection: a board uses the same few topics again and again."""
+"""Results cached for a connection, and as many of iot:Receive: a board uses the same few topics again and again."""
+
+
+K = TypeVar("K")
 
 
 class Access:
@@ -23,9 +28,12 @@ class Access:
         server_name: the host name that the client asked for (SNI).
     """
 
+    __slots__ = ("_arn_prefix", "_grant", "_received", "_variables", "_verdicts")
+
     def __init__(self, grant: Grant, arn_prefix: str, client_id: str | None, source_ip: str, server_name: str) -> None:
         self._grant = grant
         self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._received: dict[str, Verdict] = {}  # by topic alone: each subscriber of a message is asked
         self._arn_prefix = arn_prefix
         self._variables = {"aws:SourceIp": source_ip, "iot:DomainName": server_name}
         if client_id is not None:
@@ -40,6 +48,7 @@ class Access:
     def grant(self, grant: Grant) -> None:
         self._grant = grant
         self._verdicts.clear()
+        self._received.clear()
 
     def connect(self, client_id: str) -> Verdict:
         """Judge iot:Connect."""
@@ -58,15 +67,26 @@ class Access:
 
     def receive(self, topic: str) -> Verdict:
         """Judge iot:Receive."""
-        return self._judge("iot:Receive", "topic/", topic)
+        verdict = self._received.get(topic)
+        if verdict is None:
+            verdict = self._evaluate("iot:Receive", "topic/", topic)
+            _keep(self._received, topic, verdict)
+        return verdict
 
     def _judge(self, action: str, kind: str, name: str) -> Verdict:
         key = (action, name)  # each action has one kind of resource
         verdict = self._verdicts.get(key)
         if verdict is None:
-            resource = f"{self._arn_prefix}:{kind}{name}"
-            verdict = self._grant.policies.evaluate(action, resource, self._variables)
-            if len(self._verdicts) >= MAX_VERDICTS:
-                del self._verdicts[next(iter(self._verdicts))]
-            self._verdicts[key] = verdict
+            verdict = self._evaluate(action, kind, name)
+            _keep(self._verdicts, key, verdict)
         return verdict
+
+    def _evaluate(self, action: str, kind: str, name: str) -> Verdict:
+        return self._grant.policies.evaluate(action, f"{self._arn_prefix}:{kind}{name}", self._variables)
+
+
+def _keep(verdicts: dict[K, Verdict], key: K, verdict: Verdict) -> None:
+    """Cache a verdict; the oldest makes room for it."""
+    if len(verdicts) >= MAX_VERDICTS:
+        del verdicts[next(iter(verdicts))]
+    verdicts[key] = verdict

@@ -57,19 +57,21 @@ class Channel:
     Args:
         tls: the connection.
         turn: of the event loop; all channels share it.
-        max_buffer_bytes: a client with more than this waiting for it does not read, and is disconnected.
+        max_buffer_bytes: a client with more than this waiting for it does not read, and is disconnected. What the
+            transport holds counts from its own limit on, 64 KB.
     """
 
     __slots__ = (
-        *("_consumer", "_ended", "_max_buffer_bytes", "_pending", "_pending_bytes", "_tls", "_turn", "_unread"),
-        "_waiter",
+        *("_consumer", "_ended", "_first", "_max_buffer_bytes", "_others", "_pending_bytes", "_tls", "_turn"),
+        *("_unread", "_waiter"),
     )
 
     def __init__(self, tls: TlsConnection, turn: Turn, max_buffer_bytes: int) -> None:
         self._tls = tls
         self._turn = turn
         self._max_buffer_bytes = max_buffer_bytes
-        self._pending: list[bytes] = []
+        self._first = b""  # of the packets sent in this turn; most channels send one
+        self._others: list[bytes] = []
         self._pending_bytes = 0
         self._consumer: Consumer | None = None
         self._unread = b""
@@ -126,15 +128,19 @@ class Channel:
 
     def send(self, data: bytes) -> bool:
         """Send bytes; False means that the client does not read and the connection was aborted."""
-        if self._tls.is_closing:
+        tls = self._tls
+        if tls.is_closing:
             return True
-        if self._tls.waiting_bytes + self._pending_bytes + len(data) > self._max_buffer_bytes:
+        pending_bytes = self._pending_bytes + len(data)
+        if pending_bytes + (tls.waiting_bytes if tls.is_paused else 0) > self._max_buffer_bytes:
             self.abort()
             return False
-        if not self._pending:
+        if self._pending_bytes:
+            self._others.append(data)
+        else:
             self._turn.add(self)
-        self._pending.append(data)
-        self._pending_bytes += len(data)
+            self._first = data
+        self._pending_bytes = pending_bytes
         return True
 
     async def drain(self) -> None:
@@ -158,13 +164,17 @@ class Channel:
 
     def flush(self) -> None:
         """Write what was sent in this turn."""
-        if self._pending:
-            data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        if self._pending_bytes:
+            data = self._first
+            if len(data) < self._pending_bytes:
+                data = b"".join((data, *self._others))
             self._clear_pending()
             self._tls.write(data)
 
     def _clear_pending(self) -> None:
-        self._pending.clear()
+        if len(self._first) < self._pending_bytes:
+            self._others = []
+        self._first = b""
         self._pending_bytes = 0
 
     async def _wait(self) -> None:

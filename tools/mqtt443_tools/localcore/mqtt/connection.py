@@ -23,6 +23,7 @@ from mqtt443_tools.localcore.mqtt.accepted import AcceptedClient
 from mqtt443_tools.localcore.mqtt.capabilities import capabilities, session_expiry_s
 from mqtt443_tools.localcore.mqtt.client_answers import Answers, Answers5, Answers311
 from mqtt443_tools.localcore.mqtt.connect import Admitted
+from mqtt443_tools.localcore.mqtt.delivery import Delivery
 from mqtt443_tools.localcore.mqtt.link import Link
 from mqtt443_tools.localcore.mqtt.packets import Connect, Malformed, Packet
 from mqtt443_tools.localcore.mqtt.parser import Parser
@@ -54,6 +55,11 @@ class Driver(Protocol):
 class MqttConnection:
     """One connection; `open` turns False when it ends, whichever side ends it."""
 
+    __slots__ = (
+        *("_answers", "_authorizing", "_context", "_delivery", "_driver", "_event_log", "_parser", "_peer"),
+        *("_present", "_settings", "_timers", "_up", "_waiting", "open"),
+    )
+
     def __init__(self, driver: Driver, peer: Peer, event_log: EventLog, context: Context) -> None:
         self.open = True
         self._driver = driver
@@ -66,6 +72,7 @@ class MqttConnection:
         self._timers.await_connect()
         self._answers: Answers = Answers311(context.settings)
         self._up: AcceptedClient | None = None
+        self._delivery: Delivery | None = None  # while messages of the broker can be sent
         self._present: Present | None = None
         self._waiting: deque[Packet] = deque()
         self._authorizing: Connect | None = None  # the CONNECT that the authorizer is asked about
@@ -123,8 +130,8 @@ class MqttConnection:
 
     def deliver(self, message: Message, qos: int) -> None:
         """Send a message from the broker."""
-        if self._up is not None and self.open:
-            self._up.delivery.deliver(message, qos)
+        if self._delivery is not None:
+            self._delivery.deliver(message, qos)
 
     def end(
         self, reason: str, detail: str, *, code: int | None = None, said: str | None = None, send_will: bool = True
@@ -141,6 +148,7 @@ class MqttConnection:
         if not self.open:
             return
         self.open = False
+        self._delivery = None
         self._timers.close()
         self._event_log.close()
         self._event_log.write("closed" if self._up else "refused", reason, detail)
@@ -228,6 +236,7 @@ class MqttConnection:
         )
         link = Link(self._context, self._event_log, self._answers, session, access, self._send, self.end)
         self._up = up = AcceptedClient(connect, link)
+        self._delivery = up.delivery
         protocol = "MQTT 5" if link.is_5 else "MQTT"
         protocol += " over WebSocket" if self._peer.over_websocket else ""
         keep_alive_s = effective_keep_alive_s(connect.keep_alive_s, self._settings)

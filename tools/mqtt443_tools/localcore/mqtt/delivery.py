@@ -28,6 +28,11 @@ class Delivery:
         on_drop: called with (reason, detail, topic) for each message that is not delivered.
     """
 
+    __slots__ = (
+        *("_access", "_clock", "_closed", "_on_drop", "_outbound", "_pump_timer", "_rate", "_replay_rate"),
+        *("_retry_timer", "_send", "_session", "_settings", "_unsent", "_window"),
+    )
+
     def __init__(
         self,
         session: Session,

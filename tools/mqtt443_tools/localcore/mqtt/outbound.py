@@ -38,7 +38,7 @@ class _Encoded:
     def suits(self, message: Message) -> bool:
         """Return whether a message has the same encodings: copies for members of groups share these fields."""
         own = self.message
-        return message is own or (
+        return (
             message.payload is own.payload
             and message.topic is own.topic
             and message.properties is own.properties
@@ -77,7 +77,7 @@ class SharedOutbound:
             left_s: its remaining message expiry interval (MQTT 5).
         """
         last = self._last[message.retain]
-        if last is None or not last.suits(message):
+        if last is None or (last.message is not message and not last.suits(message)):
             last = self._last[message.retain] = _Encoded(message, {})
         variant = (qos, dup, alias, named, left_s)
         parts = last.variants.get(variant)
