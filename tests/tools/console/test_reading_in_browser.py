@@ -9,10 +9,11 @@ from tests.tools.console.conftest import Endpoint, be_refused
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.tools.console.page import click, problems, text_of, until
+from tests.tools.console.page import card, click, problems, text_of, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -95,6 +96,7 @@ let drawn = 0;
 for (let at = 0; at < pixels.length; at += 4) drawn += accent.every((part, of) => pixels[at + of] === part);
 return { accent: String(accent), isDrawn: drawn > 0 };
 """
+REFRESH = "import('/page/js/devices.js').then(devices => devices.refresh()).then(arguments[arguments.length - 1])"
 KEPT = {"isShown": True, "isFocused": True, "isSelected": True, "isScrolled": True}
 LONG = "{" + ", ".join(f'"value_{number}": {number}' for number in range(100)) + "}"
 
@@ -183,6 +185,37 @@ def test_chart_follows_the_colours_that_the_viewer_prefers(browser: Any, endpoin
         accents.add(browser.execute_script(CHART_COLOURS)["accent"])
     assert len(accents) == 2
     assert problems(browser) == []
+
+
+@pytest.mark.parametrize("holds", ["pointer", "focus"])
+def test_cards_keep_their_places_while_the_pointer_or_the_focus_is_among_them(
+    browser: Any, endpoint: Endpoint, holds: str
+) -> None:
+    browser.get(endpoint.link)
+    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
+    browser.execute_async_script(
+        "import('/page/js/model.js').then(model => ['a', 'c'].forEach(model.deviceOf)).then(arguments[0])"
+    )
+    until(browser, lambda: cards(browser) == ["a", "c"], "both cards")
+    if holds == "pointer":
+        ActionChains(browser).move_to_element(browser.find_element(By.CSS_SELECTOR, "[data-card=a]")).perform()
+    else:
+        browser.execute_script("document.querySelector('[data-device=a]').focus()")
+    for client_id in ("c", "b"):
+        be_refused(endpoint, client_id)
+        until(browser, lambda: "NOT_AUTH" in card(browser, client_id), client_id)  # noqa: B023 - used at once
+    browser.execute_async_script(REFRESH)
+    assert cards(browser) == ["a", "c", "b"], "the new card is the last one"
+    if holds == "pointer":
+        ActionChains(browser).move_to_element(browser.find_element(By.CSS_SELECTOR, "h1")).perform()
+    else:
+        browser.execute_script("document.activeElement.blur()")
+    until(browser, lambda: cards(browser) == ["b", "c", "a"], "the cards with problems come first")
+    assert problems(browser) == []
+
+
+def cards(browser: Any) -> list[str]:
+    return list(browser.execute_script("return [...document.querySelectorAll('.card')].map(each => each.dataset.card)"))
 
 
 def topics(browser: Any) -> list[str]:

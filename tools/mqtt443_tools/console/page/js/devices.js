@@ -40,8 +40,8 @@ export function start() {
   byId("devices").append(
     h("div", { class: "bar" }, filter, order, h("button", { class: "primary", onclick: () => openAdd(refresh) }, "Add device")),
     list, empty);
-  filter.addEventListener("input", arrange);
-  order.addEventListener("change", arrange);
+  filter.addEventListener("input", () => arrange(true));
+  order.addEventListener("change", () => arrange(true));
   setInterval(draw, DRAW_MS);
   setInterval(() => document.hidden || void refresh(), REGISTERED_MS);
 }
@@ -81,7 +81,7 @@ function draw() {
     cards.set(id, new Card(id, () => openDevice(id, refresh)));
     isChanged = true;
   }
-  if (isChanged) arrange();
+  if (isChanged || (isHeld && !isInUse())) arrange();
   else drawSight();
   empty.hidden = devices.size > 0;
   if (pending === 0 && Date.now() - askedAt >= ASK_MS && [...devices.values()].some((device) => device.registered === null)) void refresh();
@@ -101,11 +101,23 @@ function drawSight() {
   }
 }
 
-function arrange() {
+/** Whether the pointer or the focus is among the cards: then none may move away under a click. */
+const isInUse = () => list.matches(":hover, :focus-within");
+/** Whether the last arrangement left the cards in their places. */
+let isHeld = false;
+
+/** @param {boolean} [isForced] sort also while the list is in use */
+function arrange(isForced = false) {
   const wanted = filter.value.trim().toLowerCase();
   const rank = (/** @type {Device} */ device) => (device.problem && !device.online ? 0 : device.online ? 1 : 2);
   const sorted = [...devices.values()].filter((device) => device.id.toLowerCase().includes(wanted)).sort((a, b) =>
     (order.value === "problem" ? rank(a) - rank(b) : order.value === "seen" ? b.lastSeen - a.lastSeen : 0) || names.compare(a.id, b.id));
+  isHeld = !isForced && isInUse();
+  if (isHeld) {
+    const places = new Map(chunks.flatMap((chunk) => chunk.cards).map(({ id }, at) => [id, at]));
+    const placeOf = (/** @type {Device} */ { id }) => places.get(id) ?? places.size; // new ones at the end
+    sorted.sort((a, b) => placeOf(a) - placeOf(b));
+  }
   const focused = document.activeElement;
   layOut(sorted.flatMap((device) => cards.get(device.id) ?? []));
   if (focused instanceof HTMLElement && focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
