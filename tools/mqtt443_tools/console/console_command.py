@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mqtt443_tools.support.errors import CommandError, UsageError
-from mqtt443_tools.support.options import ProfileOption, RegionOption, StackOption, StateOption
+from mqtt443_tools.support.options import ProfileOption, RegionOption, StackOption, StateOption, refuse_aws_options
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.posix import needs_posix
 
@@ -33,6 +33,7 @@ def console(
         options = [word for name, value in named if value is not None for word in (name, value)]
         run_stack(open_aws(profile, region), stack, state=state, port=port, topic_filter=topic_filter, options=options)
         return
+    refuse_aws_options(region, profile)
     if not state.is_dir():
         raise CommandError(f"{state} does not exist; start an endpoint with: mqtt443 local --state {state}")
     run_local(state, port=port)

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from mqtt443_tools.support.errors import CommandError, UsageError
-from mqtt443_tools.support.options import ProfileOption, RegionOption, StackOption, StateOption
+from mqtt443_tools.support.options import ProfileOption, RegionOption, StackOption, StateOption, refuse_aws_options
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.posix import needs_posix
 
@@ -47,6 +47,7 @@ def export(
     begin = time.time() - _seconds(since)
     kind = "events" if events else "messages"
     if stack is None:
+        refuse_aws_options(region, profile)
         rows = _stored(state, kind, begin)
     elif events:
         rows = _logged(stack, region, profile, state, begin)

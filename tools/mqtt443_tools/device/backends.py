@@ -14,6 +14,7 @@ from mqtt443_authorizer.store import CredentialStore
 
 from mqtt443_tools.support.activity import Activity
 from mqtt443_tools.support.config_file import copy_ca
+from mqtt443_tools.support.options import refuse_aws_options
 from mqtt443_tools.support.posix import needs_posix
 from mqtt443_tools.support.shared_folder import refuse_shared
 
@@ -147,9 +148,11 @@ def open_backend(state: Path, stack: str | None, region: str | None, profile: st
         profile: AWS profile; None for the default.
 
     Raises:
+        UsageError: a region or a profile is given without a stack.
         CommandError: boto3 is not installed, the profile does not exist, or every user can change the state folder.
     """
     if stack is None:
+        refuse_aws_options(region, profile)
         refuse_shared(state)
         return LocalBackend(state)
     # boto3 takes a second to load, and the local mode does not need it.

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mqtt443_tools.support.errors import UsageError
+
 StateOption = Annotated[Path, typer.Option("--state", help="State folder of the local endpoint.")]
 StackOption = Annotated[
     str | None,
@@ -39,6 +41,13 @@ def given_options(context: typer.Context) -> dict[str, str]:
         and (source := context.get_parameter_source(option.name)) is not None
         and source.name == "COMMANDLINE"
     }
+
+
+def refuse_aws_options(region: str | None, profile: str | None) -> None:
+    """Refuse what only an account in AWS has, for a command that works on the local endpoint. Raises UsageError."""
+    for option, value in (("--region", region), ("--profile", profile)):
+        if value is not None:
+            raise UsageError(f"{option} {value}: without --stack, this is about the local endpoint; add --stack NAME")
 
 
 def place_options(state: Path, stack: str | None, region: str | None, profile: str | None) -> str:

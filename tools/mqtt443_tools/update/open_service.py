@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mqtt443_tools.support.options import refuse_aws_options
 from mqtt443_tools.support.shared_folder import refuse_shared
 from mqtt443_tools.update.job_service import JobService
 
@@ -21,11 +22,13 @@ def open_service(state: Path, stack: str | None, region: str | None, profile: st
         profile: AWS profile; None for the default.
 
     Raises:
+        UsageError: a region or a profile is given without a stack.
         CommandError: the endpoint does not run, or boto3 is not installed.
     """
     if stack is None:
         from mqtt443_tools.localcore.control.local_jobs import LocalJobs  # noqa: PLC0415 - POSIX only
 
+        refuse_aws_options(region, profile)
         refuse_shared(state)
         yield LocalJobs(state)
         return

@@ -19,6 +19,7 @@ from mqtt443_tools.support.options import (
     SecondsOption,
     StackOption,
     StateOption,
+    refuse_aws_options,
 )
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
@@ -75,6 +76,7 @@ def _source(state: Path, stack: str | None, region: str | None, profile: str | N
     if stack is None:
         from mqtt443_tools.localcore.control.control_client import ControlClient  # noqa: PLC0415
 
+        refuse_aws_options(region, profile)
         return ControlClient(state)
     # boto3 takes a second to load, and the local mode does not need it.
     from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415
