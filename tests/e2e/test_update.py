@@ -159,11 +159,11 @@ def test_dry_run_shows_what_would_change_on_each_board(endpoint: RunningCore, fl
         "to hall-1, hall-2",
         "would change, as far as is known (a push with the cable leaves no trace):",
         "  1 of 2: interval_s 2 -> 3: hall-1",
-        "  1 of 2: not known, no earlier update tells: hall-2",
+        "  1 of 2: unknown: no earlier update set it: hall-2",
     ]
     assert json.loads(update(endpoint, *wanted, "--json").stdout)["changes"] == [
         {"devices": ["hall-1"], "change": "interval_s 2 -> 3"},
-        {"devices": ["hall-2"], "change": "not known, no earlier update tells"},
+        {"devices": ["hall-2"], "change": "unknown: no earlier update set it"},
     ]
     assert left(endpoint)["jobs"] == 1
     endpoint.stop()

@@ -177,7 +177,7 @@ def test_dry_run_reads_the_jobs_of_the_account(cloud: Cloud) -> None:
     found = changes(AwsJobs(cloud.aws, STACK), ["dev-1", "dev-2"], update, {})
     assert [(each.client_ids, each.text) for each in found] == [
         (["dev-1"], "interval_s 60 -> 30"),
-        (["dev-2"], "not known, no earlier update tells"),
+        (["dev-2"], "unknown: no earlier update set it"),
     ]
     (asked,) = cloud.answers.of("list_job_executions_for_job")
     assert asked.parameters == {"jobId": JOB, "status": "SUCCEEDED", "maxResults": 250}

@@ -16,7 +16,7 @@ from mqtt443_tools.update.job_documents import Update, config_update
 from tests.tools.console.test_device_updates import Service
 from tests.tools.localcore.jobs.account import Account
 
-NOT_KNOWN = "not known, no earlier update tells"
+NOT_KNOWN = "unknown: no earlier update set it"
 
 
 class Jobs(Service):
@@ -75,7 +75,7 @@ def test_each_key_has_its_newest_value(jobs: Jobs) -> None:
     jobs.run(config("interval_s=60", "topic=a/b"), "a")
     jobs.run(config(unset=("topic",)), "a")
     assert jobs.told(config("topic=c", "interval_s=5", "ntp_server=x"), "a") == {
-        'topic default -> "c", interval_s 60 -> 5, ntp_server (not known) -> "x"': ["a"]
+        'topic default -> "c", interval_s 60 -> 5, ntp_server unknown -> "x"': ["a"]
     }
     assert jobs.told(config(unset=("topic", "interval_s")), "a") == {
         "topic is default already, interval_s 60 -> default": ["a"]

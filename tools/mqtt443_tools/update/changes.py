@@ -112,7 +112,7 @@ def _known(service: JobService, client_ids: set[str], wanted: Collection[str]) -
 
 def _text(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     if not known:
-        return "not known, no earlier update tells"
+        return "unknown: no earlier update set it"
     if _FILES in wanted:
         same = known[_FILES] == wanted[_FILES]
         return "the same files as in the last update" if same else "other files than in the last update"
@@ -121,7 +121,7 @@ def _text(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> str:
 
 def _step(name: str, value: object, known: Mapping[str, Any]) -> str:
     if name not in known:
-        return f"{name} (not known) -> {_shown(name, value)}"
+        return f"{name} unknown -> {_shown(name, value)}"
     if known[name] == value:
         return f"{name} is {_shown(name, value)} already"
     return f"{name} {_shown(name, known[name])} -> {_shown(name, value)}"
