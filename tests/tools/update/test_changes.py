@@ -16,7 +16,7 @@ from mqtt443_tools.update.job_documents import Update, config_update
 from tests.tools.console.test_device_updates import Service
 from tests.tools.localcore.jobs.account import Account
 
-NOT_KNOWN = "unknown: no earlier update set it"
+UNKNOWN = "unknown: no earlier update set it"
 
 
 class Jobs(Service):
@@ -63,7 +63,7 @@ def test_boards_that_change_in_the_same_way_are_one_group(jobs: Jobs) -> None:
     jobs.run(config("interval_s=30"), "c")
     jobs.run(config("interval_s=7"), "a", status="FAILED")
     found = jobs.told(config("interval_s=30"), "a", "b", "c", "d", "e")
-    assert found == {"interval_s 60 -> 30": ["a", "b", "d"], "interval_s is 30 already": ["c"], NOT_KNOWN: ["e"]}
+    assert found == {"interval_s 60 -> 30": ["a", "b", "d"], "interval_s is 30 already": ["c"], UNKNOWN: ["e"]}
     assert next(iter(found)) == "interval_s 60 -> 30"
 
 
@@ -102,8 +102,8 @@ def test_version_that_a_board_has_reported_since_goes_before_that_of_a_job(jobs:
     update = Update("package", {"version": "0.2.0"}, "", b"two" * 100)
     jobs.run(update, "a", "b")
     found = jobs.told(update, "a", "b", "c", "d", a="0.2.0", b="0.1.0", c="0.1.0", e="0.1.0")
-    assert list(found.values()) == [["b", "c"], ["d"], ["a"]]
-    assert [text.split(" (")[0] for text in found] == ["package 0.1.0 -> 0.2.0", NOT_KNOWN, "package is 0.2.0"]
+    assert list(found.values()) == [["b", "c"], ["a"], ["d"]]
+    assert [text.split(" (")[0] for text in found] == ["package 0.1.0 -> 0.2.0", "package is 0.2.0", UNKNOWN]
 
 
 def test_files_are_known_only_as_those_of_the_last_update(jobs: Jobs, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_files_are_known_only_as_those_of_the_last_update(jobs: Jobs, tmp_path: 
     assert jobs.told(update, "a", "b", "c") == {
         "the same files as in the last update": ["a"],
         "other files than in the last update": ["b"],
-        NOT_KNOWN: ["c"],
+        UNKNOWN: ["c"],
     }
 
 
@@ -140,7 +140,7 @@ def test_number_of_calls_grows_neither_with_the_boards_nor_with_the_jobs(
     jobs.told(config("interval_s=5"), "a")
     assert jobs.calls == {"list_jobs": 1, "get_job_document": 1, "list_job_executions_for_job": 1}
     unknown = [f"b-{number}" for number in range(10_000)]
-    assert jobs.told(config("interval_s=5"), "a", *unknown)[NOT_KNOWN] == sorted(unknown)
+    assert jobs.told(config("interval_s=5"), "a", *unknown)[UNKNOWN] == sorted(unknown)
     few = {"list_jobs": 1, "get_job_document": MAX_JOBS, "list_job_executions_for_job": MAX_JOBS}
     assert jobs.calls == few
     monkeypatch.setattr(changes_module, "MAX_RESULTS", 3)
