@@ -1,19 +1,31 @@
 """What everyone can expect of the page: it is accessible, fits a phone, and works with the keyboard."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mqtt443_tools.support.paths import ROOT
 
-from tests.tools.console.conftest import Endpoint, Start, add_device
+from tests.tools.console.conftest import Endpoint, Start, add_device, be_refused
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.tools.console.page import card, click, until
+from tests.tools.console.page import card, click, text_of, until
+
+MOVES = """
+const moves = (element, pseudo) => {
+    const { transitionDuration, animationName } = getComputedStyle(element, pseudo);
+    return animationName !== 'none' || transitionDuration.split(', ').some(each => parseFloat(each) > 0);
+};
+const parts = [null, '::before', '::after', '::backdrop'];
+return [...document.querySelectorAll('*')].filter(each => parts.some(part => moves(each, part)))
+    .map(each => each.className);
+"""
+"""Returns the classes of the elements that change gradually."""
 
 AXE = ROOT / "tools/mqtt443_tools/console/page/node_modules/axe-core/axe.min.js"
 
@@ -48,6 +60,43 @@ def test_every_view_is_accessible(browser: Any, endpoint: Endpoint, start: Start
     click(browser, "[data-device=kitchen]")
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")
     assert_accessible(browser)
+
+
+def test_nothing_moves_for_those_who_prefer_reduced_motion(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    add_device(endpoint, "kitchen", config)
+    start("board", "--config", str(config))
+    browser.get(endpoint.link)
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    click(browser, "[data-device=kitchen]")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")
+    moving = {}
+    for preference in ("no-preference", "reduce"):
+        features = [{"name": "prefers-reduced-motion", "value": preference}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        moving[preference] = browser.execute_script(MOVES)
+    assert moving == {"no-preference": ["dot on"], "reduce": []}
+
+
+def test_times_are_those_of_the_viewer_with_utc_on_hover(browser: Any, endpoint: Endpoint) -> None:
+    india = timezone(timedelta(hours=5, minutes=30))
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kolkata"})
+    browser.get(endpoint.link)
+    be_refused(endpoint, "kitchen")
+    click(browser, "#tab-events")
+    event = "#events summary time"
+    shown = text_of(browser, event)
+    title = browser.find_element(By.CSS_SELECTOR, event).get_attribute("title")
+    at = datetime.fromisoformat(title)
+    assert title.endswith("Z")
+    assert abs(datetime.now(UTC) - at) < timedelta(minutes=10)
+    assert at.astimezone(india).strftime("%M:%S") in shown
+    click(browser, "#tab-devices")
+    text_of(browser, ".card .when")
+    seen = browser.find_element(By.CSS_SELECTOR, ".card .when").get_attribute("title")
+    assert seen == title, "the card too"
 
 
 def test_page_fits_a_phone(browser: Any, endpoint: Endpoint) -> None:

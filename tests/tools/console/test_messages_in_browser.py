@@ -13,6 +13,7 @@ from tests.tools.console.conftest import Endpoint, be_refused
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.tools.console.page import card, click, problems, shown, until
 
@@ -59,6 +60,70 @@ def test_message_is_published_filtered_copied_and_downloaded(browser: Any, endpo
     assert problems(browser) == []
 
 
+def test_text_is_searched_for_in_topics_and_payloads(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#tab-messages")
+    for topic, payload in (("garden/a", b"Sunny"), ("garden/b", b"rain"), ("sun/c", b"clouds")):
+        publish(endpoint, topic, payload)
+        wait_for_row(browser, topic)
+    search = browser.find_element(By.CSS_SELECTOR, "#messages [aria-label=Text]")
+    search.send_keys("sUN")
+    until(browser, lambda: [row["topic"] for row in parts(browser)] == ["sun/c", "garden/a"], "what has the text")
+    assert "2 of the last 3 messages" in browser.find_element(By.ID, "count").text
+    publish(endpoint, "sun/d", b"new")
+    publish(endpoint, "garden/e", b"other")
+    until(browser, lambda: "of the last 5" in browser.find_element(By.ID, "count").text, "the page has both")
+    assert [row["topic"] for row in parts(browser)] == ["sun/d", "sun/c", "garden/a"], "the search goes on"
+    search.send_keys(Keys.BACKSPACE * 3)
+    until(browser, lambda: len(parts(browser)) == 5, "all messages again")
+
+
+def test_json_is_shown_indented_on_request_and_binary_payloads_in_hex(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#tab-messages")
+    exact = '{"id":9007199254740993,"list":[1.0,{"a":"b:{c"}],"none":{}}'
+    for topic, payload in (("json", exact.encode()), ("text", b"{not JSON"), ("binary", b"\xff\x00{}")):
+        publish(endpoint, topic, payload)
+        wait_for_row(browser, topic)
+    plain = {"json": exact, "text": "{not JSON", "binary": "binary, 4 bytes: ff 00 7b 7d"}
+    assert {row["topic"]: row["payload"] for row in parts(browser)} == plain
+    click(browser, "#pretty")
+    indented = (
+        *("{", '  "id": 9007199254740993,', '  "list": [', "    1.0,", "    {", '      "a": "b:{c"'),
+        *("    }", "  ],", '  "none": {}', "}"),
+    )
+    pretty = {**plain, "json": "\n".join(indented)}
+    until(browser, lambda: {row["topic"]: row["payload"] for row in parts(browser)} != plain, "another form")
+    assert {row["topic"]: row["payload"] for row in parts(browser)} == pretty
+    click(browser, "#pretty")
+    until(browser, lambda: {row["topic"]: row["payload"] for row in parts(browser)} == plain, "as they came")
+
+
+def test_marks_say_the_qos_and_which_message_is_retained(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "#tab-messages")
+    for topic, qos, retain in (("a", 0, False), ("b", 1, False), ("c", 0, True)):
+        publish(endpoint, topic, b"x", qos=qos, retain=retain)
+        wait_for_row(browser, topic)
+    marks = {row["topic"]: row["marks"] for row in parts(browser)}
+    assert marks == {"a": ["QoS 0"], "b": ["QoS 1"], "c": ["QoS 0", "retained"]}
+
+
+def publish(endpoint: Endpoint, topic: str, payload: bytes, **options: Any) -> None:
+    with ControlClient(endpoint.state) as control:
+        control.publish(topic, payload, "x", 0, **options)
+
+
+def parts(browser: Any) -> list[dict[str, Any]]:
+    """Return topic, payload and marks of each row."""
+    script = """return [...document.querySelectorAll('#messages .row')].map(row => ({
+        topic: row.querySelector('.topic').textContent,
+        payload: row.querySelector('pre').textContent,
+        marks: [...row.querySelectorAll('.chip')].map(chip => chip.textContent),
+    }))"""
+    return list(browser.execute_script(script))
+
+
 def wait_for_row(browser: Any, topic: str) -> None:
     until(browser, lambda: topic in rows(browser), f"{topic} arrives")
 
@@ -70,8 +135,7 @@ def rows(browser: Any) -> str:
 def test_hostile_payload_and_client_id_are_shown_as_text(browser: Any, endpoint: Endpoint) -> None:
     browser.get(endpoint.link)
     hostile = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
-    with ControlClient(endpoint.state) as control:
-        control.publish(f"telemetry/{hostile.replace('/', '')}", hostile.encode(), "x", 0)
+    publish(endpoint, f"telemetry/{hostile.replace('/', '')}", hostile.encode())
     be_refused(endpoint, HOSTILE_ID)
     until(browser, lambda: HOSTILE_ID in card(browser, HOSTILE_ID), "the client id as text")
     click(browser, "#tab-events")

@@ -7,6 +7,8 @@
  */
 
 const MAX_SHOWN = 16_384;
+/** Beyond this depth, JSON is indented no further: else a device could send a page full of spaces. */
+const MAX_DEPTH = 20;
 
 /** @param {string} base64 */
 export function bytesOf(base64) {
@@ -34,14 +36,42 @@ export function shownPayload(base64, pretty = false) {
   } catch {
     return `binary, ${bytes.length} bytes: ${hex(bytes)}`;
   }
-  if (pretty) {
-    try {
-      text = JSON.stringify(JSON.parse(text), null, 2);
-    } catch {
-      // not JSON: shown as it came
-    }
+  const shown = cut(text);
+  return visible(pretty && isJson(text) ? cut(indented(shown)) : shown);
+}
+
+/** @param {string} text */
+function cut(text) {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+/** @param {string} text */
+function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
-  return visible(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
+}
+
+/**
+ * JSON with indentation. Each token stays as it came: a large number keeps its digits, and a key that occurs twice is
+ * shown twice.
+ * @param {string} json may be cut off
+ */
+function indented(json) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(Math.min(depth, MAX_DEPTH))}`;
+  return json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"?|[[{]\s*[\]}]|[[\]{},:]|\s+/g, (token) => {
+    if (token.trim() === "") return "";
+    if (token[0] === '"') return token;
+    if (token === ",") return `,${line()}`;
+    if (token === ":") return ": ";
+    if (token.length > 1) return token[0] + token.at(-1); // an empty list or object
+    depth += "[{".includes(token) ? 1 : -1;
+    return "[{".includes(token) ? token + line() : line() + token;
+  });
 }
 
 /** @param {Uint8Array} bytes */

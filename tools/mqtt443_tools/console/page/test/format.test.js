@@ -19,6 +19,20 @@ test("payloads are JSON, text, hex or empty", () => {
   assert.equal(shownPayload(""), "(empty)");
 });
 
+test("indented JSON keeps its tokens, is bounded, and ends where it was cut off", () => {
+  const pretty = (/** @type {string} */ json) => shownPayload(base64Of(json), true);
+  for (const value of [{}, [], { a: [], b: {} }, { a: { b: [1, "x\\\"]{,: y", null] }, "": -1.5 }, "a", 7]) {
+    assert.equal(pretty(JSON.stringify(value)), JSON.stringify(value, null, 2));
+    assert.equal(pretty(JSON.stringify(value, null, 7)), JSON.stringify(value, null, 2));
+  }
+  assert.equal(pretty('{"a":9007199254740993,"a":1e400}'), '{\n  "a": 9007199254740993,\n  "a": 1e400\n}');
+  assert.equal(pretty('{"a":1'), '{"a":1');
+  const deep = pretty("[".repeat(30_000) + "]".repeat(30_000));
+  assert.ok(deep.length === 16_385 && deep.endsWith("…"));
+  const long = pretty(JSON.stringify(["x".repeat(20_000)]));
+  assert.ok(long.startsWith('[\n  "xxx') && long.endsWith("x…"));
+});
+
 test("characters that hide or reorder text are written out", () => {
   assert.equal(visible("a\u202Eb\u0000\u200B"), "a\\u{202e}b\\u{0}\\u{200b}");
 });
