@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 from mqtt443_tools.support.paths import STATE
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support.mqtt.client import client_connect
 
@@ -134,6 +136,21 @@ def add_device(endpoint: Endpoint, client_id: str, config: Path) -> None:
 
 def update(config: Path, **values: Any) -> None:
     config.write_text(json.dumps(json.loads(config.read_text()) | values))
+
+
+def connected(endpoint: Endpoint, client_id: str, folder: Path) -> Client:
+    """Register a device and connect as that; the caller disconnects, and stops the client's loop."""
+    path = folder / client_id / "config.json"
+    add_device(endpoint, client_id, path)
+    config = json.loads(path.read_text())
+    context = ssl.create_default_context(cafile=endpoint.state / "ca.pem")
+    context.set_alpn_protocols(["mqtt"])
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+    client.tls_set_context(context)
+    client.username_pw_set(config["username"], config["password"])
+    client.connect("localhost", endpoint.port)
+    client.loop_start()
+    return client
 
 
 def be_refused(endpoint: Endpoint, client_id: str) -> None:

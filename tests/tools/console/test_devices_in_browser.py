@@ -208,6 +208,28 @@ def test_password_is_rotated_and_shown_once(browser: Any, endpoint: Endpoint, st
     assert problems(browser) == []
 
 
+def test_device_is_disconnected_told_why_and_connects_again(
+    browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
+) -> None:
+    config = tmp_path / "board" / "config.json"
+    add_device(endpoint, "kitchen", config)
+    board = start("board", "--config", str(config))
+    browser.get(endpoint.link)
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    click(browser, "[data-device=kitchen]")
+    click(browser, "[data-action=disconnect]")
+    until(browser, lambda: "It connects again by itself" in shown(browser), "the question")
+    since = len(board.lines)
+    click(browser, "#confirm")
+    board.wait_for("ConnectionLost|closed", since)
+    board.wait_for("published", since)
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online again")
+    click(browser, "#tab-events")
+    ended = ("closed", "kitchen", "API_INITIATED_DISCONNECT")
+    until(browser, lambda: shows(browser.find_element(By.ID, "events").text, ended), "why the connection ended")
+    assert problems(browser) == []
+
+
 def test_device_is_removed_only_after_a_confirmation(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:

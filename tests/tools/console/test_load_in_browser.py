@@ -7,17 +7,14 @@ here.
 
 import json
 import os
-import ssl
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.tools.console.conftest import Endpoint, add_device
+from tests.tools.console.conftest import Endpoint, connected
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
@@ -46,24 +43,11 @@ def in_model(browser: Any, script: str) -> Any:
     return browser.execute_async_script(MODEL % script)
 
 
-def sender(endpoint: Endpoint, client_id: str, folder: Path) -> Client:
-    add_device(endpoint, client_id, folder / client_id / "config.json")
-    config = json.loads((folder / client_id / "config.json").read_text())
-    context = ssl.create_default_context(cafile=endpoint.state / "ca.pem")
-    context.set_alpn_protocols(["mqtt"])
-    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
-    client.tls_set_context(context)
-    client.username_pw_set(config["username"], config["password"])
-    client.connect("localhost", endpoint.port)
-    client.loop_start()
-    return client
-
-
 def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoint: Endpoint, tmp_path: Path) -> None:
     names = [f"sender-{number}" for number in range(SENDERS)]
     browser.get(endpoint.link)
     until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
-    clients = [sender(endpoint, name, tmp_path) for name in names]
+    clients = [connected(endpoint, name, tmp_path) for name in names]
     click(browser, "#tab-messages")
     sent, full = 0, {}
     began = time.monotonic()

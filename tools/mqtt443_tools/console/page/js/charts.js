@@ -22,6 +22,8 @@ export class Charts {
   constructor(into) {
     this.into = into;
     this.series = new Series();
+    /** What there was at the moment of a pause; null while the charts go on. @type {{series: Series, at: number} | null} */
+    this.paused = null;
     /** @type {Map<string, uPlot>} */
     this.plots = new Map();
     this.colours = colours();
@@ -38,12 +40,18 @@ export class Charts {
     this.resized.observe(into);
   }
 
+  /** @param {boolean} isPaused whether to show only what there is now, whatever comes in */
+  pause(isPaused) {
+    this.paused = isPaused ? { series: this.series.copy(), at: Date.now() / 1000 } : null;
+  }
+
   /**
    * @param {number} seconds how far back
    * @param {boolean} [isWhole] whether to leave the part that was zoomed into
    */
   draw(seconds, isWhole = false) {
-    for (const [name, data] of this.series.since(Date.now() / 1000 - seconds)) {
+    const { series, at } = this.paused ?? { series: this.series, at: Date.now() / 1000 };
+    for (const [name, data] of series.since(at - seconds)) {
       const plot = this.plots.get(name);
       if (plot) redraw(plot, data, isWhole);
       else if (data[0].length > 0) this.plots.set(name, this.plotOf(name, data));

@@ -48,7 +48,7 @@ function note(into, message) {
 export function openDevice(id, changed) {
   const device = devices.get(id);
   if (!device) return;
-  const pause = h("input", { type: "checkbox", id: "pause-charts" });
+  const pause = h("input", { type: "checkbox", id: "pause-charts", onchange: () => mine.charts.pause(pause.checked) });
   const range = h("select", { "aria-label": "Range" }, ...RANGES.map(([text, seconds]) => h("option", { value: seconds }, text)));
   const charts = h("div", { id: "charts" });
   /** @type {Open} */
@@ -97,9 +97,10 @@ export function openDevice(id, changed) {
     drawActions(now);
     if (now.update !== shownUpdate) drawUpdates(now.update);
     eventRows.show(events.filter((each) => each.client_id === id).slice(-MAX_EVENTS).reverse());
-    if (!mine.isChanged || pause.checked) return;
+    const isNew = mine.isChanged && !pause.checked;
+    if (isNew || isNewRange) mine.charts.draw(Number(range.value), isNewRange);
+    if (!isNew) return;
     mine.isChanged = false;
-    mine.charts.draw(Number(range.value), isNewRange);
     lastRows.show([...mine.last].reverse());
   };
   /** The newest comes with the live state. @param {import("./updates.js").Update | null} newest */
@@ -113,7 +114,7 @@ export function openDevice(id, changed) {
   void api(`updates?client_id=${encodeURIComponent(id)}`)
     .then((found) => { past = found; drawUpdates(shownUpdate ?? null); })
     .catch((error) => updates.replaceChildren(h("p", { class: "muted" }, visible(error.message))));
-  range.addEventListener("change", () => { mine.isChanged = true; draw(true); });
+  range.addEventListener("change", () => draw(true));
   dialog().addEventListener("close", () => {
     clearInterval(timer);
     mine.charts.destroy();

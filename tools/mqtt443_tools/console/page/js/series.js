@@ -31,6 +31,13 @@ export class Series {
     }
   }
 
+  /** A copy that stays as it is. */
+  copy() {
+    const same = new Series();
+    for (const [name, [times, values]] of this.points) same.points.set(name, [[...times], [...values]]);
+    return same;
+  }
+
   /**
    * @param {number} unixS
    * @returns {[string, Points][]} the points since then by name

@@ -1,0 +1,211 @@
+"""The charts of a device's readings: their range, pause, zoom, width and colours."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mqtt443_tools.localcore.history import HISTORY_FILE, History
+
+from tests.tools.console.conftest import WAIT_S, Endpoint, connected
+
+pytest.importorskip("selenium", reason="needs selenium (the extra test)")
+
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+from tests.tools.console.page import click, problems, until
+
+pytestmark = pytest.mark.timeout(180)
+
+CHARTS = """
+import('/page/js/charts.js').then(async ({ Charts }) => {
+    const charts = new Charts(document.querySelector('main'));
+    const begun = Math.floor(Date.now() / 1000) - 100;
+    const add = (first, last) => {
+        for (let at = first; at <= last; at++) {
+            const payload = btoa(JSON.stringify({ value: at }));
+            charts.series.add({ topic: 'telemetry/a', payload, client_id: 'a', received_at: begun + at });
+        }
+    };
+    const range = async () => {
+        await new Promise(requestAnimationFrame);
+        const { min, max } = charts.plots.get('value').scales.x;
+        return [min - begun, max - begun];
+    };
+    const found = {};
+    add(0, 9);
+    charts.draw(1000);
+    found.whole = await range();
+    charts.plots.get('value').setScale('x', { min: begun + 2, max: begun + 5 });
+    found.zoomed = await range();
+    add(10, 19);
+    charts.draw(1000);
+    found.kept = await range();
+    charts.draw(1000, true);
+    found.again = await range();
+    const hasDots = () => charts.plots.get('value').series[1].points.show(charts.plots.get('value'), 1);
+    found.dotsOfFew = hasDots();
+    add(20, 99);
+    charts.draw(1000);
+    found.dotsOfMany = hasDots();
+    charts.destroy();
+    return found;
+}).then(arguments[arguments.length - 1])
+"""
+OPEN_CHART = """
+import('/page/js/charts.js').then(({ Charts }) => {
+    const box = document.createElement('div');
+    document.querySelector('main').append(box);
+    const charts = new Charts(box);
+    for (const at of [1, 2, 3]) {
+        const payload = btoa(JSON.stringify({ value: at }));
+        charts.series.add({ topic: 'telemetry/a', payload, client_id: 'a', received_at: Date.now() / 1000 - 100 + at });
+    }
+    charts.draw(1000);
+    window.opened = { box, charts };
+}).then(arguments[arguments.length - 1])
+"""
+CHART_WIDTH = "return window.opened.box.querySelector('.uplot').clientWidth"
+CHART_COLOURS = """
+const { box } = window.opened;
+const canvas = box.querySelector('canvas');
+const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+box.style.color = 'var(--accent)';
+const accent = getComputedStyle(box).color.match(/[0-9]+/g).map(Number);
+let drawn = 0;
+for (let at = 0; at < pixels.length; at += 4) drawn += accent.every((part, of) => pixels[at + of] === part);
+return { accent: String(accent), isDrawn: drawn > 0 };
+"""
+LAST_MINUTES_S = range(200, 0, -10)
+
+Send = Callable[[int], None]
+
+
+def remember(endpoint: Endpoint, *ages_s: int) -> None:
+    """Put readings of `kitchen` into the history, each with its age as its value."""
+    history, now = History(endpoint.state / HISTORY_FILE), time.time()
+    rows = [(now - age, "kitchen", "telemetry/kitchen", 1, 0, json.dumps({"age_s": age}).encode()) for age in ages_s]
+    history.add(rows, [])
+    history.close()
+
+
+@pytest.fixture
+def send(endpoint: Endpoint, tmp_path: Path) -> Iterator[Send]:
+    """Send a reading as `kitchen`."""
+    client = connected(endpoint, "kitchen", tmp_path)
+
+    def send(value: int) -> None:
+        client.publish("telemetry/kitchen", json.dumps({"age_s": value}), qos=1).wait_for_publish(WAIT_S)
+
+    yield send
+    client.disconnect()
+    client.loop_stop()
+
+
+def ends(browser: Any) -> list[int]:
+    """Point at the left and at the right end of the chart; return the values that its legend shows there, or -1."""
+    chart = browser.find_element(By.CSS_SELECTOR, "#charts .u-over")
+    width = chart.size["width"]
+    found = []
+    for offset in (1 - width // 2, width - 2 - width // 2):  # one pixel from the edges
+        ActionChains(browser).move_to_element_with_offset(chart, offset, 0).perform()
+        script = "return document.querySelector('#charts .u-legend .u-series:nth-child(2) .u-value').textContent"
+        found.append(int(browser.execute_script(script) or -1))
+    return found
+
+
+def open_kitchen(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    click(browser, "[data-device=kitchen]")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")
+
+
+def choose(browser: Any, text: str) -> None:
+    Select(browser.find_element(By.CSS_SELECTOR, "[aria-label=Range]")).select_by_visible_text(text)
+
+
+def test_range_says_how_far_back_a_chart_goes(browser: Any, endpoint: Endpoint) -> None:
+    remember(endpoint, 600_000, 80_000, 3000, *LAST_MINUTES_S)
+    open_kitchen(browser, endpoint)
+    oldest = {"at first": ends(browser)[0]}
+    for text in ("1 hour", "1 day", "7 days", "5 minutes"):
+        choose(browser, text)
+        oldest[text] = ends(browser)[0]
+    assert oldest == {"at first": 200, "1 hour": 3000, "1 day": 80_000, "7 days": 600_000, "5 minutes": 200}
+    assert problems(browser) == []
+
+
+def test_paused_chart_stays_and_still_shows_another_range(browser: Any, endpoint: Endpoint, send: Send) -> None:
+    remember(endpoint, 400)
+    send(1)
+    open_kitchen(browser, endpoint)
+    choose(browser, "1 hour")
+    until(browser, lambda: ends(browser) == [400, 1], "both readings")
+    click(browser, "#pause-charts")
+    received = "import('/page/js/model.js').then(model => model.totals.received).then(arguments[arguments.length - 1])"
+    before = browser.execute_async_script(received)
+    send(2)
+    until(browser, lambda: browser.execute_async_script(received) == before + 1, "the page has the reading")
+    choose(browser, "5 minutes")
+    assert ends(browser) == [1, 1], "another range of what was there at the pause"
+    click(browser, "#pause-charts")
+    until(browser, lambda: ends(browser) == [1, 2], "the chart goes on")
+    assert problems(browser) == []
+
+
+def test_zoomed_part_survives_a_resize_until_a_double_click(browser: Any, endpoint: Endpoint, send: Send) -> None:
+    remember(endpoint, *LAST_MINUTES_S)
+    open_kitchen(browser, endpoint)
+    until(browser, lambda: ends(browser) == [200, 10], "the whole range")
+    chart = browser.find_element(By.CSS_SELECTOR, "#charts .u-over")
+    quarter = chart.size["width"] // 4
+    drag = ActionChains(browser).move_to_element_with_offset(chart, -quarter, 0).click_and_hold()
+    drag.move_by_offset(2 * quarter, 0).release().perform()
+    zoomed = ends(browser)
+    assert 130 <= zoomed[0] <= 170
+    assert 40 <= zoomed[1] <= 80
+    width = "return document.querySelector('#charts .uplot').clientWidth"
+    before = browser.execute_script(width)
+    browser.set_window_size(700, 900)
+    until(browser, lambda: browser.execute_script(width) != before, "another width")
+    assert ends(browser) == pytest.approx(zoomed, abs=10), "at most one reading from there: pixels are coarse"
+    send(1)
+    until(browser, lambda: '"age_s": 1}' in browser.find_element(By.CSS_SELECTOR, "dialog .rows").text, "a reading")
+    assert ends(browser) == pytest.approx(zoomed, abs=10)
+    ActionChains(browser).double_click(browser.find_element(By.CSS_SELECTOR, "#charts .u-over")).perform()
+    assert ends(browser) == [200, 1]
+    assert problems(browser) == []
+
+
+def test_part_of_a_chart_that_was_zoomed_into_stays(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    shown = browser.execute_async_script(CHARTS)
+    assert (shown.pop("dotsOfFew"), shown.pop("dotsOfMany")) == (True, False)
+    assert shown == {"whole": [0, 9], "zoomed": [2, 5], "kept": [2, 5], "again": [0, 19]}
+    assert problems(browser) == []
+
+
+def test_chart_follows_the_width_of_its_box(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    browser.execute_async_script(OPEN_CHART)
+    for box, chart in ((1016, 500), (600, 600), (416, 416), (100, 240), (816, 400)):
+        browser.execute_script(f"window.opened.box.style.width = '{box}px'")
+        until(browser, lambda: browser.execute_script(CHART_WIDTH) == chart, f"{box}")  # noqa: B023 - used at once
+    assert problems(browser) == []
+
+
+def test_chart_follows_the_colours_that_the_viewer_prefers(browser: Any, endpoint: Endpoint) -> None:
+    browser.get(endpoint.link)
+    browser.execute_async_script(OPEN_CHART)
+    accents = set()
+    for scheme in ("light", "dark", "light"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        until(browser, lambda: browser.execute_script(CHART_COLOURS)["isDrawn"], scheme)
+        accents.add(browser.execute_script(CHART_COLOURS)["accent"])
+    assert len(accents) == 2
+    assert problems(browser) == []
