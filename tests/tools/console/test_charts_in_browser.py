@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mqtt443_tools.localcore.history import HISTORY_FILE, History
+from paho.mqtt.client import Client
 
 from tests.tools.console.conftest import WAIT_S, Endpoint, connected
 
@@ -17,7 +18,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.tools.console.page import click, problems, until
+from tests.tools.console.page import card, click, problems, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -95,15 +96,18 @@ def remember(endpoint: Endpoint, *ages_s: int) -> None:
 
 @pytest.fixture
 def send(endpoint: Endpoint, tmp_path: Path) -> Iterator[Send]:
-    """Send a reading as `kitchen`."""
-    client = connected(endpoint, "kitchen", tmp_path)
+    """Send a reading as `kitchen`, which connects with the first one."""
+    clients: list[Client] = []
 
     def send(value: int) -> None:
-        client.publish("telemetry/kitchen", json.dumps({"age_s": value}), qos=1).wait_for_publish(WAIT_S)
+        if not clients:
+            clients.append(connected(endpoint, "kitchen", tmp_path))
+        clients[0].publish("telemetry/kitchen", json.dumps({"age_s": value}), qos=1).wait_for_publish(WAIT_S)
 
     yield send
-    client.disconnect()
-    client.loop_stop()
+    for client in clients:
+        client.disconnect()
+        client.loop_stop()
 
 
 def ends(browser: Any) -> list[int]:
@@ -155,6 +159,40 @@ def test_paused_chart_stays_and_still_shows_another_range(browser: Any, endpoint
     click(browser, "#pause-charts")
     until(browser, lambda: ends(browser) == [1, 2], "the chart goes on")
     assert problems(browser) == []
+
+
+def test_live_messages_follow_a_history_that_is_later_because_the_clock_was_set_back(
+    browser: Any, endpoint: Endpoint, send: Send
+) -> None:
+    remember(endpoint, -3000)
+    browser.get(endpoint.link)
+    until(browser, lambda: "-3000" in card(browser, "kitchen"), "the reading of the history")
+    send(1)
+    until(browser, lambda: "-3000" not in card(browser, "kitchen"), "the reading after it")
+    browser.execute_script("""
+        const fetched = window.fetch;
+        window.fetch = (path, ...rest) => path.startsWith('/api/history')
+            ? new Promise(resolve => { window.release = () => resolve(fetched(path, ...rest)); })
+            : fetched(path, ...rest);
+    """)
+    click(browser, "[data-device=kitchen]")
+    send(2)
+    until(browser, lambda: payloads(browser) == ['{"age_s": 2}'], "a reading that comes before the history does")
+    browser.execute_script("release()")
+    readings = ['{"age_s": 2}', '{"age_s": 1}', '{"age_s": -3000}']
+    until(browser, lambda: payloads(browser) == readings, "the history, and what followed it")
+    click(browser, "dialog .close")
+    click(browser, "#tab-messages")
+    until(browser, lambda: payloads(browser) == readings, "the same messages")
+    assert problems(browser) == []
+
+
+def payloads(browser: Any) -> list[str]:
+    """Return the payloads of the readings that are shown, the newest first."""
+    script = """return [...document.querySelectorAll('dialog .row, #messages .row')]
+        .filter(row => row.checkVisibility() && row.querySelector('.topic').textContent === 'telemetry/kitchen')
+        .map(row => row.querySelector('pre').textContent)"""
+    return list(browser.execute_script(script))
 
 
 def test_zoomed_part_survives_a_resize_until_a_double_click(browser: Any, endpoint: Endpoint, send: Send) -> None:

@@ -8,6 +8,7 @@ import { Rows, h, setText } from "./dom.js";
 import { visible } from "./format.js";
 import { devices, events, faultMeanings, keyOf } from "./model.js";
 import { rowElement } from "./messages.js";
+import { Overlap } from "./overlap.js";
 import { MAX_POINTS, Series } from "./series.js";
 import { rows } from "./updates.js";
 
@@ -121,11 +122,11 @@ export function openDevice(id, changed) {
     if (open === mine) open = null;
   }, { once: true });
   void api(`history?client_id=${encodeURIComponent(id)}`).then((/** @type {Message[]} */ found) => {
-    const early = mine.early ?? [];
-    const first = early[0]?.received_at ?? Infinity;
+    const overlap = new Overlap(found);
+    const early = (mine.early ?? []).filter((each) => !overlap.has(each));
     mine.charts.series = new Series();
     mine.last = [];
-    for (const message of [...found.filter((each) => each.received_at < first), ...early]) note(mine, message);
+    for (const message of [...found, ...early]) note(mine, message);
     draw();
   }).catch(() => null).finally(() => { mine.early = null; }); // without a history, the live messages remain
 }

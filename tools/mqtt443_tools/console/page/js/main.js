@@ -58,7 +58,7 @@ function receive(batch, isFirst) {
   for (const message of batch.messages) {
     if (addMessage(message) && !isFirst) take(message);
   }
-  if (isFirst) endHistory();
+  if (isFirst) endHistory(batch.messages);
   totals.dropped += batch.dropped ?? 0;
   for (const event of batch.events) addEvent(event);
   if (batch.events.length) eventsView.draw();

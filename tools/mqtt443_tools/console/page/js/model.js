@@ -1,6 +1,7 @@
 /** What the page knows: devices, messages, events. Everything is bounded. */
 
 import { readings } from "./format.js";
+import { Overlap } from "./overlap.js";
 
 /**
  * @typedef {import("./format.js").Message} Message
@@ -32,7 +33,8 @@ export const totals = { received: 0, dropped: 0 };
 let chars = 0;
 /** The keys of the events; a page may hear of one twice, from the history and live. @type {Set<string>} */
 const known = new Set();
-let newestOfHistory = 0;
+/** The messages of the history that have not come live yet. */
+let overlap = new Overlap([]);
 
 /**
  * The device of a client id. If there are too many, the oldest that is not registered makes room: any client that is
@@ -64,18 +66,18 @@ export function reset() {
   devices.clear();
   strangers.clear();
   known.clear();
-  newestOfHistory = 0;
+  endHistory([]);
   messages.length = events.length = totals.received = totals.dropped = chars = 0;
 }
 
-/** Note that the messages so far came from the history. */
-export function endHistory() {
-  newestOfHistory = messages.at(-1)?.received_at ?? 0;
+/** Note which messages came from the history: they may come again. @param {Message[]} history */
+export function endHistory(history) {
+  overlap = new Overlap(history);
 }
 
 /** @param {Message} message @returns {boolean} false if the history had it */
 export function addMessage(message) {
-  if (message.received_at <= newestOfHistory) return false;
+  if (overlap.has(message)) return false;
   messages.push(message);
   chars += message.payload.length;
   totals.received++;
@@ -132,8 +134,8 @@ export function addEvent(event) {
   if (event.outcome === "accepted") {
     if (event.reason === "CONNECTED") [device.accepted, device.problem] = [event, null];
     else if (event.reason === "AUTHENTICATED") device.transport = event.transport ?? "";
-  } else if (event.time < (device.accepted?.time ?? 0)) {
-    // a line of the authorizer's log that came late: the device has connected since
+  } else if (!event.facts && event.time < (device.accepted?.time ?? 0)) {
+    // from AWS, whose events come late (only localcore's have facts): the device has connected since
   } else if (event.reason !== "CLIENT_INITIATED_DISCONNECT" && !/^\d+ more/.test(event.detail)) device.problem = event;
   device.lastSeen = Math.max(device.lastSeen, event.time);
 }
