@@ -19,6 +19,8 @@ COMMANDS = (
     "update --status job-1",
     "watch",
     "export",
+    "push --config CONFIG",
+    "push --config CONFIG --bundle BUNDLE",
     "console",
 )
 
@@ -28,7 +30,11 @@ COMMANDS = (
 def test_option_of_a_stack_is_refused_without_one(command: str, option: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
-    result = CliRunner().invoke(app, [*command.split(), "--state", str(state), option, "eu-west-1"])
+    config = tmp_path / "config.json"
+    config.write_text('{"endpoint": "localhost", "client_id": "a", "username": "a", "password": "b", "ca": null}')
+    paths = {"CONFIG": str(config), "BUNDLE": str(tmp_path / "bundle.img")}
+    arguments = [paths.get(word, word) for word in command.split()]
+    result = CliRunner().invoke(app, [*arguments, "--state", str(state), option, "eu-west-1"])
     assert isinstance(result.exception, UsageError)
     said = f"{option} eu-west-1: without --stack, this is about the local endpoint; add --stack NAME"
     assert str(result.exception) == said

@@ -191,10 +191,11 @@ def test_export_writes_the_logins_of_a_stack(cloud: Cloud, watched: Watched, mon
 
 
 def test_export_says_that_aws_stores_no_messages() -> None:
-    result = CliRunner().invoke(app, ["export", "--stack", "greenhouse"])
+    result = CliRunner().invoke(app, ["export", "--stack", "greenhouse", "--profile", "work"])
     assert isinstance(result.exception, UsageError)
     assert "AWS IoT stores no messages" in str(result.exception)
-    assert "mqtt443 watch --stack greenhouse --json > messages.ndjson" in str(result.exception)
+    assert "mqtt443 watch --stack greenhouse --profile work --json > messages.ndjson" in str(result.exception)
+    assert "mqtt443 export --stack greenhouse --profile work --events" in str(result.exception)
 
 
 def test_command_line_names_the_stack_that_does_not_exist(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,11 +80,12 @@ def test_config_is_compared_with_the_stack_before_it_is_sent(run: Run, cloud: Cl
     config = {**config_after(run, tmp_path), "wifi": {"ssid": "home"}}
     path = tmp_path / "config.json"
     assert advise(config, path, state=cloud.state, stack=STACK) == []
-    lines = advise({**config, "endpoint": "old.example", "client_id": "sensor-2"}, path, stack=STACK)
+    other = {**config, "endpoint": "old.example", "client_id": "sensor-2"}
+    lines = advise(other, path, stack=STACK, region="eu-west-1", profile="work")
     assert lines == [
         f"endpoint old.example port 443: stack {STACK} is at {ENDPOINT} port 443; fix it in {path}",
         f"client_id sensor-2: not registered at stack {STACK}; run "
-        f"`mqtt443 device add sensor-2 --out {path} --stack {STACK}`",
+        f"`mqtt443 device add sensor-2 --out {path} --stack {STACK} --region eu-west-1 --profile work`",
     ]
 
 

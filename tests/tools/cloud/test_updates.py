@@ -20,6 +20,7 @@ from mqtt443_tools.cloud.deployed_policy import policy_without_updates
 from mqtt443_tools.support.errors import CommandError
 from mqtt443_tools.support.lambda_zip import build, key
 from mqtt443_tools.support.options import place_options
+from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.update.changes import changes
 from mqtt443_tools.update.end_job import clean_up
 from mqtt443_tools.update.follow_job import JobState
@@ -211,3 +212,4 @@ def test_suggested_commands_lead_to_the_same_place() -> None:
     assert place_options(state, None, "eu-west-1", "p") == " --state 'my state'"
     assert place_options(state, "s", "eu-west-1", "p q") == " --stack s --region eu-west-1 --profile 'p q'"
     assert place_options(state, "s", None, None) == " --stack s"
+    assert place_options(STATE, None, None, None) == "", "the default"

@@ -86,6 +86,8 @@ def test_run_takes_a_new_chip_to_its_first_telemetry(plug: Any, run: Any, lan: R
     assert "verified" not in again
     assert "0 to send" in again
     assert "telemetry arrives: telemetry/my-board {" in again
+    where = f"--state {lan.state}"
+    assert f"next: mqtt443 watch {where}, or mqtt443 send my-board report {where}" in again
 
 
 @pytest.fixture

@@ -130,8 +130,8 @@ def fill(advice: str, names: Mapping[str, str], options: str) -> str:
     Args:
         advice: of a cause.
         names: by the words that stand for them, such as CLIENT_ID.
-        options: for the `mqtt443 device` commands in it, such as "--stack mqtt443".
+        options: for the `mqtt443 device` commands in it, such as " --stack mqtt443", with a space before each.
     """
     for word, name in names.items():
         advice = advice.replace(word, name)
-    return re.sub(r"`(mqtt443 device [^`]+)`", rf"`\1 {options}`", advice) if options else advice
+    return re.sub(r"`(mqtt443 device [^`]+)`", lambda found: f"`{found[1]}{options}`", advice)

@@ -21,6 +21,7 @@ from mqtt443_tools.support.options import (
     RegionOption,
     StackOption,
     StateOption,
+    place_options,
 )
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.printable import printable
@@ -70,7 +71,7 @@ def check(
     console = terminal()
     steps = []
     warnings: list[str] = []
-    fix = _filled(config, state, stack)
+    fix = _filled(config, place_options(state, stack, region, profile))
     for step in walk(config, options):
         steps.append(step)
         if not as_json:
@@ -94,8 +95,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _filled(config: Path, state: Path, stack: str | None) -> Callable[[str], str]:
-    """Return what puts the device's own names into an advice."""
+def _filled(config: Path, place: str) -> Callable[[str], str]:
+    """Return what fills the device's own names into an advice, and `place`, the options that lead to the device."""
     try:
         keys = read_config(config)
     except CommandError:
@@ -104,8 +105,7 @@ def _filled(config: Path, state: Path, stack: str | None) -> Callable[[str], str
     names = {"config.json": str(config)}
     if isinstance(client_id, str):
         names |= {"CLIENT_ID": client_id, "TOPIC": str(keys.get("topic", f"telemetry/{client_id}"))}
-    options = f"--stack {stack}" if stack else f"--state {state}" if state != STATE else ""
-    return lambda advice: printable(fill(advice, names, options))
+    return lambda advice: printable(fill(advice, names, place))
 
 
 def _account(profile: str | None, region: str | None) -> Callable[[str], "Aws | None"]:

@@ -18,7 +18,14 @@ from typing import Annotated, Any
 import typer
 
 from mqtt443_tools.support.errors import CommandError, UsageError
-from mqtt443_tools.support.options import ProfileOption, RegionOption, StackOption, StateOption, refuse_aws_options
+from mqtt443_tools.support.options import (
+    ProfileOption,
+    RegionOption,
+    StackOption,
+    StateOption,
+    place_options,
+    refuse_aws_options,
+)
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.posix import needs_posix
 
@@ -52,9 +59,10 @@ def export(
     elif events:
         rows = _logged(stack, region, profile, state, begin)
     else:
+        place = place_options(state, stack, region, profile)
         raise UsageError(
-            f"AWS IoT stores no messages: record them with `mqtt443 watch --stack {stack} --json > messages.ndjson`,"
-            f" or export the logins with `mqtt443 export --stack {stack} --events`"
+            f"AWS IoT stores no messages: record them with `mqtt443 watch{place} --json > messages.ndjson`,"
+            f" or export the logins with `mqtt443 export{place} --events`"
         )
     _write(rows, FIELDS[kind], as_csv=as_csv)
 

@@ -10,6 +10,7 @@ from mqtt443_tools.localcore.endpoint_file import known_endpoint
 from mqtt443_tools.localcore.front.certificates import CA_FILE
 from mqtt443_tools.support.config_file import MAX_CA_BYTES
 from mqtt443_tools.support.errors import CommandError
+from mqtt443_tools.support.options import place_options
 from mqtt443_tools.support.paths import STATE
 from mqtt443_tools.support.read_file import read_file
 from mqtt443_tools.support.wifi import password_mistake
@@ -40,10 +41,10 @@ def advise(
     lines = list(_alone(config))
     if stack is not None:
         backend = open_backend(state, stack, region, profile)
-        where = f" --stack {stack}"
+        where = place_options(state, stack, region, profile)
         lines += _against(config, backend, path, f"stack {stack}", where)
     elif _is_local(config, path, state) and known_endpoint(state) is not None:
-        where = "" if state == STATE else f" --state {state}"
+        where = place_options(state, None, None, None)
         lines += _against(config, open_backend(state, None, None, None), path, "the local endpoint", where)
     return lines
 

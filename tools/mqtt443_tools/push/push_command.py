@@ -21,6 +21,7 @@ from mqtt443_tools.support.options import (
     StackOption,
     StateOption,
     YesOption,
+    refuse_aws_options,
 )
 from mqtt443_tools.support.paths import STATE
 
@@ -62,6 +63,8 @@ def push(
     from mqtt443_tools.push import board_tree  # noqa: PLC0415 - loads the board's code
 
     console = Console(to_stderr=as_json, yes=yes)
+    if stack is None:
+        refuse_aws_options(region, profile)
     if table is not None:
         if bundle is None:
             raise UsageError("--csv needs --bundle FOLDER for the bundles")

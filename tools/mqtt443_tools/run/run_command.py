@@ -22,6 +22,7 @@ from mqtt443_tools.support.options import (
     StackOption,
     StateOption,
     YesOption,
+    place_options,
 )
 from mqtt443_tools.support.paths import STATE, cache_folder
 from mqtt443_tools.support.posix import needs_posix
@@ -88,7 +89,8 @@ def run(
         raise UsageError("--open: leave out --wifi-password, or the variable MQTT443_WIFI_PASSWORD")
     console = Console(to_stderr=as_json, yes=yes)
     keys = read_config(config)  # a file that cannot be merged must fail first
-    backend = open_backend(state, choose_stack(state, stack, console), region, profile)
+    stack = choose_stack(state, stack, console)
+    backend = open_backend(state, stack, region, profile)
     device = port or ports.choose(ports.usb_ports(), console).device
     console.say(f"port {device}")
     wants_wifi = ssid is not None or not has_wifi(keys)
@@ -109,7 +111,8 @@ def run(
             f"`mqtt443 check --client-id-safe --config {config}` tries the same from here"
         )
     console.say(f"telemetry arrives: telemetry/{client_id} {published}", style="green")
-    console.say(f"next: mqtt443 watch, or mqtt443 send {client_id} report")
+    place = place_options(state, stack, region, profile)
+    console.say(f"next: mqtt443 watch{place}, or mqtt443 send {client_id} report{place}")
     if as_json:
         typer.echo(json.dumps({"client_id": client_id, "port": device, "config": str(config), "message": published}))
 

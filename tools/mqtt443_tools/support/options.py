@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mqtt443_tools.support.errors import UsageError
+from mqtt443_tools.support.paths import STATE
 
 StateOption = Annotated[Path, typer.Option("--state", help="State folder of the local endpoint.")]
 StackOption = Annotated[
@@ -51,6 +52,8 @@ def refuse_aws_options(region: str | None, profile: str | None) -> None:
 
 
 def place_options(state: Path, stack: str | None, region: str | None, profile: str | None) -> str:
-    """Return the options, with a space before each, that lead another command to the same place."""
-    given = (("--stack", stack), ("--region", region), ("--profile", profile)) if stack else (("--state", str(state)),)
+    """Return the options, with a space before each, that lead another command to the same place, if it needs any."""
+    if not stack:
+        return "" if state == STATE else f" --state {shlex.quote(str(state))}"
+    given = (("--stack", stack), ("--region", region), ("--profile", profile))
     return "".join(f" {option} {shlex.quote(value)}" for option, value in given if value)
