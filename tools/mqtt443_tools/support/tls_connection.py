@@ -70,7 +70,7 @@ class TlsConnection(asyncio.BufferedProtocol):
     Attributes:
         context: may be replaced until the handshake begins.
         is_closing: whether nothing more can be sent.
-        is_paused: whether the peer does not read, and more is waiting for it than asyncio's limit, 64 KB.
+        is_paused: whether the peer does not read, and more waits for it than the transport's limit: 64 KB unless set.
         on_writable: called when a peer that did not read does so again.
     """
 
@@ -104,7 +104,7 @@ class TlsConnection(asyncio.BufferedProtocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """How many bytes wait for the peer to read. While `is_paused` is False, they are too few to matter."""
+        """How many bytes wait for the peer to read: while `is_paused` is False, at most the transport's limit."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -12,6 +12,10 @@ MAX_UNREAD_BYTES = 64 * 1024
 """While this many bytes wait for `read`, no more are read from the network."""
 
 
+UNCOUNTED_BYTES = 64 * 1024
+"""What the transport holds for a client counts only beyond this: to ask at each packet would cost too much."""
+
+
 class Consumer(Protocol):
     """Receives the bytes of a connection as they arrive."""
 
@@ -58,7 +62,7 @@ class Channel:
         tls: the connection.
         turn: of the event loop; all channels share it.
         max_buffer_bytes: a client with more than this waiting for it does not read, and is disconnected. What the
-            transport holds counts from its own limit on, 64 KB.
+            transport holds counts once `tls` is paused: from UNCOUNTED_BYTES on, or from this if it is less.
     """
 
     __slots__ = (
@@ -127,7 +131,7 @@ class Channel:
             self._tls.resume_reading()
 
     def send(self, data: bytes) -> bool:
-        """Send bytes; False means that the client does not read and the connection was aborted."""
+        """Send bytes, at least one; False means that the client does not read and the connection was aborted."""
         tls = self._tls
         if tls.is_closing:
             return True

@@ -17,7 +17,7 @@ from mqtt443_tools.localcore.context import Context
 from mqtt443_tools.localcore.event_log import EventLog, FloodLog
 from mqtt443_tools.localcore.faults import FAULT_INJECTED, Fault, explained
 from mqtt443_tools.localcore.front.certificates import GOOD_LEAF, issue_leaf
-from mqtt443_tools.localcore.front.channel import Channel, Turn
+from mqtt443_tools.localcore.front.channel import UNCOUNTED_BYTES, Channel, Turn
 from mqtt443_tools.localcore.front.handshake import explain_failure
 from mqtt443_tools.localcore.front.handshake_gate import HandshakeGate
 from mqtt443_tools.localcore.front.http import HttpConnection
@@ -78,6 +78,7 @@ class Inbound:
         sock: socket.socket = transport.get_extra_info("socket")
         # asyncio does this only for sockets that name their protocol. Without it a PUBACK waits for the one before.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.set_write_buffer_limits(high=min(UNCOUNTED_BYTES, settings.max_write_buffer_bytes))
         self._source_ip = transport.get_extra_info("peername", ("a client that has gone",))[0]
         self._event_log = EventLog(context.on_event, context.clock, self._source_ip, str(uuid.uuid4()))
         self._handshake = Handshake(transport.get_extra_info("sockname")[0])
