@@ -81,6 +81,13 @@ let drawn = 0;
 for (let at = 0; at < pixels.length; at += 4) drawn += accent.every((part, of) => pixels[at + of] === part);
 return { accent: String(accent), isDrawn: drawn > 0 };
 """
+HOLD_HISTORY = """
+const fetched = window.fetch;
+window.fetch = (path, ...rest) => path.startsWith('/api/history')
+    ? new Promise(resolve => { window.release = () => resolve(fetched(path, ...rest)); })
+    : fetched(path, ...rest);
+"""
+"""Keeps the answer to the page's question for the history until `release()`."""
 LAST_MINUTES_S = range(200, 0, -10)
 
 Send = Callable[[int], None]
@@ -161,6 +168,21 @@ def test_paused_chart_stays_and_still_shows_another_range(browser: Any, endpoint
     assert problems(browser) == []
 
 
+def test_chart_that_was_paused_before_its_history_came_shows_the_history(browser: Any, endpoint: Endpoint) -> None:
+    remember(endpoint, 3000, *LAST_MINUTES_S)
+    browser.get(endpoint.link)
+    browser.execute_script(HOLD_HISTORY)
+    click(browser, "[data-device=kitchen]")
+    click(browser, "#pause-charts")
+    assert browser.find_elements(By.CSS_SELECTOR, "#charts canvas") == []
+    browser.execute_script("release()")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")
+    assert ends(browser) == [200, 10]
+    choose(browser, "1 hour")
+    assert ends(browser)[0] == 3000
+    assert problems(browser) == []
+
+
 def test_live_messages_follow_a_history_that_is_later_because_the_clock_was_set_back(
     browser: Any, endpoint: Endpoint, send: Send
 ) -> None:
@@ -169,12 +191,7 @@ def test_live_messages_follow_a_history_that_is_later_because_the_clock_was_set_
     until(browser, lambda: "-3000" in card(browser, "kitchen"), "the reading of the history")
     send(1)
     until(browser, lambda: "-3000" not in card(browser, "kitchen"), "the reading after it")
-    browser.execute_script("""
-        const fetched = window.fetch;
-        window.fetch = (path, ...rest) => path.startsWith('/api/history')
-            ? new Promise(resolve => { window.release = () => resolve(fetched(path, ...rest)); })
-            : fetched(path, ...rest);
-    """)
+    browser.execute_script(HOLD_HISTORY)
     click(browser, "[data-device=kitchen]")
     send(2)
     until(browser, lambda: payloads(browser) == ['{"age_s": 2}'], "a reading that comes before the history does")

@@ -127,7 +127,8 @@ export function openDevice(id, changed) {
     mine.charts.series = new Series();
     mine.last = [];
     for (const message of [...found, ...early]) note(mine, message);
-    draw();
+    if (pause.checked) mine.charts.pause(true); // it began without the history
+    draw(pause.checked);
   }).catch(() => null).finally(() => { mine.early = null; }); // without a history, the live messages remain
 }
 
