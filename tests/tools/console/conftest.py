@@ -10,8 +10,8 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,35 +73,28 @@ class Command:
 Start = Callable[..., Command]
 
 
+@contextmanager
+def running(command: Sequence[str], folder: Path) -> Iterator[Command]:
+    """Run a command in a folder until the end of the block."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        started = Command(process)
+        reader = threading.Thread(target=started.read)
+        reader.start()
+        try:
+            yield started
+        finally:
+            started.end()
+            reader.join()
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start commands in a folder of their own; they end with the test."""
+    """Start commands of mqtt443 in a folder of their own; they end with the test."""
     with ExitStack() as stack:
-
-        def start(*arguments: str) -> Command:
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-            process = subprocess.Popen(
-                [*MQTT443, *arguments],
-                cwd=tmp_path,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env=environment,
-            )
-            command = Command(process)
-            reader = threading.Thread(target=command.read)
-            reader.start()
-
-            def end() -> None:
-                command.end()
-                reader.join()
-                assert process.stdout is not None
-                process.stdout.close()
-
-            stack.callback(end)
-            return command
-
-        yield start
+        yield lambda *arguments: stack.enter_context(running([*MQTT443, *arguments], tmp_path))
 
 
 @dataclass(frozen=True)

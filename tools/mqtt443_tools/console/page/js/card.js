@@ -72,7 +72,7 @@ export class Card {
 /** What is left to do, as the device is now. @param {Device} device @param {NonNullable<Device["problem"]>} problem */
 function adviceNow(device, problem) {
   return device.enabled && problem.login?.reason === "the device is disabled"
-    ? "It is enabled again. A board tries again by itself, later after each refusal: within 30 s after the first, 15 minutes at most."
+    ? "It is enabled again. A board tries again by itself, later after each refusal: within a minute after the first, 15 minutes at most."
     : cure(problem);
 }
 
