@@ -125,6 +125,28 @@ def test_cards_keep_their_places_while_the_pointer_or_the_focus_is_among_them(
     assert problems(browser) == []
 
 
+def test_cards_are_sorted_again_after_a_dialog_that_the_pointer_opened_and_closed(
+    browser: Any, endpoint: Endpoint
+) -> None:
+    browser.get(endpoint.link)
+    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
+    browser.execute_async_script(
+        "import('/page/js/model.js').then(model => ['a', 'c'].forEach(model.deviceOf)).then(arguments[0])"
+    )
+    until(browser, lambda: cards(browser) == ["a", "c"], "both cards")
+    click(browser, "[data-device=a]")
+    click(browser, "dialog .close")
+    ActionChains(browser).move_to_element(browser.find_element(By.CSS_SELECTOR, "h1")).perform()
+    assert browser.execute_script("return document.activeElement.dataset.device") == "a", (
+        "the focus returns to the card"
+    )
+    be_refused(endpoint, "c")
+    until(browser, lambda: "NOT_AUTH" in card(browser, "c"), "c")
+    browser.execute_async_script(REFRESH)
+    assert cards(browser) == ["c", "a"]
+    assert problems(browser) == []
+
+
 def cards(browser: Any) -> list[str]:
     return list(browser.execute_script("return [...document.querySelectorAll('.card')].map(each => each.dataset.card)"))
 

@@ -101,8 +101,11 @@ function drawSight() {
   }
 }
 
-/** Whether the pointer or the focus is among the cards: then none may move away under a click. */
-const isInUse = () => list.matches(":hover, :focus-within");
+/**
+ * Whether the pointer or a keyboard's focus is among the cards: then none may move away under a click. The focus that
+ * returns to a card when its dialog is closed with the pointer is not visible, and holds nothing.
+ */
+const isInUse = () => list.matches(":hover, :has(:focus-visible)");
 /** Whether the last arrangement left the cards in their places. */
 let isHeld = false;
 
