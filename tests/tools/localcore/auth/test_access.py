@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from mqtt443_tools.localcore.auth.access import MAX_VERDICTS, Access
@@ -10,6 +10,11 @@ from mqtt443_tools.localcore.auth.authorizer import Authorizer, Grant
 from mqtt443_tools.localcore.policy.engine import PolicySet, Verdict
 
 from tests.support.aws.authorizers import REQUEST
+
+Judge = Callable[[Access, str], Verdict]
+
+JUDGES: list[Judge] = [Access.subscribe, Access.receive]
+"""Their results are cached apart."""
 
 
 class Counted:
@@ -42,9 +47,10 @@ def access_with(given: Grant) -> Access:
     return Access(given, "arn:aws:iot:eu-west-1:123456789012", "dev-1", "127.0.0.1", "localhost")
 
 
-def test_policy_is_evaluated_once_for_a_topic_that_is_used_again(counted: Counted) -> None:
+@pytest.mark.parametrize("judge", JUDGES)
+def test_policy_is_evaluated_once_for_a_topic_that_is_used_again(counted: Counted, judge: Judge) -> None:
     access = access_with(grant("Allow"))
-    assert all(access.publish("telemetry/dev-1", retain=False).allowed for _ in range(1000))
+    assert all(judge(access, "telemetry/dev-1").allowed for _ in range(1000))
     assert counted.evaluations == 1
 
 
@@ -56,17 +62,19 @@ def test_actions_on_one_topic_are_judged_apart(counted: Counted) -> None:
     assert counted.evaluations == 4
 
 
-def test_remembered_verdicts_are_bounded(counted: Counted) -> None:
+@pytest.mark.parametrize("judge", JUDGES)
+def test_remembered_verdicts_are_bounded(counted: Counted, judge: Judge) -> None:
     access = access_with(grant("Allow"))
     for number in range(MAX_VERDICTS + 1):
-        access.receive(f"topic/{number}")
-    access.receive("topic/0")
-    access.receive(f"topic/{MAX_VERDICTS}")
+        judge(access, f"topic/{number}")
+    judge(access, "topic/0")
+    judge(access, f"topic/{MAX_VERDICTS}")
     assert counted.evaluations == MAX_VERDICTS + 2
 
 
-def test_refreshed_policy_takes_effect_at_once() -> None:
+@pytest.mark.parametrize("judge", JUDGES)
+def test_refreshed_policy_takes_effect_at_once(judge: Judge) -> None:
     access = access_with(grant("Allow"))
-    assert access.publish("t", retain=False).allowed
+    assert judge(access, "t").allowed
     access.grant = grant("Deny")
-    assert not access.publish("t", retain=False).allowed
+    assert not judge(access, "t").allowed
