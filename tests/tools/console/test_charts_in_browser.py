@@ -150,6 +150,26 @@ def test_range_says_how_far_back_a_chart_goes(browser: Any, endpoint: Endpoint) 
     assert problems(browser) == []
 
 
+def test_range_without_a_reading_says_so(browser: Any, endpoint: Endpoint) -> None:
+    remember(endpoint, 3000)
+    browser.get(endpoint.link)
+    browser.execute_script(HOLD_HISTORY)
+    click(browser, "[data-device=kitchen]")
+    assert not none_in_range(browser), "the history may have some"
+    browser.execute_script("release()")
+    until(browser, lambda: none_in_range(browser), "a line in the place of the chart")
+    choose(browser, "1 hour")
+    assert not none_in_range(browser)
+    assert ends(browser) == [3000, 3000]
+    choose(browser, "5 minutes")
+    assert none_in_range(browser)
+    assert problems(browser) == []
+
+
+def none_in_range(browser: Any) -> bool:
+    return "No numeric readings in this range." in browser.find_element(By.CSS_SELECTOR, "dialog").text
+
+
 def test_paused_chart_stays_and_still_shows_another_range(browser: Any, endpoint: Endpoint, send: Send) -> None:
     remember(endpoint, 400)
     send(1)

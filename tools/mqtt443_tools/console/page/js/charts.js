@@ -48,14 +48,17 @@ export class Charts {
   /**
    * @param {number} seconds how far back
    * @param {boolean} [isWhole] whether to leave the part that was zoomed into
+   * @returns {boolean} whether there is a reading to show
    */
   draw(seconds, isWhole = false) {
     const { series, at } = this.paused ?? { series: this.series, at: Date.now() / 1000 };
-    for (const [name, data] of series.since(at - seconds)) {
+    const found = series.since(at - seconds);
+    for (const [name, data] of found) {
       const plot = this.plots.get(name);
       if (plot) redraw(plot, data, isWhole);
       else if (data[0].length > 0) this.plots.set(name, this.plotOf(name, data));
     }
+    return found.some(([, data]) => data[0].length > 0);
   }
 
   destroy() {

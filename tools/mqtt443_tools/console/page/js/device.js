@@ -51,6 +51,7 @@ export function openDevice(id, changed) {
   if (!device) return;
   const pause = h("input", { type: "checkbox", id: "pause-charts", onchange: () => mine.charts.pause(pause.checked) });
   const range = h("select", { "aria-label": "Range" }, ...RANGES.map(([text, seconds]) => h("option", { value: seconds }, text)));
+  const none = h("p", { class: "muted", id: "no-readings", hidden: true }, "No numeric readings in this range.");
   const charts = h("div", { id: "charts" });
   /** @type {Open} */
   const mine = { id, last: [], charts: new Charts(charts), early: [], isChanged: true };
@@ -80,6 +81,7 @@ export function openDevice(id, changed) {
     state,
     actions,
     h("div", { class: "bar" }, range, h("label", {}, pause, "Pause")),
+    none,
     charts,
     commandBox(id),
     faultBox(id),
@@ -99,7 +101,7 @@ export function openDevice(id, changed) {
     if (now.update !== shownUpdate) drawUpdates(now.update);
     eventRows.show(events.filter((each) => each.client_id === id).slice(-MAX_EVENTS).reverse());
     const isNew = mine.isChanged && !pause.checked;
-    if (isNew || isNewRange) mine.charts.draw(Number(range.value), isNewRange);
+    if (isNew || isNewRange) none.hidden = mine.charts.draw(Number(range.value), isNewRange) || mine.early !== null;
     if (!isNew) return;
     mine.isChanged = false;
     lastRows.show([...mine.last].reverse());
@@ -128,8 +130,11 @@ export function openDevice(id, changed) {
     mine.last = [];
     for (const message of [...found, ...early]) note(mine, message);
     if (pause.checked) mine.charts.pause(true); // it began without the history
+  }).catch(() => null).finally(() => { // without a history, the live messages remain
+    mine.early = null;
+    mine.isChanged = true;
     draw(pause.checked);
-  }).catch(() => null).finally(() => { mine.early = null; }); // without a history, the live messages remain
+  });
 }
 
 /** Show in the open device which faults are on. */
