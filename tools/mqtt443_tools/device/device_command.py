@@ -224,9 +224,9 @@ def remove(
 ) -> None:
     """Delete a device, and close its connection."""
     console = Console(to_stderr=as_json, yes=yes)
+    backend = open_backend(state, stack, region, profile)
     if not console.confirm(f"Delete {client_id}?", "remove asks before it deletes a device, and there is no terminal"):
         raise CommandError(f"{client_id} was not deleted")
-    backend = open_backend(state, stack, region, profile)
     with reported():
         registration.remove(backend.store, client_id)
     disconnect(backend, client_id, "was deleted", as_json=as_json)
