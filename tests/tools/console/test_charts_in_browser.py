@@ -88,6 +88,14 @@ window.fetch = (path, ...rest) => path.startsWith('/api/history')
     : fetched(path, ...rest);
 """
 """Keeps the answer to the page's question for the history until `release()`."""
+KEEP_SOCKET = """
+window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+        super(...given);
+        window.socket = this;
+    }
+};
+"""
 LAST_MINUTES_S = range(200, 0, -10)
 
 Send = Callable[[int], None]
@@ -201,6 +209,26 @@ def test_chart_that_was_paused_before_its_history_came_shows_the_history(browser
     choose(browser, "1 hour")
     assert ends(browser)[0] == 3000
     assert problems(browser) == []
+
+
+def test_open_device_has_what_came_while_the_page_was_not_connected(
+    browser: Any, endpoint: Endpoint, send: Send
+) -> None:
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": KEEP_SOCKET})
+    try:
+        send(1)
+        open_kitchen(browser, endpoint)
+        until(browser, lambda: payloads(browser) == ['{"age_s": 1}'], "the first reading")
+        browser.execute_script("socket.close()")
+        until(browser, lambda: browser.execute_script("return socket.readyState === 3"), "no connection")
+        send(2)
+        until(browser, lambda: payloads(browser) == ['{"age_s": 2}', '{"age_s": 1}'], "the reading in between")
+        send(3)
+        until(browser, lambda: ends(browser) == [1, 3], "the chart of all three")
+        assert len(payloads(browser)) == 3
+        assert problems(browser) == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
 
 
 def test_live_messages_follow_a_history_that_is_later_because_the_clock_was_set_back(

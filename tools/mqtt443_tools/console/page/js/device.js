@@ -22,7 +22,7 @@ const RANGES = /** @type {[string, number][]} */ ([["5 minutes", 300], ["1 hour"
 
 /**
  * The device that is open: its last messages, its charts, and the messages that came before its history did.
- * @typedef {{id: string, last: Message[], charts: Charts, early: Message[] | null, isChanged: boolean}} Open
+ * @typedef {{id: string, last: Message[], charts: Charts, early: Message[] | null, isChanged: boolean, load: () => void}} Open
  */
 /** @type {Open | null} */
 let open = null;
@@ -32,6 +32,11 @@ export function take(message) {
   if (!open || message.client_id !== open.id) return;
   if (open.early && open.early.length < MAX_POINTS) open.early.push(message);
   note(open, message);
+}
+
+/** Get the history of the open device again, because the page was not connected for a while. */
+export function reload() {
+  open?.load();
 }
 
 /** @param {Open} into @param {Message} message */
@@ -54,7 +59,7 @@ export function openDevice(id, changed) {
   const none = h("p", { class: "muted", id: "no-readings", hidden: true }, "No numeric readings in this range.");
   const charts = h("div", { id: "charts" });
   /** @type {Open} */
-  const mine = { id, last: [], charts: new Charts(charts), early: [], isChanged: true };
+  const mine = { id, last: [], charts: new Charts(charts), early: [], isChanged: true, load };
   open = mine;
   const state = h("p", { class: "muted" });
   const last = h("div", { class: "rows" });
@@ -123,18 +128,27 @@ export function openDevice(id, changed) {
     mine.charts.destroy();
     if (open === mine) open = null;
   }, { once: true });
-  void api(`history?client_id=${encodeURIComponent(id)}`).then((/** @type {Message[]} */ found) => {
-    const overlap = new Overlap(found);
-    const early = (mine.early ?? []).filter((each) => !overlap.has(each));
-    mine.charts.series = new Series();
-    mine.last = [];
-    for (const message of [...found, ...early]) note(mine, message);
-    if (pause.checked) mine.charts.pause(true); // it began without the history
-  }).catch(() => null).finally(() => { // without a history, the live messages remain
-    mine.early = null;
-    mine.isChanged = true;
-    draw(pause.checked);
-  });
+  let isLoaded = false;
+  load();
+
+  function load() {
+    const early = /** @type {Message[]} */ ([]);
+    mine.early = early;
+    void api(`history?client_id=${encodeURIComponent(id)}`).then((/** @type {Message[]} */ found) => {
+      if (mine.early !== early) return; // asked again meanwhile
+      const overlap = new Overlap(found);
+      mine.charts.series = new Series();
+      mine.last = [];
+      for (const message of [...found, ...early.filter((each) => !overlap.has(each))]) note(mine, message);
+      if (pause.checked && !isLoaded) mine.charts.pause(true); // it began without the history
+    }).catch(() => null).finally(() => { // without a history, the live messages remain
+      if (mine.early !== early) return;
+      mine.early = null;
+      mine.isChanged = true;
+      draw(pause.checked && !isLoaded);
+      isLoaded = true;
+    });
+  }
 }
 
 /** Show in the open device which faults are on. */

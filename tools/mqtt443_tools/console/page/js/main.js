@@ -3,7 +3,7 @@
 import { GONE, api, connect } from "./live.js";
 import { dialog } from "./actions.js";
 import * as eventsView from "./events.js";
-import { drawFaults, take } from "./device.js";
+import { drawFaults, reload, take } from "./device.js";
 import * as devicesView from "./devices.js";
 import { byId } from "./dom.js";
 import { endpoint } from "./endpoint.js";
@@ -54,6 +54,7 @@ function receive(batch, isFirst) {
     for (const message of batch.last) noteReadings(message);
     for (const device of devices.values()) device.series.clear(); // the messages below hold these values again
     void devicesView.refresh();
+    reload();
   }
   for (const message of batch.messages) {
     if (addMessage(message) && !isFirst) take(message);
