@@ -36,6 +36,12 @@ def until(browser: Any, condition: Callable[[], Any], wanted: str, wait_s: float
         raise AssertionError(f"never came: {wanted}; the page shows: {shown(browser)}") from None
 
 
+def open_live(browser: Any, link: str) -> None:
+    """Open the page, and wait for its first batch, which empties the model: a test may then put something into it."""
+    browser.get(link)
+    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "the first batch")
+
+
 def shown(browser: Any) -> str:
     return str(browser.find_element(By.TAG_NAME, "body").text)
 

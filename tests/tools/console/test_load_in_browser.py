@@ -18,7 +18,7 @@ from tests.tools.console.conftest import Endpoint, connected
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
-from tests.tools.console.page import click, problems, until
+from tests.tools.console.page import click, open_live, problems, until
 
 MESSAGES_PER_S = 200
 SENDERS = 4
@@ -45,8 +45,7 @@ def in_model(browser: Any, script: str) -> Any:
 
 def test_page_keeps_and_shows_a_bounded_number_of_messages(browser: Any, endpoint: Endpoint, tmp_path: Path) -> None:
     names = [f"sender-{number}" for number in range(SENDERS)]
-    browser.get(endpoint.link)
-    until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
+    open_live(browser, endpoint.link)
     clients = [connected(endpoint, name, tmp_path) for name in names]
     click(browser, "#tab-messages")
     sent, full = 0, {}
@@ -107,8 +106,7 @@ def resident(pid: int | str) -> int:
 
 
 def test_only_cards_in_sight_are_drawn_again(browser: Any, endpoint: Endpoint) -> None:
-    browser.get(endpoint.link)
-    until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
+    open_live(browser, endpoint.link)
     feed(browser, 1)
     cards = "return document.querySelectorAll('.card').length"
     until(browser, lambda: browser.execute_script(cards) == CARDS, f"{CARDS} cards")
@@ -136,8 +134,7 @@ def test_only_cards_in_sight_are_drawn_again(browser: Any, endpoint: Endpoint) -
 
 
 def test_cards_are_sorted_and_filtered_and_keep_the_focus(browser: Any, endpoint: Endpoint) -> None:
-    browser.get(endpoint.link)
-    until(browser, lambda: in_model(browser, "return model.totals.received") == 0, "the page is there")
+    open_live(browser, endpoint.link)
     feed(browser, 1)
     names = "return [...document.querySelectorAll('.card .name')].map(name => name.textContent)"
     until(browser, lambda: len(browser.execute_script(names)) == CARDS, f"{CARDS} cards")
@@ -157,7 +154,7 @@ def test_cards_are_sorted_and_filtered_and_keep_the_focus(browser: Any, endpoint
 
 
 def test_card_of_a_device_that_made_room_goes(browser: Any, endpoint: Endpoint) -> None:
-    browser.get(endpoint.link)
+    open_live(browser, endpoint.link)
     names = "return [...document.querySelectorAll('.card .name')].map(name => name.textContent)"
     in_model(browser, "model.deviceOf('first'); model.deviceOf('second')")
     until(browser, lambda: browser.execute_script(names) == ["first", "second"], "both cards")

@@ -13,7 +13,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.tools.console.page import card, click, problems, text_of, until
+from tests.tools.console.page import card, click, open_live, problems, text_of, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -102,8 +102,7 @@ def test_list_shows_what_came_during_a_pause_as_soon_as_the_pause_ends(browser: 
 def test_cards_keep_their_places_while_the_pointer_or_the_focus_is_among_them(
     browser: Any, endpoint: Endpoint, holds: str
 ) -> None:
-    browser.get(endpoint.link)
-    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
+    open_live(browser, endpoint.link)
     browser.execute_async_script(
         "import('/page/js/model.js').then(model => ['a', 'c'].forEach(model.deviceOf)).then(arguments[0])"
     )
@@ -128,8 +127,7 @@ def test_cards_keep_their_places_while_the_pointer_or_the_focus_is_among_them(
 def test_cards_are_sorted_again_after_a_dialog_that_the_pointer_opened_and_closed(
     browser: Any, endpoint: Endpoint
 ) -> None:
-    browser.get(endpoint.link)
-    until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "it is live")
+    open_live(browser, endpoint.link)
     browser.execute_async_script(
         "import('/page/js/model.js').then(model => ['a', 'c'].forEach(model.deviceOf)).then(arguments[0])"
     )
