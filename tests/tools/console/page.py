@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mqtt443_tools.support.paths import ROOT
 
-from tests.tools.console.conftest import WAIT_S
+from tests.tools.console.conftest import WAIT_S, Command, Endpoint, Start, add_device
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
@@ -40,6 +41,16 @@ def open_live(browser: Any, link: str) -> None:
     """Open the page, and wait for its first batch, which empties the model: a test may then put something into it."""
     browser.get(link)
     until(browser, lambda: browser.find_element(By.ID, "status").text == "live", "the first batch")
+
+
+def open_with_board(browser: Any, endpoint: Endpoint, start: Start, folder: Path) -> Command:
+    """Run a board as `kitchen`, open the page, and wait until the board is online there."""
+    config = folder / "board" / "config.json"
+    add_device(endpoint, "kitchen", config)
+    board = start("board", "--config", str(config))
+    browser.get(endpoint.link)
+    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    return board
 
 
 def shown(browser: Any) -> str:

@@ -14,7 +14,19 @@ pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
 
-from tests.tools.console.page import REFUSED_S, card, chips, click, problems, shown, shows, take_picture, text_of, until
+from tests.tools.console.page import (
+    REFUSED_S,
+    card,
+    chips,
+    click,
+    open_with_board,
+    problems,
+    shown,
+    shows,
+    take_picture,
+    text_of,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -211,11 +223,7 @@ def test_password_is_rotated_and_shown_once(browser: Any, endpoint: Endpoint, st
 def test_device_is_disconnected_told_why_and_connects_again(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
-    config = tmp_path / "board" / "config.json"
-    add_device(endpoint, "kitchen", config)
-    board = start("board", "--config", str(config))
-    browser.get(endpoint.link)
-    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    board = open_with_board(browser, endpoint, start, tmp_path)
     click(browser, "[data-device=kitchen]")
     click(browser, "[data-action=disconnect]")
     until(browser, lambda: "It connects again by itself" in shown(browser), "the question")
@@ -233,11 +241,7 @@ def test_device_is_disconnected_told_why_and_connects_again(
 def test_device_is_removed_only_after_a_confirmation(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
-    config = tmp_path / "board" / "config.json"
-    add_device(endpoint, "kitchen", config)
-    board = start("board", "--config", str(config))
-    browser.get(endpoint.link)
-    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    board = open_with_board(browser, endpoint, start, tmp_path)
     click(browser, "[data-device=kitchen]")
     click(browser, "[data-action=remove]")
     until(browser, lambda: "its password is lost" in shown(browser), "the question")

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from mqtt443_tools.support.paths import ROOT
 
-from tests.tools.console.conftest import Endpoint, Start, add_device, be_refused
+from tests.tools.console.conftest import Endpoint, Start, be_refused
 
 pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.tools.console.page import card, click, text_of, until
+from tests.tools.console.page import click, open_with_board, text_of, until
 
 MOVES = """
 const moves = (element, pseudo) => {
@@ -43,16 +43,12 @@ def assert_accessible(browser: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_is_accessible(browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path, scheme: str) -> None:
-    config = tmp_path / "board" / "config.json"
-    add_device(endpoint, "kitchen", config)
-    start("board", "--config", str(config))
     features = [
         {"name": "prefers-color-scheme", "value": scheme},
         {"name": "prefers-reduced-motion", "value": "reduce"},
     ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    browser.get(endpoint.link)
-    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    open_with_board(browser, endpoint, start, tmp_path)
     for tab in ("devices", "messages", "events"):
         click(browser, f"#tab-{tab}")
         assert_accessible(browser)
@@ -65,11 +61,7 @@ def test_every_view_is_accessible(browser: Any, endpoint: Endpoint, start: Start
 def test_nothing_moves_for_those_who_prefer_reduced_motion(
     browser: Any, endpoint: Endpoint, start: Start, tmp_path: Path
 ) -> None:
-    config = tmp_path / "board" / "config.json"
-    add_device(endpoint, "kitchen", config)
-    start("board", "--config", str(config))
-    browser.get(endpoint.link)
-    until(browser, lambda: "online" in card(browser, "kitchen"), "kitchen is online")
+    open_with_board(browser, endpoint, start, tmp_path)
     click(browser, "[data-device=kitchen]")
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#charts canvas"), "a chart")
     moving = {}

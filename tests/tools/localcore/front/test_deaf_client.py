@@ -12,14 +12,19 @@ from tests.support.mqtt.endpoint import RunningCore
 PASSWORD = "secret"
 
 
+def subscribe(client: RawClient) -> None:
+    """Connect as `sub`, and subscribe to the news."""
+    client.connect("sub")
+    client.send(client_subscribe(("news", 0)))
+    assert client.receive() == Suback(1, (0,))
+
+
 def test_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
     with RunningCore(tmp_path / "state", max_write_buffer_bytes=200_000, publish_rate_per_s=0) as core:
         core.add_device("pub", password=PASSWORD, publish=["news"])
         core.add_device("sub", password=PASSWORD, subscribe=["news"])
         with RawClient(core) as publisher, RawClient(core) as deaf:
-            deaf.connect("sub")
-            deaf.send(client_subscribe(("news", 0)))
-            assert deaf.receive() == Suback(1, (0,))
+            subscribe(deaf)
             publisher.connect("pub")
             for _ in range(200):  # 25 MB: far more than the kernel's buffers take
                 publisher.send(client_publish("news", bytes(128_000)))
@@ -38,9 +43,7 @@ def test_no_more_waits_for_a_client_than_a_small_limit_allows(tmp_path: Path) ->
             return max((each.tls.waiting_bytes for each in core.core._connections), default=0)
 
         with RawClient(core) as deaf:
-            deaf.connect("sub")
-            deaf.send(client_subscribe(("news", 0)))
-            assert deaf.receive() == Suback(1, (0,))
+            subscribe(deaf)
             waiting: list[int] = []
             while core.run(core.core.broker.connected):
                 assert len(waiting) < 5000, "25 MB: far more than the kernel's buffers take"

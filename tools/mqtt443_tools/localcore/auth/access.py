@@ -10,7 +10,6 @@ from mqtt443_tools.localcore.policy.engine import Verdict
 MAX_VERDICTS = 16
 """Results cached for a connection, and as many of iot:Receive: a board uses the same few topics again and again."""
 
-
 K = TypeVar("K")
 
 

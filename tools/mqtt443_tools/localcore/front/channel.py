@@ -11,7 +11,6 @@ from mqtt443_tools.support.tls_connection import TlsConnection
 MAX_UNREAD_BYTES = 64 * 1024
 """While this many bytes wait for `read`, no more are read from the network."""
 
-
 UNCOUNTED_BYTES = 64 * 1024
 """What the transport holds for a client counts only beyond this: to ask at each packet would cost too much."""
 

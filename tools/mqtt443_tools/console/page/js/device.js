@@ -59,7 +59,7 @@ export function openDevice(id, changed) {
   const none = h("p", { class: "muted", id: "no-readings", hidden: true }, "No numeric readings in this range.");
   const charts = h("div", { id: "charts" });
   /** @type {Open} */
-  const mine = { id, last: [], charts: new Charts(charts), early: [], isChanged: true, load };
+  const mine = { id, last: [], charts: new Charts(charts), early: null, isChanged: true, load };
   open = mine;
   const state = h("p", { class: "muted" });
   const last = h("div", { class: "rows" });
@@ -117,6 +117,8 @@ export function openDevice(id, changed) {
     if (!newest && !past) return;
     updates.replaceChildren(...rows([...(newest ? [newest] : []), ...(past ?? []).filter((each) => each.job !== newest?.job)]));
   };
+  let isLoaded = false;
+  load();
   draw();
   const timer = setInterval(() => draw(), DRAW_MS);
   void api(`updates?client_id=${encodeURIComponent(id)}`)
@@ -128,8 +130,6 @@ export function openDevice(id, changed) {
     mine.charts.destroy();
     if (open === mine) open = null;
   }, { once: true });
-  let isLoaded = false;
-  load();
 
   function load() {
     const early = /** @type {Message[]} */ ([]);
