@@ -222,7 +222,7 @@ def demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_demo_shows_telemetry_and_what_to_try_next(state: Path) -> None:
-    done = demo(state, "--seconds", "4")
+    done = demo(state, "--seconds", "8")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "board | virtual board: " in done.stdout
     assert "local | ready host=" in done.stdout

@@ -12,18 +12,22 @@ from mqtt443_tools.demo import __main__ as demo
 WAIT_S = 20.0
 PARTS = """
 import pathlib, signal, sys
+here = pathlib.Path(__file__).parent
 signal.signal(signal.SIGINT, lambda *_: sys.exit())
 command, arguments = sys.argv[1], sys.argv[2:]
 if command == "local":
     print("ready host=localhost port=1 ca=ca.pem", flush=True)
     signal.pause()
 elif command == "board":
+    (here / "board started").touch()
     signal.pause()
 elif "--out" in arguments:
     pathlib.Path(arguments[arguments.index("--out") + 1]).write_text("{}")
+elif command == "watch" and (here / "refused").exists():
+    sys.exit("mqtt443: no localcore runs")
 elif command == "watch":
-    print("mqtt443: no localcore runs", file=sys.stderr)
-    sys.exit(1)
+    print("watching telemetry/#", file=sys.stderr)
+    sys.exit("the local endpoint was stopped")
 """
 
 NEVER_READY = """
@@ -47,7 +51,17 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_of_watch_do_not_count_as_telemetry(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "state").mkdir()
     assert demo.demo(tmp_path / "state", 1.0) == 0
-    assert "no localcore runs" in capfd.readouterr().err
+    assert capfd.readouterr().out.count("\nwatch | the local endpoint was stopped\n") == 1
+
+
+@pytest.mark.usefixtures("parts")
+def test_board_starts_only_once_watch_watches(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "refused").touch()
+    with pytest.raises(demo.DemoError, match="`mqtt443 watch` did not start"):
+        demo.demo(tmp_path / "state", 1.0)
+    assert "watch | mqtt443: no localcore runs\n" in capfd.readouterr().out
+    assert not (tmp_path / "board started").exists()
 
 
 @pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "soon"])

@@ -99,7 +99,7 @@ def test_json_has_the_payload_decoded_where_it_can_be(payload: bytes, more: dict
 
 def test_watch_ends_after_seconds(core: RunningCore) -> None:
     result = watch(core, "--seconds", "0.2")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "watching telemetry/#\n")
 
 
 def test_watch_ends_with_a_note_when_the_endpoint_stops(core: RunningCore) -> None:
@@ -107,7 +107,7 @@ def test_watch_ends_with_a_note_when_the_endpoint_stops(core: RunningCore) -> No
         result = watch(core)
     assert result.exit_code == 0
     assert result.stdout.endswith("telemetry/a last\n")
-    assert result.stderr == "the local endpoint was stopped\n"
+    assert result.stderr == "watching telemetry/#\nthe local endpoint was stopped\n"
 
 
 def test_missing_endpoint_is_one_line_with_the_next_step(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ receives. Exits 0 if telemetry arrived, 1 if not.
 import argparse
 import math
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 from mqtt443_tools.support.config_file import update_config
 from mqtt443_tools.support.errors import CommandError
@@ -50,58 +50,78 @@ class DemoError(Exception):
     """A part of the demo did not start or did not answer."""
 
 
-@contextmanager
-def running(*arguments: str, stderr: int | None = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
-    """Run one mqtt443 command with a pipe for its output; interrupt it at the end.
+class Part:
+    """A running mqtt443 command, of which each line of output is shown with a label.
 
     Args:
-        arguments: of the command.
-        stderr: where its errors go: to the same pipe, or (None) to ours.
+        label: the command's name.
+        process: with a pipe for its output, and perhaps another for its errors.
     """
-    command = [*MQTT443, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+
+    def __init__(self, label: str, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            raise AssertionError("running() gives every command a pipe")
+        self.output = process.stdout
+        self.errors = process.stderr or process.stdout
+        self._label = label
+        self._process = process
+        self._threads: list[threading.Thread] = []
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Show errors until a line matches; return the match. Raises DemoError if none does in time."""
+        timer = threading.Timer(START_S, self._process.kill)
+        timer.start()
         try:
-            yield process
+            for line in self.errors:
+                self._print(line)
+                if match := re.match(pattern, line):
+                    return match
         finally:
-            if process.poll() is None:
-                process.send_signal(2)
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            timer.cancel()
+        raise DemoError(f"`mqtt443 {self._label}` did not start; its message is above")
+
+    def show(self) -> None:
+        """Show errors beside the telemetry, in a thread, until the command ends."""
+
+        def copy() -> None:
+            for line in self.errors:
+                if not HIDDEN.search(line):
+                    self._print(line)
+
+        self._threads.append(threading.Thread(target=copy, daemon=True))
+        self._threads[-1].start()
+
+    def end(self) -> None:
+        """Interrupt the command; return when it has ended and its last line is shown."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        for thread in self._threads:
+            thread.join(END_S)
+
+    def _print(self, line: str) -> None:
+        print(f"{self._label} | {line}", end="", flush=True)
 
 
-def output(process: subprocess.Popen[str]) -> IO[str]:
-    """Return the pipe to which a command of `running` writes."""
-    if process.stdout is None:
-        raise AssertionError("running() gives every command a pipe")
-    return process.stdout
+@contextmanager
+def running(label: str, *options: str, stderr: int = subprocess.STDOUT) -> Iterator[Part]:
+    """Run one mqtt443 command; interrupt it at the end.
 
-
-def wait_for_port(process: subprocess.Popen[str]) -> str:
-    """Return the port of `mqtt443 local` once it is ready; raises DemoError if it never is."""
-    timer = threading.Timer(START_S, process.kill)
-    timer.start()
-    try:
-        for line in output(process):
-            print(f"local | {line}", end="", flush=True)
-            if ready := re.match(r"ready .*\bport=(\d+)", line):
-                return ready[1]
-    finally:
-        timer.cancel()
-    raise DemoError("`mqtt443 local` did not start; its message is above")
-
-
-def show(label: str, process: subprocess.Popen[str]) -> None:
-    """Print a command's output beside the telemetry, in a thread, until it ends."""
-
-    def copy() -> None:
-        for line in output(process):
-            if HIDDEN.search(line):
-                continue
-            print(f"{label} | {line}", end="", flush=True)
-
-    threading.Thread(target=copy, daemon=True).start()
+    Args:
+        label: the command's name.
+        options: of the command.
+        stderr: subprocess.PIPE to show its errors alone, STDOUT to show its output too.
+    """
+    command = [*MQTT443, label, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+        part = Part(label, process)
+        try:
+            yield part
+        finally:
+            part.end()
 
 
 def register(state: Path, config: Path, port: str) -> None:
@@ -133,17 +153,19 @@ def demo(state: Path, seconds: float | None) -> int:
     seen = 0
     with ExitStack() as stack:
         local = stack.enter_context(running("local", "--port", str(free_port()), "--state", str(state)))
-        port = wait_for_port(local)
-        show("local", local)
+        port = local.wait_for(r"ready .*\bport=(\d+)")[1]
+        local.show()
         config.parent.mkdir(mode=0o700, exist_ok=True)
         register(state, config, port)
         limit = [] if seconds is None else ["--seconds", str(seconds)]
-        # Only messages are counted: its errors bypass the pipe.
-        watch = stack.enter_context(running("watch", "--state", str(state), *limit, stderr=None))
+        # Only messages are counted, so its errors have a pipe of their own.
+        watch = stack.enter_context(running("watch", "--state", str(state), *limit, stderr=subprocess.PIPE))
+        watch.wait_for("watching ")
+        watch.show()
         board = stack.enter_context(running("board", "--config", str(config)))
-        show("board", board)
+        board.show()
         try:
-            for line in output(watch):
+            for line in watch.output:
                 print(f"cloud | {line}", end="", flush=True)
                 seen += 1
         except KeyboardInterrupt:

@@ -7,22 +7,20 @@ from typing import Any
 
 from mqtt443_tools.support.errors import CommandError
 
-Messages = Iterable[Mapping[str, Any]]
-
 
 class Arrivals:
     """Waits for the first message of each board.
 
     Args:
-        watch: returns messages as `mqtt443 watch` gets them, until the source ends.
+        messages: as `mqtt443 watch` gets them, until the source ends.
     """
 
-    def __init__(self, watch: Callable[[], Messages]) -> None:
+    def __init__(self, messages: Iterable[Mapping[str, Any]]) -> None:
         self._changed = threading.Condition()
         self._awaited: set[str] = set()
         self._arrived: set[str] = set()
         self._over: str | None = None
-        self._thread = threading.Thread(target=self._run, args=(watch,), name="arrivals", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(messages,), name="arrivals", daemon=True)
         self._thread.start()
 
     def expect(self, client_id: str) -> None:
@@ -52,10 +50,10 @@ class Arrivals:
                 self._awaited.discard(client_id)
                 self._arrived.discard(client_id)
 
-    def _run(self, watch: Callable[[], Messages]) -> None:
+    def _run(self, messages: Iterable[Mapping[str, Any]]) -> None:
         reason = "the endpoint was stopped: start it again, then run the same command"
         try:
-            for message in watch():
+            for message in messages:
                 who = message.get("client_id") or str(message.get("topic", "")).removeprefix("telemetry/")
                 with self._changed:
                     if who in self._awaited:

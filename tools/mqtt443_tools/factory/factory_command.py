@@ -89,7 +89,7 @@ def run(
     kept = Record(record or table.with_name(f"{table.stem}-record.csv"))
     with (
         tempfile.TemporaryDirectory(prefix="mqtt443-factory-") as folder,
-        _watching(state, stack, region, profile) as watch,
+        _watching(state, stack, region, profile) as messages,
         reported(),
     ):
         backend = open_backend(state, stack, region, profile)
@@ -101,7 +101,7 @@ def run(
             recipe=Recipe(keys, beside, bundle.DEFAULT_BLOCKS, source=False),
             compiled={**board_tree.program(source=False), **own_code(config.parent)},
             backend=backend,
-            arrivals=Arrivals(watch),
+            arrivals=Arrivals(messages),
             timeout_s=timeout,
             label=_labels(labels, print_with),
             now=time.time,
@@ -123,20 +123,19 @@ def run(
 @contextmanager
 def _watching(
     state: Path, stack: str | None, region: str | None, profile: str | None
-) -> Iterator[Callable[[], Iterator[Mapping[str, Any]]]]:
-    """Connect to the endpoint; yield what watches the telemetry of all boards. Raises CommandError."""
+) -> Iterator[Iterator[Mapping[str, Any]]]:
+    """Connect to the endpoint; yield the telemetry of all boards from now on. Raises CommandError."""
     if stack is None:
         from mqtt443_tools.localcore.control.control_client import ControlClient  # noqa: PLC0415
 
         with ControlClient(state) as control:
-            yield lambda: control.watch("#", None)
+            yield control.watch("#", None)
         return
     from mqtt443_tools.cloud.aws import open_aws  # noqa: PLC0415 - loads boto3
     from mqtt443_tools.watch.aws_messages import open_watcher  # noqa: PLC0415
 
     with open_watcher(open_aws(profile, region), stack) as watcher:
-        watcher.subscribe("telemetry/+")
-        yield lambda: watcher.messages(None)
+        yield watcher.watch("telemetry/+", None)
 
 
 def _labels(folder: Path | None, print_with: str | None) -> Callable[[str, str], None]:

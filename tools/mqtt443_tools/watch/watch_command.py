@@ -58,7 +58,9 @@ def watch(
     seen = 0
     try:
         with _source(state, stack, region, profile) as source:
-            for message in source.watch(topic_filter, deadline):
+            messages = source.watch(topic_filter, deadline)
+            console.warn(f"watching {topic_filter}")
+            for message in messages:
                 if "dropped" in message:
                     console.warn(f"{message['dropped']} messages were dropped: this terminal is too slow")
                     continue

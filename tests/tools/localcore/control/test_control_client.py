@@ -130,7 +130,7 @@ def test_broken_control_file_is_an_error(tmp_path: Path, content: str) -> None:
 )
 def test_another_program_on_the_port_is_an_error(tmp_path: Path, line: bytes) -> None:
     with (
-        control_server(tmp_path, [line]),
+        control_server(tmp_path, [b'{"watching": "#"}\n', line]),
         ControlClient(tmp_path) as control,
         pytest.raises(ControlError, match="the local endpoint's answer is not"),
     ):

@@ -65,6 +65,7 @@ def test_watcher_gets_messages_that_its_filter_matches(core: RunningCore) -> Non
         publish(core, "telemetry")
         publish(core, "other/x")
         publish(core, "telemetry/dev-1", b"\xff{}")
+        assert json.loads(answers.readline()) == {"watching": "telemetry/#"}
         assert json.loads(answers.readline()) == {
             "topic": "telemetry/dev-1",
             "payload": base64.b64encode(b"\xff{}").decode(),
@@ -86,6 +87,7 @@ def test_slow_watcher_loses_the_oldest_and_learns_how_many(tmp_path: Path) -> No
                     core.core.broker.publish(Message("t", b"%d" % i, 0, False, None, 0.0))
 
             core.run(at_once)
+            assert json.loads(answers.readline()) == {"watching": "#"}
             assert json.loads(answers.readline()) == {"dropped": 7}
             payloads = [base64.b64decode(json.loads(answers.readline())["payload"]) for _ in range(3)]
     assert payloads == [b"7", b"8", b"9"]
@@ -153,7 +155,7 @@ def test_watcher_that_leaves_is_forgotten(core: RunningCore) -> None:
         core.run(lambda: None)
 
 
-def test_client_ends_when_the_endpoint_does(core: RunningCore) -> None:
+def test_client_watches_from_its_call_until_the_endpoint_ends(core: RunningCore) -> None:
     with ControlClient(core.state) as control:
         messages = control.watch("#", None)
         core.add_device("dev-1", password="secret")
@@ -162,7 +164,6 @@ def test_client_ends_when_the_endpoint_does(core: RunningCore) -> None:
             got: list[Any] = []
             thread = threading.Thread(target=lambda: got.extend(messages))
             thread.start()
-            wait_for_watcher(core)
             client.send(client_publish("telemetry/dev-1", b"1"))
             core.next_message()
             core.stop()

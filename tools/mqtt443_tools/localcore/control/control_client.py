@@ -71,12 +71,13 @@ class ControlClient:
         self._socket.close()
 
     def watch(self, topic_filter: str, deadline: float | None) -> Iterator[dict[str, Any]]:
-        """Yield messages and `{"dropped": N}` until the endpoint stops or the `deadline` of the clock passes."""
-        try:
-            self._ask({"op": "watch", "filter": topic_filter})
-            yield from self._messages(deadline)
-        except OSError:  # a reset: the endpoint has stopped
-            return
+        """Watch; return messages and `{"dropped": N}` until the endpoint stops or the `deadline` of the clock passes.
+
+        No message that arrives after this call is missed. Raises ControlError.
+        """
+        if self._answer({"op": "watch", "filter": topic_filter}).get("watching") != topic_filter:
+            raise ControlError(NOT_DONE)
+        return self._messages(deadline)
 
     def publish(
         self, topic: str, payload: bytes, topic_filter: str, deadline: float, *, qos: int = 1, retain: bool = False

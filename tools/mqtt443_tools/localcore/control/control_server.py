@@ -45,8 +45,9 @@ class ControlServer:
 
     Requests, each with `"token"`:
 
-    - `{"op": "watch", "filter": F}`: then one line for each message, `{"topic", "payload" (Base64), "qos", "retain",
-      "client_id", "received_at"}`; where the client is too slow, `{"dropped": N}` in place of the oldest.
+    - `{"op": "watch", "filter": F}`: one line `{"watching": F}`, from when on no message is missed, then one line for
+      each message, `{"topic", "payload" (Base64), "qos", "retain", "client_id", "received_at"}`; where the client is
+      too slow, `{"dropped": N}` in place of the oldest.
     - `{"op": "publish", "topic": T, "payload": Base64, "filter": F}`, optionally with `"qos"` (0 or 1; default 1) and
       `"retain"` (default false): publishes; one line `{"published": true}`, then as `watch`, which begins before the
       publish, so that no answer is missed.
@@ -213,7 +214,9 @@ class ControlServer:
         gone.add_done_callback(lambda _: news.set())
         unwatch = self._broker.watch(take)
         try:
-            if message is not None:
+            if message is None:
+                writer.write(_line({"watching": topic_filter}))
+            else:
                 writer.write(_line({"published": True}))
                 route(message, self._broker, self._services)
             while not gone.done():
