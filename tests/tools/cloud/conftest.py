@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -54,8 +55,11 @@ def shared_cloud(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    address = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
     try:
+        with urlopen(Request(f"{address}/moto-api/reset", method="POST"), timeout=20):
+            pass  # moto keeps the account of an earlier server of this process
         made = Cloud(tmp_path / "state")
         monkeypatch.setattr(cloud_command, "open_aws", lambda *_: made.aws)
         monkeypatch.setattr("mqtt443_tools.cloud.aws.open_aws", lambda *_: made.aws)
