@@ -61,9 +61,9 @@ def test_evening_of_the_readme_ends_with_an_answering_board(installed: Installed
                 assert json.loads(answered.stdout)["report"]["transport"] == "wss"
 
                 with installed.start("watch", "--json", "--count", "1", "--seconds", "40") as watched:
-                    while watched.poll() is None:  # what comes before it watches is not seen
-                        assert installed.run("send", "my-board", "send_now").returncode == 0
                     assert watched.stdout is not None
+                    assert watched.stdout.readline() == "watching telemetry/#\n"
+                    assert installed.run("send", "my-board", "send_now").returncode == 0
                     message = json.loads(watched.stdout.read())
                 assert (message["topic"], message["client_id"]) == ("telemetry/my-board", "my-board")
 

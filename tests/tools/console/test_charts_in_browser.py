@@ -18,7 +18,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.tools.console.page import card, click, problems, until
+from tests.support.broken_database import break_pages
+from tests.tools.console.page import card, click, problems, text_of, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -117,6 +118,22 @@ def test_range_without_a_reading_says_so(browser: Any, endpoint: Endpoint) -> No
 
 def none_in_range(browser: Any) -> bool:
     return "No numeric readings in this range." in browser.find_element(By.CSS_SELECTOR, "dialog").text
+
+
+def test_history_that_cannot_be_read_is_named_and_live_readings_are_shown(
+    browser: Any, endpoint: Endpoint, send: Send
+) -> None:
+    remember(endpoint, *LAST_MINUTES_S)
+    break_pages(endpoint.state / HISTORY_FILE)
+    send(1)
+    browser.get(endpoint.link)
+    reason = "database disk image is malformed: delete the file; it holds only the history"
+    assert reason in text_of(browser, "#status")
+    click(browser, "[data-device=kitchen]")
+    assert reason in text_of(browser, "#no-history")
+    send(2)
+    until(browser, lambda: payloads(browser) == ['{"age_s": 2}'], "a reading that came now")
+    until(browser, lambda: ends(browser) == [2, 2], "its chart")
 
 
 def test_paused_chart_stays_and_still_shows_another_range(browser: Any, endpoint: Endpoint, send: Send) -> None:

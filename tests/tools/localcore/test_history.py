@@ -19,7 +19,10 @@ from mqtt443_tools.localcore.control.control_client import ControlClient
 from mqtt443_tools.localcore.history import HISTORY_FILE, History, Row
 from mqtt443_tools.localcore.history_writer import MAX_WAITING, HistoryWriter
 from mqtt443_tools.localcore.mqtt.session import Message
+from mqtt443_tools.support.errors import CommandError
 from typer.testing import CliRunner
+
+from tests.support.broken_database import break_pages
 
 
 def message(number: int, client_id: str | None = "a", payload: bytes = b"{}") -> dict[str, Any]:
@@ -62,6 +65,29 @@ def test_age_is_bounded(tmp_path: Path) -> None:
         history.add([], [])
     assert [each["received_at"] for each in history.messages()] == [901.0]
     assert history.events() == [event(950)]
+    history.close()
+
+
+def test_entries_from_a_wrong_clock_cost_only_themselves(tmp_path: Path) -> None:
+    now = time.time()
+    history = History(tmp_path / HISTORY_FILE)
+    history.add([(at, "a", "t", 1, 0, b"") for at in (1.0, now + 10 * 86_400, now, 2.0, now + 3600)], [])
+    for _ in range(20):
+        history.add([], [])
+    assert [each["received_at"] for each in history.messages()] == [now, 2.0, now + 3600]
+    history.close()
+
+
+def test_check_of_the_bounds_costs_the_same_with_any_history(tmp_path: Path) -> None:
+    history = History(tmp_path / HISTORY_FILE)
+    now = int(time.time())
+    history.add([row(now)] * 20_000, [event(now)] * 20_000)
+    instructions = list[int]()
+    history._db.set_progress_handler(lambda: instructions.append(1000), 1000)
+    history._prune()
+    assert instructions == [], "less than 1000 in all"
+    assert len(history.messages(limit=20_000)) == 20_000
+    assert instructions != []
     history.close()
 
 
@@ -154,7 +180,30 @@ def test_export_says_what_is_wrong(tmp_path: Path, arguments: list[str], wanted:
     assert wanted in str(result.exception)
 
 
+def test_broken_file_is_one_line_with_the_next_step(tmp_path: Path) -> None:
+    path = tmp_path / HISTORY_FILE
+    history = History(path)
+    history.add([row(number, payload=b"x" * 500) for number in range(100)], [])
+    history.close()
+    break_pages(path)
+    history = History(path)
+    reads = (history.messages, history.last_of_each_client, history.events, lambda: list(history.export("messages", 0)))
+    for read in reads:
+        with pytest.raises(CommandError, match=rf"{path}: database disk image is malformed: delete the file; it"):
+            read()
+    history.close()
+
+
+def test_file_that_cannot_be_opened_is_not_to_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / HISTORY_FILE).mkdir()
+    with pytest.raises(CommandError) as raised:
+        History(tmp_path / HISTORY_FILE)
+    assert "delete" not in str(raised.value)
+
+
 def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / HISTORY_FILE).write_bytes(b"x" * 5000)
+    path = tmp_path / HISTORY_FILE
+    path.write_bytes(b"x" * 5000)
+    path.chmod(0o600)
     result = CliRunner().invoke(app, ["export", "--state", str(tmp_path)])
     assert "delete the file" in str(result.exception)

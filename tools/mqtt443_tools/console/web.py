@@ -104,21 +104,27 @@ class Web:
             self._pages -= 1
 
     def _snapshot(self) -> dict[str, Any]:
-        return {
+        shown = {
             "title": self._source.title,
             "options": self._source.options,
             "fault_meanings": dict(self._source.fault_meanings),
-            "last": self._past.last_of_each_client(),
-            "messages": self._past.messages(limit=SNAPSHOT_MESSAGES),
-            "events": self._past.events(),
         }
+        try:
+            return {
+                **shown,
+                "last": self._past.last_of_each_client(),
+                "messages": self._past.messages(limit=SNAPSHOT_MESSAGES),
+                "events": self._past.events(),
+            }
+        except CommandError as error:  # what comes from now on can still be shown
+            return {**shown, "last": [], "messages": [], "events": [], "no_history": str(error)}
 
     async def _devices(self, _: Request) -> Response:
         return await _answer(asyncio.to_thread(actions.listed, self._source))
 
     async def _messages_of(self, request: Request) -> Response:
         client_id = request.query_params.get("client_id", "")
-        return JSONResponse(await asyncio.to_thread(self._past.messages, client_id=client_id, limit=MAX_HISTORY))
+        return await _answer(asyncio.to_thread(self._past.messages, client_id=client_id, limit=MAX_HISTORY))
 
     async def _updates_of(self, request: Request) -> Response:
         client_id = request.query_params.get("client_id", "")

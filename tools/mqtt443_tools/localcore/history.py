@@ -11,6 +11,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ HISTORY_FILE = "history.sqlite"
 MAX_BYTES = 100 * 1024 * 1024
 MAX_AGE_S = 7 * 86_400
 ADDS_BETWEEN_PRUNES = 20
+CLOCK_ERROR_S = 86_400
+"""Entries that are further ahead than this were stored while the clock was wrong, and go with the old ones."""
+MAX_ID = 2**63 - 1
 Row = tuple[float, str | None, str, int, int, bytes]
 """A message: received_at, client_id, topic, qos, retain, payload."""
 
@@ -57,6 +61,7 @@ class History:
         max_age_s: float = MAX_AGE_S,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._path = path
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._now = now
@@ -65,8 +70,10 @@ class History:
         try:
             self._db = open_database(path, [_create])
             self._db.execute("PRAGMA synchronous=NORMAL")  # a power failure may lose the last second, but not the file
-        except (OSError, sqlite3.Error, StoreError) as error:
-            raise CommandError(f"{path}: {error}: delete the file; it holds only the history") from None
+        except StoreError as error:
+            raise CommandError(str(error)) from None
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -85,22 +92,22 @@ class History:
                 self._prune()
 
     def messages(self, *, client_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the last messages, of one client or of all, oldest first."""
+        """Return the last messages, of one client or of all, oldest first. Raises CommandError."""
         where, values = ("WHERE client_id = ?", [client_id]) if client_id is not None else ("", [])
         query = f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
-        with self._lock:
+        with self._reading():
             rows = self._db.execute(query, [*values, limit]).fetchall()
         return [_message(row) for row in reversed(rows)]
 
     def last_of_each_client(self) -> list[dict[str, Any]]:
-        """Return the last message of each client."""
+        """Return the last message of each client. Raises CommandError."""
         query = f"SELECT {_COLUMNS} FROM messages WHERE id IN (SELECT MAX(id) FROM messages GROUP BY client_id)"  # noqa: S608
-        with self._lock:
+        with self._reading():
             return [_message(row) for row in self._db.execute(query)]
 
     def events(self, limit: int = 500) -> list[dict[str, Any]]:
-        """Return the last events, oldest first."""
-        with self._lock:
+        """Return the last events, oldest first. Raises CommandError."""
+        with self._reading():
             rows = self._db.execute("SELECT event FROM events ORDER BY id DESC LIMIT ?", [limit]).fetchall()
         return [json.loads(row[0]) for row in reversed(rows)]
 
@@ -110,21 +117,41 @@ class History:
         Args:
             kind: "messages" or "events".
             since: Unix seconds.
+
+        Raises:
+            CommandError: the file cannot be read.
         """
-        if kind == "events":
-            for (event,) in self._db.execute("SELECT event FROM events WHERE time >= ? ORDER BY id", [since]):
-                yield json.loads(event)
-            return
-        query = f"SELECT {_COLUMNS} FROM messages WHERE received_at >= ? ORDER BY id"  # noqa: S608 - constants
-        for row in self._db.execute(query, [since]):
-            yield _message(row)
+        with self._reading():
+            if kind == "events":
+                for (event,) in self._db.execute("SELECT event FROM events WHERE time >= ? ORDER BY id", [since]):
+                    yield json.loads(event)
+                return
+            query = f"SELECT {_COLUMNS} FROM messages WHERE received_at >= ? ORDER BY id"  # noqa: S608 - constants
+            for row in self._db.execute(query, [since]):
+                yield _message(row)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> CommandError:
+        is_broken = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        advice = ": delete the file; it holds only the history" if is_broken else ""
+        return CommandError(f"{self._path}: {error}{advice}")
 
     def _prune(self) -> None:
-        oldest = self._now() - self._max_age_s
-        self._db.execute(
-            "DELETE FROM messages WHERE id <= (SELECT MAX(id) FROM messages WHERE received_at < ?)", [oldest]
-        )
-        self._db.execute("DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events WHERE time < ?)", [oldest])
+        """Delete the oldest entries beyond the bounds; the cost is that of the entries it deletes."""
+        now = self._now()
+        for table, time_of in (("messages", "received_at"), ("events", "time")):
+            first_kept = f"SELECT id FROM {table} WHERE {time_of} BETWEEN ? AND ? ORDER BY id LIMIT 1"  # noqa: S608 - constants
+            self._db.execute(
+                f"DELETE FROM {table} WHERE id < COALESCE(({first_kept}), {MAX_ID})",  # noqa: S608 - constants
+                [now - self._max_age_s, now + CLOCK_ERROR_S],
+            )
         while self._used_bytes() > self._max_bytes:
             deleted = 0
             for table in ("messages", "events"):

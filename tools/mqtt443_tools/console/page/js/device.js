@@ -57,6 +57,7 @@ export function openDevice(id, changed) {
   const pause = h("input", { type: "checkbox", id: "pause-charts", onchange: () => mine.charts.pause(pause.checked) });
   const range = h("select", { "aria-label": "Range" }, ...RANGES.map(([text, seconds]) => h("option", { value: seconds }, text)));
   const none = h("p", { class: "muted", id: "no-readings", hidden: true }, "No numeric readings in this range.");
+  const noHistory = h("p", { class: "cause", role: "alert", id: "no-history", hidden: true });
   const charts = h("div", { id: "charts" });
   /** @type {Open} */
   const mine = { id, last: [], charts: new Charts(charts), early: null, isChanged: true, load };
@@ -86,6 +87,7 @@ export function openDevice(id, changed) {
     state,
     actions,
     h("div", { class: "bar" }, range, h("label", {}, pause, "Pause")),
+    noHistory,
     none,
     charts,
     commandBox(id),
@@ -141,7 +143,12 @@ export function openDevice(id, changed) {
       mine.last = [];
       for (const message of [...found, ...early.filter((each) => !overlap.has(each))]) note(mine, message);
       if (pause.checked && !isLoaded) mine.charts.pause(true); // it began without the history
-    }).catch(() => null).finally(() => { // without a history, the live messages remain
+      noHistory.hidden = true;
+    }).catch((error) => {
+      if (mine.early !== early) return;
+      noHistory.textContent = `Only what comes from now on: ${visible(error.message)}`;
+      noHistory.hidden = false;
+    }).finally(() => {
       if (mine.early !== early) return;
       mine.early = null;
       mine.isChanged = true;

@@ -41,6 +41,13 @@ function showFaults(faults) {
 }
 
 let problem = "";
+/** Why there is no history. */
+let noHistory = "";
+
+function sayState() {
+  const wrong = problem || noHistory;
+  say(wrong ? visible(wrong) : "live", wrong !== "");
+}
 
 /** @param {Record<string, any>} batch @param {boolean} isFirst */
 function receive(batch, isFirst) {
@@ -49,6 +56,7 @@ function receive(batch, isFirst) {
     devicesView.clear();
     byId("source").textContent = visible(batch.title);
     endpoint.options = visible(batch.options);
+    noHistory = batch.no_history ?? "";
     faultMeanings.clear();
     for (const [name, meaning] of Object.entries(batch.fault_meanings)) faultMeanings.set(name, String(meaning));
     for (const message of batch.last) noteReadings(message);
@@ -67,7 +75,7 @@ function receive(batch, isFirst) {
   if (batch.updates) setUpdates(batch.updates);
   if (batch.faults !== undefined) showFaults(batch.faults ?? []);
   if (batch.problem !== undefined) problem = batch.problem ?? "";
-  say(problem ? visible(problem) : "live", problem !== "");
+  sayState();
 }
 
 history.replaceState(null, "", "/"); // the link's token leaves the address bar
@@ -85,4 +93,4 @@ dialog().addEventListener("close", () => dialog().open || dialog().replaceChildr
 devicesView.start();
 messagesView.start();
 eventsView.start();
-connect(receive, (up) => say(up ? problem || "live" : GONE, !up || problem !== ""));
+connect(receive, (isUp) => isUp ? sayState() : say(GONE, true));
