@@ -87,6 +87,6 @@ def test_end_at_any_byte_is_named_and_loses_nothing(
     form.random(tag).shuffle(offsets)
     trials = run(tmp_path / tag, [Treatment(Fault(harm, direction, n)) for n in offsets])
     trials.check()
-    # The last offsets lie in DISCONNECT, when the endpoint may be the first to leave.
-    assert sum(trial.passage.harmed for trial in trials.trials) >= len(offsets) * 0.7
+    # The last offsets may not be reached: PUBACKs can share a record, and at DISCONNECT the endpoint can leave first.
+    assert sum(trial.passage.harmed for trial in trials.trials) >= len(offsets) / 2
     assert not (way.clean_session and any(trial.session for trial in trials.trials))
