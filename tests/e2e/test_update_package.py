@@ -74,7 +74,6 @@ def told(board: Living, version: str, slot: str) -> None:
     board.wait_until(is_told)
 
 
-@pytest.mark.timeout(150)
 def test_board_is_moved_to_the_next_version_and_back_with_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from mqtt443_tools.virtualboard.interpreters import Interpreter
 from tests.firmware.servers import HOST, Server
 from tests.support.board.package import FIRMWARE
 
-TIMEOUT_S = 30
+TIMEOUT_S = 120
 
 
 def run(interpreter: Interpreter, folder: Path, source: str, timeout_s: float = TIMEOUT_S) -> str:

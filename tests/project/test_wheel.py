@@ -25,6 +25,7 @@ from mqtt443_tools.micropython.recipes import find as find_interpreter
 from mqtt443_tools.support.paths import ROOT, UMQTT
 
 BUILD_S, INSTALL_S, WAIT_S = 120, 600, 60
+pytestmark = pytest.mark.timeout(BUILD_S + INSTALL_S)  # the first test of a fixture installs
 SOURCES = ("firmware", "authorizer", "tools", "docs", "boot.py", "main.py", "config.example.json")
 PROJECT = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 OLDEST = (3, 11)
@@ -164,7 +165,6 @@ def test_wheel_brings_three_packages_and_their_data(wheel: Path) -> None:
     assert "mqtt443_tools/deleted.py" not in ours, "left in build/lib by an earlier build"
 
 
-@pytest.mark.timeout(BUILD_S + INSTALL_S)
 def test_every_command_shows_its_help(installed: Installed) -> None:
     for typed in commands():
         done = installed.run(*typed, "--help")

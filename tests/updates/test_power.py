@@ -133,7 +133,7 @@ KINDS = {
 }
 
 
-@pytest.mark.timeout(2 * LONGEST_S if SOAK else 60)
+@pytest.mark.timeout(2 * LONGEST_S if SOAK else 240)
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_at_any_write_leaves_the_old_state_or_the_new_one(tmp_path: Path, form: Form, kind: str) -> None:
     what = KINDS[kind]

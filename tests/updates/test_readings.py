@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.mqtt.job_server import JobServer
 from tests.updates.boards import SENSORS, THING, document, resets, updated
 from tests.updates.bundles import bundle, inline, stream
@@ -14,7 +12,6 @@ from tests.updates.packages import for_boards, package
 READINGS = 1000
 
 
-@pytest.mark.timeout(180)
 def test_thousand_readings_outlive_jobs_of_every_kind(tmp_path: Path) -> None:
     server = JobServer(THING)
     server.accept = lambda password: password != "bad"

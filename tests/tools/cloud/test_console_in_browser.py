@@ -26,7 +26,7 @@ from selenium.webdriver.common.by import By
 
 from tests.tools.console.page import card, chips, click, problems, shown, shows, until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 
 
 @pytest.fixture

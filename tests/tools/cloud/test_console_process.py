@@ -19,7 +19,7 @@ from mqtt443_tools.device.registration import add_device
 
 from tests.support.aws.account import STACK, Cloud
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 WAIT_S = 40
 NOBODY = "http://127.0.0.1:9"
 

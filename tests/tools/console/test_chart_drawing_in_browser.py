@@ -10,8 +10,6 @@ pytest.importorskip("selenium", reason="needs selenium (the extra test)")
 
 from tests.tools.console.page import problems, until
 
-pytestmark = pytest.mark.timeout(180)
-
 CHARTS = """
 import('/page/js/charts.js').then(async ({ Charts }) => {
     const charts = new Charts(document.querySelector('main'));

@@ -21,8 +21,6 @@ from selenium.webdriver.support.ui import Select
 from tests.support.broken_database import break_pages
 from tests.tools.console.page import card, click, problems, text_of, until
 
-pytestmark = pytest.mark.timeout(180)
-
 HOLD_HISTORY = """
 const fetched = window.fetch;
 window.fetch = (path, ...rest) => path.startsWith('/api/history')

@@ -28,9 +28,6 @@ from tests.tools.console.page import (
     until,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
-
 SENSORS = """
 import math, time
 def read():

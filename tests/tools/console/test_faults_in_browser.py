@@ -14,8 +14,6 @@ from selenium.webdriver.common.by import By
 
 from tests.tools.console.page import card, chips, click, problems, shown, shows, until
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def config(endpoint: Endpoint, tmp_path: Path) -> Path:

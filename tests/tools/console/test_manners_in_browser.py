@@ -29,8 +29,6 @@ return [...document.querySelectorAll('*')].filter(each => parts.some(part => mov
 
 AXE = ROOT / "tools/mqtt443_tools/console/page/node_modules/axe-core/axe.min.js"
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def assert_accessible(browser: Any) -> None:
     if not AXE.exists():

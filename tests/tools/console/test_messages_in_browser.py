@@ -17,9 +17,6 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.tools.console.page import card, click, problems, shown, until
 
-pytestmark = pytest.mark.timeout(180)
-
-
 HOSTILE_ID = "<img src=x onerror=document.title=1>"
 
 

@@ -15,8 +15,6 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.tools.console.page import card, click, open_live, problems, text_of, until
 
-pytestmark = pytest.mark.timeout(180)
-
 PREPARE = """
 const [selector, readAs] = arguments;
 const text = document.querySelector(selector);

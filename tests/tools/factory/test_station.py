@@ -167,7 +167,6 @@ def test_twenty_boards_on_four_ports_with_a_pulled_cable_and_a_dead_board(
     assert "correct horse" not in result.output
 
 
-@pytest.mark.timeout(180)
 def test_stopped_run_resumes_where_it_was(factory: Any, workers: Any, core: RunningCore, tmp_path: Path) -> None:
     def plug(number: int, port: Path) -> WholeBoard:
         return WholeBoard(tmp_path / f"board{number}", interpreters.need("stock"), chip=chip(number), at=port)
@@ -207,7 +206,6 @@ def test_table_that_is_done_needs_no_board(factory: Any, core: RunningCore, tmp_
     assert (result.exit_code, result.exception) == (0, None)
 
 
-@pytest.mark.timeout(120)
 def test_label_that_cannot_be_printed_fails_the_board(
     factory: Any, workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,6 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runnin
         yield core
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning")
 def test_devices_of_a_stack_are_registered_in_its_table_and_a_dead_board_leaves_none(
     cloud: Cloud,  # noqa: F811

@@ -67,7 +67,6 @@ def succeeded(result: Result) -> str:
     return result.stdout
 
 
-@pytest.mark.timeout(180)
 def test_run_takes_a_new_chip_to_its_first_telemetry(plug: Any, run: Any, lan: RunningCore, tmp_path: Path) -> None:
     board = plug()
     image_path = str(tmp_path / "image.bin")
@@ -99,7 +98,6 @@ def flashed(plug: Any, tmp_path: Path) -> WholeBoard:
     return board
 
 
-@pytest.mark.timeout(180)
 def test_name_comes_from_the_chip_and_json_says_what_was_done(
     flashed: WholeBoard, run: Any, lan: RunningCore, tmp_path: Path
 ) -> None:
@@ -111,7 +109,6 @@ def test_name_comes_from_the_chip_and_json_says_what_was_done(
     assert json.loads(done["message"])["seq"] == 1
 
 
-@pytest.mark.timeout(180)
 def test_board_that_sends_nothing_is_an_error_with_the_next_step(
     flashed: WholeBoard, run: Any, lan: RunningCore, tmp_path: Path
 ) -> None:

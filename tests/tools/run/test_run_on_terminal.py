@@ -6,8 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.board import interpreters
 from tests.support.chip.esp_image import image
 from tests.support.chip.file_server import serving
@@ -35,7 +33,6 @@ main()
 """
 
 
-@pytest.mark.timeout(240)
 def test_every_question_is_asked_and_micropython_is_downloaded(tmp_path: Path) -> None:
     world = {"wifi_ssid": "home", "wifi_password": WIFI_PASSWORD}
     config = tmp_path / "config.json"
@@ -73,7 +70,6 @@ def test_every_question_is_asked_and_micropython_is_downloaded(tmp_path: Path) -
     assert json.loads(config.read_text())["wifi"] == {"ssid": "home", "password": WIFI_PASSWORD}
 
 
-@pytest.mark.timeout(120)
 def test_board_that_the_person_keeps_is_not_changed(tmp_path: Path) -> None:
     with (
         RunningCore(tmp_path / "state", name=ALIAS, bind=ALIAS) as core,
