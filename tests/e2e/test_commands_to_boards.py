@@ -69,10 +69,10 @@ def restart(board: Living) -> None:
 @pytest.mark.parametrize("compiled", [False, True], ids=["py", "mpy"])
 def test_interval_survives_restarts_until_it_is_reset(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
     with living(endpoint, tmp_path / f"interval-{compiled}", compiled=compiled, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert board.report()["interval_s"] == 3600
         board.send({"command": "interval", "interval_s": 5})
-        board.wait_for_more(2)
+        board.wait_for_next(2)
         assert board.report()["interval_s"] == 5
         restart(board)
         assert board.report()["interval_s"] == 5
@@ -84,16 +84,16 @@ def test_interval_survives_restarts_until_it_is_reset(endpoint: RunningCore, tmp
 
 def test_send_now_takes_a_reading_at_once(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "now", **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         board.send({"command": "send_now"})
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert [reading["seq"] for reading in board.readings] == [1, 2]
 
 
 @pytest.mark.parametrize("clean_session", [True, False])
 def test_restart_happens_once_and_says_why(endpoint: RunningCore, tmp_path: Path, clean_session: bool) -> None:
     with living(endpoint, tmp_path / f"restart-{clean_session}", clean_session=clean_session, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         restart(board)
         assert board.readings[-1]["link"] == {"started": "command restart"}
         # A repeated restart would come before messages that were sent later.
@@ -104,18 +104,18 @@ def test_restart_happens_once_and_says_why(endpoint: RunningCore, tmp_path: Path
 
 def test_handlers_in_sensors_py_answer_under_report(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "handlers", sensors=HANDLERS, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         board.send({"command": "relay", "on": True})
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert board.readings[-1]["report"] == {"on": True}
         board.send({"command": "count", "a": 1, "b": 2})
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert board.readings[-1]["report"] == {"count": 2}
 
 
 def test_request_id_comes_back_with_the_answer(endpoint: RunningCore, tmp_path: Path) -> None:
     with living(endpoint, tmp_path / "asked", sensors=HANDLERS, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         for request_id, command in (
             ("r1", {"command": "relay", "on": True}),
             ("r2", {"command": "interval", "interval_s": 7200}),
@@ -161,12 +161,12 @@ REFUSED = [
 def test_refused_commands_are_counted_and_stop_nothing(endpoint: RunningCore, tmp_path: Path, compiled: bool) -> None:
     folder = tmp_path / f"refused-{compiled}"
     with living(endpoint, folder, compiled=compiled, sensors=HANDLERS, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         for count, command in enumerate(REFUSED, 1):
             board.send(command)
             board.wait_for_lines("command refused: ", count)  # with no other packet behind it
         board.send({"command": "send_now"})
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert board.readings[-1]["link"] == {"refused": len(REFUSED)}
         assert sum("command refused: " in line for line in board.board.lines) == len(REFUSED)
         assert board.board.virtual.resets == [PWRON_RESET]
@@ -177,16 +177,16 @@ def test_oversized_commands_are_discarded_and_counted(endpoint: RunningCore, tmp
     # With MQTT 5 the server does not even send them.
     config = {"mqtt": "3.1.1", "clean_session": False, "max_message_bytes": 512, **QUIET}
     with living(endpoint, tmp_path / "huge", **config) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         for size in (600, 20_000, 128 * 1024):
             board.send(b'{"command": "restart", "pad": "%s"}' % (b"x" * (size - 33)))
         board.send({"command": "send_now"})
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert board.readings[-1]["link"] == {"too_large": 3}
         # They were acknowledged, so they are not sent again.
         board.relay.strike("reset")
         board.send({"command": "send_now"})
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert board.report()["too_large"] == 3
         assert board.board.virtual.resets == [PWRON_RESET]
 
@@ -196,13 +196,13 @@ def test_commands_sent_while_offline_run_after_reconnecting(
 ) -> None:
     folder = tmp_path / "kept"
     with living(endpoint, folder, clean_session=False, sensors=HANDLERS, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         board.offline()
         board.board.wait_for("next attempt in")
         for n in range(3):
             board.send({"command": "relay", "on": n})
         board.online()
-        board.wait_for_more(3)
+        board.wait_for_next(3)
         assert [message["report"] for message in board.readings[1:]] == [{"on": n} for n in range(3)]
         assert any("session kept" in line for line in board.board.lines)
         assert subscribes == [folder.name], "a kept session keeps its subscription"
@@ -211,7 +211,7 @@ def test_commands_sent_while_offline_run_after_reconnecting(
 def test_lost_session_is_subscribed_again(endpoint: RunningCore, tmp_path: Path, subscribes: list[str]) -> None:
     folder = tmp_path / "lost"
     with living(endpoint, folder, clean_session=False, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         board.offline()
         board.board.wait_for("next attempt in")
         board.settle()
@@ -230,13 +230,13 @@ def test_kept_session_survives_a_restart_but_not_a_power_cut(
 ) -> None:
     folder = tmp_path / "restarted"
     with living(endpoint, folder, clean_session=False, **QUIET) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         restart(board)
         assert "version" in board.report()
         assert subscribes == [folder.name]
         board.off()
         board.on()
-        board.wait_for_more(1)
+        board.wait_for_next()
         assert "version" in board.report()
         assert subscribes == [folder.name] * 2, "the board cannot know that the session is its own"
 
@@ -261,7 +261,7 @@ def test_board_that_may_not_subscribe_still_sends_telemetry(tmp_path: Path, mqtt
         RunningCore(state, authorizers=authorizers, publish_rate_per_s=0) as core,
         living(core, tmp_path / "b", mqtt=mqtt) as board,
     ):
-        board.wait_for_more(3)
+        board.wait_for_next(3)
         assert sum("no commands: " in line for line in board.board.lines) == 1
         seqs = [reading["seq"] for reading in board.readings]
         assert seqs == list(range(1, len(seqs) + 1))

@@ -81,7 +81,7 @@ def test_board_is_moved_to_the_next_version_and_back_with_a_power_cut(
         RunningCore(tmp_path / "state", publish_rate_per_s=0) as core,
         living(core, tmp_path / "board-1", updates=True, max_message_bytes=1024, interval_s=5) as board,
     ):
-        board.wait_for_more(1)
+        board.wait_for_next()
         asked: list[int] = []
         serve = Streams.blocks
 
@@ -121,7 +121,7 @@ def test_fleet_is_moved_to_the_next_version_and_back_with_a_power_cut(
         options: dict[str, Any] = {"updates": True, "max_message_bytes": 4096, "interval_s": 20}
         fleet = [stack.enter_context(living(core, tmp_path / f"board-{n}", **options)) for n in range(1, FLEET + 1)]
         for board in fleet:
-            board.wait_for_more(1)
+            board.wait_for_next()
         with monkeypatch.context() as patch:
             patch.setattr(boards, "FIRMWARE", other_version(tmp_path / "mqtt443"))
             with updating(core, fleet) as results:

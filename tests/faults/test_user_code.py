@@ -116,7 +116,7 @@ def test_command_that_raises_anything_is_refused(endpoint: RunningCore, tmp_path
     )
     sensors = "import mqtt443\n" + handlers + "def read():\n    return {}\n"
     with living(endpoint, tmp_path / "leaves", sensors=sensors, interval_s=3600, keepalive_s=1200) as board:
-        board.wait_for_more(1)
+        board.wait_for_next()
         for number in range(len(LEAVES)):
             board.send({"command": str(number), "request_id": "1"})
             board.board.wait_for(f"command refused: {number} raised")

@@ -37,7 +37,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
         RunningCore(folder / "state", publish_rate_per_s=0) as core,
         living(core, folder / "board-1", sensors=SENSORS, interval_s=3600, keepalive_s=1200) as alive,
     ):
-        alive.wait_for_more(1)
+        alive.wait_for_next()
         yield alive
 
 

@@ -50,6 +50,8 @@ class Living:
         """Password of the client that sends its commands."""
         self.since = 0
         """Messages of the endpoint before this one are of no interest."""
+        self._before = 0
+        """The number of readings when the board was last switched on or sent a command."""
 
     @property
     def image(self) -> Path:
@@ -96,6 +98,13 @@ class Living:
         wanted = len(self.readings) + count
         self.wait_until(lambda: len(self.readings) >= wanted)
 
+    def wait_for_next(self, count: int = 1) -> None:
+        """Wait until this number of messages has arrived since the board was switched on or sent its last command.
+
+        For a board that sends nothing by itself: its answer may be there before this is called.
+        """
+        self.wait_until(lambda: len(self.readings) >= self._before + count)
+
     def wait_for_lines(self, text: str, count: int) -> None:
         """Wait until the board has printed this number of lines with this text."""
         deadline = time.monotonic() + WAIT_S
@@ -106,6 +115,7 @@ class Living:
     def forget(self) -> None:
         """Ignore everything so far."""
         self.since = len(self.core.messages)
+        self._before = 0
 
     def online(self) -> None:
         """Let the next connection through."""
@@ -118,6 +128,7 @@ class Living:
 
     def send(self, command: dict[str, Any] | bytes) -> None:
         """Send the board a command, as an operator does; return once the endpoint has it."""
+        self._before = len(self.readings)
         payload = command if isinstance(command, bytes) else json.dumps(command).encode()
         operator = f"operator-{self.client_id}"
         with RawClient(self.core) as client:
@@ -155,6 +166,7 @@ class Living:
 
     def on(self, **world: Any) -> None:
         """Switch the power on."""
+        self._before = len(self.readings)
         self.board.power_on(**world)
 
     def put(self, name: str, data: bytes) -> None:
