@@ -128,6 +128,7 @@ def test_history_that_cannot_be_read_is_named_and_live_readings_are_shown(
     reason = "database disk image is malformed: delete the file; it holds only the history"
     assert reason in text_of(browser, "#status")
     click(browser, "[data-device=kitchen]")
+    assert text_of(browser, "#no-history").startswith("The history cannot be read: ")
     assert reason in text_of(browser, "#no-history")
     send(2)
     until(browser, lambda: payloads(browser) == ['{"age_s": 2}'], "a reading that came now")

@@ -51,7 +51,7 @@ class DemoError(Exception):
 
 
 class Part:
-    """A running mqtt443 command, of which each line of output is shown with a label.
+    """A running mqtt443 command, whose lines are shown with a label: of its errors if they have a pipe, or of all.
 
     Args:
         label: the command's name.
@@ -62,17 +62,17 @@ class Part:
         if process.stdout is None:
             raise AssertionError("running() gives every command a pipe")
         self.output = process.stdout
-        self.errors = process.stderr or process.stdout
+        self._shown = process.stderr or process.stdout
         self._label = label
         self._process = process
         self._threads: list[threading.Thread] = []
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Show errors until a line matches; return the match. Raises DemoError if none does in time."""
+        """Show lines until one matches; return the match. Raises DemoError if none does in time."""
         timer = threading.Timer(START_S, self._process.kill)
         timer.start()
         try:
-            for line in self.errors:
+            for line in self._shown:
                 self._print(line)
                 if match := re.match(pattern, line):
                     return match
@@ -81,10 +81,10 @@ class Part:
         raise DemoError(f"`mqtt443 {self._label}` did not start; its message is above")
 
     def show(self) -> None:
-        """Show errors beside the telemetry, in a thread, until the command ends."""
+        """Show the other lines beside the telemetry, in a thread, until the command ends."""
 
         def copy() -> None:
-            for line in self.errors:
+            for line in self._shown:
                 if not HIDDEN.search(line):
                     self._print(line)
 

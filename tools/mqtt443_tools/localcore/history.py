@@ -24,8 +24,6 @@ HISTORY_FILE = "history.sqlite"
 MAX_BYTES = 100 * 1024 * 1024
 MAX_AGE_S = 7 * 86_400
 ADDS_BETWEEN_PRUNES = 20
-CLOCK_ERROR_S = 86_400
-"""Entries that are further ahead than this were stored while the clock was wrong, and go with the old ones."""
 MAX_ID = 2**63 - 1
 Row = tuple[float, str | None, str, int, int, bytes]
 """A message: received_at, client_id, topic, qos, retain, payload."""
@@ -72,7 +70,9 @@ class History:
             self._db.execute("PRAGMA synchronous=NORMAL")  # a power failure may lose the last second, but not the file
         except StoreError as error:
             raise CommandError(str(error)) from None
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror}") from None
+        except sqlite3.Error as error:
             raise self._unusable(error) from None
 
     def close(self) -> None:
@@ -138,19 +138,23 @@ class History:
         except sqlite3.Error as error:
             raise self._unusable(error) from None
 
-    def _unusable(self, error: Exception) -> CommandError:
+    def _unusable(self, error: sqlite3.Error) -> CommandError:
         is_broken = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
         advice = ": delete the file; it holds only the history" if is_broken else ""
         return CommandError(f"{self._path}: {error}{advice}")
 
     def _prune(self) -> None:
-        """Delete the oldest entries beyond the bounds; the cost is that of the entries it deletes."""
-        now = self._now()
+        """Delete the oldest entries beyond the bounds; the cost is that of the entries it deletes.
+
+        Expired ones go up to the first that is not, in the order in which they came. So entries from a clock that was
+        wrong wait for those before them, and take none with them.
+        """
+        oldest = self._now() - self._max_age_s
         for table, time_of in (("messages", "received_at"), ("events", "time")):
-            first_kept = f"SELECT id FROM {table} WHERE {time_of} BETWEEN ? AND ? ORDER BY id LIMIT 1"  # noqa: S608 - constants
+            first_kept = f"SELECT id FROM {table} WHERE {time_of} >= ? ORDER BY id LIMIT 1"  # noqa: S608 - constants
             self._db.execute(
                 f"DELETE FROM {table} WHERE id < COALESCE(({first_kept}), {MAX_ID})",  # noqa: S608 - constants
-                [now - self._max_age_s, now + CLOCK_ERROR_S],
+                [oldest],
             )
         while self._used_bytes() > self._max_bytes:
             deleted = 0

@@ -146,7 +146,7 @@ export function openDevice(id, changed) {
       noHistory.hidden = true;
     }).catch((error) => {
       if (mine.early !== early) return;
-      noHistory.textContent = `Only what comes from now on: ${visible(error.message)}`;
+      noHistory.textContent = `The history cannot be read: ${visible(error.message)}`;
       noHistory.hidden = false;
     }).finally(() => {
       if (mine.early !== early) return;
